@@ -1,0 +1,117 @@
+"""What the arithmetic tasks share: how operands are drawn, split, written and aligned.
+
+Difficulty is mixed on purpose. The length of each operand is uniform in 1..digits, so that a
+half-trained model solves some prompts always, some never and most in between; that spread is what
+the methods disagree about. Operands are padded with spaces on the left: every prompt of a task has
+the same width, a batch has no padding, and equal places of equal prompts line up.
+
+Notation: `12+34=` asks for `46`. With `reverse` the prompt ends in `<` and the whole answer is
+written right to left, sign last (`8-30<` -> `22-`), the direction in which carries are learnable.
+"""
+
+import argparse
+
+import numpy as np
+
+HELD_OUT_SHARE = 10  # one problem in ten is never trained on
+MAX_DIGITS = 9  # products stay inside 64 bits
+
+
+class Arithmetic:
+    """A task `a OP b`. Subclasses set `operator`, `commutes`, and say what the answer is."""
+
+    operator: str
+    commutes: bool
+    n_operands = 2
+    single_answer = True
+
+    def __init__(self, digits: int, reverse: bool = False):
+        if not 1 <= digits <= MAX_DIGITS:
+            raise ValueError(f"digits must be 1 to {MAX_DIGITS}, not {digits}")
+        self.digits, self.reverse = digits, reverse
+        largest = 10**digits - 1
+        self.prompt_width = len(self.write_prompt([largest] * self.n_operands))
+        self.max_new_tokens = self.longest_answer() + 1  # and the end token
+
+    def answer(self, *operands: int) -> int:
+        """The truth, for the reference answers. (verify.py computes its own.)"""
+        raise NotImplementedError
+
+    def longest_answer(self) -> int:
+        """Characters of the longest legal answer."""
+        raise NotImplementedError
+
+    def draw(self, rng: np.random.Generator, n: int, split: str) -> list[tuple[str, str]]:
+        """n problems of a split as (prompt, reference answer). Problems may repeat."""
+        kept = np.empty((0, self.n_operands), dtype=np.int64)
+        while len(kept) < n:
+            operands = self.draw_operands(rng, 2 * n + 16)
+            is_held_out = split_hash(operands, self.commutes) % HELD_OUT_SHARE == 0
+            kept = np.concatenate((kept, operands[is_held_out == (split == "held-out")]))
+        problems = kept[:n].tolist()
+        return [(self.write_prompt(p), self.write_answer(self.answer(*p))) for p in problems]
+
+    def draw_operands(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """(n, operands) int64: first a length, uniform in 1..digits, then a number that long."""
+        length = rng.integers(1, self.digits + 1, size=(n, self.n_operands))
+        low = np.where(length == 1, 0, 10 ** (length - 1))
+        return rng.integers(low, 10**length)
+
+    def write_prompt(self, operands: list[int]) -> str:
+        """[8, 30] -> ` 8-30=`, each operand aligned to `digits` places."""
+        a, b = (str(x).rjust(self.digits) for x in operands)
+        return f"{a}{self.operator}{b}{'<' if self.reverse else '='}"
+
+    def write_answer(self, value: int) -> str:
+        """-22 -> `-22`, or `22-` with reverse."""
+        return str(value)[::-1] if self.reverse else str(value)
+
+    def align(self, text: str) -> str:
+        """`8 - 30` as a person types it -> the prompt. ValueError says what is expected."""
+        body = text.replace(" ", "").rstrip("=<")
+        parts = body.replace("%", self.operator).split(self.operator)
+        if len(parts) != self.n_operands or not all(p.isascii() and p.isdigit() for p in parts):
+            example = self.write_prompt([12 % 10**self.digits, 7, 5][: self.n_operands])
+            raise ValueError(f"{text!r} is not a prompt of this task; one is '{example}'")
+        if max(map(len, parts)) > self.digits:
+            raise ValueError(f"{text!r} is too long: this task has {self.digits}-digit operands")
+        return self.write_prompt([int(p) for p in parts])
+
+
+def split_hash(operands: np.ndarray, commutes: bool) -> np.ndarray:
+    """(n,) uint64: a fixed hash (splitmix64's mixing) of each problem, the same on any machine.
+
+    Where the operation commutes, 12+34 and 34+12 are one problem and fall on the same side.
+    """
+    if commutes:
+        operands = np.concatenate((np.sort(operands[:, :2], axis=1), operands[:, 2:]), axis=1)
+    h = np.zeros(len(operands), dtype=np.uint64)
+    for column in operands.T.astype(np.uint64):
+        h = (h ^ column) + np.uint64(0x9E3779B97F4A7C15)  # wraps around, as is meant
+        h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        h = h ^ (h >> np.uint64(31))
+    return h
+
+
+def show(task_class: type[Arithmetic]) -> None:
+    """Print ten rows of a task, and how one of them becomes tokens: `python -m data.addition`."""
+    from data.tokenizer import encode_completions, encode_prompts
+
+    parser = argparse.ArgumentParser(description="Print ten rows of this task.")
+    parser.add_argument("--digits", type=int, default=3)
+    parser.add_argument("--reverse", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    try:
+        task = task_class(args.digits, args.reverse)
+    except ValueError as error:
+        parser.exit(2, f"{error}\n")
+    rng = np.random.default_rng(args.seed)
+    for split, n in (("train", 7), ("held-out", 3)):
+        for prompt, answer in task.draw(rng, n, split):
+            print(f"{split:9} {prompt} {answer}")
+    ids = encode_prompts([prompt])[0].tolist()
+    target = encode_completions([answer], task.max_new_tokens)[0].tolist()
+    print(f"\nThe last one in tokens: the prompt {ids} is given,\nthe answer {target} is learnt", end=" ")
+    print(f"up to its end token {len(answer) + 1} of {task.max_new_tokens}; pads are not.")

@@ -1,0 +1,411 @@
+"""The mathematics of Maximum Likelihood Reinforcement Learning (MaxRL): everything the method is.
+
+Source: Tajwar et al. 2026, arXiv 2602.02710. A prompt x has pass rate p(x), the chance that a
+rollout z ~ pi(.|x) is correct. Reinforcement learning ascends E[p], maximum likelihood E[log p]:
+
+    log p = -sum_{j>=1} (1-p)^j / j        keep T terms, call it J_T(p):
+    grad J_T = w_T(p) grad p,              w_T(p) = (1 - (1-p)^T) / p
+
+T = 1 is expected reward (w = 1), T = infinity maximum likelihood (w = 1/p: hard prompts count).
+With k rollouts a prompt, an estimator is one formula for the advantage A of a rollout,
+
+    g = (1/k) sum_i A_i grad log pi(z_i|x),        E[g] = w(p) grad p,
+
+and its w(p) is all that tells REINFORCE, GRPO and MaxRL apart. `python maxrl.py` computes every
+w(p) by exact enumeration and prints it beside its closed form.
+
+Left out: models, tokens, files. No clipping, no KL, no epsilon, no second whitening. Example:
+
+    >>> ADVANTAGES["maxrl"](torch.tensor([[1., 0., 0., 0.], [1., 1., 0., 0.], [0., 0., 0., 0.]]))
+    tensor([[ 3., -1., -1., -1.],
+            [ 1.,  1., -1., -1.],
+            [ 0.,  0.,  0.,  0.]])
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+# ------------------------------------------------------------------- the estimators, side by side
+# r: a rollout's reward. mean: its group's mean reward, S/k for S successes. k: the group's size.
+# Each docstring opens with the formula; train.py prints that line when it starts.
+
+
+def reinforce(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """A = r. Williams 1992. E[g] = grad p: order 1, expected reward."""
+    return r
+
+
+def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """A = (r - mean) k/(k-1). Ahmadian 2024, arXiv 2402.14740. Order 1, with less noise.
+
+    The factor makes the baseline the mean of the *other* rollouts, so E[g] = grad p exactly.
+    A group of one has no others: there it is `reinforce`.
+    """
+    return (r - mean) * (k / (k - 1)) if k > 1 else r
+
+
+def grpo(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """A = (r - mean) / std. Shao 2024, arXiv 2402.03300. w tends to 1/sqrt(p(1-p)).
+
+    std has ddof 0 and no epsilon: a group whose rewards are all equal gets 0, and so k = 1 always.
+    Not the gradient of any J_T: prompts that are nearly solved gain weight as hard ones do.
+    """
+    std = (mean * (1 - mean)).sqrt()  # of k rewards in {0, 1}
+    return _divide(r - mean, std)
+
+
+def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """A = (r - mean) / mean. MaxRL, Algorithm 1. Trains order k-1, not k.
+
+    Dividing by S instead of by k estimates order k without bias (`maxrl_raw`). Subtracting the
+    group's mean score would cost nothing (a score has mean 0), but a group without a success is
+    dropped whole, and its mean score with it. What is kept has the expectation
+    E[1{S>0} mean score] = -E[1{S=0} mean score] = (1-p)^(k-1) grad p: exactly the last term of
+    w_k = sum_{j<k} (1-p)^j, which is thus subtracted. At k = 1 nothing would ever be learnt, so a
+    group of one is `reinforce`, which is what Theorem 2's estimator is there.
+    """
+    return _divide(r - mean, mean) if k > 1 else r
+
+
+def maxrl_raw(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """A = r / mean. MaxRL, Theorem 2: the mean score of the successes. Order k exactly."""
+    return _divide(r, mean)
+
+
+def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: int | None = None) -> Tensor:
+    """A = omega (r - mean of the peers), omega = pass@T / p estimated with oneself as a success.
+
+    Leave-one-out MaxRL: the order T <= k exactly (default k), with a baseline, and 0 where all
+    fail or all pass. Count this rollout as a success, c successes of k in all; then
+    omega = pass_at_k(k, c, T) / (c/k) is the minimum-variance unbiased estimate of w_T(p) from the
+    k-1 peers alone. At T = k that is k/S for a success and k/(S+1) for a failure.
+    """
+    if k == 1:
+        return r
+    c = (k * mean + 1 - r).round()
+    solved = 1.0 if order in (None, k) else pass_at_k(k, c, order).to(r.dtype)
+    return solved * (k / c) * (r - mean) * (k / (k - 1))
+
+
+def passk(r: Tensor, mean: Tensor, k: int, order: int | None = None) -> Tensor:
+    """A = T fail@(T-1) (r - mean of the peers). PKPO, Walder 2025: ascends pass@T (default k).
+
+    fail@(T-1) is the chance that T-1 of the k-1 peers, drawn without replacement, all fail, so
+    E[g] = T (1-p)^(T-1) grad p = grad pass@T exactly: no weight at all on what is solved.
+    """
+    if k == 1:
+        return r
+    T = k if order is None else order
+    peers_solved = (k * mean - r).round()
+    omega = T * _fail_at_k(torch.tensor(k - 1), peers_solved, torch.tensor(T - 1)).to(r.dtype)
+    return omega * (r - mean) * (k / (k - 1))
+
+
+def maxrl_std(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """A = (r - mean) / (std mean). A snippet that circulates as MaxRL, and is not.
+
+    Dividing by both leaves w tending to (1/p) / sqrt(p(1-p)): at p = .05, k = 64 a weight of 97
+    where maximum likelihood has 20. Kept as the counter-example.
+    """
+    return _divide(r - mean, (mean * (1 - mean)).sqrt() * mean)
+
+
+def rft(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """A = r / mean reward of the whole batch. Rejection-sampling fine-tuning, one step of it.
+
+    Here `mean` is the batch's, not the group's: every prompt has the same w, tending to 1/E[p].
+    """
+    return _divide(r, mean)
+
+
+def _divide(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, and 0 where b is 0. b >= 0 comes from counts, so the test is exact: no epsilon."""
+    return torch.where(b > 0, a / b, 0.0)
+
+
+FORMULAS: dict[str, Callable[..., Tensor]] = {
+    "reinforce": reinforce,
+    "rloo": rloo,
+    "grpo": grpo,
+    "maxrl": maxrl,
+    "maxrl-raw": maxrl_raw,
+    "maxrl-loo": maxrl_loo,
+    "passk": passk,
+    "maxrl-std": maxrl_std,
+    "rft": rft,
+}
+ORDERED = ("maxrl-loo", "passk")  # the estimators that take an order
+
+
+# ------------------------------------------------------------------------- from rewards to A to g
+
+
+def group_advantages(name: str, rewards: Tensor, order: int | None = None) -> Tensor:
+    """Advantages of k rollouts of each of B prompts. `ADVANTAGES[name]` is this with its name set.
+
+    rewards: (B, k), in {0, 1}; `maxrl-loo` takes any in [0, 1], `reinforce` and `rloo` any finite.
+    order: the T of `maxrl-loo` and `passk`, 1..k (default k).
+    Returns (B, k). Raises ValueError for other shapes, rewards or orders.
+    """
+    if rewards.dim() != 2 or rewards.numel() == 0:
+        raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
+    rewards = rewards if rewards.is_floating_point() else rewards.double()
+    k = rewards.shape[1]
+    binary = check_rewards(name, rewards)
+    options = check_order(name, k, order)
+    if name == "maxrl-loo" and not binary and k > 1:
+        return _maxrl_loo_fractional(rewards, options.get("order", k))
+    mean = rewards.mean() if name == "rft" else rewards.mean(dim=1, keepdim=True)  # (B, 1)
+    return FORMULAS[name](rewards, mean, k, **options)
+
+
+ADVANTAGES: dict[str, Callable[..., Tensor]] = {
+    name: partial(group_advantages, name) for name in FORMULAS
+}
+
+
+def counted_advantages(
+    name: str, rewards: Tensor, prompt: Tensor, count: Tensor, k: int, order: int | None = None
+) -> Tensor:
+    """The same numbers for distinct completions: equal rollouts have equal advantages.
+
+    rewards, prompt, count: (U,) of U distinct completions: its reward in {0, 1}, the number of its
+    prompt in 0..B-1, and how many of that prompt's k rollouts it stands for. Returns (U,).
+    """
+    check_rewards(name, rewards)
+    n_success = rewards.new_zeros(int(prompt.max()) + 1).index_add(0, prompt, rewards * count)
+    mean = n_success / k  # (B,)
+    mean = mean.mean() if name == "rft" else mean[prompt]  # (U,)
+    return FORMULAS[name](rewards, mean, k, **check_order(name, k, order))
+
+
+def policy_gradient_loss(
+    logprobs: Tensor, advantages: Tensor, count: Tensor | None = None, total: int | None = None
+) -> Tensor:
+    """-(1/(B k)) sum A log pi(z|x): its gradient is -g averaged over the B prompts.
+
+    logprobs: (...) of whole completions, summed over tokens with the end token, never averaged.
+    advantages: the same shape, treated as constants. count: how many rollouts an entry stands for
+    (default 1). total: B k, the divisor (default: the number of entries); give it when
+    the entries are a part of the batch, because groups without a signal stay in the divisor.
+    """
+    if logprobs.shape != advantages.shape:
+        raise ValueError(f"shapes {tuple(logprobs.shape)} and {tuple(advantages.shape)} differ")
+    weights = advantages.detach() if count is None else advantages.detach() * count
+    return -(weights * logprobs).sum() / (total or logprobs.numel())
+
+
+def exact_loss(logp: Tensor, order: float) -> Tensor:
+    """The loss whose gradient is -grad J_T, averaged over prompts, from exact log p: (B,) -> ().
+
+    grad J_T = pass@T grad log p: cross-entropy in which a prompt counts as much as its chance of
+    being solved in T tries. Written so, nothing underflows; at T = inf it is cross-entropy itself.
+    The value is not -J_T: only the gradient means something.
+    """
+    return -(exact_pass_at_k(logp.detach().exp(), order) * logp).mean()
+
+
+# --------------------------------------------------------------------- objectives and pass@k
+
+
+def objective(p: Tensor, order: float) -> Tensor:
+    """J_T(p) = -sum_{j=1..T} (1-p)^j / j, elementwise and differentiable; T = inf is log p.
+
+    p in [0, 1]; order an integer >= 1 or math.inf, else ValueError. MaxRL paper, section 3.
+    All terms have one sign, so the plain sum is accurate from p = 0 (-H_T) to p = 1 (0).
+    """
+    p, T = torch.as_tensor(p), _order(order)
+    if T == math.inf:
+        return p.log()
+    j = torch.arange(1, int(T) + 1, dtype=p.dtype, device=p.device)
+    return -((1 - p).unsqueeze(-1) ** j / j).sum(-1)
+
+
+def weight(p: Tensor, order: float) -> Tensor:
+    """w_T(p) = dJ_T/dp = (1 - (1-p)^T) / p = pass@T / p, elementwise; T at p = 0, 1/p at T = inf."""
+    p, T = torch.as_tensor(p), _order(order)
+    ratio = exact_pass_at_k(p, T) / torch.where(p > 0, p, 1.0)
+    return torch.where(p > 0, ratio, float(T))
+
+
+def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
+    """pass@k = 1 - (1-p)^k of a known pass rate; 1 at k = inf, even where p underflows.
+
+    1 - (1-p)^k cancels for small p and expm1 has no slope at p = 1, so each serves its half.
+    """
+    p = torch.as_tensor(p)
+    if k == math.inf:
+        return torch.ones_like(p)
+    small = p < 0.5
+    near_0 = -torch.expm1(k * torch.log1p(-torch.where(small, p, 0.0)))
+    return torch.where(small, near_0, 1 - (1 - p) ** k)
+
+
+def pass_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor | float:
+    """Unbiased pass@k from n samples of one prompt, c of them correct: 1 - C(n-c, k) / C(n, k).
+
+    Chen 2021, arXiv 2107.03374. Numbers give a float, tensors (broadcast) a float64 tensor.
+    ValueError when n < k: fewer samples than tries say nothing about pass@k.
+    """
+    is_tensor = any(isinstance(x, Tensor) for x in (n, c, k))
+    n, c, k = (torch.as_tensor(x) for x in (n, c, k))
+    if (k < 1).any() or (n < k).any() or (c < 0).any() or (c > n).any():
+        raise ValueError("pass_at_k needs 1 <= k <= n and 0 <= c <= n")
+    result = 1 - _fail_at_k(n, c, k)
+    return result if is_tensor else result.item()
+
+
+def _fail_at_k(n: Tensor, c: Tensor, k: Tensor) -> Tensor:
+    """C(n-c, k) / C(n, k) as a product of k factors (no factorial overflows), float64."""
+    n, c, k = (x.double().unsqueeze(-1) for x in torch.broadcast_tensors(n.to(c.device), c, k))
+    i = torch.arange(int(k.max()), dtype=torch.float64, device=c.device)
+    factors = (n - c - i).clamp(min=0) / (n - i)
+    return torch.where(i < k, factors, 1.0).prod(-1)
+
+
+# ------------------------------------------------------------ likelihoods between 0 and 1
+
+
+def _maxrl_loo_fractional(l: Tensor, T: int) -> Tensor:
+    """`maxrl-loo` for likelihoods l (B, k) in [0, 1]: A_i = omega_i (l_i - mean of the peers' l).
+
+    omega_i = sum_{j<T} e_j / C(k-1, j), e_j the elementary symmetric polynomial of the peers'
+    1 - l: each term averages a product over all subsets of j peers, so it estimates (1-p)^j.
+    """
+    k = l.shape[1]
+    omega = _omega_full_order(l) if T == k else _omega(l, T)
+    peers_mean = (l.sum(1, keepdim=True) - l) / (k - 1)
+    return omega * (l - peers_mean)
+
+
+def _omega(l: Tensor, T: int) -> Tensor:
+    """Any order: the normalised E_j = e_j / C(n, j), updated peer by peer. O(k^2 T), no overflow."""
+    E = torch.zeros(*l.shape, T, dtype=l.dtype, device=l.device)  # (B, k, T)
+    E[..., 0] = 1
+    j = torch.arange(1, T, dtype=l.dtype, device=l.device)
+    for n in range(1, l.shape[1]):
+        x = 1 - l.roll(n, dims=1).unsqueeze(-1)  # the n-th peer of every rollout at once
+        E[..., 1:] = ((n - j).clamp(min=0) * E[..., 1:] + j * x * E[..., :-1]) / n
+    return E.sum(-1)
+
+
+def _omega_full_order(l: Tensor) -> Tensor:
+    """Order k: omega_i = k int_0^1 prod_{peers} (1 - t l) dt, exact by Gauss-Legendre.
+
+    The integrand is a polynomial of degree k-1, for which k//2 + 1 nodes are exact. They are the
+    eigenvalues of a tridiagonal matrix (Golub and Welsch 1969).
+    """
+    k = l.shape[1]
+    i = torch.arange(1, k // 2 + 1, dtype=torch.float64, device=l.device)
+    off_diagonal = i / (4 * i**2 - 1).sqrt()
+    nodes, vectors = torch.linalg.eigh(off_diagonal.diag(1) + off_diagonal.diag(-1))
+    t, dt = (1 + nodes) / 2, vectors[0] ** 2  # moved from [-1, 1] to [0, 1]
+    log_factors = torch.log1p(-t * l.double().unsqueeze(-1))  # (B, k, nodes), finite since t < 1
+    peers = log_factors.sum(1, keepdim=True) - log_factors
+    return (k * peers.exp() @ dt).to(l.dtype)
+
+
+# --------------------------------------------------------------------------- what may be asked for
+
+
+def check_rewards(name: str, rewards: Tensor) -> bool:
+    """True if all rewards are 0 or 1; ValueError if `name` does not take these."""
+    if bool(((rewards == 0) | (rewards == 1)).all()):
+        return True
+    if name in ("reinforce", "rloo"):
+        if not bool(rewards.isfinite().all()):
+            raise ValueError(f"{name} needs finite rewards")
+    elif name != "maxrl-loo":
+        raise ValueError(f"{name} needs rewards that are 0 or 1 (maxrl-loo takes any in [0, 1])")
+    elif not bool(((rewards >= 0) & (rewards <= 1)).all()):
+        raise ValueError("maxrl-loo needs rewards in [0, 1]")
+    return False
+
+
+def check_order(name: str, k: int, order: float | None) -> dict[str, int]:
+    """The keyword arguments that `FORMULAS[name]` gets; ValueError for an order it does not take."""
+    if order is None:
+        return {}
+    if name not in ORDERED:
+        raise ValueError(f"{name} takes no order; {', '.join(ORDERED)} and exact do")
+    if order != math.inf and int(order) == order and 1 <= order <= k:
+        return {"order": int(order)}
+    raise ValueError(f"the order of {name} must be a whole number from 1 to k = {k}, not {order:g}")
+
+
+def _order(order: float) -> float:
+    if order == math.inf or (order >= 1 and int(order) == order):
+        return order
+    raise ValueError(f"an order is a whole number >= 1 or inf, not {order}")
+
+
+# ------------------------------------------------------------------------------- proof by computation
+
+
+def trained_order(name: str, k: int, order: int | None = None) -> int | None:
+    """The T whose J_T the estimator ascends in expectation; None if there is no such T.
+
+    For `rft` that is a batch of one prompt; with more, all prompts share one weight.
+    """
+    orders = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k, "rft": k}
+    orders |= {"maxrl-loo": order or k}
+    return orders.get(name, 1 if k == 1 and name == "passk" else None)
+
+
+def population_weight(name: str, p: Tensor, k: int, order: int | None = None) -> Tensor:
+    """w(p) with E[g] = w(p) grad p in closed form; for `grpo` and `maxrl-std` the limit of large k."""
+    T = trained_order(name, k, order)
+    if T is not None:
+        return weight(p, T)
+    if name == "passk":
+        T = order or k
+        return T * (1 - p) ** (T - 1)
+    return (p * (1 - p)) ** -0.5 / (p if name == "maxrl-std" else 1)
+
+
+def enumerated_weight(name: str, p: float, k: int, order: int | None = None) -> tuple[float, float]:
+    """w(p) and the standard deviation of its estimate, exactly: a sum over S = 0..k successes.
+
+    The policy has two outcomes and one logit, so that the score of a success is 1 - p, that of a
+    failure -p, and grad p = p (1 - p), by which the estimate g is divided.
+    """
+    mean = mean_square = 0.0
+    for s in range(k + 1):
+        rewards = (torch.arange(k) < s).double()  # (k,); the order within a group does not matter
+        scores = torch.where(rewards > 0, 1 - p, -p)
+        A = group_advantages(name, rewards.unsqueeze(0), order)[0]
+        g = (A * scores).mean().item() / (p * (1 - p))
+        chance = math.comb(k, s) * p**s * (1 - p) ** (k - s)
+        mean, mean_square = mean + chance * g, mean_square + chance * g**2
+    return mean, math.sqrt(max(mean_square - mean**2, 0.0))
+
+
+def main() -> None:
+    """Print, for each k, every estimator's weight by enumeration beside its closed form."""
+    ps = (0.05, 0.3, 0.8)
+    print("One division apart: A = (r - mean)         rloo, up to the constant k/(k-1)")
+    print("                    A = (r - mean) / std   grpo")
+    print("                    A = (r - mean) / mean  maxrl")
+    print("\nE[g] = w(p) grad p. Each cell: w by exact enumeration, w in closed form, and the")
+    print("standard deviation of one prompt's estimate. Maximum likelihood: w = 1/p, that is")
+    print(", ".join(f"{1 / p:.4f} at p = {p:g}" for p in ps) + ".")
+    print("~ marks a limit of large k, where there is no closed form; rft: a batch of one prompt.")
+    for k in (1, 2, 4, 8, 64):
+        print(f"\n{f'k = {k}':11}{'order':>5}" + "".join(f"{f'p = {p:g}':>17}{'sd':>9}" for p in ps))
+        for name in FORMULAS:
+            order = trained_order(name, k)
+            row = f"{name:11}{order if order is not None else '-':>5}"
+            for p in ps:
+                w, sd = enumerated_weight(name, p, k)
+                closed = population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
+                mark = "~" if name in ("grpo", "maxrl-std") else ""
+                row += f"{w:>9.4f}{f'{mark}{closed:.4f}':>9}{sd:>8.3f}"
+            print(row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,622 @@
+"""Train a small transformer on arithmetic by MaxRL or one of its relatives.
+
+    python train.py --method maxrl --k 8
+
+A run is: a warm start by cross-entropy (cached, shared by all methods), then `--steps` steps of
+
+    prompts -> k rollouts each (model.generate) -> rewards (verify.verify)
+            -> advantages (maxrl.ADVANTAGES) -> loss -> one optimizer step
+
+and an evaluation on held-out prompts every `--eval-every` steps. One update per batch of rollouts:
+on-policy, so there is no ratio, no clipping, no KL, and no entropy bonus. In --out it leaves
+config.json, metrics.jsonl and ckpt.pt. What a formula means is in maxrl.py.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+import checkpoint
+import maxrl
+from checkpoint import CheckpointError
+from data import TASKS, make_task
+from data.tokenizer import END, PAD, VOCAB_SIZE, decode, encode_completions, encode_prompts
+from model import GPT, ModelConfig, Rollouts, completion_logits, completion_mask, generate, logprobs
+from verify import verify
+
+METHODS = (*maxrl.ADVANTAGES, "ce", "exact")
+EVAL_K = (1, 8, 128, 1024)
+TABLE = (*(f"pass@{k}" for k in EVAL_K), "nll")
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# ------------------------------------------------------------------------------- configuration
+
+
+def flag(default: Any, help: str, **options: Any) -> Any:
+    """A field that is also a command-line flag; `options` go to argparse."""
+    return field(default=default, metadata={"help": help} | options)
+
+
+def whole(low: int):
+    """An argparse type: a whole number of at least `low`."""
+
+    def parse(text: str) -> int:
+        value = int(text) if text.lstrip("-").isdecimal() else low - 1
+        if value < low:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {low}, not {text}"
+            )
+        return value
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a positive number, not {text}")
+    return value
+
+
+def order_type(text: str) -> float:
+    """An argparse type: the order of an objective."""
+    return math.inf if text == "inf" else whole(1)(text)
+
+
+@dataclass
+class Config:
+    """Everything that a run is a function of. Flags are these names with dashes."""
+
+    method: str = flag("maxrl", "estimator or loss, see maxrl.py", choices=METHODS)
+    k: int = flag(8, "rollouts per prompt (the paper's N)", type=whole(1))
+    order: float | None = flag(
+        None, "order T of maxrl-loo, passk (1..k, default k), exact (default inf)", type=order_type
+    )
+    task: str = flag("addition", "what to learn", choices=TASKS)
+    digits: int = flag(3, "longest operand, in digits", type=whole(1))
+    reverse: bool = flag(False, "write answers right to left, the direction of carries")
+    steps: int = flag(400, "training steps after the warm start", type=whole(0))
+    batch_size: int = flag(64, "prompts per step", type=whole(1))
+    lr: float = flag(3e-4, "learning rate, constant after its warm-up", type=positive)
+    warmup: int = flag(10, "steps over which the learning rate rises to its value", type=whole(0))
+    grad_clip: float = flag(1.0, "longest gradient that is applied as it is", type=positive)
+    micro_batch: int = flag(
+        0, "completions per backward pass, 0 for all: less memory, same gradient", type=whole(0)
+    )
+    train_prompts: int = flag(
+        0, "train on this many fixed prompts, for epochs (0: fresh ones every step)", type=whole(0)
+    )
+    sft_steps: int = flag(600, "warm-start steps by cross-entropy, 0: from scratch", type=whole(0))
+    sft_batch_size: int = flag(128, "demonstrations per warm-start step", type=whole(1))
+    sft_lr: float = flag(1e-3, "learning rate of the warm start", type=positive)
+    init: str | None = flag(None, "start from this checkpoint instead of a warm start")
+    n_layer: int = flag(3, "transformer blocks", type=whole(1))
+    n_head: int = flag(4, "attention heads", type=whole(1))
+    n_embd: int = flag(128, "width", type=whole(1))
+    seed: int = flag(0, "of everything random", type=whole(0))
+    device: str = flag("auto", "cuda, mps or cpu; auto takes the first there is")
+    bf16: bool = flag(False, "compute in bfloat16 (CUDA only)")
+    eval_every: int = flag(50, "steps between evaluations", type=whole(1))
+    eval_prompts: int = flag(1000, "held-out prompts in an evaluation", type=whole(1))
+    out: str | None = flag(None, "folder of the run (default runs/<task>-<method>-k<k>-s<seed>)")
+
+
+MAY_CHANGE = ("steps", "eval_every", "device", "out")  # on --resume
+
+
+class UsageError(Exception):
+    """Wrong use: one line that says what to do; exit status 2."""
+
+
+class RunError(Exception):
+    """A run that failed on its own: one line; exit status 1."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal stopped the run after a whole step; exit status 130."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
+    """The configuration, and whether --resume and --overwrite were given."""
+    parser = Parser(prog="train.py", description=__doc__, allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    for f in fields(Config):
+        options = {name: value for name, value in f.metadata.items() if name != "help"}
+        if isinstance(f.default, bool):
+            options["action"] = "store_true"
+        default = "" if f.default in (None, False) else f" (default {f.default})"
+        parser.add_argument("--" + f.name.replace("_", "-"), default=argparse.SUPPRESS,
+                            help=f.metadata["help"] + default, **options)  # fmt: skip
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in --out")
+    given = vars(parser.parse_args(argv))
+    resume, overwrite = given.pop("resume"), given.pop("overwrite")
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude each other")
+    if resume:
+        return resumed_config(given), True, False
+    return Config(**given), False, overwrite
+
+
+def resumed_config(given: dict[str, Any]) -> Config:
+    """The saved configuration with what may change changed; UsageError if anything else differs."""
+    if "out" not in given:
+        raise UsageError("--resume needs --out: the folder of the run to go on with")
+    saved = checkpoint.load(Path(given["out"]))["config"]
+    config = Config(**saved)
+    differing = [
+        f"--{name.replace('_', '-')} {value} (the run has {getattr(config, name)})"
+        for name, value in given.items()
+        if name not in MAY_CHANGE and getattr(config, name) != value
+    ]
+    if differing:
+        raise UsageError(f"cannot resume with {', '.join(differing)}: start a new --out for that")
+    return replace(config, **{n: v for n, v in given.items() if n in MAY_CHANGE})
+
+
+def check(config: Config):
+    """The task; UsageError for settings that do not go together."""
+    method, k, order = config.method, config.k, config.order
+    try:
+        task = make_task(config.task, config.digits, config.reverse)
+        if method == "exact" and order is not None:
+            maxrl.weight(torch.tensor(0.5), order)
+        elif method == "ce" and order is not None:
+            raise ValueError("ce takes no order: it is exact --order inf")
+        elif method in maxrl.ADVANTAGES:
+            maxrl.check_order(method, k, order)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if method in ("grpo", "maxrl-std") and k == 1:
+        raise UsageError(f"{method} needs --k 2 or more: the std of one reward is 0, so all "
+                         "advantages would be")  # fmt: skip
+    if method in ("ce", "exact") and not task.single_answer:
+        raise UsageError(f"{method} needs a task with a unique answer, which {config.task} is not")
+    if config.n_embd % config.n_head:
+        raise UsageError(f"--n-embd {config.n_embd} must be a multiple of --n-head {config.n_head}")
+    return task
+
+
+def pick_device(config: Config) -> torch.device:
+    """The device asked for, if it is there."""
+    available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    available += ["cpu"]
+    name = available[0] if config.device == "auto" else config.device
+    if name.split(":")[0] not in available:
+        raise UsageError(f"--device {name} is not available here; there is {', '.join(available)}")
+    if config.bf16 and not name.startswith("cuda"):
+        raise UsageError("--bf16 needs --device cuda; leave it out elsewhere")
+    return torch.device(name)
+
+
+# ---------------------------------------------------------------------------------- randomness
+
+
+def rng(seed: int, purpose: str, step: int = 0) -> np.random.Generator:
+    """The generator of one step's draws for one purpose.
+
+    Nothing is carried from step to step, so no draw depends on how often anything else drew, and a
+    resumed run needs no saved state.
+    """
+    return np.random.default_rng([seed, step, *purpose.encode()])
+
+
+def torch_rng(seed: int, purpose: str, step: int, device: torch.device) -> torch.Generator:
+    """The same for torch; on the CPU for MPS, whose own samplers are not to be trusted."""
+    generator = torch.Generator("cuda" if device.type == "cuda" else "cpu")
+    return generator.manual_seed(int(rng(seed, purpose, step).integers(2**63)))
+
+
+# ---------------------------------------------------------------------------------------- data
+
+
+@dataclass
+class Batch:
+    """B problems, as text and as tokens on the device."""
+
+    texts: list[str]  # the prompts
+    prompts: Tensor  # (B, P) int64
+    answers: Tensor  # (B, L) int64, the reference answers
+
+
+def make_batch(problems: list[tuple[str, str]], task, device: torch.device) -> Batch:
+    """Tokenize problems (prompt, answer)."""
+    texts, answers = map(list, zip(*problems, strict=True))
+    completions = encode_completions(answers, task.max_new_tokens)
+    tokens = (torch.from_numpy(ids).to(device) for ids in (encode_prompts(texts), completions))
+    return Batch(texts, *tokens)
+
+
+def draw_problems(config: Config, task, step: int, purpose: str = "data") -> list[tuple[str, str]]:
+    """The training problems of a step: fresh ones, or the next of a fixed set, shuffled per epoch."""
+    B, N = config.batch_size, config.train_prompts
+    if not N:
+        return task.draw(rng(config.seed, purpose, step), B, "train")
+    pool = task.draw(rng(config.seed, "pool"), N, "train")
+    first = (step - 1) * B
+    epochs = range(first // N, (first + B - 1) // N + 1)
+    order = np.concatenate([rng(config.seed, "epoch", e).permutation(N) for e in epochs])
+    return [pool[i] for i in order[first - epochs[0] * N :][:B]]
+
+
+# ------------------------------------------------------------------------------------ the step
+
+
+def autocast(config: Config, device: torch.device) -> torch.autocast:
+    """bfloat16 inside, if --bf16."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16)
+
+
+def train_step(model, optimizer, config: Config, task, step: int, purpose: str = "data") -> dict:
+    """One batch, one update. Returns the step's training figures; RunError if one is not finite."""
+    device = next(model.parameters()).device
+    batch = make_batch(draw_problems(config, task, step, purpose), task, device)
+    optimizer.zero_grad(set_to_none=True)
+    with autocast(config, device):
+        if config.method in ("ce", "exact"):
+            figures = likelihood_backward(model, batch, config)
+        else:
+            generator = torch_rng(config.seed, "rollouts", step, device)
+            figures = rollout_backward(model, batch, config, task, generator)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip).item()
+    if not (math.isfinite(figures["loss"]) and math.isfinite(norm)):
+        raise RunError(f"step {step} of {config.method}: loss {figures['loss']}, gradient norm {norm}"
+                       "; nothing was saved since the last checkpoint, try a smaller --lr")  # fmt: skip
+    for group in optimizer.param_groups:
+        group["lr"] = config.lr * min(1.0, step / max(config.warmup, 1))
+    optimizer.step()
+    return figures | {"grad_norm": norm}
+
+
+def likelihood_backward(model, batch: Batch, config: Config) -> dict:
+    """`ce` and `exact`: differentiate the likelihood of the reference answer, without sampling."""
+    order = config.order if config.method == "exact" and config.order else math.inf
+    logp = logprobs(model, batch.prompts, batch.answers, END)  # (B,)
+    loss = maxrl.exact_loss(logp, order)
+    loss.backward()
+    figures = {"loss": loss.item(), "pass_rate": logp.detach().exp().mean().item()}
+    return figures | dict.fromkeys(("live", "dead", "all_pass", "unique", "eos_rate", "entropy"))
+
+
+def rollout_backward(model, batch: Batch, config: Config, task, generator) -> dict:
+    """Everything else: sample, verify, weigh, differentiate."""
+    B, k = len(batch.texts), config.k
+    rollouts = generate(model, batch.prompts, k, task.max_new_tokens,
+                        end=END, pad=PAD, generator=generator)  # fmt: skip
+    rewards = score(batch.texts, rollouts)  # (U,)
+    A = maxrl.counted_advantages(
+        config.method, rewards, rollouts.prompt, rollouts.count, k, config.order
+    )
+    rows = A.nonzero().squeeze(1)  # without an advantage there is no gradient
+    loss = 0.0
+    for part in rows.split(config.micro_batch or max(len(rows), 1)):
+        used, prompt = rollouts.prompt[part].unique(return_inverse=True)
+        logp = logprobs(model, batch.prompts[used], rollouts.tokens[part], END, prompt)
+        part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
+        part_loss.backward()
+        loss += part_loss.item()
+    return {"loss": loss} | rollout_figures(rollouts, rewards, B, k)
+
+
+def score(texts: list[str], rollouts: Rollouts) -> Tensor:
+    """(U,) rewards, 0 or 1: the completion ended, and what it says up to there is right."""
+    columns = (rollouts.prompt, rollouts.tokens, rollouts.ended)
+    verdicts = [
+        ended and verify(texts[b], decode(ids))
+        for b, ids, ended in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+    return torch.tensor(verdicts, dtype=torch.float32, device=rollouts.prompt.device)
+
+
+def rollout_figures(rollouts: Rollouts, rewards: Tensor, B: int, k: int) -> dict[str, float]:
+    """What the log says of all the rollouts of a step, before any was dropped or weighted."""
+    count = rollouts.count.float()
+    n_success = rewards.new_zeros(B).index_add(0, rollouts.prompt, rewards * count)
+    return {
+        "pass_rate": n_success.sum().item() / (B * k),
+        "live": (n_success > 0).float().mean().item(),
+        "dead": (n_success == 0).float().mean().item(),
+        "all_pass": (n_success == k).float().mean().item(),
+        "unique": len(rewards) / (B * k),
+        "eos_rate": (rollouts.ended * count).sum().item() / (B * k),
+        "entropy": -(rollouts.logprob * count).sum().item() / (B * k),
+    }
+
+
+# -------------------------------------------------------------------------- where a run starts
+
+
+def new_optimizer(model, lr: float) -> torch.optim.Optimizer:
+    """AdamW without weight decay, which would add a term to every objective."""
+    return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
+
+
+def model_sizes(config: Config, task) -> ModelConfig:
+    """The sizes asked for, with positions for the longest prompt and answer of the task."""
+    positions = task.prompt_width + task.max_new_tokens
+    return ModelConfig(VOCAB_SIZE, positions, config.n_layer, config.n_head, config.n_embd)
+
+
+def starting_model(config: Config, task, device: torch.device) -> GPT:
+    """The weights that every method starts from: --init, the warm start, or random ones."""
+    sizes = model_sizes(config, task)
+    if config.init:
+        return initial_model(Path(config.init), config, sizes, device)
+    generator = torch.Generator().manual_seed(int(rng(config.seed, "weights").integers(2**63)))
+    model = GPT(sizes, generator).to(device)
+    return warm_start(model, config, task, device) if config.sft_steps else model
+
+
+def warm_start(model: GPT, config: Config, task, device: torch.device) -> GPT:
+    """Cross-entropy on reference answers; cached under a hash of all that it depends on."""
+    ce = replace(config, method="ce", k=1, order=None, steps=config.sft_steps, lr=config.sft_lr,
+                 batch_size=config.sft_batch_size, train_prompts=0, micro_batch=0, device=device.type,
+                 eval_every=1, eval_prompts=1, out=None)  # fmt: skip
+    settings = asdict(ce) | {"torch": torch.__version__}
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    path = Path("runs/warmstart") / f"{key}.pt"
+    if path.exists():
+        return checkpoint.load_model(path, checkpoint.load(path), device)
+    optimizer = new_optimizer(model, ce.lr)
+    for step in tqdm(range(1, ce.steps + 1), desc="warm start", disable=None):
+        train_step(model, optimizer, ce, task, step, "demonstrations")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(path, {"config": asdict(ce), "model_config": asdict(model.config),
+                           "model": model.state_dict()})  # fmt: skip
+    return model
+
+
+def initial_model(path: Path, config: Config, sizes: ModelConfig, device: torch.device) -> GPT:
+    """The model of --init, which must be of this task and these sizes."""
+    content = checkpoint.load(path)
+    theirs = content["config"] | content["model_config"]
+    mine = {n: getattr(config, n) for n in ("task", "digits", "reverse")} | asdict(sizes)
+    for name, value in mine.items():
+        if theirs.get(name) != value:
+            raise UsageError(f"--init {path} has {name} {theirs.get(name)}, this run {value}")
+    return checkpoint.load_model(path, content, device)
+
+
+# ------------------------------------------------------------------------------------- the run
+
+
+@torch.no_grad()
+def evaluate(model, batch: Batch) -> dict[str, Any]:
+    """Held-out figures of a single-answer task, exact: p of each prompt by teacher forcing.
+
+    nll is the mean of -log p, pass@k of 1 - (1-p)^k. Greedy decoding gives the answer exactly when
+    the answer's every token is the likeliest one after those before it.
+    """
+    logits = completion_logits(model, batch.prompts, batch.answers)  # (E, L, V)
+    mask = completion_mask(batch.answers, END)
+    token_logp = logits.log_softmax(-1).gather(2, batch.answers.unsqueeze(2)).squeeze(2)
+    logp = (token_logp * mask).sum(1).double().cpu()
+    greedy = ((logits.argmax(-1) == batch.answers) | ~mask).all(1).float().mean().item()
+    pass_at = {f"pass@{k}": maxrl.exact_pass_at_k(logp.exp(), k).mean().item() for k in EVAL_K}
+    figures = {"nll": -logp.mean().item()} | pass_at | {"greedy": greedy, "exact": True}
+    return figures | {"logp": [round(x, 5) for x in logp.tolist()]}
+
+
+class Run:
+    """A run's state and its folder: what a checkpoint holds, and the log."""
+
+    def __init__(self, config: Config, task, device: torch.device, out: Path):
+        self.config, self.task, self.device, self.out = config, task, device, out
+        self.step, self.rollouts, self.seconds = 0, 0, 0.0
+        self.rows: list[dict[str, Any]] = []
+        problems = task.draw(rng(0, "held-out"), config.eval_prompts, "held-out")  # for all seeds
+        self.held_out = make_batch(problems, task, device)
+
+    def start(self) -> None:
+        """Step 0: the base model is evaluated, and can be resumed from."""
+        self.model = starting_model(self.config, self.task, self.device)
+        self.optimizer = new_optimizer(self.model, self.config.lr)
+        checkpoint.write_lines(self.out / "config.json", [asdict(self.config)])
+        checkpoint.write_lines(self.out / "metrics.jsonl", [])
+        self.started = time.monotonic()
+        self.evaluate()
+
+    def resume(self) -> None:
+        """Where the last checkpoint was; rows of the log after it are dropped."""
+        content = checkpoint.load(self.out)
+        self.model = checkpoint.load_model(self.out, content, self.device)
+        self.optimizer = new_optimizer(self.model, self.config.lr)
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.step, self.rollouts = content["step"], content["rollouts"]
+        self.started = time.monotonic() - content["seconds"]
+        self.rows = checkpoint.read_lines(self.out / "metrics.jsonl", self.step)
+        checkpoint.write_lines(self.out / "metrics.jsonl", self.rows)
+        checkpoint.write_lines(self.out / "config.json", [asdict(self.config)])
+
+    def train(self) -> None:
+        """Steps up to --steps; a signal stops after the step at hand."""
+        caught: list[int] = []
+        handlers = {s: signal.signal(s, stop_after_step(caught)) for s in STOP_SIGNALS}
+        try:
+            bar = tqdm(total=self.config.steps, initial=self.step, desc="train", disable=None)
+            while self.step < self.config.steps and not caught:
+                self.train_once(bar)
+            bar.close()
+        finally:
+            for s, handler in handlers.items():
+                signal.signal(s, handler)
+        if caught:
+            self.save()
+            raise Interrupted(f"stopped after step {self.step}; to go on:\n{self.resume_command()}")
+
+    def train_once(self, bar: tqdm) -> None:
+        config = self.config
+        figures = train_step(self.model, self.optimizer, config, self.task, self.step + 1)
+        self.step += 1
+        self.rollouts += config.batch_size * config.k if config.method in maxrl.ADVANTAGES else 0
+        self.log(figures)
+        live = "" if figures["live"] is None else f", live {figures['live']:.2f}"
+        bar.set_postfix_str(f"pass rate {figures['pass_rate']:.3f}{live}", refresh=False)
+        bar.update()
+        if self.step % config.eval_every == 0 or self.step == config.steps:
+            self.evaluate()
+
+    def evaluate(self) -> None:
+        """Held-out figures into the log and onto the screen, a few samples, and a checkpoint."""
+        with autocast(self.config, self.device):
+            figures = evaluate(self.model, self.held_out)
+            samples = self.samples()
+        self.log(figures)
+        shown = "  ".join(f"{name} {figures[name]:.3f}" for name in TABLE)
+        tqdm.write(f"step {self.step:4}  {shown}  greedy {figures['greedy']:.3f}")
+        tqdm.write("           " + "   ".join(samples))
+        self.save()
+
+    def samples(self, n: int = 3) -> list[str]:
+        """What the model says to the first few held-out prompts, and the verdicts."""
+        generator = torch_rng(self.config.seed, "samples", self.step, self.device)
+        rollouts = generate(self.model, self.held_out.prompts[:n], 1, self.task.max_new_tokens,
+                            end=END, pad=PAD, generator=generator)  # fmt: skip
+        rewards = score(self.held_out.texts, rollouts).tolist()
+        texts = zip(
+            self.held_out.texts, map(decode, rollouts.tokens.tolist()), rewards, strict=False
+        )
+        return [
+            f"{prompt}{said} {'right' if reward else 'wrong'}" for prompt, said, reward in texts
+        ]
+
+    def log(self, figures: dict[str, Any]) -> None:
+        """One row of metrics.jsonl."""
+        self.seconds = time.monotonic() - self.started
+        row = {"step": self.step, "seconds": round(self.seconds, 3), "rollouts": self.rollouts}
+        self.rows.append(row | figures)
+        checkpoint.append_line(self.out / "metrics.jsonl", self.rows[-1])
+
+    def save(self) -> None:
+        content = {name: getattr(self, name) for name in ("step", "rollouts", "seconds")}
+        content |= {"config": asdict(self.config), "model_config": asdict(self.model.config)}
+        content |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        checkpoint.save(self.out / "ckpt.pt", content)
+
+    def resume_command(self) -> str:
+        return f"python train.py --resume --out {self.out}"
+
+    def table(self) -> str:
+        """Base against final, on held-out prompts."""
+        rows = [row for row in self.rows if "nll" in row]
+        lines = [f"held-out  {'  '.join(f'{name:>9}' for name in TABLE)}"]
+        for label, row in (("base", rows[0]), ("final", rows[-1])):
+            lines.append(f"{label:8}  " + "  ".join(f"{row[name]:9.4f}" for name in TABLE))
+        return "\n".join(lines)
+
+
+def stop_after_step(caught: list[int]):
+    """A signal handler: the first signal asks to stop, a second one leaves at once."""
+
+    def handler(number, frame):
+        caught.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    return handler
+
+
+def claim_folder(config: Config, overwrite: bool) -> Path:
+    """The folder of a new run, created. An explicit --out that holds something is not touched."""
+    name = f"runs/{config.task}-{config.method}-k{config.k}-s{config.seed}"
+    out, tries = Path(config.out or name), 1
+    while not config.out and out.exists() and not overwrite:
+        tries += 1
+        out = Path(f"{name}-{tries}")
+    try:
+        if config.out and out.exists() and any(out.iterdir()) and not overwrite:
+            raise UsageError(
+                f"--out {out} exists: --resume goes on with it, --overwrite replaces it"
+            )
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to --out {out}: {error.strerror}") from error
+    return out
+
+
+def headline(config: Config, task, device: torch.device) -> str:
+    """In one line: method, formula, order, task, parameters, device."""
+    method, k = config.method, config.k
+    with torch.device("meta"):
+        n_parameters = GPT(model_sizes(config, task)).n_parameters()
+    if method in maxrl.ADVANTAGES:
+        formula = (maxrl.FORMULAS[method].__doc__ or "").split(". ")[0]
+        T = maxrl.trained_order(method, k, config.order)
+        order = f"k = {k}, " + (f"trains order {T}" if T else "of no J_T")
+    else:
+        T = config.order or math.inf
+        formula = (
+            "loss = -log p(answer)" if T == math.inf else f"loss = -J_{T:g}(p), p computed exactly"
+        )
+        order = f"order {T:g}, --k is ignored"
+    notation = f"{task.digits} digits" + (", reversed" if task.reverse else "")
+    return (f"{method}: {formula}; {order} | {config.task}, {notation} | "
+            f"{n_parameters / 1e6:.2f}M parameters on {device.type}")  # fmt: skip
+
+
+def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
+    """Say so when hardly any group will have a success, which no estimator can learn from."""
+    if config.method in maxrl.ADVANTAGES:
+        p = torch.tensor(base["logp"]).double().exp()
+        live = maxrl.exact_pass_at_k(p, config.k).mean().item()
+        if live < 0.05:
+            print(f"warning: at the start only {live:.2%} of the groups have a success (the mean of "
+                  f"1-(1-p)^k, k = {config.k}): raise --k, --sft-steps or --batch-size",
+                  file=sys.stderr)  # fmt: skip
+
+
+def run(config: Config, resume: bool, overwrite: bool) -> None:
+    """One run from its configuration to its table."""
+    task, device = check(config), pick_device(config)
+    out = Path(config.out) if resume and config.out else claim_folder(config, overwrite)
+    state = Run(config, task, device, out)
+    print(headline(config, task, device), flush=True)
+    try:
+        state.resume() if resume else state.start()
+    except BaseException:
+        if not resume and not state.rows:
+            out.rmdir()  # nothing was written into it
+        raise
+    warn_if_dead(config, state.rows[0])
+    state.train()
+    print(f"\n{state.table()}\n\nask it: python sample.py {out}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command: 0, or one line on stderr and 2 (wrong use), 1 (failed run), 130 (stopped)."""
+    try:
+        run(*parse_args(argv))
+        return 0
+    except (UsageError, CheckpointError) as error:
+        message, status = str(error), 2
+    except RunError as error:
+        message, status = str(error), 1
+    except KeyboardInterrupt as error:
+        message, status = str(error) or "stopped before the first step: nothing to resume", 130
+    except (torch.OutOfMemoryError, MemoryError):
+        message, status = "out of memory: lower --micro-batch (completions at once) or --k", 1
+    print(f"train.py: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
