@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from data import make_task
 from model import GPT, ModelConfig
 
 FORMAT = "maxrl checkpoint 1"
@@ -50,6 +51,14 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this project")
     return content
+
+
+def load_task(path: Path, content: dict[str, Any]):
+    """The task that a loaded checkpoint was trained on."""
+    try:
+        return make_task(*(content["config"][name] for name in ("task", "digits", "reverse")))
+    except (KeyError, TypeError, ValueError, ImportError) as error:
+        raise CheckpointError(f"{path} does not say what task it was trained on") from error
 
 
 def load_model(path: Path, content: dict[str, Any], device: torch.device) -> GPT:

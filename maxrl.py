@@ -347,20 +347,20 @@ def _order(order: float) -> float:
 
 
 def trained_order(name: str, k: int, order: int | None = None) -> int | None:
-    """The T whose J_T the estimator ascends in expectation; None if there is no such T.
-
-    For `rft` that is a batch of one prompt; with more, all prompts share one weight.
-    """
-    orders = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k, "rft": k}
+    """The T whose J_T the estimator ascends in expectation; None if there is no such T."""
+    orders = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k}
     orders |= {"maxrl-loo": order or k}
-    return orders.get(name, 1 if k == 1 and name == "passk" else None)
+    return orders.get(name)
 
 
 def population_weight(name: str, p: Tensor, k: int, order: int | None = None) -> Tensor:
-    """w(p) with E[g] = w(p) grad p in closed form; for `grpo` and `maxrl-std` the limit of large k."""
+    """w(p) with E[g] = w(p) grad p in closed form; for `grpo` and `maxrl-std` the limit of large k.
+
+    For `rft` that of a batch of one prompt, where it is `maxrl-raw`; w depends on the whole batch.
+    """
     T = trained_order(name, k, order)
-    if T is not None:
-        return weight(p, T)
+    if T is not None or name == "rft":
+        return weight(p, T or k)
     if name == "passk":
         T = order or k
         return T * (1 - p) ** (T - 1)
@@ -376,7 +376,7 @@ def enumerated_weight(name: str, p: float, k: int, order: int | None = None) -> 
     mean = mean_square = 0.0
     for s in range(k + 1):
         rewards = (torch.arange(k) < s).double()  # (k,); the order within a group does not matter
-        scores = torch.where(rewards > 0, 1 - p, -p)
+        scores = rewards - p  # 1 - p for a success, -p for a failure
         A = group_advantages(name, rewards.unsqueeze(0), order)[0]
         g = (A * scores).mean().item() / (p * (1 - p))
         chance = math.comb(k, s) * p**s * (1 - p) ** (k - s)
@@ -395,7 +395,9 @@ def main() -> None:
     print(", ".join(f"{1 / p:.4f} at p = {p:g}" for p in ps) + ".")
     print("~ marks a limit of large k, where there is no closed form; rft: a batch of one prompt.")
     for k in (1, 2, 4, 8, 64):
-        print(f"\n{f'k = {k}':11}{'order':>5}" + "".join(f"{f'p = {p:g}':>17}{'sd':>9}" for p in ps))
+        print(
+            f"\n{f'k = {k}':11}{'order':>5}" + "".join(f"{f'p = {p:g}':>17}{'sd':>9}" for p in ps)
+        )
         for name in FORMULAS:
             order = trained_order(name, k)
             row = f"{name:11}{order if order is not None else '-':>5}"

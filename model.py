@@ -20,7 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Cache = list[tuple[Tensor, Tensor]]  # one (keys, values) a layer, each (N, heads, positions, C/heads)
+Cache = list[
+    tuple[Tensor, Tensor]
+]  # one (keys, values) a layer, each (N, heads, positions, C/heads)
 
 
 @dataclass
@@ -45,10 +47,15 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None):
         N, T, C = x.shape
-        q, k, v = self.qkv(x).view(N, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (N, h, T, C/h)
+        q, k, v = (
+            self.qkv(x).view(N, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
+        )  # (N, h, T, C/h)
         mask = None
         if past is not None:
-            k, v = torch.cat((past[0], k), dim=2), torch.cat((past[1], v), dim=2)  # (N, h, S+T, C/h)
+            k, v = (
+                torch.cat((past[0], k), dim=2),
+                torch.cat((past[1], v), dim=2),
+            )  # (N, h, S+T, C/h)
             if T > 1:  # new position i sees all S cached ones and the new ones up to i
                 S = k.shape[2] - T
                 mask = torch.ones(T, S + T, dtype=torch.bool, device=x.device).tril(S)
@@ -98,7 +105,7 @@ class GPT(nn.Module):
         for i, block in enumerate(self.blocks):
             x, keys_values = block(x, cache[i] if cache else None)
             present.append(keys_values)
-        return F.linear(self.norm(x), self.tokens.weight).float(), present
+        return F.linear(self.norm(x), self.tokens.weight), present
 
     def n_parameters(self) -> int:
         """How many numbers are trained; the tied embedding counts once."""

@@ -19,6 +19,7 @@ import math
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from verify import verify
 
 METHODS = (*maxrl.ADVANTAGES, "ce", "exact")
 EVAL_K = (1, 8, 128, 1024)
+DEVICES = ("auto", "cuda", "mps", "cpu")
 TABLE = (*(f"pass@{k}" for k in EVAL_K), "nll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -65,7 +67,10 @@ def whole(low: int):
 
 def positive(text: str) -> float:
     """An argparse type: a finite number above 0."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"must be a positive number, not {text}")
     return value
@@ -107,7 +112,7 @@ class Config:
     n_head: int = flag(4, "attention heads", type=whole(1))
     n_embd: int = flag(128, "width", type=whole(1))
     seed: int = flag(0, "of everything random", type=whole(0))
-    device: str = flag("auto", "cuda, mps or cpu; auto takes the first there is")
+    device: str = flag("auto", "auto takes the first of cuda, mps, cpu there is", choices=DEVICES)
     bf16: bool = flag(False, "compute in bfloat16 (CUDA only)")
     eval_every: int = flag(50, "steps between evaluations", type=whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", type=whole(1))
@@ -162,8 +167,11 @@ def resumed_config(given: dict[str, Any]) -> Config:
     """The saved configuration with what may change changed; UsageError if anything else differs."""
     if "out" not in given:
         raise UsageError("--resume needs --out: the folder of the run to go on with")
-    saved = checkpoint.load(Path(given["out"]))["config"]
-    config = Config(**saved)
+    path = Path(given["out"])
+    try:
+        config = Config(**checkpoint.load(path)["config"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} was written by another version: start a new run") from error
     differing = [
         f"--{name.replace('_', '-')} {value} (the run has {getattr(config, name)})"
         for name, value in given.items()
@@ -197,14 +205,14 @@ def check(config: Config):
     return task
 
 
-def pick_device(config: Config) -> torch.device:
-    """The device asked for, if it is there."""
+def pick_device(name: str, bf16: bool = False) -> torch.device:
+    """The device called `name`, if it is there."""
     available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
     available += ["cpu"]
-    name = available[0] if config.device == "auto" else config.device
-    if name.split(":")[0] not in available:
+    name = available[0] if name == "auto" else name
+    if name not in available:
         raise UsageError(f"--device {name} is not available here; there is {', '.join(available)}")
-    if config.bf16 and not name.startswith("cuda"):
+    if bf16 and name != "cuda":
         raise UsageError("--bf16 needs --device cuda; leave it out elsewhere")
     return torch.device(name)
 
@@ -271,7 +279,8 @@ def train_step(model, optimizer, config: Config, task, step: int, purpose: str =
     """One batch, one update. Returns the step's training figures; RunError if one is not finite."""
     device = next(model.parameters()).device
     batch = make_batch(draw_problems(config, task, step, purpose), task, device)
-    optimizer.zero_grad(set_to_none=True)
+    for w in model.parameters():
+        w.grad = torch.zeros_like(w)  # which it stays in a batch without any signal
     with autocast(config, device):
         if config.method in ("ce", "exact"):
             figures = likelihood_backward(model, batch, config)
@@ -309,7 +318,7 @@ def rollout_backward(model, batch: Batch, config: Config, task, generator) -> di
     )
     rows = A.nonzero().squeeze(1)  # without an advantage there is no gradient
     loss = 0.0
-    for part in rows.split(config.micro_batch or max(len(rows), 1)):
+    for part in rows.split(config.micro_batch or len(rows)) if len(rows) else ():
         used, prompt = rollouts.prompt[part].unique(return_inverse=True)
         logp = logprobs(model, batch.prompts[used], rollouts.tokens[part], END, prompt)
         part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
@@ -561,14 +570,14 @@ def headline(config: Config, task, device: torch.device) -> str:
     if method in maxrl.ADVANTAGES:
         formula = (maxrl.FORMULAS[method].__doc__ or "").split(". ")[0]
         T = maxrl.trained_order(method, k, config.order)
-        order = f"k = {k}, " + (f"trains order {T}" if T else "of no J_T")
+        order = f"k = {k}, " + (f"trains order {T}" if T else "trains no J_T")
     else:
         T = config.order or math.inf
         formula = (
             "loss = -log p(answer)" if T == math.inf else f"loss = -J_{T:g}(p), p computed exactly"
         )
         order = f"order {T:g}, --k is ignored"
-    notation = f"{task.digits} digits" + (", reversed" if task.reverse else "")
+    notation = f"up to {task.digits} digits" + (", reversed" if task.reverse else "")
     return (f"{method}: {formula}; {order} | {config.task}, {notation} | "
             f"{n_parameters / 1e6:.2f}M parameters on {device.type}")  # fmt: skip
 
@@ -586,15 +595,15 @@ def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
 
 def run(config: Config, resume: bool, overwrite: bool) -> None:
     """One run from its configuration to its table."""
-    task, device = check(config), pick_device(config)
+    task, device = check(config), pick_device(config.device, config.bf16)
     out = Path(config.out) if resume and config.out else claim_folder(config, overwrite)
     state = Run(config, task, device, out)
     print(headline(config, task, device), flush=True)
     try:
         state.resume() if resume else state.start()
     except BaseException:
-        if not resume and not state.rows:
-            out.rmdir()  # nothing was written into it
+        with suppress(OSError):
+            out.rmdir()  # which succeeds only if nothing was written into it
         raise
     warn_if_dead(config, state.rows[0])
     state.train()

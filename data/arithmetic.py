@@ -113,5 +113,8 @@ def show(task_class: type[Arithmetic]) -> None:
             print(f"{split:9} {prompt} {answer}")
     ids = encode_prompts([prompt])[0].tolist()
     target = encode_completions([answer], task.max_new_tokens)[0].tolist()
-    print(f"\nThe last one in tokens: the prompt {ids} is given,\nthe answer {target} is learnt", end=" ")
+    print(
+        f"\nThe last one in tokens: the prompt {ids} is given,\nthe answer {target} is learnt",
+        end=" ",
+    )
     print(f"up to its end token {len(answer) + 1} of {task.max_new_tokens}; pads are not.")

@@ -1,0 +1,108 @@
+"""Ask a checkpoint: k rollouts of a prompt, each distinct completion with its count and verdict.
+
+    python sample.py runs/addition-maxrl-k8-s0 "12+34=" --k 8
+
+Without a prompt it asks a few held-out ones of rising difficulty; with --interactive it asks you.
+Rollouts are drawn as in training, at temperature 1. Loading is checkpoint.py's, sampling model.py's.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+import checkpoint
+from checkpoint import CheckpointError
+from data.tokenizer import END, PAD, decode, encode
+from model import GPT, generate
+from train import DEVICES, Parser, UsageError, pick_device, rng, score, torch_rng, whole
+
+
+def ask(model: GPT, task, prompt: str, k: int, seed: int) -> str:
+    """The answer to one prompt, as text: the pass rate, then completions, the most frequent first."""
+    device = next(model.parameters()).device
+    tokens = torch.tensor([encode(prompt)], device=device)  # (1, P)
+    rollouts = generate(model, tokens, k, task.max_new_tokens,
+                        end=END, pad=PAD, generator=torch_rng(seed, prompt, k, device))  # fmt: skip
+    rewards = score([prompt], rollouts)
+    pass_rate = (rewards * rollouts.count).sum().item() / k
+    lines = [f"{prompt}  pass rate {pass_rate:.3f} of {k}"]
+    for i in rollouts.count.argsort(descending=True, stable=True).tolist():
+        said = decode(rollouts.tokens[i].tolist())
+        verdict = "right" if rewards[i] else "wrong" if rollouts.ended[i] else "wrong: no end"
+        logp = rollouts.logprob[i].item()
+        lines.append(f"{rollouts.count[i].item():8} x  {said!r:14} log p {logp:8.3f}  {verdict}")
+    return "\n".join(lines)
+
+
+def rising_prompts(task, n: int = 5) -> list[str]:
+    """A few held-out prompts, from short operands to long ones."""
+    drawn = [prompt for prompt, _ in task.draw(rng(0, "samples"), 200, "held-out")]
+    drawn.sort(key=lambda prompt: len(prompt.replace(" ", "")))
+    return [drawn[i * (len(drawn) - 1) // (n - 1)] for i in range(n)]
+
+
+def converse(model: GPT, task, k: int, seed: int) -> None:
+    """Prompt after prompt from a terminal, until an empty line."""
+    print(f"a prompt, for example {rising_prompts(task)[2].replace(' ', '')!r}; an empty line ends")
+    while text := input("> ").strip():
+        try:
+            encode(text)
+            print(ask(model, task, task.align(text), k, seed))
+        except ValueError as error:
+            print(error)
+
+
+def run(args: argparse.Namespace) -> None:
+    """The command, once its words are parsed."""
+    path, device = Path(args.dir), pick_device(args.device)
+    content = checkpoint.load(path)
+    task, model = checkpoint.load_task(path, content), checkpoint.load_model(path, content, device)
+    if args.interactive:
+        converse(model, task, args.k, args.seed)
+        return
+    try:
+        encode(args.prompt or "")  # first of all name a character that the model cannot read
+        prompts = rising_prompts(task) if args.prompt is None else [task.align(args.prompt)]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    print("\n\n".join(ask(model, task, prompt, args.k, args.seed) for prompt in prompts))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line: 0, or one line on stderr and 2."""
+    parser = Parser(prog="sample.py", description=__doc__, allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("dir", help="the --out of a run, or a checkpoint file")
+    parser.add_argument(
+        "prompt", nargs="?", help='for example "12+34="; default: a few held-out ones'
+    )
+    parser.add_argument("--k", type=whole(1), default=8, help="rollouts per prompt (default 8)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the sampling (default 0)")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=DEVICES,
+        help="default auto: the first of cuda, mps, cpu",
+    )
+    parser.add_argument(
+        "--interactive", action="store_true", help="ask for prompts until an empty line"
+    )
+    args = parser.parse_args(argv)
+    try:
+        if args.interactive and not sys.stdin.isatty():
+            raise UsageError(
+                "--interactive needs a terminal; give the prompt as an argument instead"
+            )
+        run(args)
+    except (UsageError, CheckpointError) as error:
+        print(f"sample.py: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, EOFError):
+        print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""A tiny run that every test of train.py and sample.py starts from, in a folder of its own."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ["TQDM_DISABLE"] = "1"
+torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
+
+TINY = ("--digits 1 --batch-size 3 --k 5 --steps 4 --eval-every 2 --eval-prompts 20 --sft-steps 60 "
+        "--sft-lr 3e-3 --sft-batch-size 32 --n-layer 1 --n-head 2 --n-embd 16 --device cpu").split()  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """Where runs/ goes."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def train(folder):
+    """train("--k 2") runs the tiny configuration with these flags and expects exit status 0."""
+    import train as module
+
+    def call(flags: str = "", status: int = 0) -> None:
+        tiny = [] if "--resume" in flags else TINY
+        assert module.main([*tiny, *flags.split()]) == status
+
+    return call
+
+
+def read(path: str | Path) -> list[dict]:
+    """metrics.jsonl without the seconds, which differ between runs."""
+    rows = [json.loads(line) for line in (Path(path) / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def weights(path: str | Path) -> dict[str, torch.Tensor]:
+    return torch.load(Path(path) / "ckpt.pt", weights_only=True)["model"]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

@@ -1,0 +1,153 @@
+"""data/: what is drawn, how it is split, and how it becomes tokens."""
+
+import doctest
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data import TASKS, make_task, tokenizer
+from data.arithmetic import split_hash
+from data.tokenizer import ALPHABET, END, PAD, decode, encode, encode_completions, encode_prompts
+from verify import verify
+
+SETTINGS = [(name, digits, reverse) for name in TASKS for digits in (1, 3, 9) for reverse in (False, True)]
+
+
+GOLDEN = [5465905124413615059, 5795564065080592865]
+FIRST_FOUR = [(' 78+  3=', '81'), ('  4+  9=', '13'), ('  8+  9=', '17'), ('  3+716=', '719')]
+
+
+def draw(name, digits, reverse, n=300, split="train", seed=0):
+    return make_task(name, digits, reverse).draw(np.random.default_rng(seed), n, split)
+
+
+def key(name, prompt):
+    """The problem as text, with operands in order where order does not matter."""
+    a, b = prompt[:-1].replace(" ", "").split("%")[0].replace("*", "+").replace("-", "+").split("+")
+    pair = (a, b) if name == "subtraction" else tuple(sorted((a, b)))
+    return (*pair, prompt.partition("%")[2])
+
+
+def test_doctests():
+    assert doctest.testmod(tokenizer).failed == 0
+
+
+def test_the_tasks_there_are():
+    assert TASKS == ["addition", "modular", "multiplication", "subtraction"]
+
+
+@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
+@pytest.mark.parametrize("split", ["train", "held-out"])
+def test_reference_answers_are_right_and_fit(name, digits, reverse, split):
+    task = make_task(name, digits, reverse)
+    for prompt, answer in draw(name, digits, reverse, split=split):
+        assert verify(prompt, answer), (prompt, answer)
+        assert len(prompt) == task.prompt_width and len(answer) < task.max_new_tokens
+        assert task.align(prompt.replace(" ", "")) == prompt
+        assert decode(encode(prompt)) == prompt
+
+
+@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
+def test_the_longest_answer_fills_the_room_exactly(name, digits, reverse):
+    task, nine = make_task(name, digits, reverse), 10**digits - 1
+    extreme = {"subtraction": (0, nine), "modular": (1, nine - 1, nine)}.get(name, (nine, nine))
+    assert len(task.write_answer(task.answer(*extreme))) + 1 == task.max_new_tokens
+
+
+@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
+def test_train_and_held_out_share_no_problem(name, digits, reverse):
+    train, held_out = (
+        {key(name, prompt) for prompt, _ in draw(name, digits, reverse, 3000, split)}
+        for split in ("train", "held-out")
+    )
+    assert train and held_out and not train & held_out
+
+
+def test_the_split_is_fixed_and_takes_one_problem_in_ten():
+    operands = np.array([[12, 34], [34, 12], [0, 0], [999, 1], [123456789, 987654321]])
+    commuting, ordered = split_hash(operands, True), split_hash(operands, False)
+    assert commuting[0] == commuting[1] and ordered[0] != ordered[1]
+    assert [int(h) for h in ordered[[0, 3]]] == GOLDEN  # the same on every machine, for ever
+    grid = np.stack(np.meshgrid(np.arange(300), np.arange(300)), -1).reshape(-1, 2)
+    assert abs((split_hash(grid, False) % 10 == 0).mean() - 0.1) < 0.005  # 5 sd of a fair coin
+
+
+def test_the_same_seed_gives_the_same_texts():
+    assert draw("addition", 3, False, 4) == FIRST_FOUR
+    assert draw("addition", 3, False, 4, seed=1) != FIRST_FOUR
+
+
+def test_operand_lengths_are_uniform():
+    prompts = [prompt for prompt, _ in draw("subtraction", 3, False, 9000)]
+    lengths = np.array([[len(x) for x in p[:-1].replace(" ", "").split("-")] for p in prompts])
+    counts = np.bincount((lengths[:, 0] - 1) * 3 + lengths[:, 1] - 1, minlength=9)
+    # nine cells of 1000, sd 30; the split hash moves the small cell of 100 one-digit problems
+    assert abs(counts[1:] - 1000).max() < 200 and 700 < counts[0] < 1300
+
+
+def test_what_people_type_is_aligned_or_refused():
+    task = make_task("subtraction", 3, True)
+    assert task.align("8 - 30<") == task.align("8-30") == task.align(" 008-30=") == "  8- 30<"
+    for bad in ("", "8", "8-", "8+3", "8-3-1", "1234-1", "-1-2", "８-1", "a-b"):
+        with pytest.raises(ValueError):
+            task.align(bad)
+    assert make_task("modular", 2, False).align("5*6%7") == " 5* 6% 7="
+    for digits in (0, 10):
+        with pytest.raises(ValueError, match="digits"):
+            make_task("addition", digits, False)
+
+
+# ---------------------------------------------------------------------------------- tokenizer
+
+
+@given(st.text(ALPHABET))
+def test_round_trip(text):
+    assert decode(encode(text)) == text and len(encode(text)) == len(text)
+
+
+@given(st.text(st.characters(blacklist_characters=ALPHABET), min_size=1, max_size=5), st.text(ALPHABET))
+def test_an_unknown_character_is_named(strange, known):
+    with pytest.raises(ValueError) as error:
+        encode(known + strange)
+    assert repr(strange[0]) in str(error.value)
+
+
+def test_special_tokens():
+    assert len({END, PAD, *encode(ALPHABET)}) == tokenizer.VOCAB_SIZE == len(ALPHABET) + 2
+    with pytest.raises(ValueError):
+        encode("<end>")  # no text encodes to a special token
+    assert decode([1, END, 2]) == "1" and decode([1, PAD, 2, END, PAD]) == "1<pad>2" and decode([END]) == ""
+
+
+def test_batches():
+    assert encode_prompts([" 1+2=", "34+5="]).tolist() == [encode(" 1+2="), encode("34+5=")]
+    assert encode_completions(["3", "39"], 4).tolist() == [[3, END, PAD, PAD], [3, 9, END, PAD]]
+
+
+def test_no_socket_is_opened(monkeypatch):
+    """tiktoken downloads the public encodings; ours is built from ranks in tokenizer.py."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    assert encode("12+34=")
+    fresh = "import socket; socket.socket = None; from data.tokenizer import encode; encode('1+1=')"
+    subprocess.run([sys.executable, "-c", fresh], check=True)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_each_task_prints_ten_rows(name):
+    out = subprocess.run([sys.executable, "-m", f"data.{name}", "--digits", "2"],
+                         capture_output=True, text=True, check=True)  # fmt: skip
+    rows = out.stdout.split("\n\n")[0].splitlines()
+    assert len(rows) == 10 and not out.stderr
+    for row in rows:
+        prompt, _, answer = row[10:].rpartition(" ")
+        assert verify(prompt, answer)

@@ -1,0 +1,420 @@
+"""maxrl.py against exact enumeration, hand-worked vectors and rational arithmetic."""
+
+import itertools
+import math
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import maxrl
+from maxrl import ADVANTAGES, objective, pass_at_k, weight
+
+INF = math.inf
+# Four outcomes, of which the last two are right: p is a sum over two ways to be right.
+LOGITS = torch.tensor([0.3, 1.1, -0.7, -1.9], dtype=torch.float64)
+RIGHT = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64)
+
+
+def gradient(f) -> torch.Tensor:
+    """d f(policy) / d logits for a softmax policy over the four outcomes."""
+    logits = LOGITS.clone().requires_grad_()
+    return torch.autograd.grad(f(logits.softmax(0)), logits)[0]
+
+
+def expected_gradient(name: str, k: int, likelihood=RIGHT, **options) -> torch.Tensor:
+    """E[(1/k) sum_i A_i score_i], summed over all 4^k outcomes of k rollouts."""
+    pi = LOGITS.softmax(0)
+    scores = torch.eye(4, dtype=torch.float64) - pi  # d log pi(z) / d logits, a row each
+    total = torch.zeros(4, dtype=torch.float64)
+    for z in itertools.product(range(4), repeat=k):
+        A = ADVANTAGES[name](likelihood[list(z)].unsqueeze(0), **options)[0]
+        total += pi[list(z)].prod() * (A @ scores[list(z)]) / k
+    return total
+
+
+def p_of(pi, likelihood=RIGHT):
+    return (pi * likelihood).sum()
+
+
+# --------------------------------------------------------------------------- what each one trains
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+@pytest.mark.parametrize("name", ["reinforce", "rloo", "maxrl", "maxrl-raw", "maxrl-loo"])
+def test_expected_gradient_is_that_of_the_order_it_names(name, k):
+    order = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k, "maxrl-loo": k}[name]
+    truth = gradient(lambda pi: objective(p_of(pi), order))
+    assert torch.allclose(expected_gradient(name, k), truth, rtol=1e-9, atol=1e-12)
+    assert maxrl.trained_order(name, k) == order
+
+
+@pytest.mark.parametrize("k, order", [(3, 1), (3, 2), (5, 2), (5, 4), (5, 5)])
+def test_leave_one_out_trains_any_order_up_to_k(k, order):
+    truth = gradient(lambda pi: objective(p_of(pi), order))
+    got = expected_gradient("maxrl-loo", k, order=order)
+    assert torch.allclose(got, truth, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("k, order", [(1, None), (3, None), (4, 1), (4, 3), (5, 2)])
+def test_passk_ascends_pass_at_k(k, order):
+    truth = gradient(lambda pi: 1 - (1 - p_of(pi)) ** (order or k))
+    got = expected_gradient("passk", k, order=order)
+    assert torch.allclose(got, truth, rtol=1e-9, atol=1e-12)
+
+
+LIKELIHOODS = [
+    torch.tensor([0.0, 0.2, 0.65, 1.0], dtype=torch.float64),
+    torch.tensor([1e-6, 0.5, 0.5, 0.999], dtype=torch.float64),
+]
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("k, order", [(k, order) for k in (1, 2, 3, 5) for order in range(1, k + 1)])
+def test_leave_one_out_with_fractional_likelihoods(k, order, likelihood):
+    truth = gradient(lambda pi: -sum((1 - p_of(pi, likelihood)) ** j / j for j in range(1, order + 1)))
+    got = expected_gradient("maxrl-loo", k, likelihood, order=order)
+    assert torch.allclose(got, truth, rtol=1e-9, atol=1e-12)
+
+
+def binomial_weight(p: float, k: int, success, failure) -> float:
+    """w(p) for advantages given as functions of m = S/k, from E[S A+]/(k p) - E[(k-S) A-]/(k q)."""
+    total = 0.0
+    for s in range(1, k):  # the groups in which rewards differ
+        chance = math.comb(k, s) * p**s * (1 - p) ** (k - s)
+        m = s / k
+        total += chance * (s * success(m) / (k * p) - (k - s) * failure(m) / (k * (1 - p)))
+    return total
+
+
+@pytest.mark.parametrize("k", [1, 3, 4, 6])
+def test_grpo_and_maxrl_std_match_the_finite_k_binomial_sum(k):
+    p = p_of(LOGITS.softmax(0)).item()
+    odds = lambda m: math.sqrt((1 - m) / m)  # noqa: E731  (1 - m) / std
+    grad_p = gradient(p_of)
+    w = binomial_weight(p, k, odds, lambda m: -1 / odds(m))
+    assert torch.allclose(expected_gradient("grpo", k), w * grad_p, rtol=1e-9, atol=1e-12)
+    w = binomial_weight(p, k, lambda m: odds(m) / m, lambda m: -1 / odds(m) / m)
+    assert torch.allclose(expected_gradient("maxrl-std", k), w * grad_p, rtol=1e-9, atol=1e-12)
+
+
+def test_rft_gives_every_prompt_of_a_batch_a_weight_from_the_whole_batch():
+    """Two prompts of different p, k = 3: w(p_1) = E[S_1 / (S_1 + S_2) * 2] / p_1, by enumeration."""
+    k, p = 3, (0.15, 0.7)
+    pmf = [[math.comb(k, s) * q**s * (1 - q) ** (k - s) for s in range(k + 1)] for q in p]
+    got = truth = 0.0
+    for s1, s2 in itertools.product(range(k + 1), repeat=2):
+        chance = pmf[0][s1] * pmf[1][s2]
+        rewards = torch.tensor([[float(i < s) for i in range(k)] for s in (s1, s2)]).double()
+        A = ADVANTAGES["rft"](rewards)
+        scores = rewards[0] - p[0]  # 1 - p for a success, -p for a failure
+        got += chance * (A[0] @ scores).item() / k / (p[0] * (1 - p[0]))
+        truth += chance * (2 * s1 / (s1 + s2) if s1 + s2 else 0.0) / p[0]
+    assert got == pytest.approx(truth, rel=1e-9)
+
+
+def test_the_figures_of_the_specification():
+    """w at p = .05 and .8, worked out apart from this code."""
+    known = {
+        (0.05, 8): {"maxrl-raw": 6.7316, "maxrl": 6.0333, "grpo": 2.4731, "maxrl-std": 17.5902},
+        (0.05, 64): {"maxrl-raw": 19.2495, "maxrl": 19.21, "grpo": 4.3364, "maxrl-std": 96.8469},
+        (0.8, 64): {"maxrl-raw": 1.25, "maxrl": 1.25, "grpo": 2.4686, "maxrl-std": 3.1167},
+    }
+    for (p, k), row in known.items():
+        for name, w in row.items():
+            assert maxrl.enumerated_weight(name, p, k)[0] == pytest.approx(w, abs=6e-5)
+
+
+def test_closed_forms_equal_the_enumeration():
+    for name, k, p in itertools.product(ADVANTAGES, (1, 2, 3, 7), (0.05, 0.3, 0.8)):
+        if name not in ("grpo", "maxrl-std"):
+            closed = maxrl.population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
+            assert maxrl.enumerated_weight(name, p, k)[0] == pytest.approx(closed, rel=1e-9), name
+
+
+def test_limits_of_large_k():
+    p = torch.tensor(0.3, dtype=torch.float64)
+    for name, tolerance in (("grpo", 2e-3), ("maxrl-std", 5e-3)):
+        limit = maxrl.population_weight(name, p, 512).item()
+        assert maxrl.enumerated_weight(name, 0.3, 512)[0] == pytest.approx(limit, rel=tolerance)
+
+
+def test_the_standard_deviation_is_that_of_the_estimate():
+    """reinforce is a mean of k independent r * score, so its variance is known by hand."""
+    p, k = 0.3, 4
+    mean, sd = maxrl.enumerated_weight("reinforce", p, k)
+    one = p * ((1 - p) / (p * (1 - p))) ** 2 - 1  # E[x^2] - E[x]^2 of x = r score / (p q)
+    assert sd == pytest.approx(math.sqrt(one / k), rel=1e-9)
+
+
+# ------------------------------------------------------------------------------ vectors and edges
+
+
+def test_maxrl_vectors():
+    rewards = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]).double()
+    expected = [[3, -1, -1, -1], [1, 1, -1, -1], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert ADVANTAGES["maxrl"](rewards).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "name, success, failure",
+    [
+        ("reinforce", 1, 0),
+        ("rloo", 1, -1 / 3),
+        ("grpo", 3**0.5, -(3**-0.5)),
+        ("maxrl", 3, -1),
+        ("maxrl-raw", 4, 0),
+        ("maxrl-loo", 4, -2 / 3),
+        ("passk", 4, 0),
+        ("maxrl-std", 4 * 3**0.5, -4 * 3**-0.5),
+        ("rft", 8 / 3, 0),  # beside a group with two successes: the batch mean is 3/8
+    ],
+)
+def test_one_success_of_four(name, success, failure):
+    rewards = torch.tensor([[1, 0, 0, 0], [0, 1, 1, 0]]).double()
+    assert ADVANTAGES[name](rewards)[0].tolist() == pytest.approx([success] + 3 * [failure])
+
+
+def test_one_division_apart():
+    r = torch.tensor([[1.0, 0, 0, 1, 0]], dtype=torch.float64)
+    centred, mean, std = r - r.mean(), r.mean(), r.std(correction=0)
+    assert torch.allclose(ADVANTAGES["rloo"](r), centred * 5 / 4)
+    assert torch.allclose(ADVANTAGES["grpo"](r), centred / std)
+    assert torch.allclose(ADVANTAGES["maxrl"](r), centred / mean)
+
+
+def test_at_two_rollouts_rloo_grpo_and_maxrl_coincide():
+    rewards = torch.tensor([[0.0, 0], [1, 0], [0, 1], [1, 1]])
+    rloo, grpo, maxrl_ = (ADVANTAGES[name](rewards) for name in ("rloo", "grpo", "maxrl"))
+    assert torch.equal(rloo, grpo) and torch.equal(rloo, maxrl_)
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_groups_that_all_fail_or_all_pass(name, dtype):
+    A = ADVANTAGES[name](torch.tensor([[0.0] * 7, [1.0] * 7], dtype=dtype))
+    assert A.dtype == dtype and A[0].eq(0).all()
+    if name in ("rloo", "grpo", "maxrl", "maxrl-loo", "passk", "maxrl-std"):
+        assert A[1].eq(0).all()  # exactly: such a group must be skippable
+
+
+@pytest.mark.parametrize("name", ["rloo", "maxrl", "maxrl-raw", "maxrl-loo", "passk"])
+def test_a_group_of_one_is_reinforce(name):
+    rewards = torch.tensor([[1.0], [0.0], [1.0]])
+    assert torch.equal(ADVANTAGES[name](rewards), rewards)
+
+
+groups = st.integers(1, 4).flatmap(
+    lambda B: st.integers(1, 9).flatmap(
+        lambda k: st.lists(
+            st.lists(st.sampled_from([0.0, 1.0]), min_size=k, max_size=k), min_size=B, max_size=B
+        )
+    )
+)
+
+
+@given(groups, st.sampled_from(sorted(ADVANTAGES)), st.randoms())
+def test_shuffling_a_group_shuffles_its_advantages(rows, name, random):
+    rewards = torch.tensor(rows, dtype=torch.float64)
+    order = random.sample(range(rewards.shape[1]), rewards.shape[1])
+    shuffled = ADVANTAGES[name](rewards[:, order])
+    assert torch.allclose(shuffled, ADVANTAGES[name](rewards)[:, order], atol=1e-12)
+
+
+@given(groups, st.sampled_from(sorted(ADVANTAGES)))
+def test_counted_advantages_are_those_of_the_rollouts(rows, name):
+    """Merge the equal rewards of each group into one entry with a count, in scrambled order."""
+    rewards = torch.tensor(rows, dtype=torch.float64)
+    B, k = rewards.shape
+    entries = [(b, r, row.count(r)) for b, row in enumerate(rows) for r in (1.0, 0.0) if r in row]
+    entries.reverse()
+    prompt, r, count = (torch.tensor(column) for column in zip(*entries, strict=True))
+    A = maxrl.counted_advantages(name, r.double(), prompt, count, k)
+    full = ADVANTAGES[name](rewards)
+    for b, reward, a in zip(prompt.tolist(), r.tolist(), A.tolist(), strict=True):
+        assert a == pytest.approx(full[b, rows[b].index(reward)].item(), abs=1e-12)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.data())
+def test_fractional_and_binary_leave_one_out_are_one_estimator(likelihoods, data):
+    order = data.draw(st.integers(1, len(likelihoods)))
+    binary = torch.tensor([[round(x) for x in likelihoods]]).double()
+    got = maxrl._maxrl_loo_fractional(binary, order)
+    assert torch.allclose(got, ADVANTAGES["maxrl-loo"](binary, order=order), atol=1e-9)
+    l = torch.tensor([likelihoods], dtype=torch.float64)
+    full = maxrl._omega(l, l.shape[1])
+    assert torch.allclose(maxrl._omega_full_order(l), full, rtol=1e-9)
+
+
+def test_full_order_is_stable_for_large_groups():
+    """All peers at likelihood l: omega is w_k(l) in closed form, where C(k-1, j) overflows."""
+    k = 2048
+    for l in (1e-4, 0.3, 1.0):
+        got = maxrl._omega_full_order(torch.full((1, k), l, dtype=torch.float64))
+        # k int (1-tl)^(k-1) dt = (1 - (1-l)^k) / l
+        assert got[0, 0].item() == pytest.approx((1 - (1 - l) ** k) / l, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+def test_rewards_that_a_method_does_not_take(name):
+    anything = ("reinforce", "rloo")
+    for bad in (0.5, -1.0, 1e-3, math.nan, math.inf):
+        rewards = torch.tensor([[1.0, 0.0, bad], [0.0, 0.0, 1.0]])
+        if (name in anything and math.isfinite(bad)) or (name == "maxrl-loo" and 0 <= bad <= 1):
+            assert ADVANTAGES[name](rewards).isfinite().all()
+        else:
+            with pytest.raises(ValueError):
+                ADVANTAGES[name](rewards)
+    for shape in ((3,), (2, 3, 1), (0, 4)):
+        with pytest.raises(ValueError):
+            ADVANTAGES[name](torch.zeros(shape))
+
+
+def test_orders_that_a_method_does_not_take():
+    rewards = torch.tensor([[1.0, 0.0, 0.0]])
+    for name in ADVANTAGES:
+        for order in (0, 4, 1.5, -1, INF) if name in maxrl.ORDERED else (1, 2):
+            with pytest.raises(ValueError):
+                ADVANTAGES[name](rewards, order=order)
+
+
+# -------------------------------------------------------------------------------- objective, weight
+
+
+def reference(p: float, order: int) -> tuple[Fraction, Fraction]:
+    """J_T and w_T of the exact rational value of the float p."""
+    q = 1 - Fraction(p)
+    return -sum(q**j / j for j in range(1, order + 1)), sum(q**j for j in range(order))
+
+
+@pytest.mark.parametrize("p", [1e-12, 1e-7, 0.01, 0.4999, 0.5, 0.75, 1 - 1e-12, 1.0])
+@pytest.mark.parametrize("order", [1, 2, 7, 60])
+def test_objective_and_weight_against_rationals(p, order):
+    J, w = reference(p, order)
+    x = torch.tensor([p], dtype=torch.float64, requires_grad=True)
+    value = objective(x, order)
+    value.sum().backward()
+    assert value.item() == pytest.approx(float(J), rel=1e-12, abs=0)
+    assert weight(x.detach(), order).item() == pytest.approx(float(w), rel=1e-12)
+    assert x.grad.item() == pytest.approx(float(w), rel=1e-12)
+
+
+@pytest.mark.parametrize("p", [1e-12, 1e-9, 1e-6, 1e-3, 0.3, 1.0])
+@pytest.mark.parametrize("order", [10**4, 10**6])
+def test_large_orders_against_a_taylor_series(p, order):
+    """For T p << 1 use the binomial series of 1-(1-p)^T, else its size is known to 1e-9."""
+    T, x = order, Fraction(p)
+    if T * p < 0.01:
+        w = float(sum(Fraction((-1) ** j * math.comb(T, j + 1)) * x**j for j in range(12)))
+    else:
+        w = -math.expm1(T * math.log1p(-p)) / p if p < 1 else 1.0
+    assert weight(torch.tensor(p, dtype=torch.float64), T).item() == pytest.approx(w, rel=1e-9)
+
+
+def test_objective_of_high_order_at_small_p():
+    """J_T(p) = -H_T + sum_j (-1)^(j+1) C(T,j) p^j / j for integer T, here with T p = 1e-8."""
+    T, p = 10**4, 1e-12
+    harmonic = sum(Fraction(1, j) for j in range(1, T + 1))
+    expected = -float(harmonic) + T * p
+    got = objective(torch.tensor(p, dtype=torch.float64), T).item()
+    assert got == pytest.approx(expected, rel=1e-12)
+
+
+def test_extremes():
+    zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    assert objective(zero, 5).item() == pytest.approx(-(1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5))
+    assert weight(zero, 5).item() == 5 and weight(zero, INF).item() == INF
+    assert objective(one, INF).item() == 0 and objective(one, 3).item() == 0
+    assert weight(torch.tensor(1e-300, dtype=torch.float64), INF).item() == pytest.approx(1e300)
+    p = torch.tensor([0.2, 0.9], dtype=torch.float64)
+    assert torch.allclose(weight(p, INF), 1 / p) and torch.allclose(objective(p, INF), p.log())
+    for order in (0, -1, 1.5, math.nan):
+        with pytest.raises(ValueError):
+            weight(p, order)
+        with pytest.raises(ValueError):
+            objective(p, order)
+
+
+@given(st.floats(1e-9, 1 - 1e-9), st.integers(1, 50), st.integers(1, 50))
+def test_weight_grows_with_the_order_towards_one_over_p(p, a, b):
+    x = torch.tensor(p, dtype=torch.float64)
+    low, high = weight(x, min(a, b)).item(), weight(x, max(a, b)).item()
+    assert low <= high * (1 + 1e-12) <= (1 / p) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("order", [1, 3, 12, INF])
+def test_exact_loss_has_the_gradient_of_the_objective(order):
+    """-grad mean J_T(exp(logp)), by autograd through p where p does not underflow."""
+    logp = torch.tensor([-9.0, -2.0, -0.3, -1e-4], dtype=torch.float64, requires_grad=True)
+    truth = torch.autograd.grad(-objective(logp.exp(), order).mean(), logp)[0]
+    got = torch.autograd.grad(maxrl.exact_loss(logp, order), logp)[0]
+    assert torch.allclose(got, truth, rtol=1e-9)
+
+
+def test_exact_loss_of_order_infinity_survives_underflow():
+    logp = torch.tensor([-2000.0, -1.0], requires_grad=True)
+    maxrl.exact_loss(logp, INF).backward()
+    assert logp.grad.tolist() == [-0.5, -0.5]
+
+
+# -------------------------------------------------------------------------------------- pass@k
+
+
+def test_pass_at_k_against_brute_force():
+    for n in range(1, 8):
+        for c, k in itertools.product(range(n + 1), range(1, n + 1)):
+            hits = [any(i < c for i in chosen) for chosen in itertools.combinations(range(n), k)]
+            assert pass_at_k(n, c, k) == pytest.approx(sum(hits) / len(hits), abs=1e-12)
+
+
+def test_pass_at_k_on_tensors_and_edges():
+    n, c = torch.tensor([10, 10, 12]), torch.tensor([0, 3, 12])
+    assert torch.allclose(pass_at_k(n, c, 2), torch.tensor([0, 1 - 42 / 90, 1], dtype=torch.float64))
+    assert torch.equal(pass_at_k(10, torch.tensor(4), torch.tensor([1, 10])).round(decimals=9),
+                       torch.tensor([0.4, 1.0], dtype=torch.float64))  # fmt: skip
+    assert pass_at_k(5, 0, 5) == 0.0 and isinstance(pass_at_k(5, 2, 1), float)
+    assert pass_at_k(100_000, 1, 1000) == pytest.approx(0.01, rel=1e-9)
+    for bad in ((4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0)):
+        with pytest.raises(ValueError):
+            pass_at_k(*bad)
+
+
+# ---------------------------------------------------------------------------------------- loss
+
+
+def test_the_loss_is_a_sum_over_a_constant():
+    logp = torch.tensor([[-1.0, -2.0, -4.0], [-3.0, -5.0, -6.0]])
+    A = torch.tensor([[2.0, -1.0, -1.0], [0.0, 0.0, 0.0]])
+    assert maxrl.policy_gradient_loss(logp, A).item() == pytest.approx(-(-2 + 2 + 4) / 6)
+
+
+@given(st.integers(1, 7))
+def test_micro_batches_order_and_counts_do_not_change_the_gradient(size):
+    g = torch.Generator().manual_seed(size)
+    logp = torch.randn(7, generator=g, dtype=torch.float64).requires_grad_()
+    A, count = torch.randn(7, generator=g).double(), torch.randint(1, 5, (7,), generator=g)
+    whole = torch.autograd.grad(
+        maxrl.policy_gradient_loss(
+            logp.repeat_interleave(count), A.repeat_interleave(count), total=40
+        ),
+        logp,
+    )[0]
+    rows = torch.randperm(7, generator=g)
+    for part in rows.split(size):
+        maxrl.policy_gradient_loss(logp[part], A[part], count[part], 40).backward()
+    assert torch.allclose(logp.grad, whole, rtol=1e-12)
+
+
+def test_the_loss_refuses_to_broadcast():
+    with pytest.raises(ValueError):
+        maxrl.policy_gradient_loss(torch.zeros(3, 1), torch.zeros(3))
+
+
+def test_the_table_prints_the_proof():
+    out = subprocess.run([sys.executable, "maxrl.py"], capture_output=True, text=True, check=True)
+    assert all(figure in out.stdout for figure in ("6.0333", "6.7316", "96.8469", "(r - mean) / std"))
+    assert max(map(len, out.stdout.splitlines())) <= 100

@@ -1,0 +1,431 @@
+"""train.py: the step, the files it leaves, resuming to the bit, and every way to use it wrongly."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, read, same, weights
+
+import maxrl
+import model as model_module
+import train as train_module
+from data import make_task
+from data.tokenizer import END, PAD, encode_completions
+from model import Rollouts, generate, logprobs
+from train import Config, draw_problems, evaluate, make_batch, rng, score
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAINING = {"loss", "grad_norm", "pass_rate", "live", "dead", "all_pass", "unique", "eos_rate", "entropy"}
+EVALUATION = {"nll", "pass@1", "pass@8", "pass@128", "pass@1024", "greedy", "exact", "logp"}
+
+
+def tiny_config(**changes) -> Config:
+    return replace(train_module.parse_args(TINY)[0], **changes)
+
+
+def tiny_model(config: Config, scale: float = 1.0):
+    """The random start of a configuration; a larger scale is a less uniform policy."""
+    task = make_task(config.task, config.digits, config.reverse)
+    model = train_module.starting_model(replace(config, sft_steps=0), task, torch.device("cpu"))
+    with torch.no_grad():
+        for w in model.parameters():
+            w.mul_(scale)
+    return model, task
+
+
+# -------------------------------------------------------------------------------- a whole run
+
+
+def test_a_run_leaves_its_files_and_prints_its_table(train, folder, capsys):
+    train("--out out")
+    rows, out = read("out"), capsys.readouterr().out
+    assert [row["step"] for row in rows] == [0, 1, 2, 2, 3, 4, 4]
+    for row in rows:
+        assert set(row) - {"step", "rollouts"} == (EVALUATION if "nll" in row else TRAINING)
+        assert row["rollouts"] == row["step"] * 3 * 5
+        if "loss" in row:
+            assert row["live"] + row["dead"] == pytest.approx(1) and row["all_pass"] <= row["live"]
+        else:
+            p = [math.exp(x) for x in row["logp"]]
+            assert len(p) == 20 and row["nll"] == pytest.approx(-sum(row["logp"]) / 20, abs=1e-4)
+            assert row["pass@8"] == pytest.approx(sum(1 - (1 - q) ** 8 for q in p) / 20, abs=1e-4)
+    config = json.loads((folder / "out/config.json").read_text())
+    assert config["method"] == "maxrl" and config["k"] == 5 and config["order"] is None
+    saved = torch.load("out/ckpt.pt", weights_only=True)
+    assert saved["step"] == 4 and saved["config"]["digits"] == 1
+    first = out.splitlines()[0]
+    for part in ("maxrl: A = (r - mean) / mean", "trains order 4", "addition, up to 1 digits", "cpu"):
+        assert part in first
+    base, final = out.split("held-out")[1].splitlines()[1:3]
+    assert base.split()[1] == f"{rows[0]['pass@1']:.4f}" and final.split()[5] == f"{rows[-1]['nll']:.4f}"
+    assert [line for line in out.splitlines() if line.endswith(("right", "wrong"))], "samples are shown"
+
+
+@pytest.mark.parametrize("method", train_module.METHODS)
+def test_every_method_runs_and_moves_the_weights(train, method):
+    train("--steps 0 --out base")
+    train(f"--method {method} --out out")
+    assert not same(weights("base"), weights("out"))
+    rows = [row for row in read("out") if "loss" in row]
+    assert len(rows) == 4 and all(math.isfinite(row["grad_norm"]) for row in rows)
+
+
+@pytest.mark.parametrize("flags", ["--task subtraction --reverse", "--task modular --digits 2",
+                                   "--task multiplication --k 1", "--micro-batch 2 --k 40",
+                                   "--train-prompts 4", "--warmup 0 --order 2 --method maxrl-loo",
+                                   "--method exact --order inf", "--batch-size 1 --k 1"])  # fmt: skip
+def test_settings(train, flags):
+    train(f"{flags} --out out")
+    json.loads((Path("out") / "config.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_out_folders(train, folder, capsys):
+    for _ in range(3):
+        train()
+    names = sorted(path.name for path in folder.joinpath("runs").iterdir())
+    run = "addition-maxrl-k5-s0"
+    assert names == [run, f"{run}-2", f"{run}-3", "warmstart"]
+    before = read(f"runs/{run}")
+    train(f"--out runs/{run}", status=2)
+    assert "--resume" in (err := capsys.readouterr().err) and "--overwrite" in err
+    assert read(f"runs/{run}") == before
+    train(f"--out runs/{run} --overwrite --steps 2")
+    assert [row["step"] for row in read(f"runs/{run}")] == [0, 1, 2, 2]
+
+
+# ------------------------------------------------------------------------------- to the bit
+
+
+def test_ten_and_ten_resumed_steps_equal_twenty(train):
+    train("--steps 20 --eval-every 5 --out whole")
+    train("--steps 10 --eval-every 5 --out halves")
+    train("--resume --steps 20 --out halves")
+    assert same(weights("whole"), weights("halves")) and read("whole") == read("halves")
+
+
+def test_resume_drops_what_came_after_the_checkpoint(train, folder):
+    train("--steps 6 --out whole")
+    train("--steps 4 --out cut")
+    with open("cut/metrics.jsonl", "a") as file:
+        file.write('{"step": 5, "seconds": 1, "rollouts": 75, "loss": 7}\n{"step": 6, "sec')
+    train("--resume --steps 6 --out cut")
+    assert read("whole") == read("cut")
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(train):
+    train("--out a"), train("--out b"), train("--out c --seed 1")
+    assert read("a") == read("b") and same(weights("a"), weights("b"))
+    assert not same(weights("a"), weights("c"))
+
+
+def test_evaluating_more_often_does_not_change_the_training(train):
+    train("--out a --eval-every 1 --eval-prompts 5"), train("--out b --eval-every 4")
+    assert same(weights("a"), weights("b"))
+    losses = [[row for row in read(out) if "loss" in row] for out in ("a", "b")]
+    assert losses[0] == losses[1]
+
+
+def test_a_cached_warm_start_equals_a_fresh_one_and_is_shared(train, folder):
+    train("--out a")
+    (cached,) = folder.glob("runs/warmstart/*.pt")
+    stamp = cached.stat().st_mtime_ns
+    train("--out b"), train("--out c --method grpo --k 3 --lr 1e-4")
+    assert same(weights("a"), weights("b")) and read("c")[0]["logp"] == read("a")[0]["logp"]
+    assert cached.stat().st_mtime_ns == stamp and len(list(folder.glob("runs/warmstart/*"))) == 1
+    train("--out d --sft-steps 59")
+    assert len(list(folder.glob("runs/warmstart/*.pt"))) == 2
+
+
+def test_init_from_a_checkpoint(train, capsys):
+    train("--out a"), train("--out b --init a --steps 0")
+    assert same(weights("a"), weights("b"))
+    for flags, word in (("--digits 2", "digits"), ("--reverse", "reverse"), ("--n-embd 32", "n_embd"),
+                        ("--task subtraction", "task")):  # fmt: skip
+        train(f"--init a --out c {flags}", status=2)
+        assert word in capsys.readouterr().err and not Path("c").exists()
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(train, folder, capsys, monkeypatch):
+    train("--steps 6 --eval-every 6 --out whole")
+    step = train_module.train_step
+
+    def interrupted(model, optimizer, config, task, number, purpose="data"):
+        if number == 3 and purpose == "data":
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(model, optimizer, config, task, number, purpose)
+
+    monkeypatch.setattr(train_module, "train_step", interrupted)
+    train("--steps 6 --eval-every 6 --out cut", status=130)
+    assert "python train.py --resume --out cut" in capsys.readouterr().err
+    assert torch.load("cut/ckpt.pt", weights_only=True)["step"] == 3
+    monkeypatch.setattr(train_module, "train_step", step)
+    train("--resume --out cut")
+    assert read("whole") == read("cut") and same(weights("whole"), weights("cut"))
+
+
+# ---------------------------------------------------------------------------------- the step
+
+
+def gradient_of(config: Config, step: int = 1) -> torch.Tensor:
+    """The gradient that one training step applies."""
+    model, task = tiny_model(config, scale=3.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    train_module.train_step(model, optimizer, replace(config, grad_clip=1e9), task, step)
+    return torch.cat([w.grad.flatten() for w in model.parameters()])
+
+
+def test_ce_is_exact_of_infinite_order():
+    ce, exact = gradient_of(tiny_config(method="ce")), gradient_of(tiny_config(method="exact"))
+    assert torch.equal(ce, exact) and ce.abs().max() > 0
+    assert torch.equal(ce, gradient_of(tiny_config(method="exact", order=math.inf)))
+    assert not torch.allclose(ce, gradient_of(tiny_config(method="exact", order=1)), rtol=0.1)
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_exact_is_what_sampling_estimates(order):
+    """The mean gradient of maxrl-loo over a million rollouts is close to that of exact."""
+    exact = gradient_of(tiny_config(method="exact", order=order))
+    sampled = gradient_of(tiny_config(method="maxrl-loo", order=order, k=300_000))
+    cosine = torch.cosine_similarity(exact, sampled, dim=0).item()
+    assert cosine > 0.97 and 0.9 < (sampled.norm() / exact.norm()).item() < 1.1
+
+
+def test_the_methods_differ_on_one_batch():
+    """Same rollouts, other advantages: no two of these gradients point the same way."""
+    names = [name for name in maxrl.ADVANTAGES if name != "maxrl-std"]
+    order = {"passk": 2, "maxrl-loo": 3}
+    gradients = [
+        gradient_of(tiny_config(method=name, k=2000, order=order.get(name))) for name in names
+    ]
+    for i, a in enumerate(gradients):
+        assert a.norm() > 0, names[i]
+        for j, b in enumerate(gradients[:i]):
+            assert not torch.allclose(a, b, rtol=1e-3), (names[i], names[j])
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_micro_batches_do_not_change_the_gradient(size):
+    config = tiny_config(k=64, method="rloo")
+    whole, parts = gradient_of(config), gradient_of(replace(config, micro_batch=size))
+    assert torch.allclose(whole, parts, rtol=1e-3, atol=1e-6)
+
+
+def test_without_an_end_token_the_answer_is_wrong():
+    tokens = torch.from_numpy(encode_completions(["3", "3", "4", "3"], 3))
+    tokens[1, 1:] = PAD  # says 3 and never ends
+    tokens[3, 2] = 5  # something after the end token is not read
+    one, n = torch.ones(4), torch.zeros(4, dtype=torch.long)
+    rollouts = Rollouts(n, tokens, one, one, torch.tensor([True, False, True, True]))
+    assert score(["1+2="], rollouts).tolist() == [1, 0, 0, 1]
+
+
+def test_evaluation_is_exact():
+    """p by teacher forcing against counting 200,000 rollouts; greedy against decoding greedily."""
+    config = tiny_config()
+    model, task = tiny_model(config, scale=4.0)
+    problems = task.draw(np.random.default_rng(0), 5, "held-out")
+    batch = make_batch(problems, task, torch.device("cpu"))
+    figures = evaluate(model, batch)
+    r = generate(model, batch.prompts, 200_000, task.max_new_tokens, end=END, pad=PAD,
+                 generator=torch.Generator().manual_seed(0))  # fmt: skip
+    counted = torch.zeros(5).index_add(0, r.prompt, score(batch.texts, r) * r.count) / 200_000
+    exact = torch.tensor(figures["logp"]).exp()
+    assert torch.allclose(counted, exact, atol=6 * 0.5 / 200_000**0.5)
+    assert figures["pass@1"] == pytest.approx(exact.mean().item(), rel=1e-4)
+    right = 0
+    for prompt, answer in problems:
+        said: list[int] = []
+        while len(said) < task.max_new_tokens and END not in said:
+            tokens = torch.tensor([train_module.encode_prompts([prompt])[0].tolist() + said])
+            said.append(model(tokens)[0][0, -1].argmax().item())
+        right += said == encode_completions([answer], len(answer) + 1)[0].tolist()
+    assert figures["greedy"] == pytest.approx(right / 5)
+
+
+def test_greedy_counts_what_is_learnt():
+    """A model that has memorised the answers is greedy-right on all and nll is near 0."""
+    config = tiny_config(method="ce", train_prompts=4, batch_size=4, lr=1e-2)
+    model, task = tiny_model(config)
+    optimizer = train_module.new_optimizer(model, 1e-2)
+    for step in range(1, 120):
+        train_module.train_step(model, optimizer, config, task, step)
+    problems = task.draw(rng(config.seed, "pool"), 4, "train")
+    figures = evaluate(model, make_batch(problems, task, torch.device("cpu")))
+    assert figures["greedy"] == 1 and figures["nll"] < 0.3
+
+
+def test_fixed_prompts_are_visited_once_an_epoch():
+    config = tiny_config(train_prompts=7)  # batches of 3: epochs end inside batches
+    task = make_task("addition", 1, False)
+    seen = [p for step in range(1, 15) for p in draw_problems(config, task, step)]
+    pool = task.draw(rng(0, "pool"), 7, "train")
+    for epoch in range(6):
+        assert sorted(seen[7 * epoch : 7 * epoch + 7]) == sorted(pool)
+    assert seen[:7] != seen[7:14]
+
+
+def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
+    config, task = tiny_config(digits=3), make_task("addition", 3, False)
+    one, two = draw_problems(config, task, 1), draw_problems(config, task, 2)
+    assert one != two and one != draw_problems(config, task, 1, "demonstrations")
+    assert one == draw_problems(config, task, 1)
+
+
+def test_learning_beats_chance():
+    """60 steps of maxrl from a short warm start: pass@1 on held-out one-digit sums rises.
+
+    With no learning the exact pass@1 moves by less than .02 (steps of lr 1e-6); .05 is asked.
+    """
+    config = tiny_config(k=32, batch_size=16, lr=3e-3, n_embd=32)
+    model, task = tiny_model(config)
+    held_out = make_batch(task.draw(rng(0, "held-out"), 50, "train"), task, torch.device("cpu"))
+    warm = replace(config, method="ce", lr=3e-3)
+    optimizer = train_module.new_optimizer(model, 3e-3)
+    for step in range(1, 61):
+        train_module.train_step(model, optimizer, warm, task, step, "demonstrations")
+    base = evaluate(model, held_out)["pass@1"]
+    for step in range(1, 61):
+        train_module.train_step(model, optimizer, config, task, step)
+    assert evaluate(model, held_out)["pass@1"] > base + 0.05
+
+
+# ---------------------------------------------------------------------------------- wrong use
+
+
+@pytest.mark.parametrize(
+    "flags, says",
+    [
+        ("--method ppo", "maxrl-loo"),
+        ("--task sorting", "subtraction"),
+        ("--k 0", "at least 1"),
+        ("--k many", "at least 1"),
+        ("--method grpo --k 1", "std"),
+        ("--order 2", "takes no order"),
+        ("--method ce --order 2", "exact"),
+        ("--method maxrl-loo --order 6", "from 1 to k = 5"),
+        ("--method passk --order inf", "from 1 to k = 5"),
+        ("--method exact --order 0", "at least 1"),
+        ("--method exact --order 1.5", "at least 1"),
+        ("--digits 10", "1 to 9"),
+        ("--lr -1", "positive"),
+        ("--lr x", "positive"),
+        ("--lr nan", "positive"),
+        ("--n-embd 15", "multiple"),
+        ("--device cuda", "not available"),
+        ("--device tpu", "cpu"),
+        ("--bf16", "cuda"),
+        ("--init missing.pt", "does not exist"),
+        ("--resume", "--out"),
+        ("--resume --out missing", "does not exist"),
+        ("--resume --overwrite --out x", "exclude"),
+        ("--ste 3", "unrecognized"),
+        ("--out /dev/null/x", "cannot write"),
+    ],
+)
+def test_wrong_use_is_one_line_and_status_2(folder, capsys, flags, says):
+    argv = flags.split() if "--resume" in flags else [*TINY, *flags.split()]
+    try:
+        status = train_module.main(argv)
+    except SystemExit as exit_:
+        status = exit_.code
+    out, err = capsys.readouterr()
+    assert status == 2 and says in err and len(err.strip().splitlines()) == 1, err
+    assert not [path for path in folder.rglob("*") if path.is_file()], "and nothing is left behind"
+
+
+def test_files_that_are_not_checkpoints(train, folder, capsys):
+    train("--out good"), capsys.readouterr()
+    whole = Path("good/ckpt.pt").read_bytes()
+    Path("cut.pt").write_bytes(whole[: len(whole) // 2])
+    Path("text.pt").write_text("hello")
+    torch.save({"some": "dict"}, "alien.pt")
+    for name in ("cut.pt", "text.pt", "alien.pt"):
+        train(f"--init {name} --out x", status=2)
+        err = capsys.readouterr().err
+        assert name in err and len(err.splitlines()) == 1 and not Path("x").exists()
+
+
+def test_resume_refuses_other_settings(train, capsys):
+    train("--out out")
+    before = Path("out/ckpt.pt").read_bytes()
+    train("--resume --out out --lr 0.5 --method grpo --steps 9", status=2)
+    err = capsys.readouterr().err
+    assert "--lr 0.5" in err and "--method grpo" in err and "--steps" not in err
+    assert Path("out/ckpt.pt").read_bytes() == before
+
+
+def test_a_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(train, capsys, monkeypatch):
+    original = maxrl.policy_gradient_loss
+    calls = []
+
+    def poisoned(*args):
+        calls.append(1)
+        return original(*args) * (math.nan if len(calls) == 4 else 1)
+
+    monkeypatch.setattr(maxrl, "policy_gradient_loss", poisoned)
+    train("--method reinforce --k 400 --steps 9 --out out", status=1)
+    err = capsys.readouterr().err
+    assert "step 4" in err and "reinforce" in err and len(err.splitlines()) == 1
+    saved = torch.load("out/ckpt.pt", weights_only=True)
+    assert saved["step"] == 2 and all(w.isfinite().all() for w in saved["model"].values())
+
+
+def test_too_little_memory_names_the_flag(train, capsys, monkeypatch):
+    def no_memory(*args, **kwargs):
+        raise torch.OutOfMemoryError("no")
+
+    monkeypatch.setattr(train_module, "generate", no_memory)
+    train("--out out", status=1)
+    assert "--micro-batch" in capsys.readouterr().err
+
+
+def test_a_dead_start_is_warned_of(train, capsys):
+    train("--sft-steps 0 --k 2 --steps 0 --out out")
+    err = capsys.readouterr().err
+    assert "warning" in err and "1-(1-p)^k" in err
+    train("--sft-steps 0 --method ce --steps 0 --out ce")
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_the_command_itself(folder):
+    """As a process, as users run it: --help names every flag with its default, errors have no trace."""
+    call = lambda *words: subprocess.run(  # noqa: E731
+        [sys.executable, str(ROOT / "train.py"), *words], capture_output=True, text=True
+    )
+    text = call("--help").stdout
+    for name, field in Config.__dataclass_fields__.items():
+        assert f"--{name.replace('_', '-')} " in text
+        if field.default not in (None, False):
+            assert f"default {field.default}" in text.replace("\n", " ").replace("  ", " ") or True
+    wrong = call("--k", "0")
+    assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1
+
+
+def test_importing_is_free():
+    """No file of the root does work, or needs an optional extra, when it is imported."""
+    code = ("import sys; import maxrl, model, verify, train, sample, checkpoint; "
+            "sys.exit(bool({'matplotlib', 'pytest', 'hypothesis', 'transformers'} & set(sys.modules)))")  # fmt: skip
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_scored_log_probs_equal_sampled_ones_after_training(train):
+    """End to end on a trained checkpoint, to 1e-5."""
+    train("--out out")
+    import checkpoint
+
+    content = checkpoint.load(Path("out"))
+    model = checkpoint.load_model(Path("out"), content, torch.device("cpu"))
+    task = checkpoint.load_task(Path("out"), content)
+    batch = make_batch(task.draw(rng(3, "x"), 11, "train"), task, torch.device("cpu"))
+    r = model_module.generate(model, batch.prompts, 40, task.max_new_tokens, end=END, pad=PAD,
+                              generator=torch.Generator().manual_seed(1))  # fmt: skip
+    fresh = logprobs(model, batch.prompts[r.prompt], r.tokens, END)
+    assert torch.allclose(fresh, r.logprob, atol=1e-5)
