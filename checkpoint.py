@@ -39,7 +39,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU. CheckpointError if it is missing, cut off or alien."""
+    """The content of a checkpoint, on the CPU. CheckpointError if it is missing, cut or alien."""
     if path.is_dir():
         path = path / "ckpt.pt"
     if not path.exists():
@@ -96,5 +96,5 @@ def read_lines(path: Path, last_step: int) -> list[dict[str, Any]]:
 
 
 def _line(row: dict[str, Any]) -> str:
-    """JSON has no infinity; the only one here is an order, which is "inf" on the command line too."""
+    """JSON has no infinity; the only one here is an order, on the command line "inf" too."""
     return json.dumps({k: "inf" if v == math.inf else v for k, v in row.items()}) + "\n"

@@ -226,7 +226,7 @@ def objective(p: Tensor, order: float) -> Tensor:
 
 
 def weight(p: Tensor, order: float) -> Tensor:
-    """w_T(p) = dJ_T/dp = (1 - (1-p)^T) / p = pass@T / p, elementwise; T at p = 0, 1/p at T = inf."""
+    """w_T(p) = dJ_T/dp = (1 - (1-p)^T) / p = pass@T / p, elementwise; T at p = 0."""
     p, T = torch.as_tensor(p), _order(order)
     ratio = exact_pass_at_k(p, T) / torch.where(p > 0, p, 1.0)
     return torch.where(p > 0, ratio, float(T))
@@ -283,7 +283,7 @@ def _maxrl_loo_fractional(l: Tensor, T: int) -> Tensor:
 
 
 def _omega(l: Tensor, T: int) -> Tensor:
-    """Any order: the normalised E_j = e_j / C(n, j), updated peer by peer. O(k^2 T), no overflow."""
+    """Any order: the normalised E_j = e_j / C(n, j), peer by peer. O(k^2 T), no overflow."""
     E = torch.zeros(*l.shape, T, dtype=l.dtype, device=l.device)  # (B, k, T)
     E[..., 0] = 1
     j = torch.arange(1, T, dtype=l.dtype, device=l.device)
@@ -327,7 +327,7 @@ def check_rewards(name: str, rewards: Tensor) -> bool:
 
 
 def check_order(name: str, k: int, order: float | None) -> dict[str, int]:
-    """The keyword arguments that `FORMULAS[name]` gets; ValueError for an order it does not take."""
+    """The keywords that `FORMULAS[name]` gets; ValueError for an order it does not take."""
     if order is None:
         return {}
     if name not in ORDERED:
@@ -343,7 +343,7 @@ def _order(order: float) -> float:
     raise ValueError(f"an order is a whole number >= 1 or inf, not {order}")
 
 
-# ------------------------------------------------------------------------------- proof by computation
+# ------------------------------------------------------------------------ proof by computation
 
 
 def trained_order(name: str, k: int, order: int | None = None) -> int | None:

@@ -3,7 +3,7 @@
     python sample.py runs/addition-maxrl-k8-s0 "12+34=" --k 8
 
 Without a prompt it asks a few held-out ones of rising difficulty; with --interactive it asks you.
-Rollouts are drawn as in training, at temperature 1. Loading is checkpoint.py's, sampling model.py's.
+Rollouts are drawn as in training, at temperature 1. Loading is in checkpoint.py.
 """
 
 import argparse
@@ -14,17 +14,25 @@ import torch
 
 import checkpoint
 from checkpoint import CheckpointError
+from config import DEVICES, Parser, UsageError, pick_device, whole
 from data.tokenizer import END, PAD, decode, encode
 from model import GPT, generate
-from train import DEVICES, Parser, UsageError, pick_device, rng, score, torch_rng, whole
+from train import rng, score, torch_rng
 
 
 def ask(model: GPT, task, prompt: str, k: int, seed: int) -> str:
-    """The answer to one prompt, as text: the pass rate, then completions, the most frequent first."""
+    """What to say of one prompt: its pass rate, then completions, the most frequent first."""
     device = next(model.parameters()).device
     tokens = torch.tensor([encode(prompt)], device=device)  # (1, P)
-    rollouts = generate(model, tokens, k, task.max_new_tokens,
-                        end=END, pad=PAD, generator=torch_rng(seed, prompt, k, device))  # fmt: skip
+    rollouts = generate(
+        model,
+        tokens,
+        k,
+        task.max_new_tokens,
+        end=END,
+        pad=PAD,
+        generator=torch_rng(seed, prompt, k, device),
+    )
     rewards = score([prompt], rollouts)
     pass_rate = (rewards * rollouts.count).sum().item() / k
     lines = [f"{prompt}  pass rate {pass_rate:.3f} of {k}"]
@@ -72,8 +80,12 @@ def run(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line: 0, or one line on stderr and 2."""
-    parser = Parser(prog="sample.py", description=__doc__, allow_abbrev=False,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = Parser(
+        prog="sample.py",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("dir", help="the --out of a run, or a checkpoint file")
     parser.add_argument(
         "prompt", nargs="?", help='for example "12+34="; default: a few held-out ones'

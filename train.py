@@ -12,7 +12,6 @@ on-policy, so there is no ratio, no clipping, no KL, and no entropy bonus. In --
 config.json, metrics.jsonl and ckpt.pt. What a formula means is in maxrl.py.
 """
 
-import argparse
 import hashlib
 import json
 import math
@@ -20,7 +19,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,98 +31,14 @@ from tqdm import tqdm
 import checkpoint
 import maxrl
 from checkpoint import CheckpointError
-from data import TASKS, make_task
+from config import Config, UsageError, check, parse_args, pick_device
 from data.tokenizer import END, PAD, VOCAB_SIZE, decode, encode_completions, encode_prompts
 from model import GPT, ModelConfig, Rollouts, completion_logits, completion_mask, generate, logprobs
 from verify import verify
 
-METHODS = (*maxrl.ADVANTAGES, "ce", "exact")
 EVAL_K = (1, 8, 128, 1024)
-DEVICES = ("auto", "cuda", "mps", "cpu")
 TABLE = (*(f"pass@{k}" for k in EVAL_K), "nll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-# ------------------------------------------------------------------------------- configuration
-
-
-def flag(default: Any, help: str, **options: Any) -> Any:
-    """A field that is also a command-line flag; `options` go to argparse."""
-    return field(default=default, metadata={"help": help} | options)
-
-
-def whole(low: int):
-    """An argparse type: a whole number of at least `low`."""
-
-    def parse(text: str) -> int:
-        value = int(text) if text.lstrip("-").isdecimal() else low - 1
-        if value < low:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number of at least {low}, not {text}"
-            )
-        return value
-
-    return parse
-
-
-def positive(text: str) -> float:
-    """An argparse type: a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a positive number, not {text}")
-    return value
-
-
-def order_type(text: str) -> float:
-    """An argparse type: the order of an objective."""
-    return math.inf if text == "inf" else whole(1)(text)
-
-
-@dataclass
-class Config:
-    """Everything that a run is a function of. Flags are these names with dashes."""
-
-    method: str = flag("maxrl", "estimator or loss, see maxrl.py", choices=METHODS)
-    k: int = flag(8, "rollouts per prompt (the paper's N)", type=whole(1))
-    order: float | None = flag(
-        None, "order T of maxrl-loo, passk (1..k, default k), exact (default inf)", type=order_type
-    )
-    task: str = flag("addition", "what to learn", choices=TASKS)
-    digits: int = flag(3, "longest operand, in digits", type=whole(1))
-    reverse: bool = flag(False, "write answers right to left, the direction of carries")
-    steps: int = flag(400, "training steps after the warm start", type=whole(0))
-    batch_size: int = flag(64, "prompts per step", type=whole(1))
-    lr: float = flag(3e-4, "learning rate, constant after its warm-up", type=positive)
-    warmup: int = flag(10, "steps over which the learning rate rises to its value", type=whole(0))
-    grad_clip: float = flag(1.0, "longest gradient that is applied as it is", type=positive)
-    micro_batch: int = flag(
-        0, "completions per backward pass, 0 for all: less memory, same gradient", type=whole(0)
-    )
-    train_prompts: int = flag(
-        0, "train on this many fixed prompts, for epochs (0: fresh ones every step)", type=whole(0)
-    )
-    sft_steps: int = flag(600, "warm-start steps by cross-entropy, 0: from scratch", type=whole(0))
-    sft_batch_size: int = flag(128, "demonstrations per warm-start step", type=whole(1))
-    sft_lr: float = flag(1e-3, "learning rate of the warm start", type=positive)
-    init: str | None = flag(None, "start from this checkpoint instead of a warm start")
-    n_layer: int = flag(3, "transformer blocks", type=whole(1))
-    n_head: int = flag(4, "attention heads", type=whole(1))
-    n_embd: int = flag(128, "width", type=whole(1))
-    seed: int = flag(0, "of everything random", type=whole(0))
-    device: str = flag("auto", "auto takes the first of cuda, mps, cpu there is", choices=DEVICES)
-    bf16: bool = flag(False, "compute in bfloat16 (CUDA only)")
-    eval_every: int = flag(50, "steps between evaluations", type=whole(1))
-    eval_prompts: int = flag(1000, "held-out prompts in an evaluation", type=whole(1))
-    out: str | None = flag(None, "folder of the run (default runs/<task>-<method>-k<k>-s<seed>)")
-
-
-MAY_CHANGE = ("steps", "eval_every", "device", "out")  # on --resume
-
-
-class UsageError(Exception):
-    """Wrong use: one line that says what to do; exit status 2."""
 
 
 class RunError(Exception):
@@ -132,89 +47,6 @@ class RunError(Exception):
 
 class Interrupted(KeyboardInterrupt):
     """A signal stopped the run after a whole step; exit status 130."""
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line."""
-
-    def error(self, message: str):
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
-    """The configuration, and whether --resume and --overwrite were given."""
-    parser = Parser(prog="train.py", description=__doc__, allow_abbrev=False,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    for f in fields(Config):
-        options = {name: value for name, value in f.metadata.items() if name != "help"}
-        if isinstance(f.default, bool):
-            options["action"] = "store_true"
-        default = "" if f.default in (None, False) else f" (default {f.default})"
-        parser.add_argument("--" + f.name.replace("_", "-"), default=argparse.SUPPRESS,
-                            help=f.metadata["help"] + default, **options)  # fmt: skip
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run in --out")
-    given = vars(parser.parse_args(argv))
-    resume, overwrite = given.pop("resume"), given.pop("overwrite")
-    if resume and overwrite:
-        raise UsageError("--resume and --overwrite exclude each other")
-    if resume:
-        return resumed_config(given), True, False
-    return Config(**given), False, overwrite
-
-
-def resumed_config(given: dict[str, Any]) -> Config:
-    """The saved configuration with what may change changed; UsageError if anything else differs."""
-    if "out" not in given:
-        raise UsageError("--resume needs --out: the folder of the run to go on with")
-    path = Path(given["out"])
-    try:
-        config = Config(**checkpoint.load(path)["config"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} was written by another version: start a new run") from error
-    differing = [
-        f"--{name.replace('_', '-')} {value} (the run has {getattr(config, name)})"
-        for name, value in given.items()
-        if name not in MAY_CHANGE and getattr(config, name) != value
-    ]
-    if differing:
-        raise UsageError(f"cannot resume with {', '.join(differing)}: start a new --out for that")
-    return replace(config, **{n: v for n, v in given.items() if n in MAY_CHANGE})
-
-
-def check(config: Config):
-    """The task; UsageError for settings that do not go together."""
-    method, k, order = config.method, config.k, config.order
-    try:
-        task = make_task(config.task, config.digits, config.reverse)
-        if method == "exact" and order is not None:
-            maxrl.weight(torch.tensor(0.5), order)
-        elif method == "ce" and order is not None:
-            raise ValueError("ce takes no order: it is exact --order inf")
-        elif method in maxrl.ADVANTAGES:
-            maxrl.check_order(method, k, order)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    if method in ("grpo", "maxrl-std") and k == 1:
-        raise UsageError(f"{method} needs --k 2 or more: the std of one reward is 0, so all "
-                         "advantages would be")  # fmt: skip
-    if method in ("ce", "exact") and not task.single_answer:
-        raise UsageError(f"{method} needs a task with a unique answer, which {config.task} is not")
-    if config.n_embd % config.n_head:
-        raise UsageError(f"--n-embd {config.n_embd} must be a multiple of --n-head {config.n_head}")
-    return task
-
-
-def pick_device(name: str, bf16: bool = False) -> torch.device:
-    """The device called `name`, if it is there."""
-    available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
-    available += ["cpu"]
-    name = available[0] if name == "auto" else name
-    if name not in available:
-        raise UsageError(f"--device {name} is not available here; there is {', '.join(available)}")
-    if bf16 and name != "cuda":
-        raise UsageError("--bf16 needs --device cuda; leave it out elsewhere")
-    return torch.device(name)
 
 
 # ---------------------------------------------------------------------------------- randomness
@@ -256,7 +88,7 @@ def make_batch(problems: list[tuple[str, str]], task, device: torch.device) -> B
 
 
 def draw_problems(config: Config, task, step: int, purpose: str = "data") -> list[tuple[str, str]]:
-    """The training problems of a step: fresh ones, or the next of a fixed set, shuffled per epoch."""
+    """The training problems of a step: fresh, or the next of a fixed set, shuffled per epoch."""
     B, N = config.batch_size, config.train_prompts
     if not N:
         return task.draw(rng(config.seed, purpose, step), B, "train")
@@ -289,8 +121,10 @@ def train_step(model, optimizer, config: Config, task, step: int, purpose: str =
             figures = rollout_backward(model, batch, config, task, generator)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip).item()
     if not (math.isfinite(figures["loss"]) and math.isfinite(norm)):
-        raise RunError(f"step {step} of {config.method}: loss {figures['loss']}, gradient norm {norm}"
-                       "; nothing was saved since the last checkpoint, try a smaller --lr")  # fmt: skip
+        raise RunError(
+            f"step {step} of {config.method}: loss {figures['loss']}, gradient norm {norm}"
+            "; nothing was saved since the last checkpoint, try a smaller --lr"
+        )
     for group in optimizer.param_groups:
         group["lr"] = config.lr * min(1.0, step / max(config.warmup, 1))
     optimizer.step()
@@ -310,8 +144,9 @@ def likelihood_backward(model, batch: Batch, config: Config) -> dict:
 def rollout_backward(model, batch: Batch, config: Config, task, generator) -> dict:
     """Everything else: sample, verify, weigh, differentiate."""
     B, k = len(batch.texts), config.k
-    rollouts = generate(model, batch.prompts, k, task.max_new_tokens,
-                        end=END, pad=PAD, generator=generator)  # fmt: skip
+    rollouts = generate(
+        model, batch.prompts, k, task.max_new_tokens, end=END, pad=PAD, generator=generator
+    )
     rewards = score(batch.texts, rollouts)  # (U,)
     A = maxrl.counted_advantages(
         config.method, rewards, rollouts.prompt, rollouts.count, k, config.order
@@ -378,9 +213,21 @@ def starting_model(config: Config, task, device: torch.device) -> GPT:
 
 def warm_start(model: GPT, config: Config, task, device: torch.device) -> GPT:
     """Cross-entropy on reference answers; cached under a hash of all that it depends on."""
-    ce = replace(config, method="ce", k=1, order=None, steps=config.sft_steps, lr=config.sft_lr,
-                 batch_size=config.sft_batch_size, train_prompts=0, micro_batch=0, device=device.type,
-                 eval_every=1, eval_prompts=1, out=None)  # fmt: skip
+    ce = replace(
+        config,
+        method="ce",
+        k=1,
+        order=None,
+        steps=config.sft_steps,
+        lr=config.sft_lr,
+        batch_size=config.sft_batch_size,
+        train_prompts=0,
+        micro_batch=0,
+        device=device.type,
+        eval_every=1,
+        eval_prompts=1,
+        out=None,
+    )
     settings = asdict(ce) | {"torch": torch.__version__}
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     path = Path("runs/warmstart") / f"{key}.pt"
@@ -390,8 +237,10 @@ def warm_start(model: GPT, config: Config, task, device: torch.device) -> GPT:
     for step in tqdm(range(1, ce.steps + 1), desc="warm start", disable=None):
         train_step(model, optimizer, ce, task, step, "demonstrations")
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(path, {"config": asdict(ce), "model_config": asdict(model.config),
-                           "model": model.state_dict()})  # fmt: skip
+    checkpoint.save(
+        path,
+        {"config": asdict(ce), "model_config": asdict(model.config), "model": model.state_dict()},
+    )
     return model
 
 
@@ -499,8 +348,15 @@ class Run:
     def samples(self, n: int = 3) -> list[str]:
         """What the model says to the first few held-out prompts, and the verdicts."""
         generator = torch_rng(self.config.seed, "samples", self.step, self.device)
-        rollouts = generate(self.model, self.held_out.prompts[:n], 1, self.task.max_new_tokens,
-                            end=END, pad=PAD, generator=generator)  # fmt: skip
+        rollouts = generate(
+            self.model,
+            self.held_out.prompts[:n],
+            1,
+            self.task.max_new_tokens,
+            end=END,
+            pad=PAD,
+            generator=generator,
+        )
         rewards = score(self.held_out.texts, rollouts).tolist()
         texts = zip(
             self.held_out.texts, map(decode, rollouts.tokens.tolist()), rewards, strict=False
@@ -578,8 +434,10 @@ def headline(config: Config, task, device: torch.device) -> str:
         )
         order = f"order {T:g}, --k is ignored"
     notation = f"up to {task.digits} digits" + (", reversed" if task.reverse else "")
-    return (f"{method}: {formula}; {order} | {config.task}, {notation} | "
-            f"{n_parameters / 1e6:.2f}M parameters on {device.type}")  # fmt: skip
+    return (
+        f"{method}: {formula}; {order} | {config.task}, {notation} | "
+        f"{n_parameters / 1e6:.2f}M parameters on {device.type}"
+    )
 
 
 def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
@@ -588,9 +446,11 @@ def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
         p = torch.tensor(base["logp"]).double().exp()
         live = maxrl.exact_pass_at_k(p, config.k).mean().item()
         if live < 0.05:
-            print(f"warning: at the start only {live:.2%} of the groups have a success (the mean of "
-                  f"1-(1-p)^k, k = {config.k}): raise --k, --sft-steps or --batch-size",
-                  file=sys.stderr)  # fmt: skip
+            print(
+                f"warning: at the start only {live:.2%} of the groups have a success (the mean of "
+                f"1-(1-p)^k, k = {config.k}): raise --k, --sft-steps or --batch-size",
+                file=sys.stderr,
+            )
 
 
 def run(config: Config, resume: bool, overwrite: bool) -> None:
@@ -621,8 +481,12 @@ def main(argv: list[str] | None = None) -> int:
         message, status = str(error), 1
     except KeyboardInterrupt as error:
         message, status = str(error) or "stopped before the first step: nothing to resume", 130
-    except (torch.OutOfMemoryError, MemoryError):
-        message, status = "out of memory: lower --micro-batch (completions at once) or --k", 1
+    except OSError as error:
+        message, status = f"{error}: what was saved before is untouched", 1
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if type(error) is RuntimeError and "allocate memory" not in str(error):
+            raise  # not a lack of memory, which on the CPU is a plain RuntimeError
+        message, status = "out of memory: set --micro-batch (completions at once) or lower --k", 1
     print(f"train.py: {message}", file=sys.stderr)
     return status
 

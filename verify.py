@@ -18,15 +18,15 @@ Wrong:
     (False, False, False, False)
 
 Malformed:
-    >>> [verify("12+34=", text) for text in ("046", "+46", " 46", "46 ", "46=46", "4<pad>6", "46\\n")]
-    [False, False, False, False, False, False, False]
-    >>> [verify(text, "46") for text in ("12+34", "12+34=46", "1 2+34=", "12++34=", "46=", "1*46%0=")]
+    >>> [verify("12+34=", text) for text in ("046", "+46", " 46", "46 ", "46=46", "46\\n")]
     [False, False, False, False, False, False]
+    >>> [verify(text, "46") for text in ("12+34", "12+34=46", "1 2+34=", "46=", "1*46%0=")]
+    [False, False, False, False, False]
 
 Hostile:
     >>> verify("9**9**9=", "0"), verify("__import__('os')=", ""), verify("(" * 10**5, "9" * 10**5)
     (False, False, False)
-    >>> verify("12+34=", "\u0664\u0666"), verify("\uff11\uff12+34=", "46"), verify("\\x00", "\\ud800")
+    >>> verify("1+3=", "\u0664"), verify("\uff11\uff12+34=", "46"), verify("\\x00", "\\ud800")
     (False, False, False)
 """
 

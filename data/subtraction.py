@@ -1,4 +1,4 @@
-"""Subtraction, with negative answers: `  8- 30=` -> `-22`. Ten rows: `python -m data.subtraction`."""
+"""Subtraction, with negative answers: `  8- 30=` -> `-22`. `python -m data.subtraction`."""
 
 from data.arithmetic import Arithmetic, show
 

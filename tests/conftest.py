@@ -10,8 +10,10 @@ import torch
 os.environ["TQDM_DISABLE"] = "1"
 torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
 
-TINY = ("--digits 1 --batch-size 3 --k 5 --steps 4 --eval-every 2 --eval-prompts 20 --sft-steps 60 "
-        "--sft-lr 3e-3 --sft-batch-size 32 --n-layer 1 --n-head 2 --n-embd 16 --device cpu").split()  # fmt: skip
+TINY = (
+    "--digits 1 --batch-size 3 --k 5 --steps 4 --eval-every 2 --eval-prompts 20 --sft-steps 60 "
+    "--sft-lr 3e-3 --sft-batch-size 32 --n-layer 1 --n-head 2 --n-embd 16 --device cpu"
+).split()
 
 
 @pytest.fixture

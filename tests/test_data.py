@@ -15,11 +15,13 @@ from data.arithmetic import split_hash
 from data.tokenizer import ALPHABET, END, PAD, decode, encode, encode_completions, encode_prompts
 from verify import verify
 
-SETTINGS = [(name, digits, reverse) for name in TASKS for digits in (1, 3, 9) for reverse in (False, True)]
+SETTINGS = [
+    (name, digits, reverse) for name in TASKS for digits in (1, 3, 9) for reverse in (False, True)
+]
 
 
 GOLDEN = [5465905124413615059, 5795564065080592865]
-FIRST_FOUR = [(' 78+  3=', '81'), ('  4+  9=', '13'), ('  8+  9=', '17'), ('  3+716=', '719')]
+FIRST_FOUR = [(" 78+  3=", "81"), ("  4+  9=", "13"), ("  8+  9=", "17"), ("  3+716=", "719")]
 
 
 def draw(name, digits, reverse, n=300, split="train", seed=0):
@@ -110,7 +112,9 @@ def test_round_trip(text):
     assert decode(encode(text)) == text and len(encode(text)) == len(text)
 
 
-@given(st.text(st.characters(blacklist_characters=ALPHABET), min_size=1, max_size=5), st.text(ALPHABET))
+@given(
+    st.text(st.characters(blacklist_characters=ALPHABET), min_size=1, max_size=5), st.text(ALPHABET)
+)
 def test_an_unknown_character_is_named(strange, known):
     with pytest.raises(ValueError) as error:
         encode(known + strange)
@@ -121,7 +125,11 @@ def test_special_tokens():
     assert len({END, PAD, *encode(ALPHABET)}) == tokenizer.VOCAB_SIZE == len(ALPHABET) + 2
     with pytest.raises(ValueError):
         encode("<end>")  # no text encodes to a special token
-    assert decode([1, END, 2]) == "1" and decode([1, PAD, 2, END, PAD]) == "1<pad>2" and decode([END]) == ""
+    assert (
+        decode([1, END, 2]) == "1"
+        and decode([1, PAD, 2, END, PAD]) == "1<pad>2"
+        and decode([END]) == ""
+    )
 
 
 def test_batches():
@@ -144,8 +152,12 @@ def test_no_socket_is_opened(monkeypatch):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_each_task_prints_ten_rows(name):
-    out = subprocess.run([sys.executable, "-m", f"data.{name}", "--digits", "2"],
-                         capture_output=True, text=True, check=True)  # fmt: skip
+    out = subprocess.run(
+        [sys.executable, "-m", f"data.{name}", "--digits", "2"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     rows = out.stdout.split("\n\n")[0].splitlines()
     assert len(rows) == 10 and not out.stderr
     for row in rows:

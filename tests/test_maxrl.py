@@ -47,7 +47,9 @@ def p_of(pi, likelihood=RIGHT):
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", ["reinforce", "rloo", "maxrl", "maxrl-raw", "maxrl-loo"])
 def test_expected_gradient_is_that_of_the_order_it_names(name, k):
-    order = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k, "maxrl-loo": k}[name]
+    order = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k, "maxrl-loo": k}[
+        name
+    ]
     truth = gradient(lambda pi: objective(p_of(pi), order))
     assert torch.allclose(expected_gradient(name, k), truth, rtol=1e-9, atol=1e-12)
     assert maxrl.trained_order(name, k) == order
@@ -74,9 +76,13 @@ LIKELIHOODS = [
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-@pytest.mark.parametrize("k, order", [(k, order) for k in (1, 2, 3, 5) for order in range(1, k + 1)])
+@pytest.mark.parametrize(
+    "k, order", [(k, order) for k in (1, 2, 3, 5) for order in range(1, k + 1)]
+)
 def test_leave_one_out_with_fractional_likelihoods(k, order, likelihood):
-    truth = gradient(lambda pi: -sum((1 - p_of(pi, likelihood)) ** j / j for j in range(1, order + 1)))
+    truth = gradient(
+        lambda pi: -sum((1 - p_of(pi, likelihood)) ** j / j for j in range(1, order + 1))
+    )
     got = expected_gradient("maxrl-loo", k, likelihood, order=order)
     assert torch.allclose(got, truth, rtol=1e-9, atol=1e-12)
 
@@ -103,7 +109,7 @@ def test_grpo_and_maxrl_std_match_the_finite_k_binomial_sum(k):
 
 
 def test_rft_gives_every_prompt_of_a_batch_a_weight_from_the_whole_batch():
-    """Two prompts of different p, k = 3: w(p_1) = E[S_1 / (S_1 + S_2) * 2] / p_1, by enumeration."""
+    """Two prompts, k = 3: w(p_1) = E[S_1 / (S_1 + S_2) * 2] / p_1, by enumeration."""
     k, p = 3, (0.15, 0.7)
     pmf = [[math.comb(k, s) * q**s * (1 - q) ** (k - s) for s in range(k + 1)] for q in p]
     got = truth = 0.0
@@ -146,7 +152,7 @@ def test_limits_of_large_k():
 def test_the_standard_deviation_is_that_of_the_estimate():
     """reinforce is a mean of k independent r * score, so its variance is known by hand."""
     p, k = 0.3, 4
-    mean, sd = maxrl.enumerated_weight("reinforce", p, k)
+    _, sd = maxrl.enumerated_weight("reinforce", p, k)
     one = p * ((1 - p) / (p * (1 - p))) ** 2 - 1  # E[x^2] - E[x]^2 of x = r score / (p q)
     assert sd == pytest.approx(math.sqrt(one / k), rel=1e-9)
 
@@ -229,7 +235,7 @@ def test_shuffling_a_group_shuffles_its_advantages(rows, name, random):
 def test_counted_advantages_are_those_of_the_rollouts(rows, name):
     """Merge the equal rewards of each group into one entry with a count, in scrambled order."""
     rewards = torch.tensor(rows, dtype=torch.float64)
-    B, k = rewards.shape
+    k = rewards.shape[1]
     entries = [(b, r, row.count(r)) for b, row in enumerate(rows) for r in (1.0, 0.0) if r in row]
     entries.reverse()
     prompt, r, count = (torch.tensor(column) for column in zip(*entries, strict=True))
@@ -373,9 +379,13 @@ def test_pass_at_k_against_brute_force():
 
 def test_pass_at_k_on_tensors_and_edges():
     n, c = torch.tensor([10, 10, 12]), torch.tensor([0, 3, 12])
-    assert torch.allclose(pass_at_k(n, c, 2), torch.tensor([0, 1 - 42 / 90, 1], dtype=torch.float64))
-    assert torch.equal(pass_at_k(10, torch.tensor(4), torch.tensor([1, 10])).round(decimals=9),
-                       torch.tensor([0.4, 1.0], dtype=torch.float64))  # fmt: skip
+    assert torch.allclose(
+        pass_at_k(n, c, 2), torch.tensor([0, 1 - 42 / 90, 1], dtype=torch.float64)
+    )
+    assert torch.equal(
+        pass_at_k(10, torch.tensor(4), torch.tensor([1, 10])).round(decimals=9),
+        torch.tensor([0.4, 1.0], dtype=torch.float64),
+    )
     assert pass_at_k(5, 0, 5) == 0.0 and isinstance(pass_at_k(5, 2, 1), float)
     assert pass_at_k(100_000, 1, 1000) == pytest.approx(0.01, rel=1e-9)
     for bad in ((4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0)):
@@ -416,5 +426,7 @@ def test_the_loss_refuses_to_broadcast():
 
 def test_the_table_prints_the_proof():
     out = subprocess.run([sys.executable, "maxrl.py"], capture_output=True, text=True, check=True)
-    assert all(figure in out.stdout for figure in ("6.0333", "6.7316", "96.8469", "(r - mean) / std"))
+    assert all(
+        figure in out.stdout for figure in ("6.0333", "6.7316", "96.8469", "(r - mean) / std")
+    )
     assert max(map(len, out.stdout.splitlines())) <= 100

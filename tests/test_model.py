@@ -1,4 +1,4 @@
-"""model.py: what is sampled is what is scored, and counting rollouts changes nothing but the time."""
+"""model.py: what is sampled is what is scored, and counting rollouts changes only the time."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ V, P, L, END, PAD = 6, 3, 4, 4, 5  # vocabulary, prompt and completion lengths: 
 
 
 def small_model(seed: int = 0, scale: float = 12.0, dtype=torch.float32) -> GPT:
-    """Random weights, larger than at initialisation so that the distribution is far from uniform."""
+    """Random weights, larger than at initialisation: the distribution is far from uniform."""
     config = ModelConfig(vocab_size=V, block_size=P + L, n_layer=2, n_head=2, n_embd=8)
     model = GPT(config, torch.Generator().manual_seed(seed)).to(dtype)
     with torch.no_grad():
@@ -177,17 +177,24 @@ def test_draw_counts_edges():
 def test_same_seed_same_rollouts():
     a, b = rollouts_of(small_model(), 9, seed=4), rollouts_of(small_model(), 9, seed=4)
     assert torch.equal(a.tokens, b.tokens) and torch.equal(a.count, b.count)
-    assert not torch.equal(a.logprob, rollouts_of(small_model(), 9, seed=5).logprob[: len(a.logprob)])
+    assert not torch.equal(
+        a.logprob, rollouts_of(small_model(), 9, seed=5).logprob[: len(a.logprob)]
+    )
 
 
 # ------------------------------------------------------------------------------------- scoring
 
 
 def test_the_mask_ends_with_the_first_end_token():
-    completions = torch.tensor([[0, END, PAD, PAD], [PAD, 0, END, END], [END, 0, 0, 0], [0, 1, 2, 3]])
+    completions = torch.tensor(
+        [[0, END, PAD, PAD], [PAD, 0, END, END], [END, 0, 0, 0], [0, 1, 2, 3]]
+    )
     assert completion_mask(completions, END).int().tolist() == [
-        [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1],
-    ]  # fmt: skip
+        [1, 1, 0, 0],
+        [1, 1, 1, 0],
+        [1, 0, 0, 0],
+        [1, 1, 1, 1],
+    ]
 
 
 def test_log_probs_of_a_padded_batch_are_those_of_each_completion_alone():

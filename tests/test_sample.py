@@ -27,8 +27,10 @@ def test_completions_counts_and_verdicts(run):
     status, out, _ = run("1+1", "--k", "500")
     first, *rows = out.splitlines()
     assert status == 0 and first.startswith(" 1+ 1=")
-    parsed = [re.fullmatch(r" *(\d+) x  '(.*?)' +log p +(-[\d.]+)  (right|wrong|wrong: no end)", row)
-              for row in rows]  # fmt: skip
+    parsed = [
+        re.fullmatch(r" *(\d+) x  '(.*?)' +log p +(-[\d.]+)  (right|wrong|wrong: no end)", row)
+        for row in rows
+    ]
     assert all(parsed) and sum(int(m[1]) for m in parsed) == 500
     right = sum(int(m[1]) for m in parsed if m[4] == "right")
     assert f"pass rate {right / 500:.3f} of 500" in first
@@ -41,7 +43,12 @@ def test_held_out_prompts_of_rising_difficulty(run):
     status, out, _ = run("--k", "3")
     prompts = re.findall(r"^(.*=)  pass rate", out, re.MULTILINE)
     lengths = [len(prompt.replace(" ", "")) for prompt in prompts]
-    assert status == 0 and len(prompts) == 5 and lengths == sorted(lengths) and lengths[0] < lengths[-1]
+    assert (
+        status == 0
+        and len(prompts) == 5
+        and lengths == sorted(lengths)
+        and lengths[0] < lengths[-1]
+    )
 
 
 def test_the_same_seed_gives_the_same_sample(run):
@@ -51,10 +58,15 @@ def test_the_same_seed_gives_the_same_sample(run):
 @pytest.mark.parametrize(
     "words, says",
     [
-        (["2^3="], "'^'"), (["123+1="], "too long"), (["1-1="], "not a prompt"), ([""], "not a prompt"),
-        (["1+1", "--k", "0"], "at least 1"), (["--interactive"], "terminal"), (["--device", "tpu"], "cpu"),
+        (["2^3="], "'^'"),
+        (["123+1="], "too long"),
+        (["1-1="], "not a prompt"),
+        ([""], "not a prompt"),
+        (["1+1", "--k", "0"], "at least 1"),
+        (["--interactive"], "terminal"),
+        (["--device", "tpu"], "cpu"),
     ],
-)  # fmt: skip
+)
 def test_wrong_use_is_one_line_and_status_2(run, words, says):
     status, _, err = run(*words) if "--device" not in words else run_device(words)
     assert status == 2 and says in err and len(err.splitlines()) == 1

@@ -1,0 +1,25 @@
+# `make train` and `make test` are all a fresh machine needs; each makes the virtual environment first.
+# ARGS are passed on: make train ARGS="--method grpo"
+
+PYTHON ?= python3
+ARGS ?=
+
+.PHONY: train test clean
+
+train: .venv/run
+	.venv/bin/python train.py --method maxrl --k 8 $(ARGS)
+
+test: .venv/dev
+	.venv/bin/python -m pytest $(ARGS)
+
+.venv/run: requirements.txt
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -q -r requirements.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt .venv/run
+	.venv/bin/python -m pip install -q -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,198 @@
+"""What a run is a function of: every flag of train.py, and which of them go together.
+
+`Config` is the one list of settings. The command line, config.json, the checkpoint and the hash of
+the warm start are all made from it, so a new flag is a new line here. Wrong use is a UsageError:
+one line that says what to do, exit status 2. Example:
+
+    >>> config, resume, overwrite = parse_args(["--method", "grpo", "--k", "16"])
+    >>> config.method, config.k, config.task
+    ('grpo', 16, 'addition')
+"""
+
+import argparse
+import math
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import checkpoint
+import maxrl
+from checkpoint import CheckpointError
+from data import TASKS, make_task
+
+METHODS = (*maxrl.ADVANTAGES, "ce", "exact")
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+
+def flag(default: Any, help: str, **options: Any) -> Any:
+    """A field that is also a command-line flag; `options` go to argparse."""
+    return field(default=default, metadata={"help": help} | options)
+
+
+def whole(low: int):
+    """An argparse type: a whole number of at least `low`."""
+
+    def parse(text: str) -> int:
+        value = int(text) if text.lstrip("-").isdecimal() else low - 1
+        if value < low:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {low}, not {text}"
+            )
+        return value
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a positive number, not {text}")
+    return value
+
+
+def order_type(text: str) -> float:
+    """An argparse type: the order of an objective."""
+    return math.inf if text == "inf" else whole(1)(text)
+
+
+@dataclass
+class Config:
+    """Everything that a run is a function of. Flags are these names with dashes."""
+
+    method: str = flag("maxrl", "estimator or loss, see maxrl.py", choices=METHODS)
+    k: int = flag(8, "rollouts per prompt (the paper's N)", type=whole(1))
+    order: float | None = flag(
+        None, "order T of maxrl-loo, passk (1..k, default k), exact (default inf)", type=order_type
+    )
+    task: str = flag("addition", "what to learn", choices=TASKS)
+    digits: int = flag(3, "longest operand, in digits", type=whole(1))
+    reverse: bool = flag(False, "write answers right to left, the direction of carries")
+    steps: int = flag(400, "training steps after the warm start", type=whole(0))
+    batch_size: int = flag(64, "prompts per step", type=whole(1))
+    lr: float = flag(3e-4, "learning rate, constant after its warm-up", type=positive)
+    warmup: int = flag(10, "steps over which the learning rate rises to its value", type=whole(0))
+    grad_clip: float = flag(1.0, "longest gradient that is applied as it is", type=positive)
+    micro_batch: int = flag(
+        0, "completions per backward pass, 0 for all: less memory, same gradient", type=whole(0)
+    )
+    train_prompts: int = flag(
+        0, "train on this many fixed prompts, for epochs (0: fresh ones every step)", type=whole(0)
+    )
+    sft_steps: int = flag(600, "warm-start steps by cross-entropy, 0: from scratch", type=whole(0))
+    sft_batch_size: int = flag(128, "demonstrations per warm-start step", type=whole(1))
+    sft_lr: float = flag(1e-3, "learning rate of the warm start", type=positive)
+    init: str | None = flag(None, "start from this checkpoint instead of a warm start")
+    n_layer: int = flag(3, "transformer blocks", type=whole(1))
+    n_head: int = flag(4, "attention heads", type=whole(1))
+    n_embd: int = flag(128, "width", type=whole(1))
+    seed: int = flag(0, "of everything random", type=whole(0))
+    device: str = flag("auto", "auto takes the first of cuda, mps, cpu there is", choices=DEVICES)
+    bf16: bool = flag(False, "compute in bfloat16 (CUDA only)")
+    eval_every: int = flag(50, "steps between evaluations", type=whole(1))
+    eval_prompts: int = flag(1000, "held-out prompts in an evaluation", type=whole(1))
+    out: str | None = flag(None, "folder of the run (default runs/<task>-<method>-k<k>-s<seed>)")
+
+
+MAY_CHANGE = ("steps", "eval_every", "device", "out")  # on --resume
+
+
+class UsageError(Exception):
+    """Wrong use: one line that says what to do; exit status 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
+    """The configuration, and whether --resume and --overwrite were given."""
+    parser = Parser(
+        prog="train.py",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for f in fields(Config):
+        options = {name: value for name, value in f.metadata.items() if name != "help"}
+        if isinstance(f.default, bool):
+            options["action"] = "store_true"
+        default = "" if f.default in (None, False) else f" (default {f.default})"
+        parser.add_argument(
+            "--" + f.name.replace("_", "-"),
+            default=argparse.SUPPRESS,
+            help=f.metadata["help"] + default,
+            **options,
+        )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in --out")
+    given = vars(parser.parse_args(argv))
+    resume, overwrite = given.pop("resume"), given.pop("overwrite")
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude each other")
+    if resume:
+        return resumed_config(given), True, False
+    return Config(**given), False, overwrite
+
+
+def resumed_config(given: dict[str, Any]) -> Config:
+    """The saved configuration with what may change changed; UsageError if anything else differs."""
+    if "out" not in given:
+        raise UsageError("--resume needs --out: the folder of the run to go on with")
+    path = Path(given["out"])
+    try:
+        config = Config(**checkpoint.load(path)["config"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} was written by another version: start a new run") from error
+    differing = [
+        f"--{name.replace('_', '-')} {value} (the run has {getattr(config, name)})"
+        for name, value in given.items()
+        if name not in MAY_CHANGE and getattr(config, name) != value
+    ]
+    if differing:
+        raise UsageError(f"cannot resume with {', '.join(differing)}: start a new --out for that")
+    return replace(config, **{n: v for n, v in given.items() if n in MAY_CHANGE})
+
+
+def check(config: Config):
+    """The task; UsageError for settings that do not go together."""
+    method, k, order = config.method, config.k, config.order
+    try:
+        task = make_task(config.task, config.digits, config.reverse)
+        if method == "exact" and order is not None:
+            maxrl.weight(torch.tensor(0.5), order)
+        elif method == "ce" and order is not None:
+            raise ValueError("ce takes no order: it is exact --order inf")
+        elif method in maxrl.ADVANTAGES:
+            maxrl.check_order(method, k, order)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if method in ("grpo", "maxrl-std") and k == 1:
+        raise UsageError(
+            f"{method} needs --k 2 or more: the std of one reward is 0, so all advantages would be"
+        )
+    if method in ("ce", "exact") and not task.single_answer:
+        raise UsageError(f"{method} needs a task with a unique answer, which {config.task} is not")
+    if config.n_embd % config.n_head:
+        raise UsageError(f"--n-embd {config.n_embd} must be a multiple of --n-head {config.n_head}")
+    return task
+
+
+def pick_device(name: str, bf16: bool = False) -> torch.device:
+    """The device called `name`, if it is there."""
+    available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    available += ["cpu"]
+    name = available[0] if name == "auto" else name
+    if name not in available:
+        raise UsageError(f"--device {name} is not available here; there is {', '.join(available)}")
+    if bf16 and name != "cuda":
+        raise UsageError("--bf16 needs --device cuda; leave it out elsewhere")
+    return torch.device(name)

@@ -1,0 +1,204 @@
+"""The results in the README: run the experiments, draw the figures, write the tables.
+
+    python reproduce.py                  run what is missing in results/, then draw and write
+    python reproduce.py --figures-only   draw and write from the committed logs
+
+An experiment is a list of train.py command lines; there is no training in here. Each run's log is
+kept in results/<experiment>/<run>.jsonl: its configuration, then its evaluations. A run whose log
+is there is not run again, so an interrupted sweep goes on where it stopped. Two runs at a time,
+one thread each, use two cores better than one run with two threads.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+
+import maxrl
+
+ROOT = Path(__file__).resolve().parent
+METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-loo", "ce")
+SEEDS = (0, 1, 2)
+FIGURES = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
+COLORS = {  # colour-blind safe (Okabe and Ito); one colour per method in every figure
+    "reinforce": "#999999",
+    "rloo": "#56B4E9",
+    "grpo": "#E69F00",
+    "maxrl": "#D55E00",
+    "maxrl-loo": "#CC79A7",
+    "maxrl-std": "#009E73",
+    "ce": "#000000",
+}
+
+# experiment -> run -> the flags of train.py
+EXPERIMENTS: dict[str, dict[str, str]] = {
+    "default": {f"{m}-s{s}": f"--method {m} --k 8 --seed {s}" for m in METHODS for s in SEEDS},
+    "scratch": {
+        f"{m}-s{s}": f"--method {m} --k 1024 --seed {s} --sft-steps 0 --digits 2 --reverse"
+        for m in ("reinforce", "maxrl", "ce")
+        for s in SEEDS
+    },
+}
+
+
+# ---------------------------------------------------------------------------------- running
+
+
+def run(experiment: str, name: str, flags: str) -> None:
+    """One train.py process, resumed if it was cut off; its log goes to results/."""
+    log = ROOT / "results" / experiment / f"{name}.jsonl"
+    if log.exists():
+        return
+    out = f"runs/reproduce/{experiment}/{name}"
+    started = (ROOT / out / "ckpt.pt").exists()
+    words = ["--resume"] if started else [*flags.split(), "--overwrite"]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    command = [sys.executable, "train.py", *words, "--out", out]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{experiment}/{name} failed: {done.stderr.strip()}")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(compact(ROOT / out, flags))
+    print(f"{experiment}/{name} done", flush=True)
+
+
+def compact(out: Path, flags: str) -> str:
+    """The log to commit: the command, then every evaluation without its per-prompt log p."""
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        {
+            "command": f"python train.py {flags}",
+            "config": json.loads((out / "config.json").read_text()),
+        }
+    ]
+    for row in rows:
+        if "nll" in row:
+            del row["logp"]
+            lines.append({n: round(v, 6) if isinstance(v, float) else v for n, v in row.items()})
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+# ---------------------------------------------------------------------------------- reading
+
+
+def evaluations(experiment: str, name: str) -> list[dict]:
+    """The evaluations of a committed run, first to last."""
+    text = (ROOT / "results" / experiment / f"{name}.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()[1:]]
+
+
+def spread(values: list[float], digits: int = 3) -> str:
+    """mean ± standard deviation over seeds (ddof 1)."""
+    return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
+
+
+def table(experiment: str, methods: tuple[str, ...]) -> str:
+    """A Markdown table: the base, then each method's last evaluation, mean ± sd over the seeds."""
+    runs = {m: [evaluations(experiment, f"{m}-s{s}") for s in SEEDS] for m in methods}
+    lines = [f"| after training | {' | '.join(FIGURES)} | seconds |", "|---" * 7 + "|"]
+    base = [rows[0] for rows in next(iter(runs.values()))]
+    cells = [spread([row[f] for row in base]) for f in FIGURES]
+    lines.append(f"| *before (base)* | {' | '.join(cells)} | |")
+    for method, seeds in runs.items():
+        last = [rows[-1] for rows in seeds]
+        cells = [spread([row[f] for row in last]) for f in FIGURES]
+        lines.append(
+            f"| `{method}` | {' | '.join(cells)} | {mean(r['seconds'] for r in last):.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def tables() -> dict[str, str]:
+    """What stands between the README's markers."""
+    return {
+        "default": table("default", METHODS),
+        "scratch": table("scratch", ("reinforce", "maxrl", "ce")),
+    }
+
+
+def write_tables(readme: Path) -> None:
+    """Put each table between `<!-- results:NAME -->` and `<!-- end -->`."""
+    text = readme.read_text()
+    for name, content in tables().items():
+        head, _, rest = text.partition(f"<!-- results:{name} -->\n")
+        _, end, tail = rest.partition("<!-- end -->")
+        if not end:
+            raise SystemExit(f"{readme} has no markers for {name}")
+        text = f"{head}<!-- results:{name} -->\n{content}\n{end}{tail}"
+    readme.write_text(text)
+
+
+# ---------------------------------------------------------------------------------- drawing
+
+
+def draw_weights(path: Path) -> None:
+    """w(p) of the methods, by exact enumeration at finite k, beside maximum likelihood's 1/p."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise SystemExit("figures need matplotlib: pip install -r requirements-dev.txt") from None
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    ps = torch.logspace(-2, -0.005, 80, dtype=torch.float64)
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+    for ax, k in zip(axes, (8, 64), strict=True):
+        ax.plot(ps, 1 / ps, "k--", lw=1.5, label="maximum likelihood, 1/p")
+        for name in ("maxrl-std", "maxrl-loo", "maxrl", "grpo", "rloo"):
+            w = [maxrl.enumerated_weight(name, p, k)[0] for p in ps.tolist()]
+            T = maxrl.trained_order(name, k)
+            label = f"{name} (order {T})" if T else name
+            label = label.replace("rloo", "reinforce, rloo")
+            ax.plot(
+                ps,
+                w,
+                color=COLORS[name],
+                lw=1.5 if name == "maxrl-std" else 2.2,
+                label=label,
+                ls=":" if name == "maxrl-std" else "-",
+            )
+        ax.set(
+            xscale="log",
+            yscale="log",
+            xlabel="pass rate p of a prompt",
+            title=f"k = {k} rollouts",
+            ylim=(0.5, 300),
+            xlim=(0.01, 1),
+        )
+        ax.set_xticks([0.01, 0.03, 0.1, 0.3, 1], ["0.01", "0.03", "0.1", "0.3", "1"])
+        ax.minorticks_off()
+        ax.grid(alpha=0.25)
+        ax.legend(frameon=False, fontsize=9)
+    axes[0].set_ylabel("weight w(p) in E[g] = w(p) grad p")
+    axes[0].set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
+    fig.tight_layout()
+    path.parent.mkdir(exist_ok=True)
+    fig.savefig(path, dpi=130)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--figures-only", action="store_true", help="run nothing")
+    parser.add_argument("--only", choices=EXPERIMENTS, help="run this experiment, draw nothing")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
+    args = parser.parse_args()
+    if not args.figures_only:
+        chosen = [args.only] if args.only else list(EXPERIMENTS)
+        jobs = [(e, name, flags) for e in chosen for name, flags in EXPERIMENTS[e].items()]
+        with ThreadPoolExecutor(args.jobs) as pool:
+            list(pool.map(lambda job: run(*job), jobs))
+    if not args.only:
+        draw_weights(ROOT / "assets" / "weights.png")
+        write_tables(ROOT / "README.md")
+
+
+if __name__ == "__main__":
+    main()
