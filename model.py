@@ -31,9 +31,9 @@ class ModelConfig:
 
     vocab_size: int
     block_size: int
-    n_layer: int = 3
-    n_head: int = 4
-    n_embd: int = 128
+    n_layer: int = 2
+    n_head: int = 5
+    n_embd: int = 160
 
 
 class Attention(nn.Module):

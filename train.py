@@ -18,6 +18,7 @@ import math
 import signal
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -234,8 +235,11 @@ def warm_start(model: GPT, config: Config, task, device: torch.device) -> GPT:
     if path.exists():
         return checkpoint.load_model(path, checkpoint.load(path), device)
     optimizer = new_optimizer(model, ce.lr)
+    recent: deque[float] = deque(maxlen=10)
     for step in tqdm(range(1, ce.steps + 1), desc="warm start", disable=None):
-        train_step(model, optimizer, ce, task, step, "demonstrations")
+        recent.append(train_step(model, optimizer, ce, task, step, "demonstrations")["pass_rate"])
+        if len(recent) == 10 and sum(recent) / 10 >= config.sft_until:
+            break  # when carries are found varies with the seed, so a step count would not do
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(
         path,

@@ -174,6 +174,24 @@ def test_a_cached_warm_start_equals_a_fresh_one_and_is_shared(train, folder):
     assert len(list(folder.glob("runs/warmstart/*.pt"))) == 2
 
 
+def test_the_warm_start_stops_at_its_pass_rate(train, monkeypatch):
+    """Once the mean of ten batches reaches --sft-until; never, if that is 1."""
+    step, seen = train_module.train_step, []
+
+    def recorded(*args):
+        figures = step(*args)
+        seen.append(figures["pass_rate"])
+        return figures
+
+    monkeypatch.setattr(train_module, "train_step", recorded)
+    train("--steps 0 --sft-until 0.01 --out a")
+    means = [sum(seen[i - 10 : i]) / 10 for i in range(10, len(seen) + 1)]
+    assert means[-1] >= 0.01 and max(means[:-1], default=0) < 0.01 and len(seen) < 60
+    seen.clear()
+    train("--steps 0 --sft-until 1 --out b")
+    assert len(seen) == 60
+
+
 def test_init_from_a_checkpoint(train, capsys):
     train("--out a"), train("--out b --init a --steps 0")
     assert same(weights("a"), weights("b"))
