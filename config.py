@@ -73,9 +73,9 @@ class Config:
     task: str = flag("addition", "what to learn", choices=TASKS)
     digits: int = flag(3, "longest operand, in digits", type=whole(1))
     reverse: bool = flag(False, "write answers right to left, the direction of carries")
-    steps: int = flag(400, "training steps after the warm start", type=whole(0))
-    batch_size: int = flag(64, "prompts per step", type=whole(1))
-    lr: float = flag(3e-4, "learning rate, constant after its warm-up", type=positive)
+    steps: int = flag(700, "training steps after the warm start", type=whole(0))
+    batch_size: int = flag(128, "prompts per step", type=whole(1))
+    lr: float = flag(5e-5, "learning rate, constant after its warm-up", type=positive)
     warmup: int = flag(10, "steps over which the learning rate rises to its value", type=whole(0))
     grad_clip: float = flag(1.0, "longest gradient that is applied as it is", type=positive)
     micro_batch: int = flag(
@@ -87,7 +87,9 @@ class Config:
     sft_steps: int = flag(
         1000, "warm-start steps by cross-entropy at most, 0: from scratch", type=whole(0)
     )
-    sft_until: float = flag(0.4, "pass rate at which the warm start stops, 1: never", type=positive)
+    sft_until: float = flag(
+        0.55, "pass rate at which the warm start stops, 1: never", type=positive
+    )
     sft_batch_size: int = flag(128, "demonstrations per warm-start step", type=whole(1))
     sft_lr: float = flag(1e-3, "learning rate of the warm start", type=positive)
     init: str | None = flag(None, "start from this checkpoint instead of a warm start")
@@ -97,7 +99,7 @@ class Config:
     seed: int = flag(0, "of everything random", type=whole(0))
     device: str = flag("auto", "auto takes the first of cuda, mps, cpu there is", choices=DEVICES)
     bf16: bool = flag(False, "compute in bfloat16 (CUDA only)")
-    eval_every: int = flag(50, "steps between evaluations", type=whole(1))
+    eval_every: int = flag(100, "steps between evaluations", type=whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", type=whole(1))
     out: str | None = flag(None, "folder of the run (default runs/<task>-<method>-k<k>-s<seed>)")
 
