@@ -11,8 +11,8 @@ With k rollouts a prompt, an estimator is one formula for the advantage A of a r
 
     g = (1/k) sum_i A_i grad log pi(z_i|x),        E[g] = w(p) grad p,
 
-and its w(p) is all that tells REINFORCE, GRPO and MaxRL apart. `python maxrl.py` computes every
-w(p) by exact enumeration and prints it beside its closed form.
+and in expectation its w(p) is all that tells REINFORCE, GRPO and MaxRL apart. `python maxrl.py`
+computes every w(p) by exact enumeration and prints it beside its closed form.
 
 Left out: models, tokens, files. No clipping, no KL, no epsilon, no second whitening. Example:
 
@@ -62,11 +62,10 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / mean. MaxRL, Algorithm 1. Trains order k-1, not k.
 
     Dividing by S instead of by k estimates order k without bias (`maxrl_raw`). Subtracting the
-    group's mean score would cost nothing (a score has mean 0), but a group without a success is
-    dropped whole, and its mean score with it. What is kept has the expectation
-    E[1{S>0} mean score] = -E[1{S=0} mean score] = (1-p)^(k-1) grad p: exactly the last term of
-    w_k = sum_{j<k} (1-p)^j, which is thus subtracted. At k = 1 nothing would ever be learnt, so a
-    group of one is `reinforce`, which is what Theorem 2's estimator is there.
+    average of grad log pi over every group would not change that, since its expectation is 0.
+    Algorithm 1 subtracts it only in groups with a success, and that part has the expectation
+    (1-p)^(k-1) grad p: exactly the last term of w_k = sum_{j<k} (1-p)^j, which is lost. At k = 1
+    nothing would ever be learnt, so a group of one is `reinforce`, as is `maxrl_raw` there.
     """
     return _divide(r - mean, mean) if k > 1 else r
 
@@ -87,21 +86,21 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: int | None = None) -> Tens
     if k == 1:
         return r
     c = (k * mean + 1 - r).round()
-    solved = 1.0 if order in (None, k) else pass_at_k(k, c, order).to(r.dtype)
-    return solved * (k / c) * (r - mean) * (k / (k - 1))
+    pass_T = 1.0 if order in (None, k) else pass_at_k(k, c, order)  # c >= 1, so pass@k is 1
+    return pass_T / (c / k) * (r - mean) * (k / (k - 1))
 
 
 def passk(r: Tensor, mean: Tensor, k: int, order: int | None = None) -> Tensor:
     """A = T fail@(T-1) (r - mean of the peers). PKPO, Walder 2025: ascends pass@T (default k).
 
     fail@(T-1) is the chance that T-1 of the k-1 peers, drawn without replacement, all fail, so
-    E[g] = T (1-p)^(T-1) grad p = grad pass@T exactly: no weight at all on what is solved.
+    E[g] = T (1-p)^(T-1) grad p = grad pass@T exactly: for T > 1 none where p = 1.
     """
     if k == 1:
         return r
     T = k if order is None else order
     peers_solved = (k * mean - r).round()
-    omega = T * _fail_at_k(torch.tensor(k - 1), peers_solved, torch.tensor(T - 1)).to(r.dtype)
+    omega = T * _fail_at_k(k - 1, peers_solved, T - 1)
     return omega * (r - mean) * (k / (k - 1))
 
 
@@ -153,14 +152,15 @@ def group_advantages(name: str, rewards: Tensor, order: int | None = None) -> Te
     """
     if rewards.dim() != 2 or rewards.numel() == 0:
         raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
-    rewards = rewards if rewards.is_floating_point() else rewards.double()
-    k = rewards.shape[1]
-    binary = check_rewards(name, rewards)
+    r, k = rewards.detach().cpu().double(), rewards.shape[1]  # so that S/k is 1 only if S is k
+    binary = check_rewards(name, r)
     options = check_order(name, k, order)
     if name == "maxrl-loo" and not binary and k > 1:
-        return _maxrl_loo_fractional(rewards, options.get("order", k))
-    mean = rewards.mean() if name == "rft" else rewards.mean(dim=1, keepdim=True)  # (B, 1)
-    return FORMULAS[name](rewards, mean, k, **options)
+        A = _maxrl_loo_fractional(r, options.get("order", k))
+    else:
+        mean = r.mean() if name == "rft" else r.sum(dim=1, keepdim=True) / k  # (B, 1)
+        A = FORMULAS[name](r, mean, k, **options)
+    return A.to(rewards) if rewards.is_floating_point() else A
 
 
 ADVANTAGES: dict[str, Callable[..., Tensor]] = {
@@ -174,13 +174,16 @@ def counted_advantages(
     """The same numbers for distinct completions: equal rollouts have equal advantages.
 
     rewards, prompt, count: (U,) of U distinct completions: its reward in {0, 1}, the number of its
-    prompt in 0..B-1, and how many of that prompt's k rollouts it stands for. Returns (U,).
+    prompt in 0..B-1, and how many of that prompt's k rollouts it stands for. Returns (U,), on the
+    device of rewards. Only `reinforce` and `rloo` take rewards other than 0 and 1 here.
     """
-    check_rewards(name, rewards)
-    n_success = rewards.new_zeros(int(prompt.max()) + 1).index_add(0, prompt, rewards * count)
-    mean = n_success / k  # (B,)
-    mean = mean.mean() if name == "rft" else mean[prompt]  # (U,)
-    return FORMULAS[name](rewards, mean, k, **check_order(name, k, order))
+    r, b = rewards.detach().cpu().double(), prompt.cpu()
+    if not check_rewards(name, r) and name == "maxrl-loo":
+        raise ValueError("maxrl-loo of fractional rewards needs them as (B, k)")
+    total = r.new_zeros(int(b.max()) + 1).index_add(0, b, r * count.cpu())
+    mean = total / k  # (B,)
+    mean = mean.mean() if name == "rft" else mean[b]  # (U,)
+    return FORMULAS[name](r, mean, k, **check_order(name, k, order)).to(rewards)
 
 
 def policy_gradient_loss(
@@ -190,13 +193,13 @@ def policy_gradient_loss(
 
     logprobs: (...) of whole completions, summed over tokens with the end token, never averaged.
     advantages: the same shape, treated as constants. count: how many rollouts an entry stands for
-    (default 1). total: B k, the divisor (default: the number of entries); give it when
-    the entries are a part of the batch, because groups without a signal stay in the divisor.
+    (default 1). total: B k, the divisor (default: all the rollouts given); give it when these are
+    a part of the batch, because groups without a signal stay in the divisor.
     """
     if logprobs.shape != advantages.shape:
         raise ValueError(f"shapes {tuple(logprobs.shape)} and {tuple(advantages.shape)} differ")
-    weights = advantages.detach() if count is None else advantages.detach() * count
-    return -(weights * logprobs).sum() / (total or logprobs.numel())
+    count = torch.ones_like(advantages) if count is None else count
+    return -(advantages.detach() * count * logprobs).sum() / (total or count.sum())
 
 
 def exact_loss(logp: Tensor, order: float) -> Tensor:
@@ -251,20 +254,23 @@ def pass_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor | flo
     Chen 2021, arXiv 2107.03374. Numbers give a float, tensors (broadcast) a float64 tensor.
     ValueError when n < k: fewer samples than tries say nothing about pass@k.
     """
-    is_tensor = any(isinstance(x, Tensor) for x in (n, c, k))
-    n, c, k = (torch.as_tensor(x) for x in (n, c, k))
-    if (k < 1).any() or (n < k).any() or (c < 0).any() or (c > n).any():
-        raise ValueError("pass_at_k needs 1 <= k <= n and 0 <= c <= n")
-    result = 1 - _fail_at_k(n, c, k)
-    return result if is_tensor else result.item()
+    values = [torch.as_tensor(x).cpu().double() for x in (n, c, k)]
+    whole = all(bool((x == x.floor()).all()) for x in values)
+    if not whole or (values[2] < 1).any() or (values[0] < values[2]).any():
+        raise ValueError("pass_at_k needs whole numbers with 1 <= k <= n")
+    if (values[1] < 0).any() or (values[1] > values[0]).any():
+        raise ValueError("pass_at_k needs 0 <= c <= n")
+    result = 1 - _fail_at_k(*values)
+    return result if any(isinstance(x, Tensor) for x in (n, c, k)) else result.item()
 
 
-def _fail_at_k(n: Tensor, c: Tensor, k: Tensor) -> Tensor:
-    """C(n-c, k) / C(n, k) as a product of k factors (no factorial overflows), float64."""
-    n, c, k = (x.double().unsqueeze(-1) for x in torch.broadcast_tensors(n.to(c.device), c, k))
-    i = torch.arange(int(k.max()), dtype=torch.float64, device=c.device)
-    factors = (n - c - i).clamp(min=0) / (n - i)
-    return torch.where(i < k, factors, 1.0).prod(-1)
+def _fail_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor:
+    """C(n-c, k) / C(n, k) as a product of k factors (no factorial overflows), on the CPU."""
+    n, c, k = (torch.as_tensor(x).cpu().double().unsqueeze(-1) for x in (n, c, k))
+    result = torch.ones(torch.broadcast_shapes(n.shape, c.shape, k.shape)[:-1], dtype=n.dtype)
+    for i in torch.arange(int(k.max()), dtype=n.dtype).split(4096):  # bounds the memory
+        result = result * torch.where(i < k, (n - c - i).clamp(min=0) / (n - i), 1.0).prod(-1)
+    return result
 
 
 # ------------------------------------------------------------ likelihoods between 0 and 1
@@ -283,7 +289,10 @@ def _maxrl_loo_fractional(l: Tensor, T: int) -> Tensor:
 
 
 def _omega(l: Tensor, T: int) -> Tensor:
-    """Any order: the normalised E_j = e_j / C(n, j), peer by peer. O(k^2 T), no overflow."""
+    """Any order, in O(k^2 T): E_j is the mean product of 1 - l over all subsets of j peers.
+
+    Peer by peer: of the subsets of j among n peers, the share j/n contains the n-th one.
+    """
     E = torch.zeros(*l.shape, T, dtype=l.dtype, device=l.device)  # (B, k, T)
     E[..., 0] = 1
     j = torch.arange(1, T, dtype=l.dtype, device=l.device)
@@ -332,7 +341,7 @@ def check_order(name: str, k: int, order: float | None) -> dict[str, int]:
         return {}
     if name not in ORDERED:
         raise ValueError(f"{name} takes no order; {', '.join(ORDERED)} and exact do")
-    if order != math.inf and int(order) == order and 1 <= order <= k:
+    if 1 <= order <= k and int(order) == order:
         return {"order": int(order)}
     raise ValueError(f"the order of {name} must be a whole number from 1 to k = {k}, not {order:g}")
 
@@ -349,7 +358,8 @@ def _order(order: float) -> float:
 def trained_order(name: str, k: int, order: int | None = None) -> int | None:
     """The T whose J_T the estimator ascends in expectation; None if there is no such T."""
     orders = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k}
-    orders |= {"maxrl-loo": order or k}
+    orders |= {"maxrl-loo": order or k, "passk": 1 if (order or k) == 1 else None}
+    orders |= {"grpo": 1 if k == 2 else None}  # where it is rloo, rollout by rollout
     return orders.get(name)
 
 

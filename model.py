@@ -142,8 +142,8 @@ def generate(
     The k rollouts of a prompt form a prefix tree. Where they agree they are one row with a count,
     not k copies: a row with count c draws how many of its c rollouts go on with each token (one
     multinomial draw, the same law as c separate draws), and each token that was drawn at all
-    becomes a row of its own. So the model runs once for each distinct prefix, and once for each
-    prompt: a million rollouts cost what their different texts cost.
+    becomes a row of its own. So the model runs once per prompt, then once per distinct unfinished
+    prefix: a million rollouts cost what their different texts cost.
     """
     B, L = len(prompts), max_new_tokens
     prompt = torch.arange(B, device=prompts.device)  # (N,) for the N live rows, here and below
@@ -179,11 +179,13 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
     probs (N, V), count (N,) -> (N, V) int64 with rows that sum to count. A binary tree over the
     outcomes: of the n draws in a node, Binomial(n, left / (left + right)) go left. The work does
     not depend on the counts. Drawn on the generator's device (MPS has no binomial; its user passes
-    a CPU generator), in float64, where counts are exact.
+    a CPU generator), in float64, where counts are exact. FloatingPointError for NaN or infinity.
     """
-    V = probs.shape[1]
+    probs, device, V = probs.to(generator.device), probs.device, probs.shape[1]
+    if not probs.isfinite().all():
+        raise FloatingPointError("the model's probabilities are not finite")
     width = 1 << (V - 1).bit_length()  # the next power of two
-    mass = [F.pad(probs.to(generator.device).double(), (0, width - V))]  # leaves first
+    mass = [F.pad(probs.double(), (0, width - V))]  # leaves first
     while mass[-1].shape[1] > 1:
         mass.append(mass[-1][:, 0::2] + mass[-1][:, 1::2])
     n = count.to(generator.device).double().unsqueeze(1)  # (N, 1): everything is at the root
@@ -191,7 +193,7 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
         left_share = (m[:, 0::2] / (m[:, 0::2] + m[:, 1::2])).nan_to_num(0.0)  # 0/0: nothing there
         n_left = torch.binomial(n, left_share, generator=generator)
         n = torch.stack((n_left, n - n_left), dim=2).flatten(1)
-    return n[:, :V].long().to(probs.device)
+    return n[:, :V].long().to(device)
 
 
 # ------------------------------------------------------------------------------------ scoring

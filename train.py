@@ -21,6 +21,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,18 @@ def make_batch(problems: list[tuple[str, str]], task, device: torch.device) -> B
     return Batch(texts, *tokens)
 
 
+@lru_cache(maxsize=1)
+def fixed_problems(task, seed: int, n: int) -> list[tuple[str, str]]:
+    """The problems of --train-prompts."""
+    return task.draw(rng(seed, "pool"), n, "train")
+
+
 def draw_problems(config: Config, task, step: int, purpose: str = "data") -> list[tuple[str, str]]:
     """The training problems of a step: fresh, or the next of a fixed set, shuffled per epoch."""
     B, N = config.batch_size, config.train_prompts
     if not N:
         return task.draw(rng(config.seed, purpose, step), B, "train")
-    pool = task.draw(rng(config.seed, "pool"), N, "train")
+    pool = fixed_problems(task, config.seed, N)
     first = (step - 1) * B
     epochs = range(first // N, (first + B - 1) // N + 1)
     order = np.concatenate([rng(config.seed, "epoch", e).permutation(N) for e in epochs])
@@ -109,7 +116,7 @@ def autocast(config: Config, device: torch.device) -> torch.autocast:
 
 
 def train_step(model, optimizer, config: Config, task, step: int, purpose: str = "data") -> dict:
-    """One batch, one update. Returns the step's training figures; RunError if one is not finite."""
+    """One batch, one update. The step's training figures; FloatingPointError if not finite."""
     device = next(model.parameters()).device
     batch = make_batch(draw_problems(config, task, step, purpose), task, device)
     for w in model.parameters():
@@ -122,10 +129,7 @@ def train_step(model, optimizer, config: Config, task, step: int, purpose: str =
             figures = rollout_backward(model, batch, config, task, generator)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip).item()
     if not (math.isfinite(figures["loss"]) and math.isfinite(norm)):
-        raise RunError(
-            f"step {step} of {config.method}: loss {figures['loss']}, gradient norm {norm}"
-            "; nothing was saved since the last checkpoint, try a smaller --lr"
-        )
+        raise FloatingPointError(f"the loss is {figures['loss']}, the gradient norm {norm}")
     for group in optimizer.param_groups:
         group["lr"] = config.lr * min(1.0, step / max(config.warmup, 1))
     optimizer.step()
@@ -328,7 +332,13 @@ class Run:
 
     def train_once(self, bar: tqdm) -> None:
         config = self.config
-        figures = train_step(self.model, self.optimizer, config, self.task, self.step + 1)
+        try:
+            figures = train_step(self.model, self.optimizer, config, self.task, self.step + 1)
+        except FloatingPointError as error:
+            raise RunError(
+                f"step {self.step + 1} of {config.method}: {error}; try a smaller --lr "
+                f"(the last good checkpoint is {self.out / 'ckpt.pt'})"
+            ) from error
         self.step += 1
         self.rollouts += config.batch_size * config.k if config.method in maxrl.ADVANTAGES else 0
         self.log(figures)
@@ -481,7 +491,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except (UsageError, CheckpointError) as error:
         message, status = str(error), 2
-    except RunError as error:
+    except (RunError, FloatingPointError) as error:
         message, status = str(error), 1
     except KeyboardInterrupt as error:
         message, status = str(error) or "stopped before the first step: nothing to resume", 130

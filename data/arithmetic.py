@@ -10,25 +10,26 @@ written right to left, sign last (`8-30<` -> `22-`), the direction in which carr
 """
 
 import argparse
+import re
 
 import numpy as np
 
-HELD_OUT_SHARE = 10  # one problem in ten is never trained on
-MAX_DIGITS = 9  # products stay inside 64 bits
+HELD_OUT_ONE_IN = 10  # problems; these are never trained on
+MAX_DIGITS = 9  # operands are drawn as 64-bit integers, and verify.py reads up to 18 digits
 
 
 class Arithmetic:
-    """A task `a OP b`. Subclasses set `operator`, `commutes`, and say what the answer is."""
+    """A task `a OP b`. Subclasses set `operators`, `commutes`, and say what the answer is."""
 
-    operator: str
-    commutes: bool
-    n_operands = 2
+    operators: str  # one character between each operand and the next
+    commutes: bool  # whether the first two operands do
     single_answer = True
 
     def __init__(self, digits: int, reverse: bool = False):
         if not 1 <= digits <= MAX_DIGITS:
             raise ValueError(f"digits must be 1 to {MAX_DIGITS}, not {digits}")
         self.digits, self.reverse = digits, reverse
+        self.n_operands = len(self.operators) + 1
         largest = 10**digits - 1
         self.prompt_width = len(self.write_prompt([largest] * self.n_operands))
         self.max_new_tokens = self.longest_answer() + 1  # and the end token
@@ -43,10 +44,12 @@ class Arithmetic:
 
     def draw(self, rng: np.random.Generator, n: int, split: str) -> list[tuple[str, str]]:
         """n problems of a split as (prompt, reference answer). Problems may repeat."""
+        if split not in ("train", "held-out"):
+            raise ValueError(f"split must be train or held-out, not {split}")
         kept = np.empty((0, self.n_operands), dtype=np.int64)
         while len(kept) < n:
             operands = self.draw_operands(rng, 2 * n + 16)
-            is_held_out = split_hash(operands, self.commutes) % HELD_OUT_SHARE == 0
+            is_held_out = split_hash(operands, self.commutes) % HELD_OUT_ONE_IN == 0
             kept = np.concatenate((kept, operands[is_held_out == (split == "held-out")]))
         problems = kept[:n].tolist()
         return [(self.write_prompt(p), self.write_answer(self.answer(*p))) for p in problems]
@@ -59,8 +62,8 @@ class Arithmetic:
 
     def write_prompt(self, operands: list[int]) -> str:
         """[8, 30] -> ` 8-30=`, each operand aligned to `digits` places."""
-        a, b = (str(x).rjust(self.digits) for x in operands)
-        return f"{a}{self.operator}{b}{'<' if self.reverse else '='}"
+        marks = (*self.operators, "<" if self.reverse else "=")
+        return "".join(str(x).rjust(self.digits) + m for x, m in zip(operands, marks, strict=True))
 
     def write_answer(self, value: int) -> str:
         """-22 -> `-22`, or `22-` with reverse."""
@@ -68,14 +71,20 @@ class Arithmetic:
 
     def align(self, text: str) -> str:
         """`8 - 30` as a person types it -> the prompt. ValueError says what is expected."""
-        body = text.replace(" ", "").rstrip("=<")
-        parts = body.replace("%", self.operator).split(self.operator)
-        if len(parts) != self.n_operands or not all(p.isascii() and p.isdigit() for p in parts):
-            example = self.write_prompt([12 % 10**self.digits, 7, 5][: self.n_operands])
+        number = "([0-9]+)"
+        pattern = number + "".join(re.escape(mark) + number for mark in self.operators) + "[=<]?"
+        match = re.fullmatch(pattern, text.replace(" ", ""))
+        if match is None:
+            example = self.write_prompt([8, 7, 5][: self.n_operands])
             raise ValueError(f"{text!r} is not a prompt of this task; one is '{example}'")
-        if max(map(len, parts)) > self.digits:
+        if max(map(len, match.groups())) > self.digits:
             raise ValueError(f"{text!r} is too long: this task has {self.digits}-digit operands")
-        return self.write_prompt([int(p) for p in parts])
+        operands = [int(digits) for digits in match.groups()]
+        try:
+            self.answer(*operands)
+        except ZeroDivisionError:
+            raise ValueError(f"{text!r} has no answer") from None
+        return self.write_prompt(operands)
 
 
 def split_hash(operands: np.ndarray, commutes: bool) -> np.ndarray:

@@ -8,9 +8,8 @@ from data.arithmetic import Arithmetic, show
 class Task(Arithmetic):
     """a * b mod m for numbers of 1 to `digits` digits, m at least 2."""
 
-    operator = "*"
+    operators = "*%"
     commutes = True
-    n_operands = 3
 
     def answer(self, a: int, b: int, m: int) -> int:
         return a * b % m
@@ -22,10 +21,6 @@ class Task(Arithmetic):
         operands = super().draw_operands(rng, n)
         operands[:, 2] = operands[:, 2].clip(min=2)
         return operands
-
-    def write_prompt(self, operands: list[int]) -> str:
-        product = super().write_prompt(operands[:2])
-        return f"{product[:-1]}%{str(operands[2]).rjust(self.digits)}{product[-1]}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from data.arithmetic import Arithmetic, show
 class Task(Arithmetic):
     """a - b for operands of 1 to `digits` digits."""
 
-    operator = "-"
+    operators = "-"
     commutes = False
 
     def answer(self, a: int, b: int) -> int:

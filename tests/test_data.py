@@ -98,7 +98,13 @@ def test_what_people_type_is_aligned_or_refused():
     for bad in ("", "8", "8-", "8+3", "8-3-1", "1234-1", "-1-2", "８-1", "a-b"):
         with pytest.raises(ValueError):
             task.align(bad)
-    assert make_task("modular", 2, False).align("5*6%7") == " 5* 6% 7="
+    modular = make_task("modular", 2, False)
+    assert modular.align("5*6%7") == " 5* 6% 7="
+    for other, bad in ((modular, "5*6*7"), (modular, "5%6%7"), (modular, "5*6%0"), (task, "5%6")):
+        with pytest.raises(ValueError):
+            other.align(bad)
+    with pytest.raises(ValueError, match="split"):
+        task.draw(np.random.default_rng(0), 1, "test")
     for digits in (0, 10):
         with pytest.raises(ValueError, match="digits"):
             make_task("addition", digits, False)

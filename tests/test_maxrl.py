@@ -280,10 +280,24 @@ def test_rewards_that_a_method_does_not_take(name):
             ADVANTAGES[name](torch.zeros(shape))
 
 
+def test_advantages_of_a_million_rollouts():
+    """One failure among k: float32 means would be off by a percent, products by gigabytes."""
+    k = 10**6
+    r, prompt = torch.tensor([1.0, 0.0]), torch.tensor([0, 0])
+    for name, success in (("maxrl", 1 / (k - 1)), ("rloo", 1 / (k - 1)), ("maxrl-loo", k / (k - 1) ** 2),
+                          ("grpo", (k - 1) ** -0.5), ("passk", 0.0)):  # fmt: skip
+        A = maxrl.counted_advantages(name, r, prompt, torch.tensor([k - 1, 1]), k)
+        assert A.dtype == r.dtype and A[0].item() == pytest.approx(success, rel=1e-6), name
+    A = maxrl.counted_advantages("maxrl-loo", r, prompt, torch.tensor([k - 1, 1]), k, order=k // 2)
+    assert A[0].item() == pytest.approx(k / (k - 1) ** 2, rel=1e-6)  # T >= 2 finds a success
+    with pytest.raises(ValueError):
+        maxrl.counted_advantages("maxrl-loo", r / 2, prompt, torch.tensor([k - 1, 1]), k)
+
+
 def test_orders_that_a_method_does_not_take():
     rewards = torch.tensor([[1.0, 0.0, 0.0]])
     for name in ADVANTAGES:
-        for order in (0, 4, 1.5, -1, INF) if name in maxrl.ORDERED else (1, 2):
+        for order in (0, 4, 1.5, -1, INF, -INF, math.nan) if name in maxrl.ORDERED else (1, 2):
             with pytest.raises(ValueError):
                 ADVANTAGES[name](rewards, order=order)
 
@@ -388,7 +402,7 @@ def test_pass_at_k_on_tensors_and_edges():
     )
     assert pass_at_k(5, 0, 5) == 0.0 and isinstance(pass_at_k(5, 2, 1), float)
     assert pass_at_k(100_000, 1, 1000) == pytest.approx(0.01, rel=1e-9)
-    for bad in ((4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0)):
+    for bad in ((4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0), (4, 1, 2.5), (4, math.nan, 2)):
         with pytest.raises(ValueError):
             pass_at_k(*bad)
 
@@ -422,6 +436,8 @@ def test_micro_batches_order_and_counts_do_not_change_the_gradient(size):
 def test_the_loss_refuses_to_broadcast():
     with pytest.raises(ValueError):
         maxrl.policy_gradient_loss(torch.zeros(3, 1), torch.zeros(3))
+    whole = maxrl.policy_gradient_loss(torch.ones(2), torch.ones(2), torch.tensor([3, 5]))
+    assert whole.item() == -1  # the divisor is the number of rollouts, not of entries
 
 
 def test_the_table_prints_the_proof():

@@ -73,7 +73,7 @@ def test_tied_embeddings_and_size():
     config = ModelConfig(vocab_size=25, block_size=13)
     C = config.n_embd
     expected = (25 + 13) * C + config.n_layer * (12 * C * C + 4 * C) + 2 * C
-    assert GPT(config).n_parameters() == expected == 596_480
+    assert GPT(config).n_parameters() == expected == 622_080
 
 
 def test_initial_weights_come_from_the_generator_alone():
@@ -172,6 +172,14 @@ def test_draw_counts_edges():
     counts = draw_counts(probs[1:2], torch.tensor([10**6]), g)
     assert abs(counts[0, 0].item() - 250_000) < 6 * math.sqrt(10**6 * 3 / 16)
     assert draw_counts(torch.ones(2, 1), torch.tensor([3, 0]), g).tolist() == [[3], [0]]
+
+
+def test_a_broken_model_does_not_sample_nothing():
+    model = small_model()
+    with torch.no_grad():
+        model.norm.weight.fill_(math.nan)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        rollouts_of(model, 3)
 
 
 def test_same_seed_same_rollouts():
