@@ -333,9 +333,8 @@ def scaling(model: GPT, config: Config, task, rounds: int) -> dict:
     seconds = {k: median(s) for k, s in alternate(calls, rounds).items()}
     base = process_memory(config, 0)
     memory = {str(k): process_memory(config, k) for k in SCALING_K}
-    print(
-        f"\nwarm training step of {config.batch_size} prompts\n{'rollouts each':>14}  seconds  peak MB"
-    )
+    print(f"\nwarm training step of {config.batch_size} prompts")
+    print(f"{'rollouts each':>14}  seconds  peak MB")
     for k in seconds:
         print(f"{int(k):14,}  {seconds[k]:7.3f}  {memory[k]:7.0f}")
     print(f"(of the memory {base:.0f} MB are Python, torch and the model)")

@@ -79,7 +79,7 @@ class Config:
     warmup: int = flag(10, "steps over which the learning rate rises to its value", type=whole(0))
     grad_clip: float = flag(1.0, "longest gradient that is applied as it is", type=positive)
     micro_batch: int = flag(
-        0, "completions per backward pass, 0 for all: less memory, same gradient", type=whole(0)
+        1024, "completions per backward pass: memory, not mathematics", type=whole(1)
     )
     train_prompts: int = flag(
         0, "train on this many fixed prompts, for epochs (0: fresh ones every step)", type=whole(0)

@@ -136,6 +136,7 @@ def generate(
     end: int,
     pad: int,
     generator: torch.Generator,
+    max_rows: int = 1024,
 ) -> Rollouts:
     """k independent rollouts of each prompt (B, P), at temperature 1, each up to its end token.
 
@@ -143,31 +144,36 @@ def generate(
     not k copies: a row with count c draws how many of its c rollouts go on with each token (one
     multinomial draw, the same law as c separate draws), and each token that was drawn at all
     becomes a row of its own. So the model runs once per prompt, then once per distinct unfinished
-    prefix: a million rollouts cost what their different texts cost.
+    prefix: a million rollouts cost what their different texts cost. At most max_rows rows run at a
+    time, and each such part is grown to its end before the next: that bounds the memory, and 1024
+    rows stay in a CPU's caches (give a GPU more).
     """
     B, L = len(prompts), max_new_tokens
-    prompt = torch.arange(B, device=prompts.device)  # (N,) for the N live rows, here and below
-    tokens = prompts.new_full((B, L), pad)
-    count = torch.full_like(prompt, k)
-    logprob = torch.zeros(B, device=prompts.device)
-    logits, cache = model(prompts)
-    done = []
-    for t in range(L):
-        logp = logits[:, -1].log_softmax(-1)  # (N, V)
+    done: list[tuple[Tensor, ...]] = []
+
+    def grow(t, prompt, tokens, count, logprob, logits, cache):
+        """Draw token t of N rows, logits (N, V). Set aside what ends, grow the rest."""
+        logp = logits.log_softmax(-1)  # (N, V)
         drawn = draw_counts(logp.exp(), count, generator)  # (N, V)
         parent, token = drawn.nonzero(as_tuple=True)  # (N',) the children of all rows
         prompt, tokens, count = prompt[parent], tokens[parent], drawn[parent, token]
         logprob = logprob[parent] + logp[parent, token]
         tokens[:, t] = token
-        stop = token == end
-        leave = stop if t < L - 1 else torch.ones_like(stop)
-        done.append((prompt[leave], tokens[leave], count[leave], logprob[leave], stop[leave]))
-        live = ~leave
-        if not live.any():
-            break
-        prompt, tokens, count, logprob = prompt[live], tokens[live], count[live], logprob[live]
-        cache = [(keys[parent[live]], values[parent[live]]) for keys, values in cache]
-        logits, cache = model(tokens[:, t : t + 1], cache)
+        ended = token == end
+        leaf = ended if t < L - 1 else torch.ones_like(ended)
+        done.append((prompt[leaf], tokens[leaf], count[leaf], logprob[leaf], ended[leaf]))
+        for rows in () if leaf.all() else (~leaf).nonzero().squeeze(1).split(max_rows):
+            past = [(keys[parent[rows]], values[parent[rows]]) for keys, values in cache]
+            logits, present = model(token[rows, None], past)
+            grow(
+                t + 1, prompt[rows], tokens[rows], count[rows], logprob[rows], logits[:, 0], present
+            )
+
+    logits, cache = model(prompts)
+    everyone = torch.arange(B, device=prompts.device)
+    nothing = prompts.new_full((B, L), pad)
+    zero = torch.zeros(B, device=prompts.device)
+    grow(0, everyone, nothing, torch.full_like(everyone, k), zero, logits[:, -1], cache)
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
     order = columns[0].argsort(stable=True)
     return Rollouts(*(column[order] for column in columns))

@@ -15,24 +15,16 @@ import torch
 import checkpoint
 from checkpoint import CheckpointError
 from config import DEVICES, Parser, UsageError, pick_device, whole
-from data.tokenizer import END, PAD, decode, encode
-from model import GPT, generate
-from train import rng, score, torch_rng
+from data.tokenizer import decode, encode
+from model import GPT
+from train import rng, roll_out, score, torch_rng
 
 
 def ask(model: GPT, task, prompt: str, k: int, seed: int) -> str:
     """What to say of one prompt: its pass rate, then completions, the most frequent first."""
     device = next(model.parameters()).device
     tokens = torch.tensor([encode(prompt)], device=device)  # (1, P)
-    rollouts = generate(
-        model,
-        tokens,
-        k,
-        task.max_new_tokens,
-        end=END,
-        pad=PAD,
-        generator=torch_rng(seed, prompt, k, device),
-    )
+    rollouts = roll_out(model, tokens, k, task, torch_rng(seed, prompt, k, device))
     rewards = score([prompt], rollouts)
     pass_rate = (rewards * rollouts.count).sum().item() / k
     lines = [f"{prompt}  pass rate {pass_rate:.3f} of {k}"]

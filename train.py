@@ -149,22 +149,35 @@ def likelihood_backward(model, batch: Batch, config: Config) -> dict:
 def rollout_backward(model, batch: Batch, config: Config, task, generator) -> dict:
     """Everything else: sample, verify, weigh, differentiate."""
     B, k = len(batch.texts), config.k
-    rollouts = generate(
-        model, batch.prompts, k, task.max_new_tokens, end=END, pad=PAD, generator=generator
-    )
+    rollouts = roll_out(model, batch.prompts, k, task, generator)
     rewards = score(batch.texts, rollouts)  # (U,)
     A = maxrl.counted_advantages(
         config.method, rewards, rollouts.prompt, rollouts.count, k, config.order
     )
     rows = A.nonzero().squeeze(1)  # without an advantage there is no gradient
     loss = 0.0
-    for part in rows.split(config.micro_batch or len(rows)) if len(rows) else ():
+    for part in rows.split(config.micro_batch) if len(rows) else ():
         used, prompt = rollouts.prompt[part].unique(return_inverse=True)
         logp = logprobs(model, batch.prompts[used], rollouts.tokens[part], END, prompt)
         part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
         part_loss.backward()
         loss += part_loss.item()
     return {"loss": loss} | rollout_figures(rollouts, rewards, B, k)
+
+
+def roll_out(model, prompts: Tensor, k: int, task, generator: torch.Generator) -> Rollouts:
+    """k rollouts of each prompt (B, P), as long as the task's longest legal answer."""
+    max_rows = 2**16 if prompts.is_cuda else 1024
+    return generate(
+        model,
+        prompts,
+        k,
+        task.max_new_tokens,
+        end=END,
+        pad=PAD,
+        generator=generator,
+        max_rows=max_rows,
+    )
 
 
 def score(texts: list[str], rollouts: Rollouts) -> Tensor:
@@ -227,7 +240,7 @@ def warm_start(model: GPT, config: Config, task, device: torch.device) -> GPT:
         lr=config.sft_lr,
         batch_size=config.sft_batch_size,
         train_prompts=0,
-        micro_batch=0,
+        micro_batch=1,
         device=device.type,
         eval_every=1,
         eval_prompts=1,
@@ -362,15 +375,7 @@ class Run:
     def samples(self, n: int = 3) -> list[str]:
         """What the model says to the first few held-out prompts, and the verdicts."""
         generator = torch_rng(self.config.seed, "samples", self.step, self.device)
-        rollouts = generate(
-            self.model,
-            self.held_out.prompts[:n],
-            1,
-            self.task.max_new_tokens,
-            end=END,
-            pad=PAD,
-            generator=generator,
-        )
+        rollouts = roll_out(self.model, self.held_out.prompts[:n], 1, self.task, generator)
         rewards = score(self.held_out.texts, rollouts).tolist()
         texts = zip(
             self.held_out.texts, map(decode, rollouts.tokens.tolist()), rewards, strict=False
