@@ -364,17 +364,18 @@ def trained_order(name: str, k: int, order: int | None = None) -> int | None:
 
 
 def population_weight(name: str, p: Tensor, k: int, order: int | None = None) -> Tensor:
-    """w(p) with E[g] = w(p) grad p in closed form; for `grpo` and `maxrl-std` the limit of large k.
+    """w(p) with E[g] = w(p) grad p in closed form; NaN where none is known.
 
-    For `rft` that of a batch of one prompt, where it is `maxrl-raw`; w depends on the whole batch.
+    For `grpo` and `maxrl-std` the limit of large k. For `rft`, whose w depends on the whole batch,
+    that of a batch of one prompt, where it is `maxrl-raw`.
     """
     T = trained_order(name, k, order)
-    if T is not None or name == "rft":
-        return weight(p, T or k)
-    if name == "passk":
-        T = order or k
-        return T * (1 - p) ** (T - 1)
-    return (p * (1 - p)) ** -0.5 / (p if name == "maxrl-std" else 1)
+    if T is not None:
+        return weight(p, T)
+    std = (p * (1 - p)) ** 0.5
+    pass_T = (order or k) * (1 - p) ** ((order or k) - 1)  # the slope of pass@T
+    known = {"rft": weight(p, k), "passk": pass_T, "grpo": 1 / std, "maxrl-std": 1 / (p * std)}
+    return known.get(name, torch.full_like(p, math.nan))
 
 
 def enumerated_weight(name: str, p: float, k: int, order: int | None = None) -> tuple[float, float]:
