@@ -415,7 +415,7 @@ def main() -> None:
             for p in ps:
                 w, sd = enumerated_weight(name, p, k)
                 closed = population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
-                mark = "~" if name in ("grpo", "maxrl-std") else ""
+                mark = "~" if order is None and name in ("grpo", "maxrl-std") else ""
                 row += f"{w:>9.4f}{f'{mark}{closed:.4f}':>9}{sd:>8.3f}"
             print(row)
 
