@@ -139,8 +139,8 @@ def write_tables(readme: Path) -> None:
 # ---------------------------------------------------------------------------------- drawing
 
 
-def draw_weights(path: Path) -> None:
-    """w(p) of the methods, by exact enumeration at finite k, beside maximum likelihood's 1/p."""
+def pyplot():
+    """matplotlib's pyplot without a display; it is an optional extra."""
     try:
         import matplotlib
     except ImportError:
@@ -148,6 +148,40 @@ def draw_weights(path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    return plt
+
+
+def draw_curves(
+    path: Path, experiment: str, methods: tuple[str, ...], figures: tuple[str, ...]
+) -> None:
+    """Held-out figures against steps: the mean over seeds, and the range as a band."""
+    plt = pyplot()
+    fig, axes = plt.subplots(1, len(figures), figsize=(10, 3.6))
+    for ax, figure in zip(axes, figures, strict=True):
+        for method in methods:
+            runs = [evaluations(experiment, f"{method}-s{s}") for s in SEEDS]
+            steps = [row["step"] for row in runs[0]]
+            values = [[run[i][figure] for run in runs] for i in range(len(steps))]
+            ax.plot(steps, [mean(v) for v in values], color=COLORS[method], lw=2, label=method)
+            ax.fill_between(
+                steps,
+                [min(v) for v in values],
+                [max(v) for v in values],
+                color=COLORS[method],
+                alpha=0.2,
+                lw=0,
+            )
+        name = "nll (nats)" if figure == "nll" else figure
+        ax.set(xlabel="training steps", ylabel=f"held-out {name}", xlim=(0, steps[-1]))
+        ax.grid(alpha=0.25)
+    axes[0].legend(frameon=False)
+    fig.tight_layout()
+    fig.savefig(path, dpi=130)
+
+
+def draw_weights(path: Path) -> None:
+    """w(p) of the methods, by exact enumeration at finite k, beside maximum likelihood's 1/p."""
+    plt = pyplot()
     ps = torch.logspace(-2, -0.005, 80, dtype=torch.float64)
     fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
     for ax, k in zip(axes, (8, 64), strict=True):
@@ -180,7 +214,6 @@ def draw_weights(path: Path) -> None:
     axes[0].set_ylabel("weight w(p) in E[g] = w(p) grad p")
     axes[0].set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
     fig.tight_layout()
-    path.parent.mkdir(exist_ok=True)
     fig.savefig(path, dpi=130)
 
 
@@ -199,6 +232,10 @@ def main() -> None:
             list(pool.map(lambda job: run(*job), jobs))
     if not args.only:
         draw_weights(ROOT / "assets" / "weights.png")
+        scratch = ("reinforce", "maxrl", "ce")
+        draw_curves(
+            ROOT / "assets" / "scratch.png", "scratch", scratch, ("pass@1", "pass@128", "nll")
+        )
         write_tables(ROOT / "README.md")
 
 
