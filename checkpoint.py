@@ -57,7 +57,7 @@ def load_task(path: Path, content: dict[str, Any]):
     """The task that a loaded checkpoint was trained on."""
     try:
         return make_task(*(content["config"][name] for name in ("task", "digits", "reverse")))
-    except (KeyError, TypeError, ValueError, ImportError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} does not say what task it was trained on") from error
 
 
@@ -66,7 +66,15 @@ def load_model(path: Path, content: dict[str, Any], device: torch.device) -> GPT
     try:
         model = GPT(ModelConfig(**content["model_config"]))
         model.load_state_dict(content["model"])
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        AssertionError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
         raise CheckpointError(f"{path} does not hold the model it describes") from error
     return model.to(device)
 
@@ -87,7 +95,8 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
 def read_lines(path: Path, last_step: int) -> list[dict[str, Any]]:
     """The rows of a log up to `last_step`; a line torn by a crash is later than any checkpoint."""
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in text.splitlines():
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:

@@ -31,14 +31,14 @@ def flag(default: Any, help: str, **options: Any) -> Any:
     return field(default=default, metadata={"help": help} | options)
 
 
-def whole(low: int):
-    """An argparse type: a whole number of at least `low`."""
+def whole(low: int, high: int = 10**9):
+    """An argparse type: a whole number from `low` to `high`."""
 
     def parse(text: str) -> int:
-        value = int(text) if text.lstrip("-").isdecimal() else low - 1
-        if value < low:
+        value = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+        if not low <= value <= high:
             raise argparse.ArgumentTypeError(
-                f"must be a whole number of at least {low}, not {text}"
+                f"must be a whole number of at least {low} and at most {high}, not {text}"
             )
         return value
 
@@ -46,13 +46,13 @@ def whole(low: int):
 
 
 def positive(text: str) -> float:
-    """An argparse type: a finite number above 0."""
+    """An argparse type: a number above 0 that is not absurd."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a positive number, not {text}")
+    if not 0 < value <= 1e6:
+        raise argparse.ArgumentTypeError(f"must be a positive number up to 1e6, not {text}")
     return value
 
 
@@ -141,6 +141,8 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
     parser.add_argument("--overwrite", action="store_true", help="replace the run in --out")
     given = vars(parser.parse_args(argv))
     resume, overwrite = given.pop("resume"), given.pop("overwrite")
+    if given.get("out") == "":
+        raise UsageError("--out is empty: name a folder, or leave it out")
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     if resume:
@@ -153,6 +155,8 @@ def resumed_config(given: dict[str, Any]) -> Config:
     if "out" not in given:
         raise UsageError("--resume needs --out: the folder of the run to go on with")
     path = Path(given["out"])
+    if path.is_file():
+        raise UsageError(f"--out {path} is a file: --resume needs the folder it is in")
     try:
         config = Config(**checkpoint.load(path)["config"])
     except (KeyError, TypeError) as error:
@@ -186,7 +190,7 @@ def check(config: Config):
         )
     if method in ("ce", "exact") and not task.single_answer:
         raise UsageError(f"{method} needs a task with a unique answer, which {config.task} is not")
-    if config.n_embd % config.n_head:
+    if config.n_head < 1 or config.n_embd % config.n_head:
         raise UsageError(f"--n-embd {config.n_embd} must be a multiple of --n-head {config.n_head}")
     return task
 

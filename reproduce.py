@@ -59,7 +59,7 @@ def run(experiment: str, name: str, flags: str) -> None:
         return
     out = f"runs/reproduce/{experiment}/{name}"
     started = (ROOT / out / "ckpt.pt").exists()
-    words = ["--resume"] if started else [*flags.split(), "--overwrite"]
+    words = [*flags.split(), "--resume" if started else "--overwrite"]
     env = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     command = [sys.executable, "train.py", *words, "--out", out]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
@@ -72,11 +72,14 @@ def run(experiment: str, name: str, flags: str) -> None:
 
 def compact(out: Path, flags: str) -> str:
     """The log to commit: the command, then every evaluation without its per-prompt log p."""
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     lines = [
         {
             "command": f"python train.py {flags}",
-            "config": json.loads((out / "config.json").read_text()),
+            "config": json.loads((out / "config.json").read_text(encoding="utf-8")),
         }
     ]
     for row in rows:
@@ -91,7 +94,7 @@ def compact(out: Path, flags: str) -> str:
 
 def evaluations(experiment: str, name: str) -> list[dict]:
     """The evaluations of a committed run, first to last."""
-    text = (ROOT / "results" / experiment / f"{name}.jsonl").read_text()
+    text = (ROOT / "results" / experiment / f"{name}.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()[1:]]
 
 
@@ -126,14 +129,14 @@ def tables() -> dict[str, str]:
 
 def write_tables(readme: Path) -> None:
     """Put each table between `<!-- results:NAME -->` and `<!-- end -->`."""
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     for name, content in tables().items():
         head, _, rest = text.partition(f"<!-- results:{name} -->\n")
         _, end, tail = rest.partition("<!-- end -->")
         if not end:
             raise SystemExit(f"{readme} has no markers for {name}")
         text = f"{head}<!-- results:{name} -->\n{content}\n{end}{tail}"
-    readme.write_text(text)
+    readme.write_text(text, encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------- drawing

@@ -7,6 +7,7 @@ Rollouts are drawn as in training, at temperature 1. Loading is in checkpoint.py
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -100,7 +101,10 @@ def main(argv: list[str] | None = None) -> int:
                 "--interactive needs a terminal; give the prompt as an argument instead"
             )
         run(args)
-    except (UsageError, CheckpointError) as error:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has seen enough
+    except (UsageError, CheckpointError, OSError, FloatingPointError) as error:
         print(f"sample.py: {error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, EOFError):

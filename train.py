@@ -15,12 +15,14 @@ config.json, metrics.jsonl and ckpt.pt. What a formula means is in maxrl.py.
 import hashlib
 import json
 import math
+import shlex
 import signal
 import sys
+import tempfile
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ from data.tokenizer import END, PAD, VOCAB_SIZE, decode, encode_completions, enc
 from model import GPT, ModelConfig, Rollouts, completion_logits, completion_mask, generate, logprobs
 from verify import verify
 
+ROOT = Path(__file__).resolve().parent
 EVAL_K = (1, 8, 128, 1024)
 TABLE = (*(f"pass@{k}" for k in EVAL_K), "nll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -136,11 +139,15 @@ def train_step(model, optimizer, config: Config, task, step: int, purpose: str =
     return figures | {"grad_norm": norm}
 
 
+def likelihood_order(config: Config) -> float:
+    """The T of `ce` and `exact`."""
+    return config.order or math.inf
+
+
 def likelihood_backward(model, batch: Batch, config: Config) -> dict:
     """`ce` and `exact`: differentiate the likelihood of the reference answer, without sampling."""
-    order = config.order if config.method == "exact" and config.order else math.inf
     logp = logprobs(model, batch.prompts, batch.answers, END)  # (B,)
-    loss = maxrl.exact_loss(logp, order)
+    loss = maxrl.exact_loss(logp, likelihood_order(config))
     loss.backward()
     figures = {"loss": loss.item(), "pass_rate": logp.detach().exp().mean().item()}
     return figures | dict.fromkeys(("live", "dead", "all_pass", "unique", "eos_rate", "entropy"))
@@ -231,44 +238,65 @@ def starting_model(config: Config, task, device: torch.device) -> GPT:
 
 def warm_start(model: GPT, config: Config, task, device: torch.device) -> GPT:
     """Cross-entropy on reference answers; cached under a hash of all that it depends on."""
-    ce = replace(
-        config,
-        method="ce",
-        k=1,
-        order=None,
-        steps=config.sft_steps,
-        lr=config.sft_lr,
-        batch_size=config.sft_batch_size,
-        train_prompts=0,
-        micro_batch=1,
-        device=device.type,
-        eval_every=1,
-        eval_prompts=1,
-        out=None,
+    shared = (
+        "task",
+        "digits",
+        "reverse",
+        "n_layer",
+        "n_head",
+        "n_embd",
+        "seed",
+        "bf16",
+        "sft_until",
     )
-    settings = asdict(ce) | {"torch": torch.__version__}
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    path = Path("runs/warmstart") / f"{key}.pt"
+    ce = Config(
+        method="ce",
+        steps=config.sft_steps,
+        batch_size=config.sft_batch_size,
+        lr=config.sft_lr,
+        device=device.type,
+        **{n: getattr(config, n) for n in shared},
+    )
+    path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
     if path.exists():
-        return checkpoint.load_model(path, checkpoint.load(path), device)
+        try:
+            return checkpoint.load_model(path, checkpoint.load(path), device)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}: delete it and run again") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
     optimizer = new_optimizer(model, ce.lr)
     recent: deque[float] = deque(maxlen=10)
     for step in tqdm(range(1, ce.steps + 1), desc="warm start", disable=None):
         recent.append(train_step(model, optimizer, ce, task, step, "demonstrations")["pass_rate"])
-        if len(recent) == 10 and sum(recent) / 10 >= config.sft_until:
+        if len(recent) == 10 and sum(recent) / 10 >= ce.sft_until:
             break  # when carries are found varies with the seed, so a step count would not do
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(
-        path,
-        {"config": asdict(ce), "model_config": asdict(model.config), "model": model.state_dict()},
-    )
+    if not finite(model):
+        raise RunError("the warm start diverged: try a smaller --sft-lr")
+    content = {"config": asdict(ce), "model_config": asdict(model.config)}
+    checkpoint.save(path, content | {"model": model.state_dict()})
     return model
+
+
+def warm_start_key(ce: Config) -> str:
+    """A hash of all that a warm start depends on: its settings, torch, the model and the tasks."""
+    digest = hashlib.sha256(json.dumps([asdict(ce), torch.__version__]).encode())
+    for source in (*sorted(ROOT.glob("data/*.py")), ROOT / "model.py"):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def finite(model: GPT) -> bool:
+    """Whether every parameter is a number."""
+    return all(bool(w.isfinite().all()) for w in model.parameters())
 
 
 def initial_model(path: Path, config: Config, sizes: ModelConfig, device: torch.device) -> GPT:
     """The model of --init, which must be of this task and these sizes."""
     content = checkpoint.load(path)
-    theirs = content["config"] | content["model_config"]
+    try:
+        theirs = content["config"] | content["model_config"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"--init {path} does not say what it was trained on") from error
     mine = {n: getattr(config, n) for n in ("task", "digits", "reverse")} | asdict(sizes)
     for name, value in mine.items():
         if theirs.get(name) != value:
@@ -289,7 +317,7 @@ def evaluate(model, batch: Batch) -> dict[str, Any]:
     logits = completion_logits(model, batch.prompts, batch.answers)  # (E, L, V)
     mask = completion_mask(batch.answers, END)
     token_logp = logits.log_softmax(-1).gather(2, batch.answers.unsqueeze(2)).squeeze(2)
-    logp = (token_logp * mask).sum(1).double().cpu()
+    logp = (token_logp * mask).sum(1).cpu().double()
     greedy = ((logits.argmax(-1) == batch.answers) | ~mask).all(1).float().mean().item()
     pass_at = {f"pass@{k}": maxrl.exact_pass_at_k(logp.exp(), k).mean().item() for k in EVAL_K}
     figures = {"nll": -logp.mean().item()} | pass_at | {"greedy": greedy, "exact": True}
@@ -310,20 +338,31 @@ class Run:
         """Step 0: the base model is evaluated, and can be resumed from."""
         self.model = starting_model(self.config, self.task, self.device)
         self.optimizer = new_optimizer(self.model, self.config.lr)
+        self.started = time.monotonic()
+        measured = self.measure()
+        (self.out / "ckpt.pt").unlink(missing_ok=True)  # the run that --overwrite replaces
         checkpoint.write_lines(self.out / "config.json", [asdict(self.config)])
         checkpoint.write_lines(self.out / "metrics.jsonl", [])
-        self.started = time.monotonic()
-        self.evaluate()
+        self.record(*measured)
 
     def resume(self) -> None:
         """Where the last checkpoint was; rows of the log after it are dropped."""
         content = checkpoint.load(self.out)
         self.model = checkpoint.load_model(self.out, content, self.device)
         self.optimizer = new_optimizer(self.model, self.config.lr)
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.step, self.rollouts = content["step"], content["rollouts"]
-        self.started = time.monotonic() - content["seconds"]
-        self.rows = checkpoint.read_lines(self.out / "metrics.jsonl", self.step)
+        try:
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.step, self.rollouts = content["step"], content["rollouts"]
+            self.started = time.monotonic() - content["seconds"]
+            self.rows = checkpoint.read_lines(self.out / "metrics.jsonl", self.step)
+            assert self.rows[0]["logp"], "the base model's evaluation"
+        except (KeyError, TypeError, ValueError, IndexError, AssertionError) as error:
+            raise CheckpointError(
+                f"{self.out} cannot be resumed: its checkpoint or its log is incomplete; "
+                "start a new run, from its weights with --init"
+            ) from error
+        if self.step > self.config.steps:
+            raise UsageError(f"--steps {self.config.steps}: the run is at step {self.step} already")
         checkpoint.write_lines(self.out / "metrics.jsonl", self.rows)
         checkpoint.write_lines(self.out / "config.json", [asdict(self.config)])
 
@@ -341,7 +380,8 @@ class Run:
                 signal.signal(s, handler)
         if caught:
             self.save()
-            raise Interrupted(f"stopped after step {self.step}; to go on:\n{self.resume_command()}")
+            command = f"python train.py --resume --out {shlex.quote(str(self.out))}"
+            raise Interrupted(f"stopped after step {self.step}; to go on:\n{command}")
 
     def train_once(self, bar: tqdm) -> None:
         config = self.config
@@ -359,13 +399,20 @@ class Run:
         bar.set_postfix_str(f"pass rate {figures['pass_rate']:.3f}{live}", refresh=False)
         bar.update()
         if self.step % config.eval_every == 0 or self.step == config.steps:
-            self.evaluate()
+            self.record(*self.measure())
 
-    def evaluate(self) -> None:
-        """Held-out figures into the log and onto the screen, a few samples, and a checkpoint."""
+    def measure(self) -> tuple[dict[str, Any], list[str]]:
+        """Held-out figures, and a few samples; RunError if the model is broken."""
+        if not finite(self.model):
+            raise RunError(
+                f"step {self.step} of {self.config.method}: a weight is not finite; try a "
+                f"smaller --lr (the last good checkpoint is {self.out / 'ckpt.pt'})"
+            )
         with autocast(self.config, self.device):
-            figures = evaluate(self.model, self.held_out)
-            samples = self.samples()
+            return evaluate(self.model, self.held_out), self.samples()
+
+    def record(self, figures: dict[str, Any], samples: list[str]) -> None:
+        """A measurement into the log and onto the screen, and a checkpoint."""
         self.log(figures)
         shown = "  ".join(f"{name} {figures[name]:.3f}" for name in TABLE)
         tqdm.write(f"step {self.step:4}  {shown}  greedy {figures['greedy']:.3f}")
@@ -397,9 +444,6 @@ class Run:
         content |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         checkpoint.save(self.out / "ckpt.pt", content)
 
-    def resume_command(self) -> str:
-        return f"python train.py --resume --out {self.out}"
-
     def table(self) -> str:
         """Base against final, on held-out prompts."""
         rows = [row for row in self.rows if "nll" in row]
@@ -415,23 +459,25 @@ def stop_after_step(caught: list[int]):
     def handler(number, frame):
         caught.append(number)
         signal.signal(number, signal.SIG_DFL)
+        print("\nstopping after this step (again: at once, without saving)", file=sys.stderr)
 
     return handler
 
 
 def claim_folder(config: Config, overwrite: bool) -> Path:
     """The folder of a new run, created. An explicit --out that holds something is not touched."""
-    name = f"runs/{config.task}-{config.method}-k{config.k}-s{config.seed}"
-    out, tries = Path(config.out or name), 1
-    while not config.out and out.exists() and not overwrite:
-        tries += 1
-        out = Path(f"{name}-{tries}")
+    default = f"runs/{config.task}-{config.method}-k{config.k}-s{config.seed}"
+    out, number = Path(config.out or default), 1
     try:
-        if config.out and out.exists() and any(out.iterdir()) and not overwrite:
+        while not (config.out or overwrite) and out.exists():
+            number += 1
+            out = Path(f"{default}-{number}")
+        if config.out and not overwrite and out.exists() and any(out.iterdir()):
             raise UsageError(
                 f"--out {out} exists: --resume goes on with it, --overwrite replaces it"
             )
         out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()  # can it be written to? Better known now than later
     except OSError as error:
         raise UsageError(f"cannot write to --out {out}: {error.strerror}") from error
     return out
@@ -447,10 +493,8 @@ def headline(config: Config, task, device: torch.device) -> str:
         T = maxrl.trained_order(method, k, config.order)
         order = f"k = {k}, " + (f"trains order {T}" if T else "trains no J_T")
     else:
-        T = config.order or math.inf
-        formula = (
-            "loss = -log p(answer)" if T == math.inf else f"loss = -J_{T:g}(p), p computed exactly"
-        )
+        T = likelihood_order(config)
+        formula = f"loss = -J_{T:g}(p), p computed exactly" if T < math.inf else "loss = -log p"
         order = f"order {T:g}, --k is ignored"
     notation = f"up to {task.digits} digits" + (", reversed" if task.reverse else "")
     return (
@@ -475,22 +519,32 @@ def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
 def run(config: Config, resume: bool, overwrite: bool) -> None:
     """One run from its configuration to its table."""
     task, device = check(config), pick_device(config.device, config.bf16)
-    out = Path(config.out) if resume and config.out else claim_folder(config, overwrite)
+    out = Path(str(config.out)) if resume else claim_folder(config, overwrite)
     state = Run(config, task, device, out)
     print(headline(config, task, device), flush=True)
-    try:
-        state.resume() if resume else state.start()
-    except BaseException:
-        with suppress(OSError):
-            out.rmdir()  # which succeeds only if nothing was written into it
-        raise
+    if resume:
+        state.resume()
+    else:
+        try:
+            state.start()
+        except BaseException:
+            with suppress(OSError):
+                out.rmdir()  # which succeeds only if nothing was written into it
+            raise
     warn_if_dead(config, state.rows[0])
     state.train()
-    print(f"\n{state.table()}\n\nask it: python sample.py {out}")
+    print(f"\nask it: python sample.py {shlex.quote(str(out))}\n\n{state.table()}")
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether this is an allocation that failed; on the CPU torch says so in a RuntimeError."""
+    kinds = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, kinds) or "allocate memory" in str(error)
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command: 0, or one line on stderr and 2 (wrong use), 1 (failed run), 130 (stopped)."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops like Ctrl-C
     try:
         run(*parse_args(argv))
         return 0
@@ -499,13 +553,16 @@ def main(argv: list[str] | None = None) -> int:
     except (RunError, FloatingPointError) as error:
         message, status = str(error), 1
     except KeyboardInterrupt as error:
-        message, status = str(error) or "stopped before the first step: nothing to resume", 130
+        message, status = str(error) or "stopped; what had been saved before is untouched", 130
     except OSError as error:
-        message, status = f"{error}: what was saved before is untouched", 1
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "allocate memory" not in str(error):
-            raise  # not a lack of memory, which on the CPU is a plain RuntimeError
-        message, status = "out of memory: set --micro-batch (completions at once) or lower --k", 1
+        message, status = f"{error}: what had been saved before is untouched", 1
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        flags = "--micro-batch, --k, --batch-size or --eval-prompts"
+        message, status = f"out of memory: lower {flags}", 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(f"train.py: {message}", file=sys.stderr)
     return status
 

@@ -17,4 +17,6 @@ TASKS = sorted(m.name for m in iter_modules(__path__) if m.name not in ("tokeniz
 
 def make_task(name: str, digits: int, reverse: bool):
     """The task called `name`; ValueError if it cannot be built with these settings."""
+    if name not in TASKS:
+        raise ValueError(f"there is no task {name}; there are {', '.join(TASKS)}")
     return import_module(f"data.{name}").Task(digits, reverse)

@@ -40,7 +40,10 @@ def test_doctests():
 
 
 def test_the_tasks_there_are():
-    assert TASKS == ["addition", "modular", "multiplication", "subtraction"]
+    assert {"addition", "modular", "multiplication", "subtraction"} <= set(TASKS)
+    assert not {"tokenizer", "arithmetic"} & set(TASKS)
+    with pytest.raises(ValueError, match="modular"):
+        make_task("tokenizer", 2, False)
 
 
 @pytest.mark.parametrize("name, digits, reverse", SETTINGS)

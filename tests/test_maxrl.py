@@ -137,8 +137,8 @@ def test_the_figures_of_the_specification():
 
 def test_closed_forms_equal_the_enumeration():
     for name, k, p in itertools.product(ADVANTAGES, (1, 2, 3, 7), (0.05, 0.3, 0.8)):
-        if name not in ("grpo", "maxrl-std"):
-            closed = maxrl.population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
+        closed = maxrl.population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
+        if name not in ("grpo", "maxrl-std") and not math.isnan(closed):  # a method of your own
             assert maxrl.enumerated_weight(name, p, k)[0] == pytest.approx(closed, rel=1e-9), name
 
 

@@ -10,13 +10,13 @@ from reproduce import EXPERIMENTS, ROOT, tables
 
 
 def test_the_tables_in_the_readme_are_those_of_the_logs():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name, table in tables().items():
         assert f"<!-- results:{name} -->\n{table}\n<!-- end -->" in text, "run reproduce.py"
 
 
 def test_every_figure_in_the_readme_exists():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     for path in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / path).exists(), path
 
@@ -26,7 +26,11 @@ def test_logs_are_of_the_runs_they_name(experiment):
     from config import parse_args
 
     for name, flags in EXPERIMENTS[experiment].items():
-        lines = (ROOT / "results" / experiment / f"{name}.jsonl").read_text().splitlines()
+        lines = (
+            (ROOT / "results" / experiment / f"{name}.jsonl")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        )
         head, *rows = map(json.loads, lines)
         config, _, _ = parse_args(flags.split())
         mine = vars(config) | {"out": head["config"]["out"]}
