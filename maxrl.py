@@ -71,7 +71,7 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
 
 
 def maxrl_raw(r: Tensor, mean: Tensor, k: int) -> Tensor:
-    """A = r / mean. MaxRL, Theorem 2: the mean score of the successes. Order k exactly."""
+    """A = r / mean. MaxRL, Theorem 2: g is grad log pi averaged over the successes. Order k."""
     return _divide(r, mean)
 
 

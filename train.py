@@ -238,17 +238,7 @@ def starting_model(config: Config, task, device: torch.device) -> GPT:
 
 def warm_start(model: GPT, config: Config, task, device: torch.device) -> GPT:
     """Cross-entropy on reference answers; cached under a hash of all that it depends on."""
-    shared = (
-        "task",
-        "digits",
-        "reverse",
-        "n_layer",
-        "n_head",
-        "n_embd",
-        "seed",
-        "bf16",
-        "sft_until",
-    )
+    shared = "task digits reverse n_layer n_head n_embd seed bf16 sft_until".split()
     ce = Config(
         method="ce",
         steps=config.sft_steps,
