@@ -13,8 +13,10 @@ Left out: what a run is (train.py) and what a task is (data/).
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -28,14 +30,21 @@ class CheckpointError(Exception):
     """A file that cannot be used, in one line that says which and what to do."""
 
 
-def save(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` beside `path`, then rename: a crash leaves the old file or the new one."""
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Written beside `path`, then renamed: a crash leaves the old file or the new one."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with open(temporary, "wb") as file:
-        torch.save({"format": FORMAT} | content, file)
+        yield file
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Replace a checkpoint by `content`, whole or not at all."""
+    with _replacing(path) as file:
+        torch.save({"format": FORMAT} | content, file)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -81,9 +90,8 @@ def load_model(path: Path, content: dict[str, Any], device: torch.device) -> GPT
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Replace a file of JSON lines by these rows, whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text("".join(_line(row) for row in rows))
-    os.replace(temporary, path)
+    with _replacing(path) as file:
+        file.write("".join(_line(row) for row in rows).encode())
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:

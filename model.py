@@ -241,6 +241,10 @@ def logprobs(
 
     Shapes as in `completion_logits`. Without an end token all L tokens count.
     """
-    logp = completion_logits(model, prompts, completions, prompt).log_softmax(-1)
-    per_token = logp.gather(2, completions.unsqueeze(2)).squeeze(2)  # (U, L)
+    return summed_logprobs(completion_logits(model, prompts, completions, prompt), completions, end)
+
+
+def summed_logprobs(logits: Tensor, completions: Tensor, end: int) -> Tensor:
+    """The same from logits (U, L, V) that are there already."""
+    per_token = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)  # (U, L)
     return (per_token * completion_mask(completions, end)).sum(1)

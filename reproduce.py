@@ -23,6 +23,7 @@ import torch
 import maxrl
 
 ROOT = Path(__file__).resolve().parent
+SCRATCH_METHODS = ("reinforce", "maxrl", "ce")
 METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-loo", "ce")
 SEEDS = (0, 1, 2)
 FIGURES = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
@@ -123,7 +124,7 @@ def tables() -> dict[str, str]:
     """What stands between the README's markers."""
     return {
         "default": table("default", METHODS),
-        "scratch": table("scratch", ("reinforce", "maxrl", "ce")),
+        "scratch": table("scratch", SCRATCH_METHODS),
     }
 
 
@@ -235,10 +236,8 @@ def main() -> None:
             list(pool.map(lambda job: run(*job), jobs))
     if not args.only:
         draw_weights(ROOT / "assets" / "weights.png")
-        scratch = ("reinforce", "maxrl", "ce")
-        draw_curves(
-            ROOT / "assets" / "scratch.png", "scratch", scratch, ("pass@1", "pass@128", "nll")
-        )
+        curves = ("pass@1", "pass@128", "nll")
+        draw_curves(ROOT / "assets" / "scratch.png", "scratch", SCRATCH_METHODS, curves)
         write_tables(ROOT / "README.md")
 
 

@@ -37,7 +37,16 @@ import maxrl
 from checkpoint import CheckpointError
 from config import Config, UsageError, check, parse_args, pick_device
 from data.tokenizer import END, PAD, VOCAB_SIZE, decode, encode_completions, encode_prompts
-from model import GPT, ModelConfig, Rollouts, completion_logits, completion_mask, generate, logprobs
+from model import (
+    GPT,
+    ModelConfig,
+    Rollouts,
+    completion_logits,
+    completion_mask,
+    generate,
+    logprobs,
+    summed_logprobs,
+)
 from verify import verify
 
 ROOT = Path(__file__).resolve().parent
@@ -305,10 +314,9 @@ def evaluate(model, batch: Batch) -> dict[str, Any]:
     the answer's every token is the likeliest one after those before it.
     """
     logits = completion_logits(model, batch.prompts, batch.answers)  # (E, L, V)
-    mask = completion_mask(batch.answers, END)
-    token_logp = logits.log_softmax(-1).gather(2, batch.answers.unsqueeze(2)).squeeze(2)
-    logp = (token_logp * mask).sum(1).cpu().double()
-    greedy = ((logits.argmax(-1) == batch.answers) | ~mask).all(1).float().mean().item()
+    logp = summed_logprobs(logits, batch.answers, END).cpu().double()
+    pads = ~completion_mask(batch.answers, END)
+    greedy = ((logits.argmax(-1) == batch.answers) | pads).all(1).float().mean().item()
     pass_at = {f"pass@{k}": maxrl.exact_pass_at_k(logp.exp(), k).mean().item() for k in EVAL_K}
     figures = {"nll": -logp.mean().item()} | pass_at | {"greedy": greedy, "exact": True}
     return figures | {"logp": [round(x, 5) for x in logp.tolist()]}
@@ -378,10 +386,7 @@ class Run:
         try:
             figures = train_step(self.model, self.optimizer, config, self.task, self.step + 1)
         except FloatingPointError as error:
-            raise RunError(
-                f"step {self.step + 1} of {config.method}: {error}; try a smaller --lr "
-                f"(the last good checkpoint is {self.out / 'ckpt.pt'})"
-            ) from error
+            raise self.diverged(self.step + 1, str(error)) from error
         self.step += 1
         self.rollouts += config.batch_size * config.k if config.method in maxrl.ADVANTAGES else 0
         self.log(figures)
@@ -391,13 +396,17 @@ class Run:
         if self.step % config.eval_every == 0 or self.step == config.steps:
             self.record(*self.measure())
 
+    def diverged(self, step: int, what: str) -> RunError:
+        """The error of a run whose numbers are no longer finite."""
+        return RunError(
+            f"step {step} of {self.config.method}: {what}; try a smaller --lr "
+            f"(the last good checkpoint is {self.out / 'ckpt.pt'})"
+        )
+
     def measure(self) -> tuple[dict[str, Any], list[str]]:
         """Held-out figures, and a few samples; RunError if the model is broken."""
         if not finite(self.model):
-            raise RunError(
-                f"step {self.step} of {self.config.method}: a weight is not finite; try a "
-                f"smaller --lr (the last good checkpoint is {self.out / 'ckpt.pt'})"
-            )
+            raise self.diverged(self.step, "a weight is not finite")
         with autocast(self.config, self.device):
             return evaluate(self.model, self.held_out), self.samples()
 

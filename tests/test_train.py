@@ -16,12 +16,11 @@ import torch
 from conftest import TINY, read, same, weights
 
 import maxrl
-import model as model_module
 import train as train_module
 from config import METHODS, Config, parse_args
 from data import make_task
 from data.tokenizer import END, PAD, encode_completions
-from model import Rollouts, generate, logprobs
+from model import Rollouts, logprobs
 from train import draw_problems, evaluate, make_batch, rng, score
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -433,15 +432,8 @@ def test_evaluation_is_exact():
     problems = task.draw(np.random.default_rng(0), 5, "held-out")
     batch = make_batch(problems, task, torch.device("cpu"))
     figures = evaluate(model, batch)
-    r = generate(
-        model,
-        batch.prompts,
-        200_000,
-        task.max_new_tokens,
-        end=END,
-        pad=PAD,
-        generator=torch.Generator().manual_seed(0),
-    )
+    generator = torch.Generator().manual_seed(0)
+    r = train_module.roll_out(model, batch.prompts, 200_000, task, generator)
     counted = torch.zeros(5).index_add(0, r.prompt, score(batch.texts, r) * r.count) / 200_000
     exact = torch.tensor(figures["logp"]).exp()
     assert torch.allclose(counted, exact, atol=6 * 0.5 / 200_000**0.5)
@@ -660,14 +652,7 @@ def test_scored_log_probs_equal_sampled_ones_after_training(train):
     model = checkpoint.load_model(Path("out"), content, torch.device("cpu"))
     task = checkpoint.load_task(Path("out"), content)
     batch = make_batch(task.draw(rng(3, "x"), 11, "train"), task, torch.device("cpu"))
-    r = model_module.generate(
-        model,
-        batch.prompts,
-        40,
-        task.max_new_tokens,
-        end=END,
-        pad=PAD,
-        generator=torch.Generator().manual_seed(1),
-    )
+    generator = torch.Generator().manual_seed(1)
+    r = train_module.roll_out(model, batch.prompts, 40, task, generator)
     fresh = logprobs(model, batch.prompts[r.prompt], r.tokens, END)
     assert torch.allclose(fresh, r.logprob, atol=1e-5)
