@@ -15,15 +15,18 @@ import argparse
 import copy
 import json
 import platform
+import re
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +35,7 @@ from torch import Tensor
 import maxrl
 import train
 import verify
-from config import Config, Parser, check, whole
+from config import Config, Parser, UsageError, check, positive, whole
 from data.tokenizer import ALPHABET, END, PAD, VOCAB_SIZE
 from model import GPT, Rollouts, generate, logprobs
 
@@ -153,7 +156,7 @@ def peer_tokenizer():
     )  # fmt: skip
 
 
-def time_trl(model: GPT, config: Config, task, rounds: int, others: dict[str, Callable]) -> dict:
+def time_trl(case: "Case", rounds: int, others: dict[str, Callable]) -> dict[str, list[float]]:
     """Seconds of TRL's GRPO steps, the others taking their turns between its steps."""
     from datasets import Dataset
     from transformers import TrainerCallback
@@ -176,11 +179,11 @@ def time_trl(model: GPT, config: Config, task, rounds: int, others: dict[str, Ca
             for p, c in zip(prompts, completions, strict=True)
         ]
 
-    B, k = config.batch_size, config.k
+    B, k, task = case.config.batch_size, case.config.k, case.task
     rows = task.draw(train.rng(0, "bench"), B * (rounds + 1), "train")
     with tempfile.TemporaryDirectory() as folder:
         trainer = GRPOTrainer(
-            model=peer_model(model),
+            model=peer_model(case.model),
             reward_funcs=reward,
             processing_class=peer_tokenizer(),
             train_dataset=Dataset.from_dict({"prompt": [prompt for prompt, _ in rows]}),
@@ -207,21 +210,17 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def alternate(calls: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each call, all of them in turn, after one round that does not count."""
+def alternate(calls: dict[str, Callable], rounds: int, most: float = 8.0) -> dict[str, list[float]]:
+    """Seconds of each call, all of them in turn; one that has used up `most` seconds sits out.
+
+    The first turn of each warms it up, and counts only if there is no other.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for i in range(rounds + 1):
+    for _ in range(rounds + 1):
         for name, call in calls.items():
-            seconds[name] += [timed(call)] if i else [timed(call)][:0]
-    return seconds
-
-
-def cold_and_warm(config: Config, task) -> dict[str, GPT]:
-    """An untrained model, and train.py's warm start."""
-    return {
-        "cold": train.starting_model(replace(config, sft_steps=0), task, CPU),
-        "warm": train.starting_model(config, task, CPU),
-    }
+            if sum(seconds[name]) < most:
+                seconds[name].append(timed(call))
+    return {name: times[1:] or times for name, times in seconds.items()}
 
 
 def stand_in(prompt: str, completion: str) -> bool:
@@ -229,42 +228,111 @@ def stand_in(prompt: str, completion: str) -> bool:
     return completion[:1] in set("0123456789+-")
 
 
-def step_calls(model: GPT, config: Config, task, plain: bool = True) -> dict[str, Callable]:
-    """Training steps on one batch, each contender with weights and an optimizer of its own."""
-    batch = train.make_batch(train.draw_problems(config, task, 1), task, CPU)
-    calls = {}
-    for name in ("plain, no cache", "plain, cache", "ours") if plain else ("ours",):
-        own = copy.deepcopy(model)
+@dataclass
+class Case:
+    """A model to time: its settings, its task, and the verdict it is trained by."""
+
+    regime: str
+    config: Config
+    task: Any
+    model: GPT
+
+    def with_(self, **changes: Any) -> "Case":
+        return replace(self, config=replace(self.config, **changes))
+
+    def batch(self) -> train.Batch:
+        return train.make_batch(train.draw_problems(self.config, self.task, 1), self.task, CPU)
+
+    def stepper(self) -> Callable[[], dict]:
+        """Our training step, on weights and an optimizer of its own."""
+        own = copy.deepcopy(self.model)
         optimizer = train.new_optimizer(own, 1e-6)  # so small that cold stays cold
-        generator = torch.Generator().manual_seed(0)
-        arguments = (own, optimizer, config, task)
-        if name == "ours":
-            calls[name] = lambda a=arguments: train.train_step(*a, step=1)
-        else:
-            rest = (batch, generator, "no" not in name)
-            calls[name] = lambda a=arguments, r=rest: plain_step(*a, *r)
-    return calls
+        return lambda: train.train_step(own, optimizer, self.config, self.task, step=1)
 
 
-def sampling_calls(model: GPT, prompts: Tensor, k: int, L: int, peers: bool) -> dict[str, Callable]:
-    """Samplers of one batch of prompts."""
-    generator = torch.Generator().manual_seed(0)
+def make_case(regime: str, sizes: dict[str, Any]) -> Case:
+    """Cold: 4 layers of 128, untrained. Warm: train.py's own defaults. `sizes` override both."""
+    cold = {"n_layer": 4, "n_head": 4, "n_embd": 128, "sft_steps": 0}
+    config = Config(method="rloo", **((cold if regime == "cold" else {}) | sizes))
+    task = check(config)
+    return Case(regime, config, task, train.starting_model(config, task, CPU))
+
+
+def sampling(case: Case, rounds: int, peers: bool) -> dict:
+    """(a): the rollouts of one batch."""
+    model, prompts, k = case.model, case.batch().prompts, case.config.k
+    L, generator = case.task.max_new_tokens, torch.Generator().manual_seed(0)
     words = {"end": END, "pad": PAD, "generator": generator}
     calls = {
         "plain, no cache": lambda: plain_generate(model, prompts, k, L, cached=False, **words),
         "plain, cache": lambda: plain_generate(model, prompts, k, L, **words),
         "ours": lambda: generate(model, prompts, k, L, **words),
     }
-    return calls | ({"HF generate": peer_sampler(model, prompts, k, L)} if peers else {})
+    if peers:
+        calls["HF generate"] = peer_sampler(model, prompts, k, L)
+    return table("sampling", case, alternate(calls, rounds))
 
 
-def summary(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median, fastest and slowest of each, and how many times slower than ours."""
-    ours = median(seconds["ours"])
-    return {
-        name: {"median_s": median(s), "min_s": min(s), "max_s": max(s), "vs_ours": median(s) / ours}
-        for name, s in seconds.items()
-    }
+def steps(case: Case, rounds: int, peers: bool) -> dict:
+    """(b): sample, verify, weigh, differentiate, update."""
+    batch, calls = case.batch(), {}
+    for name, cached in (("plain, no cache", False), ("plain, cache", True)):
+        own, generator = copy.deepcopy(case.model), torch.Generator().manual_seed(0)
+        words = (own, train.new_optimizer(own, 1e-6), case.config, case.task, batch, generator)
+        calls[name] = lambda w=words, c=cached: plain_step(*w, c)
+    calls["ours"] = case.stepper()
+    if peers:
+        return table("training step", case, time_trl(case, rounds, calls))
+    return table("training step", case, alternate(calls, rounds))
+
+
+def table(what: str, case: Case, seconds: dict[str, list[float]]) -> dict[str, Any]:
+    """Print and return the median, the range, the turns, and how many times slower than ours."""
+    name = f"{what}, {case.regime}, {case.config.batch_size} prompts x {case.config.k}"
+    print(f"\n{name}\n{'':17}{'median s':>10}{'range':>18}{'turns':>7}{'times ours':>12}")
+    rows, ours = {}, median(seconds["ours"])
+    for label, s in seconds.items():
+        rows[label] = {"median_s": median(s), "min_s": min(s), "max_s": max(s), "turns": len(s),
+                       "vs_ours": median(s) / ours}  # fmt: skip
+        spread = f"{min(s):.3f} - {max(s):.3f}"
+        times = f"{rows[label]['vs_ours']:.1f}"
+        print(f"{label:17}{median(s):>10.3f}{spread:>18}{len(s):>7}{times:>12}", flush=True)
+    return {name: rows}
+
+
+def scaling(case: Case, rounds: int, flags: list[str]) -> dict[str, Any]:
+    """A warm step against the number of rollouts, and the memory of a process that does one."""
+    cases = {k: case.with_(k=k) for k in SCALING_K}
+    seconds = alternate({str(k): c.stepper() for k, c in cases.items()}, rounds)
+    pass_rate = cases[1024].stepper()()["pass_rate"]
+    idle = process_memory(0, flags)
+    print(f"\ntraining step, warm (pass rate {pass_rate:.2f}), {case.config.batch_size} prompts")
+    print(f"{'rollouts each':>14}{'distinct in all':>17}{'seconds':>9}{'peak MB':>9}")
+    rows = []
+    for k, c in cases.items():
+        generator = torch.Generator().manual_seed(0)
+        rollouts = train.roll_out(c.model, c.batch().prompts, k, c.task, generator)
+        row = {"k": k, "distinct": len(rollouts.count), "seconds": median(seconds[str(k)]),
+               "peak_mb": process_memory(k, flags)}  # fmt: skip
+        rows.append(row)
+        print("{k:14,}{distinct:17,}{seconds:9.3f}{peak_mb:9.0f}".format(**row), flush=True)
+    print(f"(of the memory, {idle:.0f} MB are Python, torch and the model)")
+    return {"pass_rate": pass_rate, "idle_mb": idle, "rows": rows}
+
+
+def process_memory(k: int, flags: list[str]) -> float:
+    """Peak resident MB of a fresh process that does one warm training step (none for k = 0)."""
+    command = [sys.executable, __file__, f"--memory={k}", *flags]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def peak_mb() -> float:
+    """Of this process. (On Linux getrusage would count the parent that started it.)"""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
 def matmul_peak(rounds: int) -> float:
@@ -294,119 +362,112 @@ def model_flops(model: GPT, call: Callable[[], object]) -> float:
     return flops
 
 
-def measure(args: argparse.Namespace, config: Config) -> dict:
-    """Everything bench.json holds."""
-    task = check(config)
-    models = cold_and_warm(config, task)
-    prompts = train.make_batch(train.draw_problems(config, task, 1), task, CPU).prompts
-    B, L = config.batch_size, task.max_new_tokens
-    results: dict = {"sampling": {}, "step": {}, "scaling": {}, "share_of_peak": {}}
-    shapes = {"cold": (64, 64), "warm": (16, 1024)} if args.peers else {"cold": (B, config.k)}
-    shapes |= {"warm": (16, 1024)}
-    for regime, (rows, k) in shapes.items():
-        rows = min(rows, B)
-        calls = sampling_calls(models[regime], prompts[:rows], k, L, args.peers)
-        name = f"{regime}, {rows} prompts x {k}"
-        results["sampling"][name] = summary(alternate(calls, args.rounds))
-        show(f"sampling, {name}", results["sampling"][name])
-    for regime, model in models.items():
-        train.verify = stand_in if regime == "cold" else verify.verify
-        half = replace(config, batch_size=B // 2)
-        calls = step_calls(model, half, task)
-        if args.peers:
-            seconds = time_trl(model, half, task, args.rounds, calls)
-        else:
-            seconds = alternate(calls, args.rounds)
-        name = f"{regime}, {half.batch_size} prompts x {half.k}"
-        results["step"][name] = summary(seconds)
-        show(f"training step, {name}", results["step"][name])
-    results |= scaling(models["warm"], config, task, args.rounds)
-    results["share_of_peak"] = shares(models["cold"], config, task, args.rounds)
-    return results
-
-
-def scaling(model: GPT, config: Config, task, rounds: int) -> dict:
-    """A warm step against the number of rollouts, and the memory of a process that does one."""
-    calls = {}
-    for k in SCALING_K:
-        calls[str(k)] = step_calls(model, replace(config, k=k), task, plain=False)["ours"]
-    seconds = {k: median(s) for k, s in alternate(calls, rounds).items()}
-    base = process_memory(config, 0)
-    memory = {str(k): process_memory(config, k) for k in SCALING_K}
-    print(f"\nwarm training step of {config.batch_size} prompts")
-    print(f"{'rollouts each':>14}  seconds  peak MB")
-    for k in seconds:
-        print(f"{int(k):14,}  {seconds[k]:7.3f}  {memory[k]:7.0f}")
-    print(f"(of the memory {base:.0f} MB are Python, torch and the model)")
-    return {"scaling": {k: {"seconds": seconds[k], "peak_mb": memory[k]} for k in seconds}}
-
-
-def process_memory(config: Config, k: int) -> float:
-    """Peak resident MB of a fresh process that does one warm training step (none for k = 0)."""
-    flags = [f"--{name.replace('_', '-')}={getattr(config, name)}"
-             for name in ("digits", "batch_size", "n_layer", "n_head", "n_embd")]  # fmt: skip
-    command = [sys.executable, __file__, f"--memory={k}", *flags]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def shares(model: GPT, config: Config, task, rounds: int) -> dict:
+def shares(case: Case, rounds: int) -> dict[str, float]:
     """The share of the machine's own matmul peak that a cross-entropy and an RL step reach."""
     peak = matmul_peak(rounds)
-    results = {"matmul_peak_flops": peak}
-    train.verify = stand_in
-    print(f"\nmatmul peak {peak / 1e9:.0f} GFLOP/s, of which")
-    for name, c in (
-        ("cross-entropy", replace(config, method="ce", batch_size=1024)),
-        ("cold", config),
-    ):
-        own = copy.deepcopy(model)
-        optimizer = train.new_optimizer(own, 1e-6)
-        step = lambda o=own, p=optimizer, c=c: train.train_step(o, p, c, task, step=1)  # noqa: E731
+    rows = {"matmul_gflops": peak / 1e9}
+    for name, c in (("cross-entropy step", case.with_(method="ce", batch_size=128)),
+                    ("cold RL step", case)):  # fmt: skip
+        own = copy.deepcopy(c.model)
+        words = (own, train.new_optimizer(own, 1e-6), c.config, c.task, 1)
+        step = lambda w=words: train.train_step(*w)  # noqa: E731
         flops = model_flops(own, step)
-        share = flops / median(alternate({"step": step}, rounds)["step"]) / peak
-        results[name] = share
-        print(f"  the {name} step reaches {share:.0%}")
+        rows[name] = flops / median(alternate({"step": step}, rounds)["step"]) / peak
+    print(
+        f"\nmatmul peak {rows['matmul_gflops']:.0f} GFLOP/s, of which the cross-entropy step "
+        f"reaches {rows['cross-entropy step']:.0%}, the cold RL step {rows['cold RL step']:.0%}"
+    )
+    return rows
+
+
+def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
+    """What is not the network: tokenization and verification, evaluation, start-up."""
+    batch, generator = case.batch(), torch.Generator().manual_seed(0)
+    rollouts = train.roll_out(case.model, batch.prompts, case.config.k, case.task, generator)
+    problems = case.task.draw(train.rng(0, "held-out"), 1000, "held-out")
+    held_out = train.make_batch(problems, case.task, CPU)
+    calls = {
+        "step": case.stepper(),
+        "text": lambda: (case.batch(), train.score(batch.texts, rollouts)),
+        "evaluation": lambda: train.evaluate(case.model, held_out),
+    }
+    seconds = {name: median(s) for name, s in alternate(calls, rounds).items()}
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(train.ROOT / "train.py"), *"--sft-steps 0 --steps 1".split(),
+                   "--out", folder]  # fmt: skip
+        run = lambda: subprocess.run(command, check=True, capture_output=True)  # noqa: E731
+        start_up = timed(run)
+    rows = {"text_share": seconds["text"] / seconds["step"], "start_up_s": start_up,
+            "evaluation_s": seconds["evaluation"]}  # fmt: skip
+    print(
+        f"\ndrawing, tokenizing and verifying: {rows['text_share']:.1%} of a warm step of "
+        f"{case.config.batch_size} x {case.config.k}; evaluation of 1,000 held-out prompts: "
+        f"{rows['evaluation_s']:.2f} s; start to end of a run of one step: {start_up:.1f} s"
+    )
+    return rows
+
+
+def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -> dict:
+    """Everything bench.json holds."""
+    B, k, rounds = args.batch_size, args.k, args.rounds
+    cold, warm = make_case("cold", sizes), make_case("warm", sizes)
+    results: dict[str, Any] = {"sampling": {}, "step": {}}
+    few = max(B // 4, 1)
+    for case in (cold.with_(batch_size=B, k=k), warm.with_(batch_size=few, k=16 * k)):
+        results["sampling"] |= sampling(case, rounds, args.peers)
+    for case in (cold, warm):
+        train.verify = stand_in if case is cold else verify.verify
+        case = case.with_(batch_size=max(B // 2, 1), k=k)
+        results["step"] |= steps(case, rounds, args.peers)
+        if case.regime == "cold":
+            results["share_of_peak"] = shares(case, rounds)
+    results["scaling"] = scaling(warm.with_(batch_size=B), rounds, flags)
+    results["beside"] = beside_the_model(warm.with_(batch_size=B, k=8), rounds)
     return results
 
 
-def show(title: str, rows: dict[str, dict[str, float]]) -> None:
-    print(f"\n{title}\n{'':17}{'median s':>10}{'range':>18}{'times ours':>12}")
-    for name, row in rows.items():
-        spread = f"{row['min_s']:.3f} - {row['max_s']:.3f}"
-        print(f"{name:17}{row['median_s']:>10.3f}{spread:>18}{row['vs_ours']:>12.1f}", flush=True)
+SIZES = ("digits", "n_layer", "n_head", "n_embd", "sft_until", "sft_steps")
 
 
 def main() -> None:
     parser = Parser(prog="bench.py", description=__doc__,
                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    defaults = {"batch_size": 64, "k": 64, "digits": 3, "n_layer": 4, "n_head": 4, "n_embd": 128}
-    for name, default in defaults.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=whole(1), default=default,
-                            help=f"as in train.py (default {default})")  # fmt: skip
+    parser.add_argument("--batch-size", type=whole(1), default=64, help="prompts (default 64)")
+    parser.add_argument("--k", type=whole(2), default=64, help="rollouts of each (default 64)")
+    for name in SIZES:
+        kind = positive if name == "sft_until" else whole(0)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help="as in train.py")
     parser.add_argument("--rounds", type=whole(1), default=5, help="timed turns (default 5)")
     parser.add_argument("--peers", action="store_true", help="also time transformers and trl")
     parser.add_argument("--json", default="bench.json", help="where the figures go")
     parser.add_argument("--memory", type=whole(0), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    config = Config(method="rloo", **{name: getattr(args, name) for name in defaults})
+    sizes = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in sizes.items()]
+    flags.append(f"--batch-size={args.batch_size}")
     if args.memory is not None:
-        task = check(config)
-        model = cold_and_warm(config, task)["warm"]
+        case = make_case("warm", sizes).with_(batch_size=args.batch_size, k=args.memory)
         if args.memory:
-            step_calls(model, replace(config, k=args.memory), task, plain=False)["ours"]()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            case.stepper()()
+        print(peak_mb())
         return
-    if args.peers:
-        try:
-            import trl  # noqa: F401
-        except ImportError:
-            print("bench.py: no peers here: pip install -r requirements-bench.txt; the rest runs")
-            args.peers = False
-    results = measure(args, config)
-    machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__,
-               "threads": torch.get_num_threads()}  # fmt: skip
-    flags = {"command": " ".join(["python bench.py", *sys.argv[1:]]), "config": asdict(config)}
-    Path(args.json).write_text(json.dumps(machine | flags | results, indent=1) + "\n")
+    if args.peers and not all(map(find_spec, ("transformers", "trl", "datasets"))):
+        print("bench.py: no peers here: pip install -r requirements-bench.txt; the rest runs")
+        args.peers = False
+    try:
+        results = measure(args, sizes, flags)
+    except UsageError as error:
+        parser.error(str(error))
+    about = {"command": " ".join(["python bench.py", *sys.argv[1:]]), "cpu": cpu_name(),
+             "threads": torch.get_num_threads(), "torch": torch.__version__}  # fmt: skip
+    Path(args.json).write_text(json.dumps(about | results, indent=1) + "\n")
+
+
+def cpu_name() -> str:
+    """What the kernel calls it, where it says so."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

@@ -20,9 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Cache = list[
-    tuple[Tensor, Tensor]
-]  # one (keys, values) a layer, each (N, heads, positions, C/heads)
+Cache = list[tuple[Tensor, Tensor]]  # of each layer the keys and values, (N, h, S, C/h)
 
 
 @dataclass
@@ -46,17 +44,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.n_embd, 3 * config.n_embd, bias=False)
         self.proj = nn.Linear(config.n_embd, config.n_embd, bias=False)
 
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None):
+    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None, rows: Tensor | None):
         N, T, C = x.shape
-        q, k, v = (
-            self.qkv(x).view(N, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
-        )  # (N, h, T, C/h)
+        qkv = self.qkv(x).view(N, T, 3, self.n_head, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, h, T, C/h)
         mask = None
-        if past is not None:
-            k, v = (
-                torch.cat((past[0], k), dim=2),
-                torch.cat((past[1], v), dim=2),
-            )  # (N, h, S+T, C/h)
+        if past is not None:  # copied layer by layer, not all at once: it stays in a CPU's caches
+            k = torch.cat((past[0].index_select(0, rows), k), dim=2)  # (N, h, S+T, C/h)
+            v = torch.cat((past[1].index_select(0, rows), v), dim=2)
             if T > 1:  # new position i sees all S cached ones and the new ones up to i
                 S = k.shape[2] - T
                 mask = torch.ones(T, S + T, dtype=torch.bool, device=x.device).tril(S)
@@ -74,8 +69,8 @@ class Block(nn.Module):
         self.norm_2, self.up = nn.LayerNorm(C), nn.Linear(C, 4 * C, bias=False)
         self.down = nn.Linear(4 * C, C, bias=False)
 
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None):
-        y, present = self.attention(self.norm_1(x), past)
+    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None, rows: Tensor | None):
+        y, present = self.attention(self.norm_1(x), past, rows)
         x = x + y
         return x + self.down(F.gelu(self.up(self.norm_2(x)))), present
 
@@ -96,15 +91,22 @@ class GPT(nn.Module):
                 std = 0.02 / math.sqrt(2 * config.n_layer) if into_residual else 0.02
                 nn.init.normal_(w, std=std, generator=generator)
 
-    def forward(self, tokens: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """tokens (N, T) that follow the S cached positions -> logits (N, T, V), cache of S+T."""
+    def forward(
+        self, tokens: Tensor, cache: Cache | None = None, rows: Tensor | None = None
+    ) -> tuple[Tensor, Cache]:
+        """tokens (N, T) that follow the S cached positions -> logits (N, T, V), cache of S+T.
+
+        rows (N,) says which row of the cache each row of tokens follows (default: its own).
+        """
+        N, T = tokens.shape
         S = cache[0][0].shape[2] if cache else 0
-        T = tokens.shape[1]
+        if cache and rows is None:
+            rows = torch.arange(N, device=tokens.device)
         assert S + T <= self.config.block_size, f"{S + T} positions, {self.config.block_size} known"
         x = self.tokens(tokens) + self.positions.weight[S : S + T]  # (N, T, C)
         present: Cache = []
         for i, block in enumerate(self.blocks):
-            x, keys_values = block(x, cache[i] if cache else None)
+            x, keys_values = block(x, cache[i] if cache else None, rows)
             present.append(keys_values)
         return F.linear(self.norm(x), self.tokens.weight), present
 
@@ -137,7 +139,7 @@ def generate(
     end: int,
     pad: int,
     generator: torch.Generator,
-    max_rows: int = 1024,
+    max_rows: int = 512,
 ) -> Rollouts:
     """k independent rollouts of each prompt (B, P), at temperature 1, each up to its end token.
 
@@ -146,8 +148,8 @@ def generate(
     multinomial draw, the same law as c separate draws), and each token that was drawn at all
     becomes a row of its own. So the model runs once per prompt, then once per distinct unfinished
     prefix: a million rollouts cost what their different texts cost. At most max_rows rows run at a
-    time, and each such part is grown to its end before the next: that bounds the memory, and 1024
-    rows stay in a CPU's caches (give a GPU more).
+    time, and each such part is grown to its end before the next: that bounds the memory, and 512
+    rows stay in a CPU's caches (give a GPU more). FloatingPointError if a probability is NaN.
     """
     B, L = len(prompts), max_new_tokens
     done: list[tuple[Tensor, ...]] = []
@@ -161,14 +163,13 @@ def generate(
         logprob = logprob[parent] + logp[parent, token]
         tokens[:, t] = token
         ended = token == end
-        leaf = ended if t < L - 1 else torch.ones_like(ended)
-        done.append((prompt[leaf], tokens[leaf], count[leaf], logprob[leaf], ended[leaf]))
-        for rows in () if leaf.all() else (~leaf).nonzero().squeeze(1).split(max_rows):
-            past = [(keys[parent[rows]], values[parent[rows]]) for keys, values in cache]
-            logits, present = model(token[rows, None], past)
-            grow(
-                t + 1, prompt[rows], tokens[rows], count[rows], logprob[rows], logits[:, 0], present
-            )
+        over = ended if t < L - 1 else torch.ones_like(ended)
+        leaves, open_ = (which.nonzero().squeeze(1) for which in (over, ~over))
+        done.append(tuple(x[leaves] for x in (prompt, tokens, count, logprob, ended)))
+        for rows in open_.split(max_rows) if len(open_) else ():
+            of_row = (x[rows] for x in (prompt, tokens, count, logprob))
+            logits, present = model(token[rows, None], cache, parent[rows])
+            grow(t + 1, *of_row, logits[:, 0], present)
 
     logits, cache = model(prompts)
     everyone = torch.arange(B, device=prompts.device)
@@ -177,7 +178,11 @@ def generate(
     grow(0, everyone, nothing, torch.full_like(everyone, k), zero, logits[:, -1], cache)
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
     order = columns[0].argsort(stable=True)
-    return Rollouts(*(column[order] for column in columns))
+    rollouts = Rollouts(*(column[order] for column in columns))
+    broken = (rollouts.count.sum() != B * k) | ~rollouts.logprob.isfinite().all()
+    if broken:  # asked once, here at the end: a GPU would have to stop for it
+        raise FloatingPointError("the model's probabilities are not finite")
+    return rollouts
 
 
 def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Tensor:
@@ -186,11 +191,10 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
     probs (N, V), count (N,) -> (N, V) int64 with rows that sum to count. A binary tree over the
     outcomes: of the n draws in a node, Binomial(n, left / (left + right)) go left. The work does
     not depend on the counts. Drawn on the generator's device (MPS has no binomial; its user passes
-    a CPU generator), in float64, where counts are exact. FloatingPointError for NaN or infinity.
+    a CPU generator), in float64, where counts are exact. A row of probs with a NaN draws
+    anything, or nothing: `generate` looks for that.
     """
     probs, device, V = probs.to(generator.device), probs.device, probs.shape[1]
-    if not probs.isfinite().all():
-        raise FloatingPointError("the model's probabilities are not finite")
     width = 1 << (V - 1).bit_length()  # the next power of two
     mass = [F.pad(probs.double(), (0, width - V))]  # leaves first
     while mass[-1].shape[1] > 1:
@@ -220,11 +224,10 @@ def completion_logits(
         logits, _ = model(torch.cat((prompts, completions[:, :-1]), dim=1))
         return logits[:, P - 1 :]
     first, cache = model(prompts)  # (B, P, V); the last position predicts the first token
-    first = first[prompt, -1:]  # (U, 1, V)
+    first = first[:, -1:].index_select(0, prompt)  # (U, 1, V)
     if completions.shape[1] == 1:
         return first
-    cache = [(keys[prompt], values[prompt]) for keys, values in cache]
-    rest, _ = model(completions[:, :-1], cache)
+    rest, _ = model(completions[:, :-1], cache, prompt)
     return torch.cat((first, rest), dim=1)
 
 

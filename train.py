@@ -170,11 +170,14 @@ def rollout_backward(model, batch: Batch, config: Config, task, generator) -> di
     A = maxrl.counted_advantages(
         config.method, rewards, rollouts.prompt, rollouts.count, k, config.order
     )
+    length = completion_mask(rollouts.tokens, END).sum(1)
     rows = A.nonzero().squeeze(1)  # without an advantage there is no gradient
+    rows = rows[length[rows].argsort(stable=True)]  # equal lengths together: hardly any padding
     loss = 0.0
     for part in rows.split(config.micro_batch) if len(rows) else ():
+        tokens = rollouts.tokens[part, : int(length[part].max())]
         used, prompt = rollouts.prompt[part].unique(return_inverse=True)
-        logp = logprobs(model, batch.prompts[used], rollouts.tokens[part], END, prompt)
+        logp = logprobs(model, batch.prompts[used], tokens, END, prompt)
         part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
         part_loss.backward()
         loss += part_loss.item()
@@ -183,7 +186,7 @@ def rollout_backward(model, batch: Batch, config: Config, task, generator) -> di
 
 def roll_out(model, prompts: Tensor, k: int, task, generator: torch.Generator) -> Rollouts:
     """k rollouts of each prompt (B, P), as long as the task's longest legal answer."""
-    max_rows = 2**16 if prompts.is_cuda else 1024
+    max_rows = 2**16 if prompts.is_cuda else 512
     return generate(
         model,
         prompts,
@@ -226,7 +229,7 @@ def rollout_figures(rollouts: Rollouts, rewards: Tensor, B: int, k: int) -> dict
 
 def new_optimizer(model, lr: float) -> torch.optim.Optimizer:
     """AdamW without weight decay, which would add a term to every objective."""
-    return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
+    return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0, fused=True)
 
 
 def model_sizes(config: Config, task) -> ModelConfig:
