@@ -50,7 +50,7 @@ def merged(rollouts: Rollouts) -> Rollouts:
 @pytest.mark.parametrize("cached", [True, False])
 def test_plain_rollouts_follow_the_model(cached):
     """Their frequencies are the model's probabilities; what they record is what scoring says."""
-    case, k = tiny_case(), 20_000
+    case, k = tiny_case(), 8_000
     r = merged(plain(case, k, cached=cached))
     fresh = logprobs(case.model, case.batch().prompts[r.prompt], r.tokens, END)
     assert torch.allclose(fresh, r.logprob, atol=1e-5)
@@ -67,7 +67,7 @@ def test_the_cache_changes_nothing():
 
 def test_a_plain_step_and_ours_have_the_same_gradient(monkeypatch):
     """On the same rollouts, every copy by itself against each distinct one with its count."""
-    case = tiny_case(scale=6.0, method="maxrl", k=600, micro_batch=7, grad_clip=1e6)
+    case = tiny_case(scale=6.0, method="maxrl", k=600, micro_batch=7, grad_clip=1e6, lr=1e-12)
     rollouts, batch = plain(case, 600), case.batch()
     problems = train.draw_problems(case.config, case.task, 1)
     assert len(merged(rollouts).count) < len(rollouts.count) / 3
@@ -84,7 +84,7 @@ def test_a_plain_step_and_ours_have_the_same_gradient(monkeypatch):
         step(case.model, optimizer, case.config, case.task)
         gradients.append(torch.cat([w.grad.flatten() for w in case.model.parameters()]))
     assert gradients[0].abs().max() > 0.01
-    assert torch.allclose(*gradients, atol=1e-6 * gradients[0].abs().max().item(), rtol=1e-4)
+    assert torch.allclose(*gradients, atol=1e-6 * gradients[0].abs().max().item(), rtol=1e-5)
 
 
 def test_every_cold_row_has_weight():
