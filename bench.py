@@ -13,6 +13,7 @@ layers, width, vocabulary and lengths. Left out: what the methods learn (reprodu
 
 import argparse
 import copy
+import functools
 import json
 import platform
 import re
@@ -36,6 +37,7 @@ import maxrl
 import train
 import verify
 from config import Config, Parser, UsageError, check, positive, whole
+from data import Task
 from data.tokenizer import ALPHABET, END, PAD, VOCAB_SIZE
 from model import GPT, Rollouts, generate, logprobs
 
@@ -82,7 +84,15 @@ def plain_generate(
     return Rollouts(prompt, completions, torch.ones_like(prompt), logprob, ended)
 
 
-def plain_step(model, optimizer, config: Config, task, batch, generator, cached: bool) -> None:
+def plain_step(
+    model: GPT,
+    optimizer: torch.optim.Optimizer,
+    config: Config,
+    task: Task,
+    batch: train.Batch,
+    generator: torch.Generator,
+    cached: bool,
+) -> None:
     """The training step over all B k rollouts: each verified, scored with its prompt, weighted."""
     rollouts = plain_generate(
         model, batch.prompts, config.k, task.max_new_tokens,
@@ -99,7 +109,7 @@ def plain_step(model, optimizer, config: Config, task, batch, generator, cached:
 # -------------------------------------------------------------------------------- the libraries
 
 
-def peer_model(model: GPT):
+def peer_model(model: GPT) -> Any:
     """The same network as a transformers GPT-2: our weights, its biases 0."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -142,7 +152,7 @@ def peer_sampler(model: GPT, prompts: Tensor, k: int, max_new_tokens: int) -> Ca
     )  # fmt: skip
 
 
-def peer_tokenizer():
+def peer_tokenizer() -> Any:
     """Our vocabulary as a transformers tokenizer: one token per character."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -162,18 +172,18 @@ def time_trl(case: "Case", rounds: int, others: dict[str, Callable]) -> dict[str
     from transformers import TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
-    seconds: dict[str, list[float]] = {"TRL GRPOTrainer": []} | {name: [] for name in others}
+    seconds: dict[str, list[float]] = {name: [] for name in ("TRL GRPOTrainer", *others)}
 
     class Turns(TrainerCallback):
-        def on_step_begin(self, args, state, control, **kwargs):
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
             self.start = time.perf_counter()
 
-        def on_step_end(self, args, state, control, **kwargs):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
             seconds["TRL GRPOTrainer"].append(time.perf_counter() - self.start)
             for name, call in others.items():
                 seconds[name].append(timed(call))
 
-    def reward(prompts, completions, **kwargs):
+    def reward(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
         return [
             float(train.verify(p, c.replace(" ", "")))
             for p, c in zip(prompts, completions, strict=True)
@@ -234,7 +244,7 @@ class Case:
 
     regime: str
     config: Config
-    task: Any
+    task: Task
     model: GPT
 
     def with_(self, **changes: Any) -> "Case":
@@ -252,8 +262,8 @@ class Case:
 
 def make_case(regime: str, sizes: dict[str, Any]) -> Case:
     """Cold: 4 layers of 128, untrained. Warm: train.py's own defaults. `sizes` override both."""
-    cold = {"n_layer": 4, "n_head": 4, "n_embd": 128, "sft_steps": 0}
-    config = Config(method="rloo", **((cold if regime == "cold" else {}) | sizes))
+    cold = {"n_layer": 4, "n_head": 4, "n_embd": 128} | sizes | {"sft_steps": 0}
+    config = Config(method="rloo", **(cold if regime == "cold" else sizes))
     task = check(config)
     return Case(regime, config, task, train.starting_model(config, task, CPU))
 
@@ -262,8 +272,8 @@ def sampling(case: Case, rounds: int, peers: bool) -> dict:
     """(a): the rollouts of one batch."""
     model, prompts, k = case.model, case.batch().prompts, case.config.k
     L, generator = case.task.max_new_tokens, torch.Generator().manual_seed(0)
-    words = {"end": END, "pad": PAD, "generator": generator}
-    calls = {
+    words: dict[str, Any] = {"end": END, "pad": PAD, "generator": generator}
+    calls: dict[str, Callable] = {
         "plain, no cache": lambda: plain_generate(model, prompts, k, L, cached=False, **words),
         "plain, cache": lambda: plain_generate(model, prompts, k, L, **words),
         "ours": lambda: generate(model, prompts, k, L, **words),
@@ -275,11 +285,11 @@ def sampling(case: Case, rounds: int, peers: bool) -> dict:
 
 def steps(case: Case, rounds: int, peers: bool) -> dict:
     """(b): sample, verify, weigh, differentiate, update."""
-    batch, calls = case.batch(), {}
+    batch, calls = case.batch(), dict[str, Callable]()
     for name, cached in (("plain, no cache", False), ("plain, cache", True)):
         own, generator = copy.deepcopy(case.model), torch.Generator().manual_seed(0)
         words = (own, train.new_optimizer(own, 1e-6), case.config, case.task, batch, generator)
-        calls[name] = lambda w=words, c=cached: plain_step(*w, c)
+        calls[name] = functools.partial(plain_step, *words, cached)
     calls["ours"] = case.stepper()
     if peers:
         return table("training step", case, time_trl(case, rounds, calls))
@@ -340,7 +350,8 @@ def matmul_peak(rounds: int) -> float:
     best = 0.0
     for n in (512, 1024, 2048):
         a, b = torch.randn(n, n), torch.randn(n, n)
-        best = max(best, 2 * n**3 / min(timed(lambda a=a, b=b: a @ b) for _ in range(4 * rounds)))
+        product = functools.partial(torch.mm, a, b)
+        best = max(best, 2 * n**3 / min(timed(product) for _ in range(4 * rounds)))
     return best
 
 
@@ -352,7 +363,7 @@ def model_flops(model: GPT, call: Callable[[], object]) -> float:
     weights = sum(w.numel() for name, w in model.named_parameters() if "positions" not in name)
     flops = 0.0
 
-    def count(module, inputs, output):
+    def count(module: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
         nonlocal flops
         flops += inputs[0].numel() * weights * (6 if torch.is_grad_enabled() else 2)
 
@@ -370,7 +381,7 @@ def shares(case: Case, rounds: int) -> dict[str, float]:
                     ("cold RL step", case)):  # fmt: skip
         own = copy.deepcopy(c.model)
         words = (own, train.new_optimizer(own, 1e-6), c.config, c.task, 1)
-        step = lambda w=words: train.train_step(*w)  # noqa: E731
+        step = functools.partial(train.train_step, *words)
         flops = model_flops(own, step)
         rows[name] = flops / median(alternate({"step": step}, rounds)["step"]) / peak
     print(

@@ -1,4 +1,4 @@
-"""Saving and loading: written whole or not at all, read without executing anything.
+"""Saving, loading, locking and log repair: written whole or not at all, read without executing.
 
 A checkpoint is a dict of tensors and plain types (weights_only=True loads it):
 
@@ -10,18 +10,25 @@ purpose and the step (`train.rng`), so a resumed run draws what the uninterrupte
 Left out: what a run is (train.py) and what a task is (data/).
 """
 
+import io
 import json
 import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
-from data import make_task
+from data import Task, make_task
 from model import GPT, ModelConfig
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: two runs on one folder go unnoticed there
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT = "maxrl checkpoint 1"
 
@@ -31,20 +38,44 @@ class CheckpointError(Exception):
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Written beside `path`, then renamed: a crash leaves the old file or the new one."""
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a folder against other runs. CheckpointError if one has it.
+
+    The kernel lets go of it when the process ends, however it ends. What a killed one was writing
+    is removed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for torn in folder.glob("*.tmp"):
+            torn.unlink()
+        yield
+    except BlockingIOError as error:
+        raise CheckpointError(f"another run is writing to {folder}: use another --out") from error
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Written beside `path`, flushed, then renamed: a crash leaves the old file or the new one."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # a full disk needs the room
+        raise
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
     """Replace a checkpoint by `content`, whole or not at all."""
-    with _replacing(path) as file:
-        torch.save({"format": FORMAT} | content, file)
+    whole = io.BytesIO()  # torch's own writer turns a full disk into an error that does not say so
+    torch.save({"format": FORMAT} | content, whole)
+    _replace(path, whole.getvalue())
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -62,7 +93,7 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_task(path: Path, content: dict[str, Any]):
+def load_task(path: Path, content: dict[str, Any]) -> Task:
     """The task that a loaded checkpoint was trained on."""
     try:
         return make_task(*(content["config"][name] for name in ("task", "digits", "reverse")))
@@ -72,9 +103,16 @@ def load_task(path: Path, content: dict[str, Any]):
 
 def load_model(path: Path, content: dict[str, Any], device: torch.device) -> GPT:
     """The model of a loaded checkpoint, on `device`."""
+    broken = CheckpointError(f"{path} does not hold the model it describes")
     try:
-        model = GPT(ModelConfig(**content["model_config"]))
-        model.load_state_dict(content["model"])
+        sizes, weights = ModelConfig(**content["model_config"]), content["model"]
+        if not all(type(size) is int and 0 < size < 2**31 for size in astuple(sizes)):
+            raise broken
+        if sizes.n_layer > len(weights) or any(w.dtype != torch.float32 for w in weights.values()):
+            raise broken  # before a network of a billion layers is built
+        with torch.device("meta"):  # no memory before the shapes are known to agree
+            model = GPT(sizes)
+        model.load_state_dict(weights, assign=True)
     except (
         KeyError,
         TypeError,
@@ -84,14 +122,13 @@ def load_model(path: Path, content: dict[str, Any], device: torch.device) -> GPT
         ArithmeticError,
         RuntimeError,
     ) as error:
-        raise CheckpointError(f"{path} does not hold the model it describes") from error
+        raise broken from error
     return model.to(device)
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Replace a file of JSON lines by these rows, whole or not at all."""
-    with _replacing(path) as file:
-        file.write("".join(_line(row) for row in rows).encode())
+    _replace(path, "".join(_line(row) for row in rows).encode())
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
@@ -100,15 +137,27 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
         file.write(_line(row))
 
 
+def flush(path: Path) -> None:
+    """See to it that what was appended is on the disk, not only in the kernel's memory."""
+    with open(path, "a") as file:
+        os.fsync(file.fileno())
+
+
 def read_lines(path: Path, last_step: int) -> list[dict[str, Any]]:
-    """The rows of a log up to `last_step`; a line torn by a crash is later than any checkpoint."""
-    rows = []
+    """The rows of a log up to `last_step`; a line torn by a crash is later than any checkpoint.
+
+    CheckpointError if a whole line is not a row of a log.
+    """
+    rows: list[dict[str, Any]] = []
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     for line in text.splitlines():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError):
             break
+        if not isinstance(row, dict) or type(row.get("step")) is not int:
+            raise CheckpointError(f"{path} is not the log of a run: its line {len(rows) + 1}")
+        rows.append(row)
     return [row for row in rows if row["step"] <= last_step]
 
 

@@ -11,16 +11,17 @@ one line that says what to do, exit status 2. Example:
 
 import argparse
 import math
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 import checkpoint
 import maxrl
 from checkpoint import CheckpointError
-from data import TASKS, make_task
+from data import TASKS, Task, make_task
 
 METHODS = (*maxrl.ADVANTAGES, "ce", "exact")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -31,7 +32,7 @@ def flag(default: Any, help: str, **options: Any) -> Any:
     return field(default=default, metadata={"help": help} | options)
 
 
-def whole(low: int, high: int = 10**9):
+def whole(low: int, high: int = 10**9) -> Callable[[str], int]:
     """An argparse type: a whole number from `low` to `high`."""
 
     def parse(text: str) -> int:
@@ -114,7 +115,7 @@ class UsageError(Exception):
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are one line."""
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
 
@@ -150,6 +151,32 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
     return Config(**given), False, overwrite
 
 
+def from_dict(saved: Any) -> Config:
+    """A configuration out of a file. CheckpointError names what no flag would take."""
+    if not isinstance(saved, dict):
+        raise CheckpointError("it holds no configuration")
+    known = {f.name: f for f in fields(Config)}
+    for name, value in saved.items():
+        if name not in known:
+            raise CheckpointError(f"it has a setting that this version does not know: {name!r:.40}")
+        if not would_take(known[name], value):
+            raise CheckpointError(f"its setting {name} is {value!r:.40}")
+    return Config(**saved)
+
+
+def would_take(f: Field, value: Any) -> bool:
+    """Whether a flag could have given its field this value."""
+    kind, choices = f.metadata.get("type"), f.metadata.get("choices")
+    if value is None or isinstance(f.default, bool):
+        return (value is None and f.default is None) or type(value) is type(f.default)
+    if choices or not kind:
+        return isinstance(value, str) and (not choices or value in choices)
+    try:
+        return type(value) in (int, float) and kind(str(value)) == value
+    except argparse.ArgumentTypeError:
+        return False
+
+
 def resumed_config(given: dict[str, Any]) -> Config:
     """The saved configuration with what may change changed; UsageError if anything else differs."""
     if "out" not in given:
@@ -157,10 +184,11 @@ def resumed_config(given: dict[str, Any]) -> Config:
     path = Path(given["out"])
     if path.is_file():
         raise UsageError(f"--out {path} is a file: --resume needs the folder it is in")
+    content = checkpoint.load(path)
     try:
-        config = Config(**checkpoint.load(path)["config"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} was written by another version: start a new run") from error
+        config = from_dict(content.get("config"))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} cannot be resumed: {error}; start a new run") from error
     differing = [
         f"--{name.replace('_', '-')} {value} (the run has {getattr(config, name)})"
         for name, value in given.items()
@@ -171,7 +199,7 @@ def resumed_config(given: dict[str, Any]) -> Config:
     return replace(config, **{n: v for n, v in given.items() if n in MAY_CHANGE})
 
 
-def check(config: Config):
+def check(config: Config) -> Task:
     """The task; UsageError for settings that do not go together."""
     method, k, order = config.method, config.k, config.order
     try:

@@ -75,7 +75,7 @@ def maxrl_raw(r: Tensor, mean: Tensor, k: int) -> Tensor:
     return _divide(r, mean)
 
 
-def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: int | None = None) -> Tensor:
+def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Tensor:
     """A = omega (r - mean of the peers), omega = pass@T / p estimated with oneself as a success.
 
     Leave-one-out MaxRL: the order T <= k exactly (default k), with a baseline, and 0 where all
@@ -86,11 +86,11 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: int | None = None) -> Tens
     if k == 1:
         return r
     c = (k * mean + 1 - r).round()
-    pass_T = 1.0 if order in (None, k) else pass_at_k(k, c, order)  # c >= 1, so pass@k is 1
+    pass_T = 1.0 if order is None or order == k else pass_at_k(k, c, int(order))  # pass@k is 1
     return pass_T / (c / k) * (r - mean) * (k / (k - 1))
 
 
-def passk(r: Tensor, mean: Tensor, k: int, order: int | None = None) -> Tensor:
+def passk(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Tensor:
     """A = T fail@(T-1) (r - mean of the peers). PKPO, Walder 2025: ascends pass@T (default k).
 
     fail@(T-1) is the chance that T-1 of the k-1 peers, drawn without replacement, all fail, so
@@ -98,7 +98,7 @@ def passk(r: Tensor, mean: Tensor, k: int, order: int | None = None) -> Tensor:
     """
     if k == 1:
         return r
-    T = k if order is None else order
+    T = k if order is None else int(order)
     peers_solved = (k * mean - r).round()
     omega = T * _fail_at_k(k - 1, peers_solved, T - 1)
     return omega * (r - mean) * (k / (k - 1))
@@ -143,7 +143,7 @@ ORDERED = ("maxrl-loo", "passk")  # the estimators that take an order
 # ------------------------------------------------------------------------- from rewards to A to g
 
 
-def group_advantages(name: str, rewards: Tensor, order: int | None = None) -> Tensor:
+def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> Tensor:
     """Advantages of k rollouts of each of B prompts. `ADVANTAGES[name]` is this with its name set.
 
     rewards: (B, k), in {0, 1}; `maxrl-loo` takes any in [0, 1], `reinforce` and `rloo` any finite.
@@ -169,7 +169,7 @@ ADVANTAGES: dict[str, Callable[..., Tensor]] = {
 
 
 def counted_advantages(
-    name: str, rewards: Tensor, prompt: Tensor, count: Tensor, k: int, order: int | None = None
+    name: str, rewards: Tensor, prompt: Tensor, count: Tensor, k: int, order: float | None = None
 ) -> Tensor:
     """The same numbers for distinct completions: equal rollouts have equal advantages.
 
@@ -355,15 +355,16 @@ def _order(order: float) -> float:
 # ------------------------------------------------------------------------ proof by computation
 
 
-def trained_order(name: str, k: int, order: int | None = None) -> int | None:
+def trained_order(name: str, k: int, order: float | None = None) -> float | None:
     """The T whose J_T the estimator ascends in expectation; None if there is no such T."""
+    orders: dict[str, float | None]
     orders = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k}
     orders |= {"maxrl-loo": order or k, "passk": 1 if (order or k) == 1 else None}
     orders |= {"grpo": 1 if k == 2 else None}  # where it is rloo, rollout by rollout
     return orders.get(name)
 
 
-def population_weight(name: str, p: Tensor, k: int, order: int | None = None) -> Tensor:
+def population_weight(name: str, p: Tensor, k: int, order: float | None = None) -> Tensor:
     """w(p) with E[g] = w(p) grad p in closed form; NaN where none is known.
 
     For `grpo` and `maxrl-std` the limit of large k. For `rft`, whose w depends on the whole batch,
@@ -378,7 +379,9 @@ def population_weight(name: str, p: Tensor, k: int, order: int | None = None) ->
     return known.get(name, torch.full_like(p, math.nan))
 
 
-def enumerated_weight(name: str, p: float, k: int, order: int | None = None) -> tuple[float, float]:
+def enumerated_weight(
+    name: str, p: float, k: int, order: float | None = None
+) -> tuple[float, float]:
     """w(p) and the standard deviation of its estimate, exactly: a sum over S = 0..k successes.
 
     The policy has two outcomes and one logit, so that the score of a success is 1 - p, that of a

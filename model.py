@@ -14,6 +14,7 @@ tasks, strings.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -44,7 +45,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.n_embd, 3 * config.n_embd, bias=False)
         self.proj = nn.Linear(config.n_embd, config.n_embd, bias=False)
 
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None, rows: Tensor | None):
+    def forward(
+        self, x: Tensor, past: tuple[Tensor, Tensor] | None, rows: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         N, T, C = x.shape
         qkv = self.qkv(x).view(N, T, 3, self.n_head, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, h, T, C/h)
@@ -69,7 +72,9 @@ class Block(nn.Module):
         self.norm_2, self.up = nn.LayerNorm(C), nn.Linear(C, 4 * C, bias=False)
         self.down = nn.Linear(4 * C, C, bias=False)
 
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None, rows: Tensor | None):
+    def forward(
+        self, x: Tensor, past: tuple[Tensor, Tensor] | None, rows: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         y, present = self.attention(self.norm_1(x), past, rows)
         x = x + y
         return x + self.down(F.gelu(self.up(self.norm_2(x)))), present
@@ -100,8 +105,7 @@ class GPT(nn.Module):
         """
         N, T = tokens.shape
         S = cache[0][0].shape[2] if cache else 0
-        if cache and rows is None:
-            rows = torch.arange(N, device=tokens.device)
+        rows = torch.arange(N, device=tokens.device) if rows is None else rows
         assert S + T <= self.config.block_size, f"{S + T} positions, {self.config.block_size} known"
         x = self.tokens(tokens) + self.positions.weight[S : S + T]  # (N, T, C)
         present: Cache = []
@@ -154,8 +158,9 @@ def generate(
     B, L = len(prompts), max_new_tokens
     done: list[tuple[Tensor, ...]] = []
 
-    def grow(t, prompt, tokens, count, logprob, logits, cache):
+    def grow(t: int, of_rows: Iterable[Tensor], logits: Tensor, cache: Cache) -> None:
         """Draw token t of N rows, logits (N, V). Set aside what ends, grow the rest."""
+        prompt, tokens, count, logprob = of_rows
         logp = logits.log_softmax(-1)  # (N, V)
         drawn = draw_counts(logp.exp(), count, generator)  # (N, V)
         parent, token = drawn.nonzero(as_tuple=True)  # (N',) the children of all rows
@@ -169,13 +174,14 @@ def generate(
         for rows in open_.split(max_rows) if len(open_) else ():
             of_row = (x[rows] for x in (prompt, tokens, count, logprob))
             logits, present = model(token[rows, None], cache, parent[rows])
-            grow(t + 1, *of_row, logits[:, 0], present)
+            grow(t + 1, of_row, logits[:, 0], present)
 
     logits, cache = model(prompts)
     everyone = torch.arange(B, device=prompts.device)
     nothing = prompts.new_full((B, L), pad)
     zero = torch.zeros(B, device=prompts.device)
-    grow(0, everyone, nothing, torch.full_like(everyone, k), zero, logits[:, -1], cache)
+    all_at_once = torch.full_like(everyone, k)
+    grow(0, (everyone, nothing, all_at_once, zero), logits[:, -1], cache)
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
     order = columns[0].argsort(stable=True)
     rollouts = Rollouts(*(column[order] for column in columns))

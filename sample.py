@@ -16,12 +16,13 @@ import torch
 import checkpoint
 from checkpoint import CheckpointError
 from config import DEVICES, Parser, UsageError, pick_device, whole
+from data import Task
 from data.tokenizer import decode, encode
 from model import GPT
 from train import rng, roll_out, score, torch_rng
 
 
-def ask(model: GPT, task, prompt: str, k: int, seed: int) -> str:
+def ask(model: GPT, task: Task, prompt: str, k: int, seed: int) -> str:
     """What to say of one prompt: its pass rate, then completions, the most frequent first."""
     device = next(model.parameters()).device
     tokens = torch.tensor([encode(prompt)], device=device)  # (1, P)
@@ -37,14 +38,14 @@ def ask(model: GPT, task, prompt: str, k: int, seed: int) -> str:
     return "\n".join(lines)
 
 
-def rising_prompts(task, n: int = 5) -> list[str]:
+def rising_prompts(task: Task, n: int = 5) -> list[str]:
     """A few held-out prompts, from short operands to long ones."""
     drawn = [prompt for prompt, _ in task.draw(rng(0, "samples"), 200, "held-out")]
     drawn.sort(key=lambda prompt: len(prompt.replace(" ", "")))
     return [drawn[i * (len(drawn) - 1) // (n - 1)] for i in range(n)]
 
 
-def converse(model: GPT, task, k: int, seed: int) -> None:
+def converse(model: GPT, task: Task, k: int, seed: int) -> None:
     """Prompt after prompt from a terminal, until an empty line."""
     print(f"a prompt, for example {rising_prompts(task)[2].replace(' ', '')!r}; an empty line ends")
     while text := input("> ").strip():

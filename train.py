@@ -13,6 +13,7 @@ config.json, metrics.jsonl and ckpt.pt. What a formula means is in maxrl.py.
 """
 
 import hashlib
+import itertools
 import json
 import math
 import shlex
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -36,6 +38,7 @@ import checkpoint
 import maxrl
 from checkpoint import CheckpointError
 from config import Config, UsageError, check, parse_args, pick_device
+from data import Task
 from data.tokenizer import END, PAD, VOCAB_SIZE, decode, encode_completions, encode_prompts
 from model import (
     GPT,
@@ -93,7 +96,7 @@ class Batch:
     answers: Tensor  # (B, L) int64, the reference answers
 
 
-def make_batch(problems: list[tuple[str, str]], task, device: torch.device) -> Batch:
+def make_batch(problems: list[tuple[str, str]], task: Task, device: torch.device) -> Batch:
     """Tokenize problems (prompt, answer)."""
     texts, answers = map(list, zip(*problems, strict=True))
     completions = encode_completions(answers, task.max_new_tokens)
@@ -102,17 +105,19 @@ def make_batch(problems: list[tuple[str, str]], task, device: torch.device) -> B
 
 
 @lru_cache(maxsize=1)
-def fixed_problems(task, seed: int, n: int) -> list[tuple[str, str]]:
-    """The problems of --train-prompts."""
-    return task.draw(rng(seed, "pool"), n, "train")
+def fixed_problems(draw: Callable, seed: int, n: int) -> list[tuple[str, str]]:
+    """The problems of --train-prompts; `draw` is the task's."""
+    return draw(rng(seed, "pool"), n, "train")
 
 
-def draw_problems(config: Config, task, step: int, purpose: str = "data") -> list[tuple[str, str]]:
+def draw_problems(
+    config: Config, task: Task, step: int, purpose: str = "data"
+) -> list[tuple[str, str]]:
     """The training problems of a step: fresh, or the next of a fixed set, shuffled per epoch."""
     B, N = config.batch_size, config.train_prompts
     if not N:
         return task.draw(rng(config.seed, purpose, step), B, "train")
-    pool = fixed_problems(task, config.seed, N)
+    pool = fixed_problems(task.draw, config.seed, N)
     first = (step - 1) * B
     epochs = range(first // N, (first + B - 1) // N + 1)
     order = np.concatenate([rng(config.seed, "epoch", e).permutation(N) for e in epochs])
@@ -127,7 +132,14 @@ def autocast(config: Config, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16)
 
 
-def train_step(model, optimizer, config: Config, task, step: int, purpose: str = "data") -> dict:
+def train_step(
+    model: GPT,
+    optimizer: torch.optim.Optimizer,
+    config: Config,
+    task: Task,
+    step: int,
+    purpose: str = "data",
+) -> dict[str, Any]:
     """One batch, one update. The step's training figures; FloatingPointError if not finite."""
     device = next(model.parameters()).device
     batch = make_batch(draw_problems(config, task, step, purpose), task, device)
@@ -153,7 +165,7 @@ def likelihood_order(config: Config) -> float:
     return config.order or math.inf
 
 
-def likelihood_backward(model, batch: Batch, config: Config) -> dict:
+def likelihood_backward(model: GPT, batch: Batch, config: Config) -> dict[str, Any]:
     """`ce` and `exact`: differentiate the likelihood of the reference answer, without sampling."""
     logp = logprobs(model, batch.prompts, batch.answers, END)  # (B,)
     loss = maxrl.exact_loss(logp, likelihood_order(config))
@@ -162,7 +174,9 @@ def likelihood_backward(model, batch: Batch, config: Config) -> dict:
     return figures | dict.fromkeys(("live", "dead", "all_pass", "unique", "eos_rate", "entropy"))
 
 
-def rollout_backward(model, batch: Batch, config: Config, task, generator) -> dict:
+def rollout_backward(
+    model: GPT, batch: Batch, config: Config, task: Task, generator: torch.Generator
+) -> dict[str, Any]:
     """Everything else: sample, verify, weigh, differentiate."""
     B, k = len(batch.texts), config.k
     rollouts = roll_out(model, batch.prompts, k, task, generator)
@@ -184,7 +198,9 @@ def rollout_backward(model, batch: Batch, config: Config, task, generator) -> di
     return {"loss": loss} | rollout_figures(rollouts, rewards, B, k)
 
 
-def roll_out(model, prompts: Tensor, k: int, task, generator: torch.Generator) -> Rollouts:
+def roll_out(
+    model: GPT, prompts: Tensor, k: int, task: Task, generator: torch.Generator
+) -> Rollouts:
     """k rollouts of each prompt (B, P), as long as the task's longest legal answer."""
     max_rows = 2**16 if prompts.is_cuda else 512
     return generate(
@@ -227,18 +243,18 @@ def rollout_figures(rollouts: Rollouts, rewards: Tensor, B: int, k: int) -> dict
 # -------------------------------------------------------------------------- where a run starts
 
 
-def new_optimizer(model, lr: float) -> torch.optim.Optimizer:
+def new_optimizer(model: GPT, lr: float) -> torch.optim.Optimizer:
     """AdamW without weight decay, which would add a term to every objective."""
     return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0, fused=True)
 
 
-def model_sizes(config: Config, task) -> ModelConfig:
+def model_sizes(config: Config, task: Task) -> ModelConfig:
     """The sizes asked for, with positions for the longest prompt and answer of the task."""
     positions = task.prompt_width + task.max_new_tokens
     return ModelConfig(VOCAB_SIZE, positions, config.n_layer, config.n_head, config.n_embd)
 
 
-def starting_model(config: Config, task, device: torch.device) -> GPT:
+def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
     """The weights that every method starts from: --init, the warm start, or random ones."""
     sizes = model_sizes(config, task)
     if config.init:
@@ -248,7 +264,7 @@ def starting_model(config: Config, task, device: torch.device) -> GPT:
     return warm_start(model, config, task, device) if config.sft_steps else model
 
 
-def warm_start(model: GPT, config: Config, task, device: torch.device) -> GPT:
+def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> GPT:
     """Cross-entropy on reference answers; cached under a hash of all that it depends on."""
     shared = "task digits reverse n_layer n_head n_embd seed bf16 sft_until".split()
     ce = Config(
@@ -310,7 +326,7 @@ def initial_model(path: Path, config: Config, sizes: ModelConfig, device: torch.
 
 
 @torch.no_grad()
-def evaluate(model, batch: Batch) -> dict[str, Any]:
+def evaluate(model: GPT, batch: Batch) -> dict[str, Any]:
     """Held-out figures of a single-answer task, exact: p of each prompt by teacher forcing.
 
     nll is the mean of -log p, pass@k of 1 - (1-p)^k. Greedy decoding gives the answer exactly when
@@ -326,9 +342,9 @@ def evaluate(model, batch: Batch) -> dict[str, Any]:
 
 
 class Run:
-    """A run's state and its folder: what a checkpoint holds, and the log."""
+    """A run's state and its folder, which it holds a lock on: a checkpoint's content, and a log."""
 
-    def __init__(self, config: Config, task, device: torch.device, out: Path):
+    def __init__(self, config: Config, task: Task, device: torch.device, out: Path):
         self.config, self.task, self.device, self.out = config, task, device, out
         self.step, self.rollouts, self.seconds = 0, 0, 0.0
         self.rows: list[dict[str, Any]] = []
@@ -406,10 +422,14 @@ class Run:
             f"(the last good checkpoint is {self.out / 'ckpt.pt'})"
         )
 
-    def measure(self) -> tuple[dict[str, Any], list[str]]:
-        """Held-out figures, and a few samples; RunError if the model is broken."""
+    def insist_on_numbers(self) -> None:
+        """RunError if a weight is not finite."""
         if not finite(self.model):
             raise self.diverged(self.step, "a weight is not finite")
+
+    def measure(self) -> tuple[dict[str, Any], list[str]]:
+        """Held-out figures, and a few samples; RunError if the model is broken."""
+        self.insist_on_numbers()
         with autocast(self.config, self.device):
             return evaluate(self.model, self.held_out), self.samples()
 
@@ -441,6 +461,9 @@ class Run:
         checkpoint.append_line(self.out / "metrics.jsonl", self.rows[-1])
 
     def save(self) -> None:
+        """A checkpoint of this step; the log is on the disk before it."""
+        self.insist_on_numbers()
+        checkpoint.flush(self.out / "metrics.jsonl")
         content = {name: getattr(self, name) for name in ("step", "rollouts", "seconds")}
         content |= {"config": asdict(self.config), "model_config": asdict(self.model.config)}
         content |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -455,10 +478,10 @@ class Run:
         return "\n".join(lines)
 
 
-def stop_after_step(caught: list[int]):
+def stop_after_step(caught: list[int]) -> Callable[[int, Any], None]:
     """A signal handler: the first signal asks to stop, a second one leaves at once."""
 
-    def handler(number, frame):
+    def handler(number: int, frame: Any) -> None:
         caught.append(number)
         signal.signal(number, signal.SIG_DFL)
         print("\nstopping after this step (again: at once, without saving)", file=sys.stderr)
@@ -469,31 +492,36 @@ def stop_after_step(caught: list[int]):
 def claim_folder(config: Config, overwrite: bool) -> Path:
     """The folder of a new run, created. An explicit --out that holds something is not touched."""
     default = f"runs/{config.task}-{config.method}-k{config.k}-s{config.seed}"
-    out, number = Path(config.out or default), 1
+    numbers = itertools.count(2)
+    out = Path(config.out or default)
     try:
-        while not (config.out or overwrite) and out.exists():
-            number += 1
-            out = Path(f"{default}-{number}")
-        if config.out and not overwrite and out.exists() and any(out.iterdir()):
+        while True:
+            try:  # making the folder is what claims it: two runs started at once get two
+                out.mkdir(parents=True, exist_ok=bool(config.out or overwrite))
+                break
+            except FileExistsError:
+                if config.out or overwrite:
+                    raise
+                out = Path(f"{default}-{next(numbers)}")
+        if config.out and not overwrite and any(out.iterdir()):
             raise UsageError(
                 f"--out {out} exists: --resume goes on with it, --overwrite replaces it"
             )
-        out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()  # can it be written to? Better known now than later
     except OSError as error:
         raise UsageError(f"cannot write to --out {out}: {error.strerror}") from error
     return out
 
 
-def headline(config: Config, task, device: torch.device) -> str:
+def headline(config: Config, task: Task, device: torch.device) -> str:
     """In one line: method, formula, order, task, parameters, device."""
     method, k = config.method, config.k
     with torch.device("meta"):
         n_parameters = GPT(model_sizes(config, task)).n_parameters()
     if method in maxrl.ADVANTAGES:
         formula = (maxrl.FORMULAS[method].__doc__ or "").split(". ")[0]
-        T = maxrl.trained_order(method, k, config.order)
-        order = f"k = {k}, " + (f"trains order {T}" if T else "trains no J_T")
+        trained = maxrl.trained_order(method, k, config.order)
+        order = f"k = {k}, " + (f"trains order {trained}" if trained else "trains no J_T")
     else:
         T = likelihood_order(config)
         formula = f"loss = -J_{T:g}(p), p computed exactly" if T < math.inf else "loss = -log p"
@@ -522,19 +550,20 @@ def run(config: Config, resume: bool, overwrite: bool) -> None:
     """One run from its configuration to its table."""
     task, device = check(config), pick_device(config.device, config.bf16)
     out = Path(str(config.out)) if resume else claim_folder(config, overwrite)
-    state = Run(config, task, device, out)
-    print(headline(config, task, device), flush=True)
-    if resume:
-        state.resume()
-    else:
-        try:
-            state.start()
-        except BaseException:
-            with suppress(OSError):
-                out.rmdir()  # which succeeds only if nothing was written into it
-            raise
-    warn_if_dead(config, state.rows[0])
-    state.train()
+    with checkpoint.lock(out):
+        state = Run(config, task, device, out)
+        print(headline(config, task, device), flush=True)
+        if resume:
+            state.resume()
+        else:
+            try:
+                state.start()
+            except BaseException:
+                with suppress(OSError):
+                    out.rmdir()  # which succeeds only if nothing was written into it
+                raise
+        warn_if_dead(config, state.rows[0])
+        state.train()
     print(f"\nask it: python sample.py {shlex.quote(str(out))}\n\n{state.table()}")
 
 

@@ -11,6 +11,7 @@ written right to left, sign last (`8-30<` -> `22-`), the direction in which carr
 
 import argparse
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class Arithmetic:
 
     operators: str  # one character between each operand and the next
     commutes: bool  # whether the first two operands do
+    answer: Callable[..., int]  # operands -> the truth, for the reference answers
     single_answer = True
 
     def __init__(self, digits: int, reverse: bool = False):
@@ -34,10 +36,6 @@ class Arithmetic:
         self.prompt_width = len(self.write_prompt([largest] * self.n_operands))
         self.max_new_tokens = self.longest_answer() + 1  # and the end token
 
-    def answer(self, *operands: int) -> int:
-        """The truth, for the reference answers. (verify.py computes its own.)"""
-        raise NotImplementedError
-
     def longest_answer(self) -> int:
         """Characters of the longest legal answer."""
         raise NotImplementedError
@@ -47,10 +45,14 @@ class Arithmetic:
         if split not in ("train", "held-out"):
             raise ValueError(f"split must be train or held-out, not {split}")
         kept = np.empty((0, self.n_operands), dtype=np.int64)
-        while len(kept) < n:
+        for _ in range(10_000):  # one round is the rule; a split of nothing would take forever
+            if len(kept) >= n:
+                break
             operands = self.draw_operands(rng, 2 * n + 16)
             is_held_out = split_hash(operands, self.commutes) % HELD_OUT_ONE_IN == 0
             kept = np.concatenate((kept, operands[is_held_out == (split == "held-out")]))
+        else:
+            raise ValueError(f"this task has hardly any {split} problems: raise --digits")
         problems = kept[:n].tolist()
         return [(self.write_prompt(p), self.write_answer(self.answer(*p))) for p in problems]
 
@@ -94,7 +96,7 @@ def split_hash(operands: np.ndarray, commutes: bool) -> np.ndarray:
     """
     if commutes:
         operands = np.concatenate((np.sort(operands[:, :2], axis=1), operands[:, 2:]), axis=1)
-    h = np.zeros(len(operands), dtype=np.uint64)
+    h: np.ndarray = np.zeros(len(operands), dtype=np.uint64)
     for column in operands.T.astype(np.uint64):
         h = (h ^ column) + np.uint64(0x9E3779B97F4A7C15)  # wraps around, as is meant
         h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
