@@ -1,16 +1,23 @@
 # `make train` and `make test` are all a fresh machine needs; each makes the virtual environment first.
+# `make soak` is the tests that take three quarters of an hour.
 # ARGS are passed on: make train ARGS="--method grpo"
 
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: train test clean
+.PHONY: train test soak clean
 
 train: .venv/run
 	.venv/bin/python train.py --method maxrl --k 8 $(ARGS)
 
 test: .venv/dev
+	.venv/bin/ruff check -q
+	.venv/bin/ruff format -q --check
+	.venv/bin/mypy
 	.venv/bin/python -m pytest $(ARGS)
+
+soak: .venv/dev
+	PYTHONPATH=. .venv/bin/python tests/soak.py $(ARGS)
 
 .venv/run: requirements.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

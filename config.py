@@ -16,6 +16,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 
 import checkpoint
@@ -204,6 +205,8 @@ def check(config: Config) -> Task:
     method, k, order = config.method, config.k, config.order
     try:
         task = make_task(config.task, config.digits, config.reverse)
+        for split in ("train", "held-out"):  # ValueError if there is nothing in it
+            task.draw(np.random.default_rng(0), 1, split)
         if method == "exact" and order is not None:
             maxrl.weight(torch.tensor(0.5), order)
         elif method == "ce" and order is not None:

@@ -372,7 +372,8 @@ class Run:
             self.step, self.rollouts = content["step"], content["rollouts"]
             self.started = time.monotonic() - content["seconds"]
             self.rows = checkpoint.read_lines(self.out / "metrics.jsonl", self.step)
-            assert self.rows[0]["logp"], "the base model's evaluation"
+            numbers = [*self.rows[0]["logp"], *(self.rows[0][name] for name in TABLE)]
+            assert all(type(x) in (int, float) for x in numbers), "the base model's evaluation"
         except (KeyError, TypeError, ValueError, IndexError, AssertionError) as error:
             raise CheckpointError(
                 f"{self.out} cannot be resumed: its checkpoint or its log is incomplete; "

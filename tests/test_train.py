@@ -327,7 +327,7 @@ def test_the_methods_differ_on_one_batch(folder):
     start = train_module.starting_model(base, task, torch.device("cpu")).state_dict()
     gradients = {}
     for name in maxrl.ADVANTAGES:
-        config = replace(base, method=name, order={"passk": 3, "maxrl-loo": 4}.get(name))
+        config = replace(base, method=name, order={"passk": 20, "maxrl-loo": 4}.get(name))
         model, _ = tiny_model(config)
         model.load_state_dict(start)
         train_module.train_step(model, train_module.new_optimizer(model, 0.1), config, task, 1)
@@ -562,6 +562,80 @@ def test_resume_refuses_other_settings(train, capsys):
     err = capsys.readouterr().err
     assert "--lr 0.5" in err and "--method grpo" in err and "--steps" not in err
     assert Path("out/ckpt.pt").read_bytes() == before
+
+
+def test_a_whole_run_without_a_success_changes_nothing(train):
+    """No group is live, so no gradient: the weights stay, nothing divides by zero."""
+    flags = "--sft-steps 0 --digits 9 --k 2"
+    train(f"{flags} --steps 0 --out base"), train(f"{flags} --steps 5 --out out")
+    rows = [row for row in read("out") if "loss" in row]
+    assert len(rows) == 5 and same(weights("base"), weights("out"))
+    assert all(row["dead"] == 1 and row["loss"] == row["grad_norm"] == 0 for row in rows)
+
+
+@pytest.mark.parametrize("method", maxrl.ADVANTAGES)
+def test_a_whole_run_of_successes(train, monkeypatch, method):
+    """Only the methods without a baseline have anything to learn from that."""
+    monkeypatch.setattr(train_module, "score", lambda texts, rollouts: rollouts.count.float() ** 0)
+    train("--sft-steps 0 --steps 0 --out base")
+    train(f"--sft-steps 0 --method {method} --out out")
+    rows = [row for row in read("out") if "loss" in row]
+    assert all(row["all_pass"] == row["live"] == 1 for row in rows)
+    assert same(weights("base"), weights("out")) != (method in ("reinforce", "maxrl-raw", "rft"))
+
+
+@pytest.mark.parametrize(
+    "flags", ["--k 1", "--batch-size 1", "--task modular", "--k 65536", "--k 1 --batch-size 1"]
+)
+def test_extremes(train, flags):
+    """One rollout, one prompt, one-digit answers, many rollouts."""
+    train(f"{flags} --out out --steps 2")
+    rows = read("out")
+    assert all(math.isfinite(row["grad_norm"]) for row in rows if "loss" in row)
+    assert all(math.isfinite(row["nll"]) for row in rows if "nll" in row)
+
+
+def test_an_empty_split_is_refused(folder, capsys, monkeypatch):
+    import data.arithmetic
+
+    for one_in, split in ((10**19, "held-out"), (1, "train")):
+        monkeypatch.setattr(data.arithmetic, "HELD_OUT_ONE_IN", one_in)
+        assert train_module.main(TINY) == 2
+        assert f"{split} problems" in capsys.readouterr().err
+    assert train_module.main([*TINY, "--eval-prompts", "1"]) == 2
+
+
+@pytest.mark.parametrize("what", ["gradient", "parameter"])
+def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, what):
+    """Step, method and the last good checkpoint are named, and that checkpoint is whole."""
+    loss, step = maxrl.policy_gradient_loss, train_module.train_step
+    if what == "gradient":  # the loss is finite: the derivative of sqrt at 0 is not
+        monkeypatch.setattr(
+            maxrl, "policy_gradient_loss", lambda *a: loss(*a) + (a[0].sum() * 0).abs().sqrt()
+        )
+    else:
+
+        def poisoned(model, *rest):
+            figures = step(model, *rest)
+            with torch.no_grad():
+                model.norm.bias[3] = math.inf
+            return figures
+
+        monkeypatch.setattr(train_module, "train_step", poisoned)
+    train("--method reinforce --sft-steps 0 --k 3000 --steps 9 --out out", status=1)
+    err = capsys.readouterr().err
+    assert "step 1 of reinforce" in err or "step 2 of reinforce" in err
+    assert ("out/ckpt.pt" in err and "not finite" in err) or "gradient norm nan" in err
+    saved = torch.load("out/ckpt.pt", weights_only=True)
+    assert saved["step"] == 0 and all(w.isfinite().all() for w in saved["model"].values())
+
+
+def test_bfloat16_has_nearly_the_same_gradient():
+    """--bf16 needs CUDA on the command line; what it does to a step is tested on the CPU."""
+    exact, rounded = (gradient_of(tiny_config(method="ce", bf16=bf16)) for bf16 in (False, True))
+    assert 0 < (exact - rounded).norm() < 0.05 * exact.norm()
+    figures = gradient_of(tiny_config(method="maxrl", k=500, bf16=True))
+    assert figures.isfinite().all() and figures.abs().max() > 0
 
 
 def test_a_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(train, capsys, monkeypatch):

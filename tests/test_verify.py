@@ -4,6 +4,7 @@ import doctest
 import time
 
 import pytest
+import soak
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,6 +152,21 @@ def test_any_two_strings_give_a_verdict(prompt, completion):
 def test_what_is_not_a_prompt_has_no_right_answer(prompt):
     for answer in ("46", "12", "0", "1", "", "6", "25", "256", prompt):
         assert verify(prompt, answer) is False
+
+
+def test_fuzz():
+    """20,000 mutated answers and prompts against the oracle in soak.py, which does a million."""
+    assert 500 < soak.fuzz(20_000, seed=1)["right"] < 4000
+
+
+@pytest.mark.parametrize(
+    "completion",
+    ["46,47", "47,46", "46=46", "46;", "46 46", "4646", "12+34=46", "x46", "46<pad>", "46<end>",
+     "46~", "(46)", "46,46", "12+34=46;46", " 12+ 34=46", "=46", "45+1", "46:46"],
+)  # fmt: skip
+def test_reward_hacking_is_false(completion):
+    """Two answers, an answer then something, an answer in a scratchpad, the prompt repeated."""
+    assert verify("12+34=", completion) is False and verify(" 12+ 34=", completion) is False
 
 
 def test_hostile_text_is_dismissed_at_once():

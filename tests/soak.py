@@ -1,0 +1,205 @@
+"""What takes longer than `make test` should: `make soak` (three quarters of an hour).
+
+    kills      a real run killed at 20 random moments, then compared with an undisturbed one
+    fuzz       a million hostile completions against an independent oracle, with the time they take
+    long run   30 minutes of training: memory and open files once in 10 seconds
+
+The figures go to results/soak.json. `make test` has two kills and 20,000 completions of it.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from conftest import TINY, read, same, weights
+
+from data.tokenizer import ALPHABET
+from verify import verify
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+# ------------------------------------------------------------------------------------- kills
+
+
+def start(folder: Path, words: list[str]) -> subprocess.Popen:
+    """train.py as a process of its own, with its runs/ in `folder`."""
+    command = [sys.executable, str(ROOT / "train.py"), *words]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": str(random.randrange(1000))}
+    return subprocess.Popen(
+        command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+
+
+def next_words(folder: Path, flags: list[str]) -> list[str]:
+    """What a user types after a kill: --resume, or all of it again if nothing was saved yet."""
+    if (folder / "killed" / "ckpt.pt").exists():
+        return ["--resume", "--out", "killed"]
+    return [*flags, "--out", "killed", "--overwrite"]
+
+
+def kill_and_resume(folder: Path, flags: list[str], moments: list[float]) -> int:
+    """Kill a run that many seconds after each of its starts, then let it end.
+
+    Returns how many kills hit it before its first checkpoint. AssertionError unless the weights and
+    the log are to the bit those of a run that nobody disturbed.
+    """
+    finish(start(folder, [*flags, "--out", "whole"]))
+    for cached in (folder / "runs/warmstart").glob("*"):
+        cached.unlink()  # so that the warm start can be killed too
+    early = 0
+    for moment in moments:
+        process = start(folder, next_words(folder, flags))
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        early += not (folder / "killed" / "ckpt.pt").exists()
+    finish(start(folder, next_words(folder, flags)))
+    assert read(folder / "whole") == read(folder / "killed"), "the logs differ"
+    assert same(weights(folder / "whole"), weights(folder / "killed")), "the weights differ"
+    assert not list((folder / "killed").glob("*.tmp")), "a torn file was left"
+    return early
+
+
+# --------------------------------------------------------------------------------- the verifier
+
+LOOK_ALIKES = "０１２३４５６７８９٠١٢٣٤٥٦٧٨٩²³½①−＋＝ـ\u00a0\u200b\u202e"
+GARBAGE = (
+    "\x00",
+    "\ud800",
+    "<pad>",
+    "\n",
+    "e5",
+    ".0",
+    "_",
+    "()",
+    "{}",
+    "%s",
+    "\\",
+    "'",
+    "=",
+    "1/0",
+)
+
+
+def truth(a: int, operator: str, b: int, m: int | None) -> int:
+    """By counting on one's fingers, as it were: nothing here is how verify.py does it."""
+    if operator == "*":
+        value = sum(a * int(d) * 10**i for i, d in enumerate(reversed(str(b))))
+    else:
+        value = sum((a, b)) if operator == "+" else -(b - a)
+    return value if m is None else value - m * (value // m)
+
+
+def mutate(rng: random.Random, text: str) -> str:
+    """A right answer, with something done to it that looks as if it might pass."""
+    i, j = sorted((rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)))
+    return rng.choice(
+        (
+            lambda: text,
+            lambda: text[:i] + rng.choice(ALPHABET) + text[j:],
+            lambda: text[:i] + rng.choice(LOOK_ALIKES) + text[i + 1 :],
+            lambda: text[:i] + rng.choice(GARBAGE) + text[i:],
+            lambda: rng.choice(("0", "+", "-", " ", "00", "\t")) + text,
+            lambda: text + rng.choice((" ", "\n", ".", "0", ";" + text, "=" + text, text)),
+            lambda: text[::-1],
+            lambda: text[i:j],
+            lambda: "".join(rng.choices(ALPHABET, k=rng.randrange(12))),
+            lambda: "9" * rng.choice((19, 400, 5000, 100_000)),
+            lambda: rng.choice("([{-") * rng.choice((1, 30, 10_000)) + text,
+            lambda: "**".join("9" * rng.randrange(2, 9)),
+        )
+    )()
+
+
+def fuzz(n: int, seed: int) -> dict[str, float]:
+    """n completions judged by verify.py; AssertionError on a wrong verdict. Microseconds a call."""
+    rng = random.Random(seed)
+    seconds, worst, right = 0.0, 0.0, 0
+    for _ in range(n):
+        a, b = (rng.randrange(10 ** rng.randrange(1, 19)) for _ in range(2))
+        operator, reverse = rng.choice("+-*"), rng.random() < 0.5
+        m = rng.randrange(1, 1000) if operator == "*" and rng.random() < 0.5 else None
+        prompt = f"{a}{operator}{b}" + (f"%{m}" if m else "") + ("<" if reverse else "=")
+        answer = str(truth(a, operator, b, m))[:: -1 if reverse else 1]
+        said = mutate(rng, answer)
+        if rng.random() < 0.1:
+            prompt, said = mutate(rng, prompt), answer
+        started = time.perf_counter()
+        verdict = verify(prompt, said)
+        spent = time.perf_counter() - started
+        seconds, worst, right = seconds + spent, max(worst, spent), right + verdict
+        if said == answer and verdict:  # a mutated prompt may be another good one
+            continue
+        assert verdict is False, (prompt, said)
+        assert said != answer or prompt != f"{a}{operator}{b}", (prompt, said)
+    return {"n": n, "right": right, "mean_us": 1e6 * seconds / n, "worst_us": 1e6 * worst}
+
+
+# ------------------------------------------------------------------------------------ long run
+
+
+def long_run(folder: Path, minutes: float) -> dict[str, float]:
+    """Resident memory (MB) and open files of a run, after its first minute and until it is stopped.
+
+    AssertionError if the last five minutes hold 5% more memory than the first, or more files.
+    """
+    process = start(folder, "--steps 1000000 --eval-every 50 --out long".split())
+    log, ends = folder / "long" / "metrics.jsonl", time.monotonic() + 60 * minutes
+    while not log.exists():
+        time.sleep(1)
+        assert process.poll() is None, process.communicate()[1]
+    time.sleep(60)
+    samples = []
+    while time.monotonic() < ends:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        (rss,) = (int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line)
+        samples.append((rss / 1024, len(list(Path(f"/proc/{process.pid}/fd").iterdir()))))
+        time.sleep(10)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    steps = read(folder / "long")[-1]["step"]
+    part = max(len(samples) // 6, 1)
+    first, last = (max(mb for mb, _ in s) for s in (samples[:part], samples[-part:]))
+    files = max(n for _, n in samples[-part:]) - max(n for _, n in samples[:part])
+    assert last <= 1.05 * first and files <= 0, (first, last, files)
+    return {"minutes": minutes, "steps": steps, "first_mb": first, "last_mb": last,
+            "more_files": files}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--completions", type=int, default=10**6)
+    args = parser.parse_args()
+    seed = random.randrange(10**6)
+    rng, results = random.Random(seed), {"seed": seed}
+    with tempfile.TemporaryDirectory() as folder:
+        flags = [*TINY, *"--digits 3 --k 64 --steps 400 --sft-steps 400 --eval-every 7".split()]
+        moments = [rng.uniform(1.0, 6.0) for _ in range(args.kills)]
+        early = kill_and_resume(Path(folder), flags, moments)
+        results["kills"] = {"n": args.kills, "before_the_first_checkpoint": early}
+        print(results, flush=True)
+        results["fuzz"] = fuzz(args.completions, seed)
+        print(results, flush=True)
+        assert results["fuzz"]["mean_us"] < 50
+        results["long_run"] = long_run(Path(folder), args.minutes)
+        print(results, flush=True)
+    (ROOT / "results" / "soak.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
