@@ -34,6 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import maxrl
+import rollouts
 import train
 import verify
 from config import Config, Parser, UsageError, check, positive, whole
@@ -89,7 +90,7 @@ def plain_step(
     optimizer: torch.optim.Optimizer,
     config: Config,
     task: Task,
-    batch: train.Batch,
+    batch: rollouts.Batch,
     generator: torch.Generator,
     cached: bool,
 ) -> None:
@@ -98,7 +99,8 @@ def plain_step(
         model, batch.prompts, config.k, task.max_new_tokens,
         end=END, pad=PAD, generator=generator, cached=cached,
     )  # fmt: skip
-    A = maxrl.ADVANTAGES[config.method](train.score(batch.texts, rollouts).view(-1, config.k))
+    rewards = train.score(batch, rollouts, task, config).view(-1, config.k)
+    A = maxrl.ADVANTAGES[config.method](rewards)
     optimizer.zero_grad()
     logp = logprobs(model, batch.prompts[rollouts.prompt], rollouts.tokens, END)
     maxrl.policy_gradient_loss(logp, A.flatten()).backward()
@@ -185,7 +187,7 @@ def time_trl(case: "Case", rounds: int, others: dict[str, Callable]) -> dict[str
 
     def reward(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
         return [
-            float(train.verify(p, c.replace(" ", "")))
+            float(rollouts.verify(p, c.replace(" ", "")))
             for p, c in zip(prompts, completions, strict=True)
         ]
 
@@ -250,7 +252,7 @@ class Case:
     def with_(self, **changes: Any) -> "Case":
         return replace(self, config=replace(self.config, **changes))
 
-    def batch(self) -> train.Batch:
+    def batch(self) -> rollouts.Batch:
         return train.make_batch(train.draw_problems(self.config, self.task, 1), self.task, CPU)
 
     def stepper(self) -> Callable[[], dict]:
@@ -399,8 +401,8 @@ def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
     held_out = train.make_batch(problems, case.task, CPU)
     calls = {
         "step": case.stepper(),
-        "text": lambda: (case.batch(), train.score(batch.texts, rollouts)),
-        "evaluation": lambda: train.evaluate(case.model, held_out),
+        "text": lambda: (case.batch(), train.score(batch, rollouts, case.task, case.config)),
+        "evaluation": lambda: train.evaluate(case.model, held_out, case.task, case.config),
     }
     seconds = {name: median(s) for name, s in alternate(calls, rounds).items()}
     with tempfile.TemporaryDirectory() as folder:
@@ -427,7 +429,7 @@ def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -
     for case in (cold.with_(batch_size=B, k=k), warm.with_(batch_size=few, k=16 * k)):
         results["sampling"] |= sampling(case, rounds, args.peers)
     for case in (cold, warm):
-        train.verify = stand_in if case is cold else verify.verify
+        rollouts.verify = stand_in if case is cold else verify.verify
         case = case.with_(batch_size=max(B // 2, 1), k=k)
         results["step"] |= steps(case, rounds, args.peers)
         if case.regime == "cold":

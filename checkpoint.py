@@ -96,7 +96,8 @@ def load(path: Path) -> dict[str, Any]:
 def load_task(path: Path, content: dict[str, Any]) -> Task:
     """The task that a loaded checkpoint was trained on."""
     try:
-        return make_task(*(content["config"][name] for name in ("task", "digits", "reverse")))
+        names = ("task", "digits", "reverse", "noise")
+        return make_task(*(content["config"][name] for name in names))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} does not say what task it was trained on") from error
 

@@ -22,9 +22,12 @@ import torch
 import checkpoint
 import maxrl
 from checkpoint import CheckpointError
-from data import TASKS, Task, make_task
+from data import TASKS, Task, make_task, task_class
 
-METHODS = (*maxrl.ADVANTAGES, "ce", "exact")
+SELF_TRAINING = ("expert-iteration", "star")
+METHODS = (*maxrl.ADVANTAGES, *SELF_TRAINING, "ce", "exact")
+OF_ROUNDS = ("rounds", "pool", "epochs")  # the flags of SELF_TRAINING
+TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
@@ -83,6 +86,16 @@ class Config:
     micro_batch: int = flag(
         1024, "completions per backward pass: memory, not mathematics", type=whole(1)
     )
+    reward: str = flag(
+        "likelihood", "of noisy: l, or -(y-z)^2", choices=("likelihood", "regression")
+    )
+    sigma: float = flag(2.0, "of noisy: width of the likelihood", type=positive)
+    noise: float | None = flag(
+        None, "of noisy: standard deviation of the target (default 2 sigma)", type=positive
+    )
+    rounds: int = flag(8, "of expert-iteration and star, in place of --steps", type=whole(0))
+    pool: int = flag(1024, "of the same: prompts sampled in a round", type=whole(1))
+    epochs: int = flag(2, "of the same: passes over a round's successes", type=whole(1))
     train_prompts: int = flag(
         0, "train on this many fixed prompts, for epochs (0: fresh ones every step)", type=whole(0)
     )
@@ -103,10 +116,19 @@ class Config:
     bf16: bool = flag(False, "compute in bfloat16 (CUDA only)")
     eval_every: int = flag(100, "steps between evaluations", type=whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", type=whole(1))
+    eval_rollouts: int = flag(
+        128, "rollouts of each held-out prompt, where p is not exact", type=whole(1)
+    )
     out: str | None = flag(None, "folder of the run (default runs/<task>-<method>-k<k>-s<seed>)")
 
+    def __post_init__(self) -> None:
+        """What follows from other settings."""
+        self.noise = 2 * self.sigma if self.noise is None else self.noise
+        if self.method in SELF_TRAINING:
+            self.steps = self.rounds
 
-MAY_CHANGE = ("steps", "eval_every", "device", "out")  # on --resume
+
+MAY_CHANGE = ("steps", "rounds", "eval_every", "device", "out")  # on --resume
 
 
 class UsageError(Exception):
@@ -149,7 +171,14 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
         raise UsageError("--resume and --overwrite exclude each other")
     if resume:
         return resumed_config(given), True, False
-    return Config(**given), False, overwrite
+    defaults = task_class(given.get("task", Config.task)).defaults
+    if given.get("method") in SELF_TRAINING:
+        defaults = defaults | {"eval_every": 1}
+    config = Config(**(defaults | given))
+    for name in ("steps",) if config.method in SELF_TRAINING else OF_ROUNDS:
+        if name in given:
+            raise UsageError(f"--{name} is not for {config.method}: see --help")
+    return config, False, overwrite
 
 
 def from_dict(saved: Any) -> Config:
@@ -204,7 +233,7 @@ def check(config: Config) -> Task:
     """The task; UsageError for settings that do not go together."""
     method, k, order = config.method, config.k, config.order
     try:
-        task = make_task(config.task, config.digits, config.reverse)
+        task = make_task(config.task, config.digits, config.reverse, float(config.noise or 0))
         for split in ("train", "held-out"):  # ValueError if there is nothing in it
             task.draw(np.random.default_rng(0), 1, split)
         if method == "exact" and order is not None:
@@ -219,8 +248,15 @@ def check(config: Config) -> Task:
         raise UsageError(
             f"{method} needs --k 2 or more: the std of one reward is 0, so all advantages would be"
         )
-    if method in ("ce", "exact") and not task.single_answer:
+    if method == "exact" and not task.single_answer:
         raise UsageError(f"{method} needs a task with a unique answer, which {config.task} is not")
+    if task.graded and method not in (*TAKE_LIKELIHOODS, "ce"):
+        takers = ", ".join(TAKE_LIKELIHOODS)
+        raise UsageError(f"{config.task} has likelihoods for rewards, which only {takers} take")
+    if task.graded and k > maxrl.MOST_FRACTIONAL:
+        raise UsageError(f"{config.task} takes --k up to {maxrl.MOST_FRACTIONAL}")
+    if config.reward == "regression" and not (task.graded and method in ("reinforce", "rloo")):
+        raise UsageError("--reward regression is for --task noisy and --method reinforce or rloo")
     if config.n_head < 1 or config.n_embd % config.n_head:
         raise UsageError(f"--n-embd {config.n_embd} must be a multiple of --n-head {config.n_head}")
     return task

@@ -138,6 +138,7 @@ FORMULAS: dict[str, Callable[..., Tensor]] = {
     "rft": rft,
 }
 ORDERED = ("maxrl-loo", "passk")  # the estimators that take an order
+MOST_FRACTIONAL = 4096  # rollouts of a group with likelihoods: the cost of maxrl-loo is k^2 there
 
 
 # ------------------------------------------------------------------------- from rewards to A to g
@@ -175,11 +176,15 @@ def counted_advantages(
 
     rewards, prompt, count: (U,) of U distinct completions: its reward in {0, 1}, the number of its
     prompt in 0..B-1, and how many of that prompt's k rollouts it stands for. Returns (U,), on the
-    device of rewards. Only `reinforce` and `rloo` take rewards other than 0 and 1 here.
+    device of rewards. Fractional rewards as in `ADVANTAGES`; for `maxrl-loo` sorted by prompt.
     """
     r, b = rewards.detach().cpu().double(), prompt.cpu()
     if not check_rewards(name, r) and name == "maxrl-loo":
-        raise ValueError("maxrl-loo of fractional rewards needs them as (B, k)")
+        if k > MOST_FRACTIONAL:
+            raise ValueError(f"maxrl-loo of likelihoods takes k up to {MOST_FRACTIONAL}, not {k}")
+        copies = count.cpu()  # no closed form in the counts: all k of a group, then one of each
+        A = group_advantages(name, r.repeat_interleave(copies).view(-1, k), order)
+        return A.flatten()[copies.cumsum(0) - copies].to(rewards)
     total = r.new_zeros(int(b.max()) + 1).index_add(0, b, r * count.cpu())
     mean = total / k  # (B,)
     mean = mean.mean() if name == "rft" else mean[b]  # (U,)

@@ -176,11 +176,26 @@ def scaling_table() -> str:
     )
 
 
+def soak_text() -> str:
+    """What the last `make soak` measured."""
+    soak = json.loads((ROOT / "results" / "soak.json").read_text(encoding="utf-8"))
+    kills, fuzz, run = soak["kills"], soak["fuzz"], soak["long_run"]
+    return (
+        f"The last `make soak`: {kills['n']} kills, {kills['before_the_first_checkpoint']} of them "
+        f"before the first checkpoint, no bit lost; {fuzz['n']:,} hostile completions, no wrong "
+        f"verdict, {fuzz['mean_us']:.1f} microseconds each and {fuzz['worst_us']:.0f} at worst; "
+        f"{run['minutes']:.0f} minutes and {run['steps']:,} steps of training, resident memory "
+        f"{run['first_mb']:.0f} MB after the first minute and {run['last_mb']:.0f} MB at the end, "
+        f"{run['more_files']} more open files."
+    )
+
+
 def tables() -> dict[str, str]:
     """What stands between the README's markers."""
     return {
         "speed": speed_table(),
         "scaling": scaling_table(),
+        # soak
         "default": table("default", METHODS),
         "scratch": table("scratch", SCRATCH_METHODS),
     }

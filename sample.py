@@ -19,7 +19,7 @@ from config import DEVICES, Parser, UsageError, pick_device, whole
 from data import Task
 from data.tokenizer import decode, encode
 from model import GPT
-from train import rng, roll_out, score, torch_rng
+from rollouts import rng, roll_out, torch_rng, verdicts
 
 
 def ask(model: GPT, task: Task, prompt: str, k: int, seed: int) -> str:
@@ -27,7 +27,7 @@ def ask(model: GPT, task: Task, prompt: str, k: int, seed: int) -> str:
     device = next(model.parameters()).device
     tokens = torch.tensor([encode(prompt)], device=device)  # (1, P)
     rollouts = roll_out(model, tokens, k, task, torch_rng(seed, prompt, k, device))
-    rewards = score([prompt], rollouts)
+    rewards = verdicts([prompt], rollouts)
     pass_rate = (rewards * rollouts.count).sum().item() / k
     lines = [f"{prompt}  pass rate {pass_rate:.3f} of {k}"]
     for i in rollouts.count.argsort(descending=True, stable=True).tolist():

@@ -24,37 +24,38 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 import checkpoint
 import maxrl
+import selftrain
 from checkpoint import CheckpointError
-from config import Config, UsageError, check, parse_args, pick_device
+from config import SELF_TRAINING, Config, UsageError, check, parse_args, pick_device
 from data import Task
-from data.tokenizer import END, PAD, VOCAB_SIZE, decode, encode_completions, encode_prompts
-from model import (
-    GPT,
-    ModelConfig,
-    Rollouts,
-    completion_logits,
-    completion_mask,
-    generate,
-    logprobs,
-    summed_logprobs,
+from data.tokenizer import END, VOCAB_SIZE, decode
+from evaluate import EVAL_K, evaluate
+from model import GPT, ModelConfig, completion_mask, logprobs
+from rollouts import (
+    Batch,
+    draw_problems,
+    make_batch,
+    rng,
+    roll_out,
+    rollout_figures,
+    score,
+    torch_rng,
+    verdicts,
 )
-from verify import verify
 
 ROOT = Path(__file__).resolve().parent
-EVAL_K = (1, 8, 128, 1024)
 TABLE = (*(f"pass@{k}" for k in EVAL_K), "nll")
+GRADED = ("log_likelihood", "mse", "spread")  # what the table of a graded task adds
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -64,64 +65,6 @@ class RunError(Exception):
 
 class Interrupted(KeyboardInterrupt):
     """A signal stopped the run after a whole step; exit status 130."""
-
-
-# ---------------------------------------------------------------------------------- randomness
-
-
-def rng(seed: int, purpose: str, step: int = 0) -> np.random.Generator:
-    """The generator of one step's draws for one purpose.
-
-    Nothing is carried from step to step, so no draw depends on how often anything else drew, and a
-    resumed run needs no saved state.
-    """
-    return np.random.default_rng([seed, step, *purpose.encode()])
-
-
-def torch_rng(seed: int, purpose: str, step: int, device: torch.device) -> torch.Generator:
-    """The same for torch; on the CPU for MPS, whose own samplers are not to be trusted."""
-    generator = torch.Generator("cuda" if device.type == "cuda" else "cpu")
-    return generator.manual_seed(int(rng(seed, purpose, step).integers(2**63)))
-
-
-# ---------------------------------------------------------------------------------------- data
-
-
-@dataclass
-class Batch:
-    """B problems, as text and as tokens on the device."""
-
-    texts: list[str]  # the prompts
-    prompts: Tensor  # (B, P) int64
-    answers: Tensor  # (B, L) int64, the reference answers
-
-
-def make_batch(problems: list[tuple[str, str]], task: Task, device: torch.device) -> Batch:
-    """Tokenize problems (prompt, answer)."""
-    texts, answers = map(list, zip(*problems, strict=True))
-    completions = encode_completions(answers, task.max_new_tokens)
-    tokens = (torch.from_numpy(ids).to(device) for ids in (encode_prompts(texts), completions))
-    return Batch(texts, *tokens)
-
-
-@lru_cache(maxsize=1)
-def fixed_problems(draw: Callable, seed: int, n: int) -> list[tuple[str, str]]:
-    """The problems of --train-prompts; `draw` is the task's."""
-    return draw(rng(seed, "pool"), n, "train")
-
-
-def draw_problems(
-    config: Config, task: Task, step: int, purpose: str = "data"
-) -> list[tuple[str, str]]:
-    """The training problems of a step: fresh, or the next of a fixed set, shuffled per epoch."""
-    B, N = config.batch_size, config.train_prompts
-    if not N:
-        return task.draw(rng(config.seed, purpose, step), B, "train")
-    pool = fixed_problems(task.draw, config.seed, N)
-    first = (step - 1) * B
-    epochs = range(first // N, (first + B - 1) // N + 1)
-    order = np.concatenate([rng(config.seed, "epoch", e).permutation(N) for e in epochs])
-    return [pool[i] for i in order[first - epochs[0] * N :][:B]]
 
 
 # ------------------------------------------------------------------------------------ the step
@@ -151,13 +94,19 @@ def train_step(
         else:
             generator = torch_rng(config.seed, "rollouts", step, device)
             figures = rollout_backward(model, batch, config, task, generator)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip).item()
-    if not (math.isfinite(figures["loss"]) and math.isfinite(norm)):
-        raise FloatingPointError(f"the loss is {figures['loss']}, the gradient norm {norm}")
     for group in optimizer.param_groups:
         group["lr"] = config.lr * min(1.0, step / max(config.warmup, 1))
+    return figures | {"grad_norm": update(model, optimizer, config, figures["loss"])}
+
+
+def update(model: GPT, optimizer: torch.optim.Optimizer, config: Config, loss: float) -> float:
+    """Apply the gradients, clipped; returns their norm. FloatingPointError if it or the loss is not
+    finite: then nothing is applied."""
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip).item()
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise FloatingPointError(f"the loss is {loss}, the gradient norm {norm}")
     optimizer.step()
-    return figures | {"grad_norm": norm}
+    return norm
 
 
 def likelihood_order(config: Config) -> float:
@@ -180,7 +129,7 @@ def rollout_backward(
     """Everything else: sample, verify, weigh, differentiate."""
     B, k = len(batch.texts), config.k
     rollouts = roll_out(model, batch.prompts, k, task, generator)
-    rewards = score(batch.texts, rollouts)  # (U,)
+    rewards = score(batch, rollouts, task, config)  # (U,)
     A = maxrl.counted_advantages(
         config.method, rewards, rollouts.prompt, rollouts.count, k, config.order
     )
@@ -196,48 +145,6 @@ def rollout_backward(
         part_loss.backward()
         loss += part_loss.item()
     return {"loss": loss} | rollout_figures(rollouts, rewards, B, k)
-
-
-def roll_out(
-    model: GPT, prompts: Tensor, k: int, task: Task, generator: torch.Generator
-) -> Rollouts:
-    """k rollouts of each prompt (B, P), as long as the task's longest legal answer."""
-    max_rows = 2**16 if prompts.is_cuda else 512
-    return generate(
-        model,
-        prompts,
-        k,
-        task.max_new_tokens,
-        end=END,
-        pad=PAD,
-        generator=generator,
-        max_rows=max_rows,
-    )
-
-
-def score(texts: list[str], rollouts: Rollouts) -> Tensor:
-    """(U,) rewards, 0 or 1: the completion ended, and what it says up to there is right."""
-    columns = (rollouts.prompt, rollouts.tokens, rollouts.ended)
-    verdicts = [
-        ended and verify(texts[b], decode(ids))
-        for b, ids, ended in zip(*(column.tolist() for column in columns), strict=True)
-    ]
-    return torch.tensor(verdicts, dtype=torch.float32, device=rollouts.prompt.device)
-
-
-def rollout_figures(rollouts: Rollouts, rewards: Tensor, B: int, k: int) -> dict[str, float]:
-    """What the log says of all the rollouts of a step, before any was dropped or weighted."""
-    count = rollouts.count.float()
-    n_success = rewards.new_zeros(B).index_add(0, rollouts.prompt, rewards * count)
-    return {
-        "pass_rate": n_success.sum().item() / (B * k),
-        "live": (n_success > 0).float().mean().item(),
-        "dead": (n_success == 0).float().mean().item(),
-        "all_pass": (n_success == k).float().mean().item(),
-        "unique": len(rewards) / (B * k),
-        "eos_rate": (rollouts.ended * count).sum().item() / (B * k),
-        "entropy": -(rollouts.logprob * count).sum().item() / (B * k),
-    }
 
 
 # -------------------------------------------------------------------------- where a run starts
@@ -266,7 +173,7 @@ def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
 
 def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> GPT:
     """Cross-entropy on reference answers; cached under a hash of all that it depends on."""
-    shared = "task digits reverse n_layer n_head n_embd seed bf16 sft_until".split()
+    shared = "task digits reverse noise n_layer n_head n_embd seed bf16 sft_until".split()
     ce = Config(
         method="ce",
         steps=config.sft_steps,
@@ -325,22 +232,6 @@ def initial_model(path: Path, config: Config, sizes: ModelConfig, device: torch.
 # ------------------------------------------------------------------------------------- the run
 
 
-@torch.no_grad()
-def evaluate(model: GPT, batch: Batch) -> dict[str, Any]:
-    """Held-out figures of a single-answer task, exact: p of each prompt by teacher forcing.
-
-    nll is the mean of -log p, pass@k of 1 - (1-p)^k. Greedy decoding gives the answer exactly when
-    the answer's every token is the likeliest one after those before it.
-    """
-    logits = completion_logits(model, batch.prompts, batch.answers)  # (E, L, V)
-    logp = summed_logprobs(logits, batch.answers, END).cpu().double()
-    pads = ~completion_mask(batch.answers, END)
-    greedy = ((logits.argmax(-1) == batch.answers) | pads).all(1).float().mean().item()
-    pass_at = {f"pass@{k}": maxrl.exact_pass_at_k(logp.exp(), k).mean().item() for k in EVAL_K}
-    figures = {"nll": -logp.mean().item()} | pass_at | {"greedy": greedy, "exact": True}
-    return figures | {"logp": [round(x, 5) for x in logp.tolist()]}
-
-
 class Run:
     """A run's state and its folder, which it holds a lock on: a checkpoint's content, and a log."""
 
@@ -348,6 +239,7 @@ class Run:
         self.config, self.task, self.device, self.out = config, task, device, out
         self.step, self.rollouts, self.seconds = 0, 0, 0.0
         self.rows: list[dict[str, Any]] = []
+        self.first_weights: dict[str, torch.Tensor] = {}
         problems = task.draw(rng(0, "held-out"), config.eval_prompts, "held-out")  # for all seeds
         self.held_out = make_batch(problems, task, device)
 
@@ -355,6 +247,7 @@ class Run:
         """Step 0: the base model is evaluated, and can be resumed from."""
         self.model = starting_model(self.config, self.task, self.device)
         self.optimizer = new_optimizer(self.model, self.config.lr)
+        self.remember_the_start()
         self.started = time.monotonic()
         measured = self.measure()
         (self.out / "ckpt.pt").unlink(missing_ok=True)  # the run that --overwrite replaces
@@ -372,17 +265,25 @@ class Run:
             self.step, self.rollouts = content["step"], content["rollouts"]
             self.started = time.monotonic() - content["seconds"]
             self.rows = checkpoint.read_lines(self.out / "metrics.jsonl", self.step)
-            numbers = [*self.rows[0]["logp"], *(self.rows[0][name] for name in TABLE)]
-            assert all(type(x) in (int, float) for x in numbers), "the base model's evaluation"
+            base = self.rows[0]
+            numbers = [*pass_rates(base), *(base[name] or 0.0 for name in TABLE)]
+            assert numbers and all(type(x) in (int, float) for x in numbers)
         except (KeyError, TypeError, ValueError, IndexError, AssertionError) as error:
             raise CheckpointError(
                 f"{self.out} cannot be resumed: its checkpoint or its log is incomplete; "
                 "start a new run, from its weights with --init"
             ) from error
+        self.remember_the_start()
         if self.step > self.config.steps:
             raise UsageError(f"--steps {self.config.steps}: the run is at step {self.step} already")
         checkpoint.write_lines(self.out / "metrics.jsonl", self.rows)
         checkpoint.write_lines(self.out / "config.json", [asdict(self.config)])
+
+    def remember_the_start(self) -> None:
+        """STaR goes back there every round; a resumed run finds it in the cache."""
+        if self.config.method == "star":
+            model = starting_model(self.config, self.task, self.device)
+            self.first_weights = model.state_dict()
 
     def train(self) -> None:
         """Steps up to --steps; a signal stops after the step at hand."""
@@ -404,17 +305,27 @@ class Run:
     def train_once(self, bar: tqdm) -> None:
         config = self.config
         try:
-            figures = train_step(self.model, self.optimizer, config, self.task, self.step + 1)
+            figures = self.one_step(self.step + 1)
         except FloatingPointError as error:
             raise self.diverged(self.step + 1, str(error)) from error
         self.step += 1
-        self.rollouts += config.batch_size * config.k if config.method in maxrl.ADVANTAGES else 0
+        prompts = config.pool if config.method in SELF_TRAINING else config.batch_size
+        self.rollouts += 0 if config.method in ("ce", "exact") else prompts * config.k
         self.log(figures)
         live = "" if figures["live"] is None else f", live {figures['live']:.2f}"
         bar.set_postfix_str(f"pass rate {figures['pass_rate']:.3f}{live}", refresh=False)
         bar.update()
         if self.step % config.eval_every == 0 or self.step == config.steps:
             self.record(*self.measure())
+
+    def one_step(self, step: int) -> dict[str, Any]:
+        """One batch and one update; or a round of expert iteration."""
+        words = (self.model, self.optimizer, self.config, self.task, step)
+        if self.config.method not in SELF_TRAINING:
+            return train_step(*words)
+        apply = partial(update, *words[:3])
+        with autocast(self.config, self.device):
+            return selftrain.one_round(*words, self.first_weights, apply)
 
     def diverged(self, step: int, what: str) -> RunError:
         """The error of a run whose numbers are no longer finite."""
@@ -432,13 +343,14 @@ class Run:
         """Held-out figures, and a few samples; RunError if the model is broken."""
         self.insist_on_numbers()
         with autocast(self.config, self.device):
-            return evaluate(self.model, self.held_out), self.samples()
+            figures = evaluate(self.model, self.held_out, self.task, self.config)
+            return figures, self.samples()
 
     def record(self, figures: dict[str, Any], samples: list[str]) -> None:
         """A measurement into the log and onto the screen, and a checkpoint."""
         self.log(figures)
-        shown = "  ".join(f"{name} {figures[name]:.3f}" for name in TABLE)
-        tqdm.write(f"step {self.step:4}  {shown}  greedy {figures['greedy']:.3f}")
+        names = [n for n in (*TABLE, "greedy", "answers", *GRADED) if figures.get(n) is not None]
+        tqdm.write(f"step {self.step:4}  " + "  ".join(f"{n} {figures[n]:.3f}" for n in names))
         tqdm.write("           " + "   ".join(samples))
         self.save()
 
@@ -446,7 +358,7 @@ class Run:
         """What the model says to the first few held-out prompts, and the verdicts."""
         generator = torch_rng(self.config.seed, "samples", self.step, self.device)
         rollouts = roll_out(self.model, self.held_out.prompts[:n], 1, self.task, generator)
-        rewards = score(self.held_out.texts, rollouts).tolist()
+        rewards = verdicts(self.held_out.texts, rollouts).tolist()
         texts = zip(
             self.held_out.texts, map(decode, rollouts.tokens.tolist()), rewards, strict=False
         )
@@ -473,10 +385,22 @@ class Run:
     def table(self) -> str:
         """Base against final, on held-out prompts."""
         rows = [row for row in self.rows if "nll" in row]
-        lines = [f"held-out  {'  '.join(f'{name:>9}' for name in TABLE)}"]
+        names = (*TABLE, *(name for name in GRADED if name in rows[0]))
+        lines = [f"held-out  {'  '.join(f'{name:>9}' for name in names)}"]
         for label, row in (("base", rows[0]), ("final", rows[-1])):
-            lines.append(f"{label:8}  " + "  ".join(f"{row[name]:9.4f}" for name in TABLE))
+            cells = (
+                f"{'-':>{max(len(n), 9)}}" if row[n] is None else f"{row[n]:{max(len(n), 9)}.4f}"
+                for n in names
+            )
+            lines.append(f"{label:8}  " + "  ".join(cells))
         return "\n".join(lines)
+
+
+def pass_rates(evaluation: dict[str, Any]) -> list[float]:
+    """p of each held-out prompt: exact, or the share of right rollouts."""
+    if "logp" in evaluation:
+        return [math.exp(x) for x in evaluation["logp"]]
+    return [c / evaluation["n"] for c in evaluation["c"]]
 
 
 def stop_after_step(caught: list[int]) -> Callable[[int, Any], None]:
@@ -519,13 +443,17 @@ def headline(config: Config, task: Task, device: torch.device) -> str:
     method, k = config.method, config.k
     with torch.device("meta"):
         n_parameters = GPT(model_sizes(config, task)).n_parameters()
-    if method in maxrl.ADVANTAGES:
+    if method in SELF_TRAINING:
+        formula, order = "cross-entropy on distinct successes", f"k = {k}, {config.rounds} rounds"
+    elif method in maxrl.ADVANTAGES:
         formula = (maxrl.FORMULAS[method].__doc__ or "").split(". ")[0]
         trained = maxrl.trained_order(method, k, config.order)
         order = f"k = {k}, " + (f"trains order {trained}" if trained else "trains no J_T")
     else:
         T = likelihood_order(config)
         formula = f"loss = -J_{T:g}(p), p computed exactly" if T < math.inf else "loss = -log p"
+        if not task.single_answer:
+            formula = "loss = -log pi(one demonstration), which bounds -log p from above"
         order = f"order {T:g}, --k is ignored"
     notation = f"up to {task.digits} digits" + (", reversed" if task.reverse else "")
     return (
@@ -536,8 +464,8 @@ def headline(config: Config, task: Task, device: torch.device) -> str:
 
 def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
     """Say so when hardly any group will have a success, which no estimator can learn from."""
-    if config.method in maxrl.ADVANTAGES:
-        p = torch.tensor(base["logp"]).double().exp()
+    if config.method in (*maxrl.ADVANTAGES, *SELF_TRAINING) and "mse" not in base:
+        p = torch.tensor(pass_rates(base)).double()
         live = maxrl.exact_pass_at_k(p, config.k).mean().item()
         if live < 0.05:
             print(

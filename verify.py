@@ -1,17 +1,24 @@
 """Is this completion a correct answer to this prompt? Strings in, a verdict out.
 
-The truth is computed from the prompt's own text, with integers; nothing is ever evaluated. The
-prompts: `a+b=`, `a-b=`, `a*b=`, `a*b%m=`, numbers of at most 18 digits, each with alignment spaces
-before it. `<` in place of `=` asks for the whole answer right to left, sign last.
+The truth is computed from the prompt's own text, with integers; nothing is ever evaluated. How a
+prompt ends says what it asks for (numbers of at most 18 digits, alignment spaces before each):
 
-There is exactly one right answer, its canonical digits, so being right means being equal to it: no
-plus, no leading zeros, no spaces, nothing after it. Total: any two strings give True or False.
+    a+b=  a-b=  a*b=  a*b%m=     the result
+    the same with < for =        the result right to left, sign last
+    a+b:  and so on              anything, then `;`, then the result
+    a+b~                         the result, but see `likelihood`
+    a,b,c,d:t=                   an expression in + - * ( ) that uses each number once and is t
+
+A result has one right form, its canonical digits: no plus, no leading zeros, no spaces, nothing
+after it. Total: any two strings give True or False.
 
 Right:
     >>> verify(" 12+ 34=", "46"), verify("8-30=", "-22"), verify("8-30<", "22-")
     (True, True, True)
     >>> verify("25+5<", "03"), verify(" 12* 34%  7=", "2"), verify("3-3=", "0")
     (True, True, True)
+    >>> verify("12+34:", "2+4=6,10+30=40;46"), verify("3,5,7,2:24=", "3*7+5-2")
+    (True, True)
 
 Wrong:
     >>> verify("12+34=", "47"), verify("8-30=", "22"), verify("25+5<", "30"), verify("12+34=", "")
@@ -22,6 +29,10 @@ Malformed:
     [False, False, False, False, False, False]
     >>> [verify(text, "46") for text in ("12+34", "12+34=46", "1 2+34=", "46=", "1*46%0=")]
     [False, False, False, False, False]
+    >>> [verify("12+34:", text) for text in ("46", "45;46;46", "46;", ";46,", "46;47")]
+    [False, False, False, False, False]
+    >>> [verify("3,5,7,2:24=", text) for text in ("(7+5)*2", "3*7+3", "(3*7)+((5-2))", "24")]
+    [False, False, False, False]
 
 Hostile:
     >>> verify("9**9**9=", "0"), verify("__import__('os')=", ""), verify("(" * 10**5, "9" * 10**5)
@@ -30,24 +41,36 @@ Hostile:
     (False, False, False)
 """
 
+import math
 import re
 
 # Every repetition is bounded, so matching is quick whatever the text; [0-9] is ASCII digits only.
 _NUMBER = " {0,18}([0-9]{1,18})"
-_PROMPT = re.compile(rf"{_NUMBER}([-+*]){_NUMBER}(?:%{_NUMBER})?([=<])")
+_PROMPT = re.compile(rf"{_NUMBER}([-+*]){_NUMBER}(?:%{_NUMBER})?([=<:~])")
+_ONE = " {0,18}[0-9]{1,18}"
+_COUNTDOWN = re.compile(rf"({_ONE}(?:,{_ONE}){{1,5}}):{_NUMBER}=")
+_TOKEN = re.compile(r"[0-9]{1,18}|[-+*()]")
+_WRITTEN = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def verify(prompt: str, completion: str) -> bool:
-    """True if `completion` is the canonical answer to `prompt`. Pure and total; never raises.
+    """True if `completion` is a correct answer to `prompt`. Pure and total; never raises.
 
     The caller sees to it that the model ended its completion: without an end token it is wrong.
     """
+    countdown = _COUNTDOWN.fullmatch(prompt)
+    if countdown:
+        numbers, target = countdown.groups()
+        return _reaches(completion, [int(n) for n in numbers.split(",")], int(target))
     truth = answer(prompt)
+    if prompt.endswith(":"):  # only what follows the marker is judged, and there is one marker
+        _, marker, completion = completion.partition(";")
+        truth = truth if marker else None
     return truth is not None and completion == truth
 
 
 def answer(prompt: str) -> str | None:
-    """The canonical answer, or None if the text is not a prompt that has one."""
+    """The canonical result of `a+b=` and its kin, or None if the text asks for none."""
     match = _PROMPT.fullmatch(prompt)
     if match is None:
         return None
@@ -58,3 +81,89 @@ def answer(prompt: str) -> str | None:
     if modulus is not None:
         value %= int(modulus)
     return str(value)[::-1] if mark == "<" else str(value)
+
+
+# ---------------------------------------------------------------------------------- countdown
+
+
+def _reaches(text: str, numbers: list[int], target: int) -> bool:
+    """Whether an expression uses exactly these numbers, each once, and its value is the target.
+
+    A pair of parentheses belongs to an operator, so there are at most as many pairs as operators:
+    that bounds the length and the depth, and the numbers bound the magnitude.
+    """
+    written = [str(n) for n in numbers]
+    if len(text) > sum(map(len, written)) + 3 * (len(numbers) - 1):
+        return False
+    tokens = _TOKEN.findall(text)
+    if "".join(tokens) != text or sorted(t for t in tokens if t.isdigit()) != sorted(written):
+        return False
+    tokens.reverse()  # the next one is the last
+    try:
+        value, _ = _sum(tokens)
+    except (IndexError, ValueError):
+        return False
+    return not tokens and value == target
+
+
+def _sum(tokens: list[str]) -> tuple[int, int]:
+    """product (("+" | "-") product)*: its value, and how many operators stand outside brackets."""
+    value, operators = _product(tokens)
+    while tokens and tokens[-1] in "+-":
+        sign = 1 if tokens.pop() == "+" else -1
+        right, more = _product(tokens)
+        value, operators = value + sign * right, operators + more + 1
+    return value, operators
+
+
+def _product(tokens: list[str]) -> tuple[int, int]:
+    """factor ("*" factor)*"""
+    value, operators = _factor(tokens), 0
+    while tokens and tokens[-1] == "*":
+        tokens.pop()
+        value, operators = value * _factor(tokens), operators + 1
+    return value, operators
+
+
+def _factor(tokens: list[str]) -> int:
+    """number | "(" sum ")", with an operator of its own inside. IndexError, ValueError: neither."""
+    token = tokens.pop()
+    if token != "(":
+        return int(token)
+    value, operators = _sum(tokens)
+    if not operators or tokens.pop() != ")":
+        raise ValueError
+    return value
+
+
+# ---------------------------------------------------------------------------------- likelihoods
+
+
+def number(completion: str) -> int | None:
+    """The integer that a completion is, in its canonical form; None if it is anything else."""
+    return int(completion) if _WRITTEN.fullmatch(completion) else None
+
+
+def likelihood(prompt: str, completion: str, target: float, sigma: float) -> float:
+    """exp(-(y - z)^2 / (2 sigma^2)) of the number z a completion writes, for the target y.
+
+    In [0, 1]; 0 if it writes no number, or the prompt does not end in `~`. A Gaussian density over
+    its largest value: that constant does not change the maximum-likelihood gradient.
+
+        >>> likelihood("12+34~", "46", 46.0, 2.0), likelihood("12+34~", "4b", 46.0, 2.0)
+        (1.0, 0.0)
+        >>> round(likelihood("12+34~", "44", 46.0, 2.0), 4)
+        0.6065
+    """
+    z = number(completion)
+    if z is None or not prompt.endswith("~") or answer(prompt) is None:
+        return 0.0
+    return math.exp(-((target - z) ** 2) / (2 * sigma**2))
+
+
+def regression(prompt: str, completion: str, target: float, clip: float) -> float:
+    """-min(|y - z|, clip)^2 / clip^2: direct regression. In [-1, 0]; -1 if no number is written."""
+    z = number(completion)
+    if z is None or not prompt.endswith("~") or answer(prompt) is None:
+        return -1.0
+    return -(min(abs(target - z), clip) ** 2) / clip**2

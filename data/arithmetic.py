@@ -12,6 +12,7 @@ written right to left, sign last (`8-30<` -> `22-`), the direction in which carr
 import argparse
 import re
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,17 +21,26 @@ MAX_DIGITS = 9  # operands are drawn as 64-bit integers, and verify.py reads up 
 
 
 class Arithmetic:
-    """A task `a OP b`. Subclasses set `operators`, `commutes`, and say what the answer is."""
+    """A task `a OP b`. Subclasses set `operators`, `commutes`, and say what the answer is.
+
+    One whose reference answer is more than the result overrides `demonstrate`, and `mark`, by which
+    verify.py knows what is asked for.
+    """
 
     operators: str  # one character between each operand and the next
     commutes: bool  # whether the first two operands do
     answer: Callable[..., int]  # operands -> the truth, for the reference answers
+    mark: str = "="  # ends the prompt
     single_answer = True
+    graded = False
+    defaults: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, digits: int, reverse: bool = False):
+    def __init__(self, digits: int, reverse: bool = False, noise: float = 0.0):
         if not 1 <= digits <= MAX_DIGITS:
             raise ValueError(f"digits must be 1 to {MAX_DIGITS}, not {digits}")
-        self.digits, self.reverse = digits, reverse
+        if reverse and self.mark != "=":
+            raise ValueError("only tasks whose prompts end in = can be reversed")
+        self.digits, self.reverse, self.noise = digits, reverse, noise
         self.n_operands = len(self.operators) + 1
         largest = 10**digits - 1
         self.prompt_width = len(self.write_prompt([largest] * self.n_operands))
@@ -42,19 +52,17 @@ class Arithmetic:
 
     def draw(self, rng: np.random.Generator, n: int, split: str) -> list[tuple[str, str]]:
         """n problems of a split as (prompt, reference answer). Problems may repeat."""
-        if split not in ("train", "held-out"):
-            raise ValueError(f"split must be train or held-out, not {split}")
         kept = np.empty((0, self.n_operands), dtype=np.int64)
         for _ in range(10_000):  # one round is the rule; a split of nothing would take forever
             if len(kept) >= n:
                 break
             operands = self.draw_operands(rng, 2 * n + 16)
-            is_held_out = split_hash(operands, self.commutes) % HELD_OUT_ONE_IN == 0
-            kept = np.concatenate((kept, operands[is_held_out == (split == "held-out")]))
+            theirs = in_split(split_hash(operands, self.commutes), split)
+            kept = np.concatenate((kept, operands[theirs]))
         else:
             raise ValueError(f"this task has hardly any {split} problems: raise --digits")
         problems = kept[:n].tolist()
-        return [(self.write_prompt(p), self.write_answer(self.answer(*p))) for p in problems]
+        return [(self.write_prompt(p), self.demonstrate(rng, *p)) for p in problems]
 
     def draw_operands(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """(n, operands) int64: first a length, uniform in 1..digits, then a number that long."""
@@ -62,9 +70,13 @@ class Arithmetic:
         low = np.where(length == 1, 0, 10 ** (length - 1))
         return rng.integers(low, 10**length)
 
+    def demonstrate(self, rng: np.random.Generator, *operands: int) -> str:
+        """The reference answer."""
+        return self.write_answer(self.answer(*operands))
+
     def write_prompt(self, operands: list[int]) -> str:
         """[8, 30] -> ` 8-30=`, each operand aligned to `digits` places."""
-        marks = (*self.operators, "<" if self.reverse else "=")
+        marks = (*self.operators, "<" if self.reverse else self.mark)
         return "".join(str(x).rjust(self.digits) + m for x, m in zip(operands, marks, strict=True))
 
     def write_answer(self, value: int) -> str:
@@ -74,7 +86,8 @@ class Arithmetic:
     def align(self, text: str) -> str:
         """`8 - 30` as a person types it -> the prompt. ValueError says what is expected."""
         number = "([0-9]+)"
-        pattern = number + "".join(re.escape(mark) + number for mark in self.operators) + "[=<]?"
+        pattern = number + "".join(re.escape(mark) + number for mark in self.operators)
+        pattern += f"[<{re.escape(self.mark)}]?"
         match = re.fullmatch(pattern, text.replace(" ", ""))
         if match is None:
             example = self.write_prompt([8, 7, 5][: self.n_operands])
@@ -105,17 +118,24 @@ def split_hash(operands: np.ndarray, commutes: bool) -> np.ndarray:
     return h
 
 
-def show(task_class: type[Arithmetic]) -> None:
+def in_split(hashes: np.ndarray, split: str) -> np.ndarray:
+    """(n,) bool: which problems belong to "train" or "held-out". ValueError for another name."""
+    if split not in ("train", "held-out"):
+        raise ValueError(f"split must be train or held-out, not {split}")
+    return (hashes % HELD_OUT_ONE_IN == 0) == (split == "held-out")
+
+
+def show(task_class: Any, noise: float = 0.0) -> None:
     """Print ten rows of a task, and how one of them becomes tokens: `python -m data.addition`."""
     from data.tokenizer import encode_completions, encode_prompts
 
     parser = argparse.ArgumentParser(description="Print ten rows of this task.")
-    parser.add_argument("--digits", type=int, default=3)
+    parser.add_argument("--digits", type=int, default=task_class.defaults.get("digits", 3))
     parser.add_argument("--reverse", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     try:
-        task = task_class(args.digits, args.reverse)
+        task = task_class(args.digits, args.reverse, noise)
     except ValueError as error:
         parser.exit(2, f"{error}\n")
     rng = np.random.default_rng(args.seed)

@@ -94,8 +94,29 @@ GARBAGE = (
 )
 
 
+def slow_answer(prompt: str) -> str | None:
+    """The oracle: reads character by character, and computes by other ways than verify.py."""
+    body, mark = prompt[:-1], prompt[-1:]
+    marks = "".join(c for c in body if c in "+-*%")
+    if mark not in ("=", "<", "~") or "/" in body or marks not in ("+", "-", "*", "*%"):
+        return None
+    for c in marks:
+        body = body.replace(c, "/")
+    pieces = [piece.lstrip(" ") for piece in body.split("/")]
+    blanks = [len(piece) - len(piece.lstrip(" ")) for piece in body.split("/")]
+    if max(blanks) > 18 or not all(
+        0 < len(p) <= 18 and set(p) <= set("0123456789") for p in pieces
+    ):
+        return None
+    a, b, *m = map(int, pieces)
+    if m == [0]:
+        return None
+    text = str(truth(a, marks[0], b, m[0] if m else None))
+    return "".join(reversed(text)) if mark == "<" else text
+
+
 def truth(a: int, operator: str, b: int, m: int | None) -> int:
-    """By counting on one's fingers, as it were: nothing here is how verify.py does it."""
+    """By counting on one's fingers, as it were."""
     if operator == "*":
         value = sum(a * int(d) * 10**i for i, d in enumerate(reversed(str(b))))
     else:
@@ -137,14 +158,11 @@ def fuzz(n: int, seed: int) -> dict[str, float]:
         said = mutate(rng, answer)
         if rng.random() < 0.1:
             prompt, said = mutate(rng, prompt), answer
-        started = time.perf_counter()
+        started = time.thread_time()  # a busy machine is not the verifier's fault
         verdict = verify(prompt, said)
-        spent = time.perf_counter() - started
+        spent = time.thread_time() - started
         seconds, worst, right = seconds + spent, max(worst, spent), right + verdict
-        if said == answer and verdict:  # a mutated prompt may be another good one
-            continue
-        assert verdict is False, (prompt, said)
-        assert said != answer or prompt != f"{a}{operator}{b}", (prompt, said)
+        assert verdict is (said == slow_answer(prompt)), (prompt[:99], said[:99])
     return {"n": n, "right": right, "mean_us": 1e6 * seconds / n, "worst_us": 1e6 * worst}
 
 

@@ -9,6 +9,7 @@ import torch
 
 import bench
 import maxrl
+import rollouts as rollouts_module
 import train
 from config import Config, check
 from data.tokenizer import END, PAD
@@ -73,7 +74,7 @@ def test_a_plain_step_and_ours_have_the_same_gradient(monkeypatch):
     assert len(merged(rollouts).count) < len(rollouts.count) / 3
     monkeypatch.setattr(train, "roll_out", lambda *_: merged(rollouts))
     monkeypatch.setattr(bench, "plain_generate", lambda *_, **__: rollouts)
-    monkeypatch.setattr(train, "verify", bench.stand_in)
+    monkeypatch.setattr(rollouts_module, "verify", bench.stand_in)
     monkeypatch.setattr(train, "draw_problems", lambda *_: problems)
     gradients = []
     for step in (
@@ -121,7 +122,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     flags = "--batch-size 6 --k 4 --digits 1 --n-layer 1 --n-head 2 --n-embd 16 --sft-steps 0"
     monkeypatch.setattr(bench.sys, "argv", ["bench.py", *flags.split(), "--rounds", "1", "--peers"])
     bench.main()
-    assert train.verify is verify, "the cold stand-in is gone"
+    assert rollouts_module.verify is verify, "the cold stand-in is gone"
     out = capsys.readouterr().out
     assert "requirements-bench.txt" in out and "matmul peak" in out
     results = json.loads((tmp_path / "bench.json").read_text())

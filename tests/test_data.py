@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import TASKS, make_task, tokenizer
+from data import TASKS, chain, make_task, tokenizer
 from data.arithmetic import split_hash
 from data.tokenizer import ALPHABET, END, PAD, decode, encode, encode_completions, encode_prompts
 from verify import verify
 
+RESULTS = ("addition", "modular", "multiplication", "subtraction")  # one right answer each
 SETTINGS = [
-    (name, digits, reverse) for name in TASKS for digits in (1, 3, 9) for reverse in (False, True)
+    (name, digits, reverse) for name in RESULTS for digits in (1, 3, 9) for reverse in (False, True)
 ]
+MANY = [("chain", 1), ("chain", 3), ("chain", 9), ("countdown", 1), ("countdown", 2)]
+NOISY = [("noisy", 1), ("noisy", 2)]
 
 
 GOLDEN = [5465905124413615059, 5795564065080592865]
@@ -40,7 +43,7 @@ def test_doctests():
 
 
 def test_the_tasks_there_are():
-    assert {"addition", "modular", "multiplication", "subtraction"} <= set(TASKS)
+    assert {*RESULTS, "chain", "countdown", "noisy"} <= set(TASKS)
     assert not {"tokenizer", "arithmetic"} & set(TASKS)
     with pytest.raises(ValueError, match="modular"):
         make_task("tokenizer", 2, False)
@@ -71,6 +74,91 @@ def test_train_and_held_out_share_no_problem(name, digits, reverse):
         for split in ("train", "held-out")
     )
     assert train and held_out and not train & held_out
+
+
+@pytest.mark.parametrize("name, digits", MANY + NOISY)
+@pytest.mark.parametrize("split", ["train", "held-out"])
+def test_demonstrations_are_right_and_fit(name, digits, split):
+    task = make_task(name, digits, False, noise=4.0)
+    assert not task.single_answer and task.graded == (name == "noisy")
+    for prompt, demonstration in draw(name, digits, False, split=split):
+        assert len(prompt) == task.prompt_width and len(demonstration) < task.max_new_tokens
+        assert task.align(prompt.replace(" ", "")) == prompt and decode(encode(prompt)) == prompt
+        assert name == "noisy" or verify(prompt, demonstration), (prompt, demonstration)
+    with pytest.raises(ValueError, match="reversed"):
+        make_task(name, digits, True)
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_the_longest_chain_is_found_by_trying_them_all(digits):
+    numbers = range(10**digits)
+    styles = (chain.place_by_place, chain.running_sum)
+    longest = max(len(style(a, b)) for a in numbers for b in numbers for style in styles)
+    assert make_task("chain", digits, False).max_new_tokens == longest + 1
+
+
+def test_chains_come_in_two_styles():
+    assert chain.place_by_place(12, 34) == "2+4=6,10+30=40;46"
+    assert chain.running_sum(12, 34) == "12+4=16,16+30=46;46"
+    assert chain.place_by_place(7, 932) == "7+2=9,0+30=30,0+900=900;939"
+    said = [answer for prompt, answer in draw("chain", 3, False, 2000) if prompt == " 78+  3:"]
+    assert len({len(answer) for _, answer in draw("chain", 3, False)}) > 10
+    assert set(said) <= {"8+3=11,70+0=70;81", "78+3=81;81"}
+    two = [a.partition("=")[0] for _, a in draw("chain", 3, False, 2000)]
+    places = sum("+" in x and len(x) == 3 for x in two)
+    assert 800 < places < 1900, "about half, and one-digit operands, where both styles agree"
+
+
+def test_countdown_problems_are_solvable_and_split_as_multisets():
+    sides = []
+    for split in ("train", "held-out"):
+        problems = draw("countdown", 1, False, 2000, split)
+        numbers = [prompt[:-1].partition(":") for prompt, _ in problems]
+        sides.append({(tuple(sorted(n.split(","))), int(t)) for n, _, t in numbers})
+        assert {len(answer) for _, answer in problems} >= {7, 9}
+    assert not sides[0] & sides[1]
+    targets = [target for _, target in sides[0]]
+    assert min(targets) == 1 and 90 < max(targets) <= 99
+
+
+def test_the_longest_countdown_answer_fits_exactly():
+    """Every operator with its pair of parentheses; one more pair would be none's."""
+    task = make_task("countdown", 1, False)
+    longest = "(((3+5)*2)-7)"
+    assert verify("3,5,7,2: 9=", longest) and len(longest) + 1 == task.max_new_tokens
+    assert not verify("3,5,7,2: 9=", f"({longest})")
+
+
+def test_what_people_type_for_the_other_tasks():
+    countdown = make_task("countdown", 2, False)
+    assert countdown.align("3, 5,17,2: 24") == " 3, 5,17, 2: 24="
+    for bad in (
+        "",
+        "3,5,7:24",
+        "3,5,7,100:24",
+        "0,5,7,2:24",
+        "3,5,7,2:0",
+        "3,5,7,2:1000",
+        "3,5,7,2",
+    ):
+        with pytest.raises(ValueError):
+            countdown.align(bad)
+    assert make_task("chain", 2, False).align("12 + 3") == "12+ 3:"
+    assert make_task("noisy", 2, False, 4.0).align("12+34~") == "12+34~"
+    with pytest.raises(ValueError, match="digits"):
+        make_task("countdown", 5, False)
+
+
+def test_noise_has_the_standard_deviation_it_says():
+    for noise in (4.0, 1.0):
+        task = make_task("noisy", 2, False, noise)
+        rows = task.draw(np.random.default_rng(0), 4000, "train")
+        errors = [int(y) - sum(map(int, prompt[:-1].split("+"))) for prompt, y in rows]
+        rounded = (noise**2 + 1 / 12) ** 0.5
+        assert abs(np.mean(errors)) < 5 * rounded / 4000**0.5
+        assert abs(np.std(errors) - rounded) < 5 * rounded / 8000**0.5
+    assert task.max_new_tokens == len("206") + 1
+    assert make_task("noisy", 1, False, 200.0).max_new_tokens == len("-1600") + 1
 
 
 def test_the_split_is_fixed_and_takes_one_problem_in_ten():
@@ -171,4 +259,4 @@ def test_each_task_prints_ten_rows(name):
     assert len(rows) == 10 and not out.stderr
     for row in rows:
         prompt, _, answer = row[10:].rpartition(" ")
-        assert verify(prompt, answer)
+        assert verify(prompt, answer) or name == "noisy"

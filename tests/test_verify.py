@@ -1,6 +1,9 @@
 """verify.py: a truth table, an independent oracle, and text nobody meant to be an answer."""
 
 import doctest
+import itertools
+import math
+import re
 import time
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 import verify as verify_module
 from data.tokenizer import ALPHABET
-from verify import verify
+from verify import likelihood, regression, verify
 
 numbers = st.integers(0, 10**9)
 
@@ -152,6 +155,122 @@ def test_any_two_strings_give_a_verdict(prompt, completion):
 def test_what_is_not_a_prompt_has_no_right_answer(prompt):
     for answer in ("46", "12", "0", "1", "", "6", "25", "256", prompt):
         assert verify(prompt, answer) is False
+
+
+# ---------------------------------------------------------------------- scratchpads and countdown
+
+GOOD = st.tuples(st.integers(0, 999), st.integers(0, 999))
+
+
+@given(GOOD, st.text(st.sampled_from(ALPHABET.replace(";", "")), max_size=30))
+def test_any_scratchpad_is_free_and_only_what_follows_is_judged(pair, scratch):
+    a, b = pair
+    prompt, right = f"{a}+{b}:", str(a + b)
+    assert verify(prompt, f"{scratch};{right}")
+    for wrong in (right, f"{right};{scratch}x", f"{scratch};{right};{right}", f"{scratch};{right} ",
+                  f"{scratch};{a + b + 1}", f"{scratch};0{right}", scratch + right):  # fmt: skip
+        assert not verify(prompt, wrong), wrong
+    assert not verify(f"{a}+{b}=", f"{scratch};{right}"), "only where a scratchpad is asked for"
+
+
+def expressions(numbers):
+    """All of them, with and without each pair of parentheses that belongs to an operator.
+
+    Yields (text, value, whether the text as it stands has that structure's value). Brute force: the
+    value is Fraction-free integer arithmetic on the tree, and Python's own parser is the judge of
+    what a text without the parentheses means.
+    """
+    if len(numbers) == 1:
+        yield str(numbers[0])
+        return
+    for cut in range(1, len(numbers)):
+        for left in expressions(numbers[:cut]):
+            for right in expressions(numbers[cut:]):
+                for operator in "+-*":
+                    yield f"{left}{operator}{right}"
+                    yield f"({left}{operator}{right})"
+
+
+@pytest.mark.parametrize("numbers", [(3, 5, 7), (2, 2, 9), (1, 12, 4)])
+def test_every_solution_of_a_brute_force_solver_is_accepted(numbers):
+    """And nothing else: for each target, exactly the expressions whose value it is."""
+    texts = {t for order in itertools.permutations(numbers) for t in expressions(order)}
+    value = {text: eval(text) for text in texts}  # our own texts, in a test
+    assert len(texts) > 150
+    shown = ",".join(map(str, numbers))
+    for text, result in value.items():
+        for target in {max(result, 0), max(result, 0) + 1}:
+            assert verify(f"{shown}:{target}=", text) == (result == target), (text, target)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["3*7+5", "3*7+5-2-0", "3*7+5-2+2-2", "3*7+5-3", "3*7+05-2", "3*7+5--2", "+3*7+5-2", "-2+3*7+5",
+     "3*7+5-2=24", "24", "", "3*7+(5)-2", "((3*7))+5-2", "3*7+(5-2", "3*7+5-2)", "3*7+5-2 ",
+     " 3*7+5-2", "3*7+5-2,3*7+5-2", "3**7+5-2", "37+5-2", "3*7+5−2", "３*7+5-2", "3*7+5-2\n",
+     "3*7+5-2;24", "(3*7+5-2)()", "2-(5+7)*3", "3*7+5-2*1", "7+5*3-2", "(((3*7)+5)-2))",
+     "3(7)+5-2", "((3*7+5-2))"],
+)  # fmt: skip
+def test_every_broken_rule_is_refused(text):
+    assert verify("3,5,7,2:24=", "3*7+5-2") and verify(" 3, 5, 7, 2: 24=", "(((3*7)+5)-2)")
+    assert verify("3,5,7,2:24=", text) is False
+
+
+@given(st.data())
+def test_a_mutated_solution_is_judged_by_what_it_says(data):
+    """Change one character: right only if it still uses the numbers and still is the target."""
+    solution = "(7-3)*(5+2)-4"
+    i = data.draw(st.integers(0, len(solution) - 1))
+    text = solution[:i] + data.draw(st.sampled_from("0123456789+-*() ")) + solution[i + 1 :]
+    numbers = sorted(re.findall("[0-9]+", text))
+    try:
+        value = eval(text) if re.fullmatch(r"[-0-9+*()]+", text) and "**" not in text else None
+    except (SyntaxError, TypeError):
+        value = None
+    unary = re.search(r"(^|[-+*(])[-+]", text)
+    allowed = value == 24 and numbers == sorted("73524") and not unary and text.count("(") <= 4
+    if verify("7,3,5,2,4:24=", text):
+        assert allowed
+    elif allowed:
+        assert re.search(r"\([0-9]+\)", text), text  # parentheses around one number
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["9**9**9", "(" * 10_000, "(" * 10_000 + "1" + ")" * 10_000, "٣*7+5-2", "", "9" * 10**6,
+     "-" * 10**5, "1+" * 10**5, "\x00", "\ud800", "__import__('os')", "3*7+5-2" * 1000],
+)  # fmt: skip
+def test_hostile_expressions_are_false_at_once(text):
+    assert verify("3,5,7,2:24=", text) is False and verify(text, "3*7+5-2") is False
+    assert verify(f"{text}:24=", "24") is False and verify(f"1,2:{text}=", "1+2") is False
+
+
+# ------------------------------------------------------------------------------- likelihoods
+
+
+def test_likelihoods_by_hand():
+    assert likelihood("12+34~", "46", 46.0, 2.0) == 1
+    assert likelihood("12+34~", "48", 46.0, 2.0) == pytest.approx(math.exp(-0.5))
+    assert likelihood("12+34~", "-3", 0.5, 1.5) == pytest.approx(math.exp(-(3.5**2) / 4.5))
+    assert regression("12+34~", "48", 46.0, 16.0) == -4 / 256
+    assert regression("12+34~", "48", 20.0, 16.0) == -1
+
+
+@given(anything, anything, st.floats(-1e9, 1e9), st.floats(0.01, 1e6))
+def test_likelihoods_are_total_and_in_their_range(prompt, completion, target, width):
+    assert 0 <= likelihood(prompt, completion, target, width) <= 1
+    assert -1 <= regression(prompt, completion, target, width) <= 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "+46", "046", "-0", "46 ", "4 6", "٤", "4.6", "1e3", "46~", "9" * 19]
+)
+def test_what_is_not_a_number_has_no_likelihood(text):
+    assert (
+        likelihood("12+34~", text, 46.0, 2.0) == 0 and regression("12+34~", text, 46.0, 9.0) == -1
+    )
+    for prompt in ("12+34=", "12+34", "12+~", ""):
+        assert likelihood(prompt, "46", 46.0, 2.0) == 0
 
 
 def test_fuzz():

@@ -1,0 +1,107 @@
+"""How good is a model on held-out prompts: exactly where that can be had, else from n rollouts.
+
+- One right answer: p is the probability of that answer, one teacher-forced pass; pass@k and
+  nll = -log p follow without sampling (`"exact": true`).
+- Many right answers: n rollouts of each prompt, c of them right, and the unbiased pass@k of Chen
+  2021, null where k > n. nll is then that of one demonstration: -log pi(demonstration) is more than
+  -log p, and being good at it is not being right.
+- Graded answers: the same, and what the likelihoods say.
+
+Left out: what training measures on its own rollouts (rollouts.py).
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import maxrl
+from config import Config
+from data import Task
+from data.tokenizer import END
+from model import GPT, Rollouts, completion_logits, completion_mask, summed_logprobs
+from rollouts import Batch, roll_out, said, score, torch_rng, verdicts
+from verify import answer, number
+
+EVAL_K = (1, 8, 128, 1024)
+
+
+@torch.no_grad()
+def evaluate(model: GPT, batch: Batch, task: Task, config: Config) -> dict[str, Any]:
+    """Held-out figures of a model, on a batch of held-out problems."""
+    logp, greedy = [], []
+    for i in range(0, len(batch.texts), 512):  # so that long answers need no more memory
+        answers = batch.answers[i : i + 512]
+        logits = completion_logits(model, batch.prompts[i : i + 512], answers)  # (E, L, V)
+        logp.append(summed_logprobs(logits, answers, END).cpu().double())
+        is_greedy = (logits.argmax(-1) == answers) | ~completion_mask(answers, END)
+        greedy.append(is_greedy.all(1).float())
+    logp_all = torch.cat(logp)
+    figures = {"nll": -logp_all.mean().item()}
+    if task.single_answer:
+        return figures | exact_figures(logp_all) | {"greedy": torch.cat(greedy).mean().item()}
+    return figures | sampled_figures(model, batch, task, config)
+
+
+def exact_figures(logp: Tensor) -> dict[str, Any]:
+    """From the exact log p (E,) of a single-answer task. All of it is kept, for any pass@k."""
+    pass_at = {f"pass@{k}": maxrl.exact_pass_at_k(logp.exp(), k).mean().item() for k in EVAL_K}
+    return pass_at | {"exact": True, "logp": [round(x, 5) for x in logp.tolist()]}
+
+
+def sampled_figures(model: GPT, batch: Batch, task: Task, config: Config) -> dict[str, Any]:
+    """From n rollouts of each prompt: pass@k, and how many different right answers they hold.
+
+    The same prompts and random numbers at every evaluation, so that curves are comparable.
+    """
+    n, E = config.eval_rollouts, len(batch.texts)
+    device = batch.prompts.device
+    rollouts = roll_out(model, batch.prompts, n, task, torch_rng(0, "evaluation", 0, device))
+    right = verdicts(batch.texts, rollouts)
+    c = torch.zeros(E, device=device).index_add(0, rollouts.prompt, right * rollouts.count).cpu()
+    different = torch.zeros(E, device=device).index_add(0, rollouts.prompt, right).cpu()
+    figures: dict[str, Any] = {
+        f"pass@{k}": torch.as_tensor(maxrl.pass_at_k(n, c, k)).mean().item() if k <= n else None
+        for k in EVAL_K
+    }
+    figures["greedy"] = None  # the likeliest text is not what is judged here
+    figures["answers"] = different[c > 0].mean().item() if c.any() else 0.0
+    if task.graded:
+        figures |= graded_figures(batch, rollouts, task, config)
+    return figures | {"exact": False, "n": n, "c": [int(x) for x in c.tolist()]}
+
+
+def graded_figures(
+    batch: Batch, rollouts: Rollouts, task: Task, config: Config
+) -> dict[str, float]:
+    """What the numbers that were written say of the targets.
+
+    log_likelihood: the mean over prompts of log((1/n) sum l), which is too low by about the
+    variance of l over 2 n E[l]^2; a prompt without a number counts as 1e-30. mse: of the mean
+    number written, against the sum without its noise. spread: the standard deviation of the
+    numbers written for one prompt, averaged as a variance.
+    """
+    E, count = len(batch.texts), rollouts.count.double().cpu()
+    l = score(batch, rollouts, task, config).double().cpu()
+    if config.reward == "regression":
+        by_likelihood = Config(reward="likelihood", sigma=config.sigma)
+        l = score(batch, rollouts, task, by_likelihood).double().cpu()
+    z = [number(text or "") for text in said(rollouts)]
+    wrote = torch.tensor([x is not None for x in z])
+    value = torch.tensor([float(x or 0) for x in z]).double()
+    truth = torch.tensor([float(answer(text) or math.nan) for text in batch.texts]).double()
+
+    def total(x: Tensor) -> Tensor:
+        return x.new_zeros(E).index_add(0, rollouts.prompt.cpu(), x)  # (E,)
+
+    numbers = total(count * wrote)
+    mean = total(count * wrote * value) / numbers
+    variance = total(count * wrote * (value - mean[rollouts.prompt.cpu()]) ** 2) / numbers
+    some = numbers > 0
+    likelihoods = total(count * l) / total(count)
+    return {
+        "log_likelihood": likelihoods.clamp(min=1e-30).log().mean().item(),
+        "mse": ((mean - truth)[some] ** 2).mean().item(),
+        "spread": variance[some].mean().sqrt().item(),
+    }

@@ -1,0 +1,153 @@
+"""evaluate.py: sampled figures against exact ones, and what is said of numbers and likelihoods."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import TINY, read
+
+import evaluate as evaluate_module
+from config import Config, check, parse_args
+from data.tokenizer import END, encode_completions
+from evaluate import evaluate, graded_figures, sampled_figures
+from model import Rollouts
+from rollouts import REGRESSION_CLIP, make_batch, rng, score
+from train import pass_rates, starting_model
+
+CPU = torch.device("cpu")
+
+
+def tiny(task_name: str = "addition", n: int = 5, scale: float = 4.0, **changes):
+    """A random model, its task, a batch of held-out problems and the configuration."""
+    flags = ["--task", task_name, "--sft-steps", "0"]
+    config = replace(parse_args([*TINY, *flags])[0], **changes)
+    task = check(config)
+    model = starting_model(config, task, CPU)
+    with torch.no_grad():
+        for w in model.parameters():
+            w.mul_(scale)
+    batch = make_batch(task.draw(rng(0, "held-out"), n, "held-out"), task, CPU)
+    return model, task, batch, config
+
+
+def test_sampled_figures_agree_with_exact_ones():
+    """On a task where both can be had: pass@k of 200,000 rollouts is that of the exact p."""
+    model, task, batch, config = tiny(eval_rollouts=200_000)
+    exact = evaluate(model, batch, task, config)
+    sampled = sampled_figures(model, batch, task, config)
+    assert exact["exact"] and not sampled["exact"] and sampled["n"] == 200_000
+    for k in (1, 8, 128):  # at small p, pass@k is about k p, known to 6 standard deviations
+        error = 6 * k * (exact["pass@1"] / 200_000) ** 0.5
+        assert sampled[f"pass@{k}"] == pytest.approx(exact[f"pass@{k}"], abs=error)
+    assert pass_rates(sampled) == pytest.approx(pass_rates(exact), abs=6 * 0.5 / 200_000**0.5)
+    assert sampled["answers"] == 1, "there is one right answer, and it is found"
+
+
+@pytest.mark.parametrize("name", ["chain", "countdown"])
+def test_tasks_with_many_answers(train, name):
+    """The log says that its figures are sampled; pass@k beyond n is null, and printed as such."""
+    train(f"--task {name} --eval-rollouts 9 --k 3 --sft-until 1 --out out")
+    for row in read("out"):
+        if "nll" in row:
+            assert row["exact"] is False and row["n"] == 9 and len(row["c"]) == 20
+            assert row["pass@128"] is None and row["pass@1024"] is None and row["greedy"] is None
+            assert row["pass@1"] == pytest.approx(sum(row["c"]) / 9 / 20, abs=1e-6)
+            assert row["pass@8"] >= row["pass@1"] and "logp" not in row
+    train("--resume --out out --steps 6")
+    assert read("out")[-1]["step"] == 6
+
+
+def test_every_evaluation_asks_the_same():
+    model, task, batch, config = tiny("countdown", eval_rollouts=20)
+    assert evaluate(model, batch, task, config) == evaluate(model, batch, task, config)
+
+
+def test_long_batches_are_evaluated_in_parts():
+    model, task, batch, config = tiny(n=1100)
+    whole = evaluate(model, batch, task, config)
+    assert len(whole["logp"]) == 1100
+    few = make_batch(list(zip(batch.texts, batch.references, strict=True))[:5], task, CPU)
+    assert evaluate(model, few, task, config)["logp"] == pytest.approx(whole["logp"][:5], abs=1e-4)
+
+
+def written(task, rows: list[tuple[int, str | None, int]]) -> Rollouts:
+    """Rollouts that say these texts: (prompt, text or None for one without an end, count)."""
+    tokens = torch.from_numpy(
+        encode_completions([text or "" for _, text, _ in rows], task.max_new_tokens)
+    )
+    ended = torch.tensor([text is not None for _, text, _ in rows])
+    tokens[~ended] = torch.where(tokens[~ended] == END, 3, tokens[~ended])
+    prompt, count = (torch.tensor([row[i] for row in rows]) for i in (0, 2))
+    return Rollouts(prompt, tokens, count, torch.zeros(len(rows)), ended)
+
+
+def test_graded_figures_by_hand():
+    """Two prompts, 7+8~ with target 17 and 3+4~ with target 5; sigma = 2."""
+    config = Config(method="maxrl-loo", task="noisy", digits=1, sigma=2.0)
+    task = check(config)
+    batch = make_batch([("7+8~", "17"), ("3+4~", "5")], task, CPU)
+    rows = [(0, "15", 3), (0, "17", 1), (0, "x"[:0], 2), (1, "9", 2), (1, None, 4)]
+    rollouts = written(task, rows)
+    figures = graded_figures(batch, rollouts, task, config)
+    a = (3 * math.exp(-4 / 8) + 1) / 6
+    b = 2 * math.exp(-16 / 8) / 6
+    assert figures["log_likelihood"] == pytest.approx((math.log(a) + math.log(b)) / 2)
+    assert figures["mse"] == pytest.approx(((15.5 - 15) ** 2 + (9 - 7) ** 2) / 2)
+    variance = (3 * 0.5**2 + 1.5**2) / 4
+    assert figures["spread"] == pytest.approx(((variance + 0) / 2) ** 0.5)
+    regression = replace(config, method="rloo", reward="regression")
+    assert graded_figures(batch, rollouts, task, regression) == figures
+    clip = REGRESSION_CLIP * 2.0
+    expected = [-4 / clip**2, 0, -1, -16 / clip**2, -1]
+    assert score(batch, rollouts, task, regression).tolist() == pytest.approx(expected)
+    expected = [math.exp(-0.5), 1, 0, math.exp(-2), 0]
+    assert score(batch, rollouts, task, config).tolist() == pytest.approx(expected)
+
+
+def test_a_truth_of_zero_counts():
+    config = Config(method="maxrl-loo", task="noisy", digits=1)
+    task = check(config)
+    batch = make_batch([("0+0~", "3")], task, CPU)
+    figures = graded_figures(batch, written(task, [(0, "2", 5)]), task, config)
+    assert figures["mse"] == 4
+
+
+@pytest.mark.parametrize(
+    "flags",
+    ["--method maxrl-loo", "--method maxrl-loo --order 2", "--method reinforce", "--method rloo",
+     "--method rloo --reward regression", "--method reinforce --reward regression", "--method ce"],
+)  # fmt: skip
+def test_noisy_runs(train, capsys, flags):
+    train(f"--task noisy --sft-until 1 {flags} --out out")
+    rows = [row for row in read("out") if "nll" in row]
+    assert all(math.isfinite(row[n]) for row in rows for n in ("log_likelihood", "mse", "spread"))
+    last = capsys.readouterr().out.splitlines()[-3:]
+    assert "log_likelihood" in last[0] and f"{rows[-1]['spread']:.4f}" in last[2]
+
+
+@pytest.mark.parametrize(
+    "flags, says",
+    [("--method maxrl", "maxrl-loo"), ("--method grpo", "maxrl-loo"),
+     ("--method maxrl-loo --reward regression", "regression"), ("--reverse", "reversed"),
+     ("--method maxrl-loo --k 5000", "4096"), ("--method exact", "unique")],
+)  # fmt: skip
+def test_what_noisy_refuses(train, capsys, flags, says):
+    train(f"--task noisy {flags}", status=2)
+    err = capsys.readouterr().err
+    assert says in err and len(err.splitlines()) == 1
+
+
+def test_regression_is_for_noisy(train, capsys):
+    train("--reward regression --method rloo", status=2)
+    assert "noisy" in capsys.readouterr().err
+
+
+def test_a_model_that_knows_the_answer_is_said_to(monkeypatch):
+    """Were every rollout the demonstration, pass@k would be 1 at every k up to n."""
+    model, task, batch, config = tiny("countdown", eval_rollouts=16)
+    rows = [(i, text, 16) for i, text in enumerate(batch.references)]
+    monkeypatch.setattr(evaluate_module, "roll_out", lambda *_: written(task, rows))
+    figures = evaluate(model, batch, task, config)
+    assert figures["pass@1"] == figures["pass@8"] == figures["answers"] == 1
+    assert figures["c"] == [16] * 5

@@ -1,0 +1,132 @@
+"""selftrain.py: rounds of expert iteration and STaR."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY, read, same, weights
+
+import rollouts as rollouts_module
+import selftrain
+import train as train_module
+from config import Config, check, parse_args
+from model import logprobs
+
+FLAGS = "--sft-steps 60 --rounds 3 --pool 12 --epochs 2 --k 9"
+
+
+@pytest.fixture
+def rounds(folder):
+    """rounds("star", "--out x") runs the tiny configuration, in which --steps is --rounds."""
+    tiny = TINY[: TINY.index("--steps")] + TINY[TINY.index("--steps") + 2 :]
+
+    def call(method: str, flags: str, status: int = 0) -> None:
+        words = [*tiny, *FLAGS.split(), "--method", method, *flags.split()]
+        if "--resume" in flags:
+            words = flags.split()
+        assert train_module.main(words) == status
+
+    return call
+
+
+@pytest.mark.parametrize("method", ["expert-iteration", "star"])
+def test_a_run_of_rounds(rounds, method, capsys):
+    rounds(method, "--rounds 0 --out base"), rounds(method, "--out out --eval-every 1")
+    rows = read("out")
+    assert [row["step"] for row in rows] == [0, 1, 1, 2, 2, 3, 3]
+    assert rows[-1]["rollouts"] == 3 * 12 * 9 and not same(weights("base"), weights("out"))
+    assert "3 rounds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["expert-iteration", "star"])
+def test_resumed_rounds_are_the_same(rounds, method):
+    rounds(method, "--out whole"), rounds(method, "--rounds 1 --out cut")
+    rounds(method, "--resume --out cut --rounds 3")
+    assert same(weights("whole"), weights("cut"))
+    training = [[row for row in read(out) if "loss" in row] for out in ("whole", "cut")]
+    assert training[0] == training[1]
+
+
+def one_round(method: str, verdict, monkeypatch, step: int = 1):
+    """A round on a random model: what was imitated, and the weights before and after."""
+    words = ["--method", method, "--sft-steps", "0"]
+    tiny = TINY[: TINY.index("--steps")] + TINY[TINY.index("--steps") + 2 :]
+    config: Config = parse_args([*tiny, *FLAGS.split(), *words])[0]
+    task = check(config)
+    model = train_module.starting_model(config, task, torch.device("cpu"))
+    start = {name: w.clone() for name, w in model.state_dict().items()}
+    with torch.no_grad():
+        model.norm.bias.add_(0.01)  # somewhere else than at the start
+    before = {name: w.clone() for name, w in model.state_dict().items()}
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    imitate = selftrain.imitate
+
+    def watched(model, prompts, prompt, tokens):
+        seen.append((prompt, tokens))
+        return imitate(model, prompts, prompt, tokens)
+
+    monkeypatch.setattr(selftrain, "imitate", watched)
+    monkeypatch.setattr(rollouts_module, "verify", verdict)
+    optimizer = train_module.new_optimizer(model, 1e-2)
+    apply = lambda loss: train_module.update(model, optimizer, config, loss)  # noqa: E731
+    figures = selftrain.one_round(model, optimizer, config, task, step, start, apply)
+    return model, start, before, seen, figures, config
+
+
+def test_each_distinct_success_is_imitated_once_an_epoch(monkeypatch):
+    right = lambda prompt, text: text[:1] in set("0123456789")  # noqa: E731
+    *_, seen, figures, config = one_round("expert-iteration", right, monkeypatch)
+    pairs = [
+        (p, tuple(row)) for prompt, tokens in seen
+        for p, row in zip(prompt.tolist(), tokens.tolist(), strict=True)
+    ]  # fmt: skip
+    assert len(pairs) == 2 * len(set(pairs)) and len(set(pairs)) > 3, "two epochs"
+    assert (
+        all(row[0] < 10 for _, row in pairs) and max(len(p) for p, _ in seen) == config.batch_size
+    )
+    half = pairs[: len(pairs) // 2]
+    assert sorted(half) == sorted(pairs[len(half) :]) and half != pairs[len(half) :], "reshuffled"
+    assert 0 < figures["pass_rate"] < 1 and figures["grad_norm"] > 0
+
+
+def test_without_a_success_nothing_happens(monkeypatch):
+    model, _, before, seen, figures, _ = one_round(
+        "expert-iteration", lambda *_: False, monkeypatch
+    )
+    assert not seen and figures["dead"] == 1 and same(before, model.state_dict())
+
+
+def test_star_begins_every_round_at_the_start(monkeypatch):
+    model, start, before, *_ = one_round("star", lambda *_: False, monkeypatch, step=2)
+    assert same(start, model.state_dict()) and not same(before, model.state_dict())
+
+
+def test_the_gradient_is_that_of_cross_entropy():
+    config = parse_args([*TINY, "--sft-steps", "0"])[0]
+    task = check(config)
+    model = train_module.starting_model(config, task, torch.device("cpu"))
+    problems = task.draw(rollouts_module.rng(0, "x"), 3, "train")
+    batch = rollouts_module.make_batch(problems, task, torch.device("cpu"))
+    rows = torch.tensor([2, 0, 2, 1])
+    loss = selftrain.imitate(model, batch.prompts, rows, batch.answers[rows])
+    got = [w.grad.clone() for w in model.parameters()]
+    model.zero_grad()
+    expected = -logprobs(model, batch.prompts[rows], batch.answers[rows], 23).mean()
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-6)
+    for a, w in zip(got, model.parameters(), strict=True):
+        assert torch.allclose(a, w.grad, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "method, flags, says",
+    [("star", "--steps 5", "--steps"), ("star", "--task noisy", "likelihoods"),
+     ("maxrl", "", "--rounds"), ("expert-iteration", "--epochs 0", "at least 1")],
+)  # fmt: skip
+def test_wrong_use(rounds, capsys, method, flags, says):
+    try:
+        rounds(method, flags, status=2)
+    except SystemExit as exit_:
+        assert exit_.code == 2
+    err = capsys.readouterr().err
+    assert says in err and len(err.strip().splitlines()) == 1 and not list(Path().glob("runs/a*"))
