@@ -11,6 +11,7 @@ Left out: what training measures on its own rollouts (rollouts.py).
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -79,29 +80,24 @@ def graded_figures(
 
     log_likelihood: the mean over prompts of log((1/n) sum l), which is too low by about the
     variance of l over 2 n E[l]^2; a prompt without a number counts as 1e-30. mse: of the mean
-    number written, against the sum without its noise. spread: the standard deviation of the
-    numbers written for one prompt, averaged as a variance.
+    number written, against the sum without its noise. spread: of the numbers written for one
+    prompt, the distance between their quartiles as a standard deviation (over 1.349), which a
+    stray number does not move; averaged over prompts.
     """
-    E, count = len(batch.texts), rollouts.count.double().cpu()
-    l = score(batch, rollouts, task, config).double().cpu()
-    if config.reward == "regression":
-        by_likelihood = Config(reward="likelihood", sigma=config.sigma)
-        l = score(batch, rollouts, task, by_likelihood).double().cpu()
-    z = [number(text or "") for text in said(rollouts)]
-    wrote = torch.tensor([x is not None for x in z])
-    value = torch.tensor([float(x or 0) for x in z]).double()
+    by_likelihood = replace(config, reward="likelihood")
+    n = rollouts.count.cpu()
+
+    def matrix(values: Tensor) -> Tensor:
+        """(U,) of distinct completions -> (E, n) of all of them."""
+        return values.double().cpu().repeat_interleave(n).view(len(batch.texts), -1)
+
+    l = matrix(score(batch, rollouts, task, by_likelihood))
+    written = [number(text or "") for text in said(rollouts)]
+    z = matrix(torch.tensor([math.nan if x is None else float(x) for x in written]))
     truth = torch.tensor([float(answer(text) or math.nan) for text in batch.texts]).double()
-
-    def total(x: Tensor) -> Tensor:
-        return x.new_zeros(E).index_add(0, rollouts.prompt.cpu(), x)  # (E,)
-
-    numbers = total(count * wrote)
-    mean = total(count * wrote * value) / numbers
-    variance = total(count * wrote * (value - mean[rollouts.prompt.cpu()]) ** 2) / numbers
-    some = numbers > 0
-    likelihoods = total(count * l) / total(count)
+    low, high = z.nanquantile(torch.tensor([0.25, 0.75]).double(), dim=1)
     return {
-        "log_likelihood": likelihoods.clamp(min=1e-30).log().mean().item(),
-        "mse": ((mean - truth)[some] ** 2).mean().item(),
-        "spread": variance[some].mean().sqrt().item(),
+        "log_likelihood": l.mean(1).clamp(min=1e-30).log().mean().item(),
+        "mse": ((z.nanmean(1) - truth) ** 2).nanmean().item(),
+        "spread": ((high - low) / 1.349).nanmean().item(),
     }

@@ -40,6 +40,18 @@ COLORS = {  # colour-blind safe (Okabe and Ito); one colour per method in every 
 
 SCRATCH = "--sft-steps 0 --digits 2 --reverse --n-embd 64 --n-head 2 --lr 2e-3 --steps 500"
 
+TASK_SEEDS = (0, 1)
+TASKS = {
+    "countdown-maxrl": "--task countdown --method maxrl --k 16",
+    "countdown-ce": "--task countdown --method ce",
+    "countdown-expert-iteration": "--task countdown --method expert-iteration --k 16 --pool 2400",
+    "chain-maxrl": "--task chain --method maxrl --k 16",
+    "chain-ce": "--task chain --method ce",
+    "noisy-maxrl-loo": "--task noisy --method maxrl-loo --k 16",
+    "noisy-rloo": "--task noisy --method rloo --k 16",
+    "noisy-regression": "--task noisy --method rloo --reward regression --k 16",
+}
+
 # experiment -> run -> the flags of train.py; the longest runs first, so that no core waits
 EXPERIMENTS: dict[str, dict[str, str]] = {
     "scratch": {
@@ -48,6 +60,7 @@ EXPERIMENTS: dict[str, dict[str, str]] = {
         for s in SEEDS
     },
     "default": {f"{m}-s{s}": f"--method {m} --k 8 --seed {s}" for m in METHODS for s in SEEDS},
+    "tasks": {f"{n}-s{s}": f"{flags} --seed {s}" for s in TASK_SEEDS for n, flags in TASKS.items()},
 }
 
 
@@ -86,7 +99,7 @@ def compact(out: Path, flags: str) -> str:
     ]
     for row in rows:
         if "nll" in row:
-            del row["logp"]
+            row.pop("logp", row.pop("c", None))  # of each prompt
             lines.append({n: round(v, 6) if isinstance(v, float) else v for n, v in row.items()})
     return "".join(json.dumps(line) + "\n" for line in lines)
 
@@ -118,6 +131,23 @@ def table(experiment: str, methods: tuple[str, ...]) -> str:
         lines.append(
             f"| `{method}` | {' | '.join(cells)} | {mean(r['seconds'] for r in last):.0f} |"
         )
+    return "\n".join(lines)
+
+
+def tasks_table(graded: bool) -> str:
+    """Base and final evaluation of each run of the other tasks, mean and range over the seeds."""
+    names = ("log_likelihood", "mse", "spread") if graded else ("pass@1", "pass@8", "pass@128")
+    columns = (*names, *(() if graded else ("different right answers", "nll of a demonstration")))
+    lines = [f"| `python train.py` | | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    keys = names if graded else (*names, "answers", "nll")
+    for name, flags in TASKS.items():
+        if name.startswith("noisy") == graded:
+            runs = [evaluations("tasks", f"{name}-s{s}") for s in TASK_SEEDS]
+            for label, i in (("base", 0), ("final", -1)):
+                values = [[run[i][key] for run in runs] for key in keys]
+                cells = [f"{mean(v):.3f} ({min(v):.3f} to {max(v):.3f})" for v in values]
+                head = f"`{flags}`" if label == "base" else ""
+                lines.append(f"| {head} | {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -193,6 +223,8 @@ def soak_text() -> str:
 def tables() -> dict[str, str]:
     """What stands between the README's markers."""
     return {
+        "tasks": tasks_table(graded=False),
+        "noisy": tasks_table(graded=True),
         "speed": speed_table(),
         "scaling": scaling_table(),
         # soak

@@ -358,13 +358,13 @@ class Run:
         """What the model says to the first few held-out prompts, and the verdicts."""
         generator = torch_rng(self.config.seed, "samples", self.step, self.device)
         rollouts = roll_out(self.model, self.held_out.prompts[:n], 1, self.task, generator)
-        rewards = verdicts(self.held_out.texts, rollouts).tolist()
-        texts = zip(
-            self.held_out.texts, map(decode, rollouts.tokens.tolist()), rewards, strict=False
-        )
-        return [
-            f"{prompt}{said} {'right' if reward else 'wrong'}" for prompt, said, reward in texts
-        ]
+        right = verdicts(self.held_out.texts, rollouts).tolist()
+        remarks = ["right" if r else "wrong" for r in right]
+        if self.task.graded:
+            remarks = [f"(target {y})" for y in self.held_out.references[:n]]
+        texts = map(decode, rollouts.tokens.tolist())
+        lines = zip(self.held_out.texts, texts, remarks, strict=False)
+        return [f"{prompt}{text} {remark}" for prompt, text, remark in lines]
 
     def log(self, figures: dict[str, Any]) -> None:
         """One row of metrics.jsonl."""
@@ -446,7 +446,8 @@ def headline(config: Config, task: Task, device: torch.device) -> str:
     if method in SELF_TRAINING:
         formula, order = "cross-entropy on distinct successes", f"k = {k}, {config.rounds} rounds"
     elif method in maxrl.ADVANTAGES:
-        formula = (maxrl.FORMULAS[method].__doc__ or "").split(". ")[0]
+        first_line = (maxrl.FORMULAS[method].__doc__ or "").splitlines()[0]
+        formula = first_line.split(". ")[0].rstrip(".")
         trained = maxrl.trained_order(method, k, config.order)
         order = f"k = {k}, " + (f"trains order {trained}" if trained else "trains no J_T")
     else:

@@ -5,6 +5,8 @@ right rollouts, of different lengths, and a prompt's pass rate sums over all of 
 come in two styles, place by place or as a running sum, so which way to think is not given either.
 """
 
+from typing import Any, ClassVar
+
 import numpy as np
 
 from data.arithmetic import Arithmetic, show
@@ -36,6 +38,10 @@ class Task(Arithmetic):
     commutes = True
     mark = ":"
     single_answer = False
+    defaults: ClassVar[dict[str, Any]] = {
+        "digits": 2, "sft_steps": 250, "sft_until": 1.0, "lr": 1e-4, "steps": 60,
+        "eval_every": 20, "eval_prompts": 200,
+    }  # fmt: skip
 
     def answer(self, a: int, b: int) -> int:
         return a + b

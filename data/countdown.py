@@ -39,7 +39,10 @@ class Task:
 
     single_answer = False
     graded = False
-    defaults: ClassVar[dict[str, Any]] = {"digits": 1}
+    defaults: ClassVar[dict[str, Any]] = {
+        "digits": 1, "sft_steps": 600, "sft_until": 1.0, "lr": 1e-4, "steps": 150,
+        "eval_every": 50, "eval_prompts": 200,
+    }  # fmt: skip
 
     def __init__(self, digits: int, reverse: bool = False, noise: float = 0.0):
         if not 1 <= digits <= 4:

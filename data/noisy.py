@@ -6,6 +6,8 @@ spread z by sqrt(noise^2 - sigma^2) around the sum, so that z plus N(0, sigma) i
 is. Expected likelihood and regression are best served by one point.
 """
 
+from typing import Any, ClassVar
+
 import numpy as np
 
 from data.arithmetic import Arithmetic, show
@@ -21,6 +23,10 @@ class Task(Arithmetic):
     mark = "~"
     single_answer = False
     graded = True
+    defaults: ClassVar[dict[str, Any]] = {
+        "digits": 2, "sft_steps": 500, "sft_until": 1.0, "lr": 1e-4, "steps": 200,
+        "eval_every": 50, "eval_prompts": 200,
+    }  # fmt: skip
 
     def answer(self, a: int, b: int) -> int:
         return a + b

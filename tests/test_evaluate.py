@@ -87,15 +87,14 @@ def test_graded_figures_by_hand():
     config = Config(method="maxrl-loo", task="noisy", digits=1, sigma=2.0)
     task = check(config)
     batch = make_batch([("7+8~", "17"), ("3+4~", "5")], task, CPU)
-    rows = [(0, "15", 3), (0, "17", 1), (0, "x"[:0], 2), (1, "9", 2), (1, None, 4)]
+    rows = [(0, "15", 3), (0, "17", 1), (0, "", 2), (1, "9", 2), (1, None, 4)]
     rollouts = written(task, rows)
     figures = graded_figures(batch, rollouts, task, config)
     a = (3 * math.exp(-4 / 8) + 1) / 6
     b = 2 * math.exp(-16 / 8) / 6
     assert figures["log_likelihood"] == pytest.approx((math.log(a) + math.log(b)) / 2)
     assert figures["mse"] == pytest.approx(((15.5 - 15) ** 2 + (9 - 7) ** 2) / 2)
-    variance = (3 * 0.5**2 + 1.5**2) / 4
-    assert figures["spread"] == pytest.approx(((variance + 0) / 2) ** 0.5)
+    assert figures["spread"] == pytest.approx((0.5 / 1.349 + 0) / 2)  # quartiles of 15 15 15 17
     regression = replace(config, method="rloo", reward="regression")
     assert graded_figures(batch, rollouts, task, regression) == figures
     clip = REGRESSION_CLIP * 2.0
