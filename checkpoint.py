@@ -3,10 +3,11 @@
 A checkpoint is a dict of tensors and plain types (weights_only=True loads it):
 
     format, config, model_config, model         what sample.py needs
-    step, rollouts, seconds, optimizer          what `--resume` needs besides
+    step, rollouts, seconds, optimizer,
+    first_weights (empty but for STaR)          what `--resume` needs besides
 
 There is no generator state in it: every random draw of a run is a function of the seed, its
-purpose and the step (`train.rng`), so a resumed run draws what the uninterrupted one would have.
+purpose and the step (`rollouts.rng`), so a resumed run draws what the uninterrupted one would have.
 Left out: what a run is (train.py) and what a task is (data/).
 """
 
@@ -44,9 +45,9 @@ def lock(folder: Path) -> Iterator[None]:
     The kernel lets go of it when the process ends, however it ends. What a killed one was writing
     is removed.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
-        if fcntl:
+        if descriptor is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for torn in folder.glob("*.tmp"):
             torn.unlink()
@@ -54,7 +55,8 @@ def lock(folder: Path) -> Iterator[None]:
     except BlockingIOError as error:
         raise CheckpointError(f"another run is writing to {folder}: use another --out") from error
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -164,4 +166,5 @@ def read_lines(path: Path, last_step: int) -> list[dict[str, Any]]:
 
 def _line(row: dict[str, Any]) -> str:
     """JSON has no infinity; the only one here is an order, on the command line "inf" too."""
-    return json.dumps({k: "inf" if v == math.inf else v for k, v in row.items()}) + "\n"
+    row = {k: "inf" if v == math.inf else v for k, v in row.items()}
+    return json.dumps(row, allow_nan=False) + "\n"

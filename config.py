@@ -27,6 +27,8 @@ from data import TASKS, Task, make_task, task_class
 SELF_TRAINING = ("expert-iteration", "star")
 METHODS = (*maxrl.ADVANTAGES, *SELF_TRAINING, "ce", "exact")
 OF_ROUNDS = ("rounds", "pool", "epochs")  # the flags of SELF_TRAINING
+NOT_OF_ROUNDS = ("steps", "order", "warmup", "micro_batch")  # and what they have no use for
+OF_NOISY = ("reward", "sigma", "noise")
 TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -61,6 +63,13 @@ def positive(text: str) -> float:
     return value
 
 
+def width(text: str) -> float:
+    """An argparse type: a standard deviation whose square is no trouble."""
+    if not 1e-3 <= (value := positive(text)) <= 1e4:
+        raise argparse.ArgumentTypeError(f"must be from 0.001 to 10000, not {text}")
+    return value
+
+
 def order_type(text: str) -> float:
     """An argparse type: the order of an objective."""
     return math.inf if text == "inf" else whole(1)(text)
@@ -84,14 +93,14 @@ class Config:
     warmup: int = flag(10, "steps over which the learning rate rises to its value", type=whole(0))
     grad_clip: float = flag(1.0, "longest gradient that is applied as it is", type=positive)
     micro_batch: int = flag(
-        1024, "completions per backward pass: memory, not mathematics", type=whole(1)
+        1024, "rollouts per backward pass: memory, not mathematics", type=whole(1)
     )
     reward: str = flag(
         "likelihood", "of noisy: l, or -(y-z)^2", choices=("likelihood", "regression")
     )
-    sigma: float = flag(2.0, "of noisy: width of the likelihood", type=positive)
+    sigma: float = flag(2.0, "of noisy: width of the likelihood", type=width)
     noise: float | None = flag(
-        None, "of noisy: standard deviation of the target (default 2 sigma)", type=positive
+        None, "of noisy: standard deviation of the target (default 2 sigma)", type=width
     )
     rounds: int = flag(8, "of expert-iteration and star, in place of --steps", type=whole(0))
     pool: int = flag(1024, "of the same: prompts sampled in a round", type=whole(1))
@@ -108,16 +117,16 @@ class Config:
     sft_batch_size: int = flag(128, "demonstrations per warm-start step", type=whole(1))
     sft_lr: float = flag(1e-3, "learning rate of the warm start", type=positive)
     init: str | None = flag(None, "start from this checkpoint instead of a warm start")
-    n_layer: int = flag(2, "transformer blocks", type=whole(1))
-    n_head: int = flag(5, "attention heads", type=whole(1))
-    n_embd: int = flag(160, "width", type=whole(1))
+    n_layer: int = flag(2, "transformer blocks", type=whole(1, 1000))
+    n_head: int = flag(5, "attention heads", type=whole(1, 1000))
+    n_embd: int = flag(160, "width", type=whole(1, 2**15))
     seed: int = flag(0, "of everything random", type=whole(0))
     device: str = flag("auto", "auto takes the first of cuda, mps, cpu there is", choices=DEVICES)
     bf16: bool = flag(False, "compute in bfloat16 (CUDA only)")
     eval_every: int = flag(100, "steps between evaluations", type=whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", type=whole(1))
     eval_rollouts: int = flag(
-        128, "rollouts of each held-out prompt, where p is not exact", type=whole(1)
+        128, "rollouts of each held-out prompt, where p is not exact", type=whole(1, 10**6)
     )
     out: str | None = flag(None, "folder of the run (default runs/<task>-<method>-k<k>-s<seed>)")
 
@@ -128,6 +137,12 @@ class Config:
             self.steps = self.rounds
 
 
+DESCRIPTION = """Train a small transformer on arithmetic by MaxRL or one of its relatives.
+
+    python train.py --method maxrl --k 8
+
+A few tasks bring defaults of their own, which are printed in config.json: chain, countdown, noisy.
+Reading order: README.md."""
 MAY_CHANGE = ("steps", "rounds", "eval_every", "device", "out")  # on --resume
 
 
@@ -146,7 +161,7 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
     """The configuration, and whether --resume and --overwrite were given."""
     parser = Parser(
         prog="train.py",
-        description=__doc__,
+        description=DESCRIPTION,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -175,10 +190,18 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
     if given.get("method") in SELF_TRAINING:
         defaults = defaults | {"eval_every": 1}
     config = Config(**(defaults | given))
-    for name in ("steps",) if config.method in SELF_TRAINING else OF_ROUNDS:
-        if name in given:
-            raise UsageError(f"--{name} is not for {config.method}: see --help")
+    refuse_unused(config, given)
     return config, False, overwrite
+
+
+def refuse_unused(config: Config, given: dict[str, Any]) -> None:
+    """UsageError for a flag that this method or this task would not look at."""
+    for name in NOT_OF_ROUNDS if config.method in SELF_TRAINING else OF_ROUNDS:
+        if name in given:
+            raise UsageError(f"--{name.replace('_', '-')} is not for {config.method}: see --help")
+    for name in () if task_class(config.task).graded else OF_NOISY:
+        if name in given:
+            raise UsageError(f"--{name} is not for {config.task}, only for noisy")
 
 
 def from_dict(saved: Any) -> Config:
@@ -226,6 +249,7 @@ def resumed_config(given: dict[str, Any]) -> Config:
     ]
     if differing:
         raise UsageError(f"cannot resume with {', '.join(differing)}: start a new --out for that")
+    refuse_unused(config, {n: v for n, v in given.items() if n in MAY_CHANGE})
     return replace(config, **{n: v for n, v in given.items() if n in MAY_CHANGE})
 
 

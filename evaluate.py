@@ -59,9 +59,9 @@ def sampled_figures(model: GPT, batch: Batch, task: Task, config: Config) -> dic
     n, E = config.eval_rollouts, len(batch.texts)
     device = batch.prompts.device
     rollouts = roll_out(model, batch.prompts, n, task, torch_rng(0, "evaluation", 0, device))
-    right = verdicts(batch.texts, rollouts)
-    c = torch.zeros(E, device=device).index_add(0, rollouts.prompt, right * rollouts.count).cpu()
-    different = torch.zeros(E, device=device).index_add(0, rollouts.prompt, right).cpu()
+    right, prompt = verdicts(batch.texts, rollouts).cpu().double(), rollouts.prompt.cpu()
+    c = right.new_zeros(E).index_add(0, prompt, right * rollouts.count.cpu())
+    different = right.new_zeros(E).index_add(0, prompt, right)
     figures: dict[str, Any] = {
         f"pass@{k}": torch.as_tensor(maxrl.pass_at_k(n, c, k)).mean().item() if k <= n else None
         for k in EVAL_K
@@ -75,29 +75,30 @@ def sampled_figures(model: GPT, batch: Batch, task: Task, config: Config) -> dic
 
 def graded_figures(
     batch: Batch, rollouts: Rollouts, task: Task, config: Config
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """What the numbers that were written say of the targets.
 
     log_likelihood: the mean over prompts of log((1/n) sum l), which is too low by about the
     variance of l over 2 n E[l]^2; a prompt without a number counts as 1e-30. mse: of the mean
     number written, against the sum without its noise. spread: of the numbers written for one
     prompt, the distance between their quartiles as a standard deviation (over 1.349), which a
-    stray number does not move; averaged over prompts.
+    stray number does not move; averaged over prompts. None if no number was written at all.
     """
     by_likelihood = replace(config, reward="likelihood")
     n = rollouts.count.cpu()
 
     def matrix(values: Tensor) -> Tensor:
         """(U,) of distinct completions -> (E, n) of all of them."""
-        return values.double().cpu().repeat_interleave(n).view(len(batch.texts), -1)
+        return values.cpu().double().repeat_interleave(n).view(len(batch.texts), -1)
 
     l = matrix(score(batch, rollouts, task, by_likelihood))
     written = [number(text or "") for text in said(rollouts)]
-    z = matrix(torch.tensor([math.nan if x is None else float(x) for x in written]))
-    truth = torch.tensor([float(answer(text) or math.nan) for text in batch.texts]).double()
+    z = matrix(torch.tensor([math.nan if x is None else x for x in written], dtype=torch.double))
+    truth = torch.tensor([float(answer(text) or 0) for text in batch.texts], dtype=torch.double)
     low, high = z.nanquantile(torch.tensor([0.25, 0.75]).double(), dim=1)
-    return {
+    figures = {
         "log_likelihood": l.mean(1).clamp(min=1e-30).log().mean().item(),
         "mse": ((z.nanmean(1) - truth) ** 2).nanmean().item(),
         "spread": ((high - low) / 1.349).nanmean().item(),
     }
+    return {name: x if math.isfinite(x) else None for name, x in figures.items()}

@@ -119,15 +119,19 @@ def score(batch: Batch, rollouts: Rollouts, task: Task, config: Config) -> Tenso
     return torch.tensor(rewards, device=rollouts.prompt.device)
 
 
-def rollout_figures(rollouts: Rollouts, rewards: Tensor, B: int, k: int) -> dict[str, float]:
-    """What the log says of all the rollouts of a step, before any was dropped or weighted."""
+def rollout_figures(
+    rollouts: Rollouts, rewards: Tensor, B: int, k: int, graded: bool = False
+) -> dict[str, float | None]:
+    """What the log says of all the rollouts of a step, before any was dropped or weighted.
+
+    pass_rate is the mean reward. Groups are live, dead or all_pass only by verdicts, else None.
+    """
     count = rollouts.count.float()
     total = rewards.new_zeros(B).index_add(0, rollouts.prompt, rewards * count)
+    shares = {"live": total > 0, "dead": total == 0, "all_pass": total == k}
     return {
         "pass_rate": total.sum().item() / (B * k),
-        "live": (total > 0).float().mean().item(),
-        "dead": (total == 0).float().mean().item(),
-        "all_pass": (total == k).float().mean().item(),
+        **{name: None if graded else x.float().mean().item() for name, x in shares.items()},
         "unique": len(rewards) / (B * k),
         "eos_rate": (rollouts.ended * count).sum().item() / (B * k),
         "entropy": -(rollouts.logprob * count).sum().item() / (B * k),

@@ -20,7 +20,7 @@ from torch import Tensor
 from config import Config
 from data import Task
 from data.tokenizer import END
-from model import GPT, logprobs
+from model import GPT, Rollouts, logprobs
 from rollouts import draw_problems, make_batch, rng, roll_out, rollout_figures, score, torch_rng
 
 
@@ -47,7 +47,7 @@ def one_round(
     generator = torch_rng(config.seed, "rollouts", step, device)
     rollouts = roll_out(model, batch.prompts, config.k, task, generator)
     rewards = score(batch, rollouts, task, config)
-    kept = rewards.nonzero().squeeze(1)  # of distinct completions: each right answer once
+    kept = distinct_successes(batch.texts, rollouts, rewards)
     shuffle = rng(config.seed, "shuffle", step)
     loss, norm = 0.0, 0.0
     for _ in range(config.epochs):
@@ -59,6 +59,16 @@ def one_round(
             norm = update(loss)
     figures = rollout_figures(rollouts, rewards, config.pool, config.k)
     return {"loss": loss} | figures | {"grad_norm": norm}
+
+
+def distinct_successes(texts: list[str], rollouts: Rollouts, rewards: Tensor) -> Tensor:
+    """Which of U completions to imitate: each right answer to a prompt once, also if the prompt
+    is in the pool more than once."""
+    first: dict[tuple[str, tuple[int, ...]], int] = {}
+    prompts, tokens = rollouts.prompt.tolist(), rollouts.tokens.tolist()
+    for i in rewards.nonzero().squeeze(1).tolist():
+        first.setdefault((texts[prompts[i]], tuple(tokens[i])), i)
+    return torch.tensor(list(first.values()), dtype=torch.long, device=rewards.device)
 
 
 def imitate(model: GPT, prompts: Tensor, prompt: Tensor, tokens: Tensor) -> float:

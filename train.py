@@ -8,8 +8,9 @@ A run is: a warm start by cross-entropy (cached, shared by all methods), then `-
             -> advantages (maxrl.ADVANTAGES) -> loss -> one optimizer step
 
 and an evaluation on held-out prompts every `--eval-every` steps. One update per batch of rollouts:
-on-policy, so there is no ratio, no clipping, no KL, and no entropy bonus. In --out it leaves
-config.json, metrics.jsonl and ckpt.pt. What a formula means is in maxrl.py.
+on-policy, so there is no ratio, no clipping, no KL, and no entropy bonus. (Only selftrain.py makes
+several.) In --out it leaves config.json, metrics.jsonl and ckpt.pt. What a formula means is in
+maxrl.py.
 """
 
 import hashlib
@@ -71,8 +72,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 def autocast(config: Config, device: torch.device) -> torch.autocast:
-    """bfloat16 inside, if --bf16."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16)
+    """bfloat16 inside, if --bf16. Without its cache, which would outlive an update."""
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=config.bf16, cache_enabled=False
+    )
 
 
 def train_step(
@@ -144,7 +147,7 @@ def rollout_backward(
         part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
         part_loss.backward()
         loss += part_loss.item()
-    return {"loss": loss} | rollout_figures(rollouts, rewards, B, k)
+    return {"loss": loss} | rollout_figures(rollouts, rewards, B, k, task.graded)
 
 
 # -------------------------------------------------------------------------- where a run starts
@@ -247,7 +250,8 @@ class Run:
         """Step 0: the base model is evaluated, and can be resumed from."""
         self.model = starting_model(self.config, self.task, self.device)
         self.optimizer = new_optimizer(self.model, self.config.lr)
-        self.remember_the_start()
+        if self.config.method == "star":  # which goes back there every round
+            self.first_weights = {n: w.clone() for n, w in self.model.state_dict().items()}
         self.started = time.monotonic()
         measured = self.measure()
         (self.out / "ckpt.pt").unlink(missing_ok=True)  # the run that --overwrite replaces
@@ -263,6 +267,7 @@ class Run:
         try:
             self.optimizer.load_state_dict(content["optimizer"])
             self.step, self.rollouts = content["step"], content["rollouts"]
+            self.first_weights = content["first_weights"]
             self.started = time.monotonic() - content["seconds"]
             self.rows = checkpoint.read_lines(self.out / "metrics.jsonl", self.step)
             base = self.rows[0]
@@ -273,20 +278,15 @@ class Run:
                 f"{self.out} cannot be resumed: its checkpoint or its log is incomplete; "
                 "start a new run, from its weights with --init"
             ) from error
-        self.remember_the_start()
         if self.step > self.config.steps:
-            raise UsageError(f"--steps {self.config.steps}: the run is at step {self.step} already")
+            raise UsageError(f"the run is at step {self.step} already, past {self.config.steps}")
         checkpoint.write_lines(self.out / "metrics.jsonl", self.rows)
         checkpoint.write_lines(self.out / "config.json", [asdict(self.config)])
 
-    def remember_the_start(self) -> None:
-        """STaR goes back there every round; a resumed run finds it in the cache."""
-        if self.config.method == "star":
-            model = starting_model(self.config, self.task, self.device)
-            self.first_weights = model.state_dict()
-
     def train(self) -> None:
         """Steps up to --steps; a signal stops after the step at hand."""
+        if self.step == self.config.steps and "nll" not in self.rows[-1]:
+            self.record(*self.measure())  # stopped by a signal right there, and now resumed
         caught: list[int] = []
         handlers = {s: signal.signal(s, stop_after_step(caught)) for s in STOP_SIGNALS}
         try:
@@ -380,6 +380,7 @@ class Run:
         content = {name: getattr(self, name) for name in ("step", "rollouts", "seconds")}
         content |= {"config": asdict(self.config), "model_config": asdict(self.model.config)}
         content |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        content["first_weights"] = self.first_weights
         checkpoint.save(self.out / "ckpt.pt", content)
 
     def table(self) -> str:
@@ -414,11 +415,12 @@ def stop_after_step(caught: list[int]) -> Callable[[int, Any], None]:
     return handler
 
 
-def claim_folder(config: Config, overwrite: bool) -> Path:
-    """The folder of a new run, created. An explicit --out that holds something is not touched."""
+def claim_folder(config: Config, overwrite: bool) -> tuple[Path, bool]:
+    """The folder of a new run, and whether it is new. One with something in it is left alone."""
     default = f"runs/{config.task}-{config.method}-k{config.k}-s{config.seed}"
     numbers = itertools.count(2)
     out = Path(config.out or default)
+    created = not out.exists()
     try:
         while True:
             try:  # making the folder is what claims it: two runs started at once get two
@@ -427,7 +429,7 @@ def claim_folder(config: Config, overwrite: bool) -> Path:
             except FileExistsError:
                 if config.out or overwrite:
                     raise
-                out = Path(f"{default}-{next(numbers)}")
+                out, created = Path(f"{default}-{next(numbers)}"), True
         if config.out and not overwrite and any(out.iterdir()):
             raise UsageError(
                 f"--out {out} exists: --resume goes on with it, --overwrite replaces it"
@@ -435,7 +437,7 @@ def claim_folder(config: Config, overwrite: bool) -> Path:
         tempfile.TemporaryFile(dir=out).close()  # can it be written to? Better known now than later
     except OSError as error:
         raise UsageError(f"cannot write to --out {out}: {error.strerror}") from error
-    return out
+    return out, created
 
 
 def headline(config: Config, task: Task, device: torch.device) -> str:
@@ -479,19 +481,20 @@ def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
 def run(config: Config, resume: bool, overwrite: bool) -> None:
     """One run from its configuration to its table."""
     task, device = check(config), pick_device(config.device, config.bf16)
-    out = Path(str(config.out)) if resume else claim_folder(config, overwrite)
+    if resume:
+        out, created = Path(str(config.out)), False
+    else:
+        out, created = claim_folder(config, overwrite)
     with checkpoint.lock(out):
-        state = Run(config, task, device, out)
-        print(headline(config, task, device), flush=True)
-        if resume:
-            state.resume()
-        else:
-            try:
-                state.start()
-            except BaseException:
+        try:
+            state = Run(config, task, device, out)
+            print(headline(config, task, device), flush=True)
+            state.resume() if resume else state.start()
+        except BaseException:
+            if created:
                 with suppress(OSError):
                     out.rmdir()  # which succeeds only if nothing was written into it
-                raise
+            raise
         warn_if_dead(config, state.rows[0])
         state.train()
     print(f"\nask it: python sample.py {shlex.quote(str(out))}\n\n{state.table()}")

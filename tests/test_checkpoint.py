@@ -100,10 +100,11 @@ def test_every_crash_point(train, folder, monkeypatch, point, at):
     assert sorted(os.listdir("cut")) == ["ckpt.pt", "config.json", "metrics.jsonl"]
 
 
-def test_killed_twice(folder):
+def test_killed_twice(train, folder):
     """A real process and kill -9: once in mid-run, and once again after it was resumed."""
-    flags = [*TINY, *"--k 64 --steps 60 --eval-every 5".split()]
-    soak.finish(soak.start(folder, [*flags, "--out", "whole"]))
+    more = "--k 64 --steps 60 --eval-every 5"
+    flags = [*TINY, *more.split()]
+    train(f"{more} --out whole")
     for rows in (20, 45):
         process = soak.start(folder, soak.next_words(folder, flags))
         log = folder / "killed/metrics.jsonl"
@@ -168,9 +169,9 @@ def test_two_runs_on_one_folder(train, folder, capsys):
 
 def test_runs_started_at_once_get_folders_of_their_own(folder):
     flags = [*TINY, "--sft-steps", "0", "--steps", "1"]
-    for process in [soak.start(folder, flags) for _ in range(3)]:
+    for process in [soak.start(folder, flags) for _ in range(2)]:
         soak.finish(process)
-    assert len(list(folder.glob("runs/*/ckpt.pt"))) == 3
+    assert len(list(folder.glob("runs/*/ckpt.pt"))) == 2
 
 
 # ------------------------------------------------------------------------------ strangers' files
@@ -200,6 +201,7 @@ def refused(capsys, *words: str) -> str:
     return asked
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("disguise", ["pickle", "torch", "inside"])
 def test_a_pickle_bomb_does_not_go_off(train, folder, capsys, disguise):
     train("--sft-steps 0 --steps 0 --out out")
@@ -215,9 +217,10 @@ def test_a_pickle_bomb_does_not_go_off(train, folder, capsys, disguise):
     refused(capsys, "damaged")
     assert train_module.main(["--resume", "--out", "out"]) == 2
     assert not trap.exists()
-    torch.load(path, weights_only=False) if disguise != "pickle" else pickle.loads(
-        path.read_bytes()
-    )
+    if disguise == "pickle":
+        pickle.loads(path.read_bytes())
+    else:
+        torch.load(path, weights_only=False)
     assert trap.exists(), "it was live"
 
 

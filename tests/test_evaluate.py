@@ -1,5 +1,6 @@
 """evaluate.py: sampled figures against exact ones, and what is said of numbers and likelihoods."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -137,9 +138,27 @@ def test_what_noisy_refuses(train, capsys, flags, says):
     assert says in err and len(err.splitlines()) == 1
 
 
-def test_regression_is_for_noisy(train, capsys):
-    train("--reward regression --method rloo", status=2)
+@pytest.mark.parametrize("flags", ["--reward regression", "--sigma 1", "--noise 3"])
+def test_flags_of_noisy_are_for_noisy(train, capsys, flags):
+    train(f"{flags} --method rloo", status=2)
     assert "noisy" in capsys.readouterr().err
+
+
+def test_without_a_number_there_is_null_and_not_nan(train):
+    train("--task noisy --method rloo --sft-steps 0 --eval-rollouts 1 --eval-prompts 2 --out out")
+    for row in read("out"):
+        assert json.loads(json.dumps(row), parse_constant=pytest.fail)
+        if "loss" in row:
+            assert row["live"] is row["dead"] is row["all_pass"] is None
+            assert 0 <= row["pass_rate"] <= 1
+
+
+def test_large_numbers_are_not_rounded():
+    config = Config(method="maxrl-loo", task="noisy", digits=9)
+    task = check(config)
+    batch = make_batch([("999999999+999999998~", "1999999997")], task, CPU)
+    figures = graded_figures(batch, written(task, [(0, "1999999998", 4)]), task, config)
+    assert figures["mse"] == 1 and figures["spread"] == 0
 
 
 def test_a_model_that_knows_the_answer_is_said_to(monkeypatch):

@@ -47,6 +47,34 @@ def test_resumed_rounds_are_the_same(rounds, method):
     assert training[0] == training[1]
 
 
+def test_star_remembers_its_start_without_the_cache(rounds, folder):
+    rounds("star", "--out whole"), rounds("star", "--rounds 1 --out cut")
+    for cached in folder.glob("runs/warmstart/*"):
+        cached.unlink()
+    rounds("star", "--resume --out cut --rounds 3")
+    assert same(weights("whole"), weights("cut"))
+
+
+def test_bfloat16_rounds_see_their_own_updates(monkeypatch):
+    """Autocast would keep the rounded weights of before an update, were its cache not off."""
+    losses = []
+    for bf16 in (False, True):
+        torch.manual_seed(0)
+        config = parse_args([*TINY, "--sft-steps", "0"])[0]
+        config.bf16 = bf16
+        task = check(config)
+        model = train_module.starting_model(config, task, torch.device("cpu"))
+        problems = task.draw(rollouts_module.rng(0, "x"), 3, "train")
+        batch = rollouts_module.make_batch(problems, task, torch.device("cpu"))
+        optimizer, rows = train_module.new_optimizer(model, 1e-2), torch.arange(3)
+        with train_module.autocast(config, torch.device("cpu")):
+            for _ in range(30):
+                loss = selftrain.imitate(model, batch.prompts, rows, batch.answers)
+                train_module.update(model, optimizer, config, loss)
+        losses.append(loss)
+    assert losses[0] < 4 and losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
 def one_round(method: str, verdict, monkeypatch, step: int = 1):
     """A round on a random model: what was imitated, and the weights before and after."""
     words = ["--method", method, "--sft-steps", "0"]
@@ -86,6 +114,7 @@ def test_each_distinct_success_is_imitated_once_an_epoch(monkeypatch):
     )
     half = pairs[: len(pairs) // 2]
     assert sorted(half) == sorted(pairs[len(half) :]) and half != pairs[len(half) :], "reshuffled"
+    assert len(pairs) // 2 == len(set(half)), "also where a prompt is in the pool twice"
     assert 0 < figures["pass_rate"] < 1 and figures["grad_norm"] > 0
 
 
@@ -120,7 +149,9 @@ def test_the_gradient_is_that_of_cross_entropy():
 
 @pytest.mark.parametrize(
     "method, flags, says",
-    [("star", "--steps 5", "--steps"), ("star", "--task noisy", "likelihoods"),
+    [("star", "--steps 5", "--steps"), ("star", "--order 2", "--order"),
+     ("star", "--warmup 2", "--warmup"), ("star", "--micro-batch 2", "--micro-batch"),
+     ("star", "--task noisy", "likelihoods"),
      ("maxrl", "", "--rounds"), ("expert-iteration", "--epochs 0", "at least 1")],
 )  # fmt: skip
 def test_wrong_use(rounds, capsys, method, flags, says):

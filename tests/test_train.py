@@ -531,6 +531,10 @@ def test_learning_beats_chance():
         ("--resume --overwrite --out x", "exclude"),
         ("--ste 3", "unrecognized"),
         ("--out /dev/null/x", "cannot write"),
+        ("--task noisy --sigma 1e-200", "0.001"),
+        ("--task noisy --sigma 6e5", "10000"),
+        ("--rounds 3", "--rounds"),
+        ("--n-embd 1000000000 --n-head 1", "at most"),
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(folder, capsys, monkeypatch, flags, says):
@@ -555,6 +559,36 @@ def test_files_that_are_not_checkpoints(train, folder, capsys):
         train(f"--init {name} --out x", status=2)
         err = capsys.readouterr().err
         assert name in err and len(err.splitlines()) == 1 and not Path("x").exists()
+
+
+def test_resume_refuses_flags_that_it_would_not_look_at(train, capsys):
+    train("--out out"), capsys.readouterr()
+    train("--resume --out out --rounds 9", status=2)
+    assert "--rounds" in capsys.readouterr().err
+
+
+def test_a_run_that_is_resumed_where_it_stopped_is_evaluated(train, capsys):
+    """Stopped by a signal between evaluations, and then asked for no more steps than it has."""
+    train("--steps 8 --eval-every 8 --out out")
+    assert [row["step"] for row in read("out") if "nll" in row] == [0, 8]
+    content = torch.load("out/ckpt.pt", weights_only=True)
+    rows = Path("out/metrics.jsonl").read_text().splitlines()
+    Path("out/metrics.jsonl").write_text("\n".join(rows[:-1]) + "\n")  # stopped just before it
+    torch.save(content, "out/ckpt.pt")
+    train("--resume --out out --steps 8")
+    assert [row["step"] for row in read("out") if "nll" in row] == [0, 8]
+
+
+def test_a_folder_that_was_there_before_stays(train, folder, monkeypatch):
+    """A run that cannot start takes away the folder it made, and no other."""
+    (folder / "mine").mkdir()
+    for out in ("mine", "new"):
+        train(f"--init nothing --out {out}", status=2)
+    monkeypatch.setattr(
+        train_module.Run, "__init__", lambda *_: os.kill(os.getpid(), signal.SIGINT)
+    )
+    train("--out other", status=130)
+    assert [path.name for path in folder.iterdir()] == ["mine"]
 
 
 def test_resume_refuses_other_settings(train, capsys):
