@@ -227,7 +227,7 @@ def tables() -> dict[str, str]:
         "noisy": tasks_table(graded=True),
         "speed": speed_table(),
         "scaling": scaling_table(),
-        # soak
+        "soak": soak_text(),
         "default": table("default", METHODS),
         "scratch": table("scratch", SCRATCH_METHODS),
     }

@@ -241,7 +241,7 @@ class Run:
     def __init__(self, config: Config, task: Task, device: torch.device, out: Path):
         self.config, self.task, self.device, self.out = config, task, device, out
         self.step, self.rollouts, self.seconds = 0, 0, 0.0
-        self.rows: list[dict[str, Any]] = []
+        self.evaluations: list[dict[str, Any]] = []  # the base's, and the last: not the whole log
         self.first_weights: dict[str, torch.Tensor] = {}
         problems = task.draw(rng(0, "held-out"), config.eval_prompts, "held-out")  # for all seeds
         self.held_out = make_batch(problems, task, device)
@@ -269,8 +269,8 @@ class Run:
             self.step, self.rollouts = content["step"], content["rollouts"]
             self.first_weights = content["first_weights"]
             self.started = time.monotonic() - content["seconds"]
-            self.rows = checkpoint.read_lines(self.out / "metrics.jsonl", self.step)
-            base = self.rows[0]
+            rows = checkpoint.read_lines(self.out / "metrics.jsonl", self.step)
+            base = rows[0]
             numbers = [*pass_rates(base), *(base[name] or 0.0 for name in TABLE)]
             assert numbers and all(type(x) in (int, float) for x in numbers)
         except (KeyError, TypeError, ValueError, IndexError, AssertionError) as error:
@@ -280,12 +280,13 @@ class Run:
             ) from error
         if self.step > self.config.steps:
             raise UsageError(f"the run is at step {self.step} already, past {self.config.steps}")
-        checkpoint.write_lines(self.out / "metrics.jsonl", self.rows)
+        checkpoint.write_lines(self.out / "metrics.jsonl", rows)
+        self.evaluations = [base, *[row for row in rows[1:] if "nll" in row][-1:]]
         checkpoint.write_lines(self.out / "config.json", [asdict(self.config)])
 
     def train(self) -> None:
         """Steps up to --steps; a signal stops after the step at hand."""
-        if self.step == self.config.steps and "nll" not in self.rows[-1]:
+        if self.step == self.config.steps and self.evaluations[-1]["step"] < self.step:
             self.record(*self.measure())  # stopped by a signal right there, and now resumed
         caught: list[int] = []
         handlers = {s: signal.signal(s, stop_after_step(caught)) for s in STOP_SIGNALS}
@@ -370,8 +371,9 @@ class Run:
         """One row of metrics.jsonl."""
         self.seconds = time.monotonic() - self.started
         row = {"step": self.step, "seconds": round(self.seconds, 3), "rollouts": self.rollouts}
-        self.rows.append(row | figures)
-        checkpoint.append_line(self.out / "metrics.jsonl", self.rows[-1])
+        checkpoint.append_line(self.out / "metrics.jsonl", row | figures)
+        if "nll" in figures:
+            self.evaluations[1:] = [row | figures]
 
     def save(self) -> None:
         """A checkpoint of this step; the log is on the disk before it."""
@@ -385,7 +387,7 @@ class Run:
 
     def table(self) -> str:
         """Base against final, on held-out prompts."""
-        rows = [row for row in self.rows if "nll" in row]
+        rows = self.evaluations
         names = (*TABLE, *(name for name in GRADED if name in rows[0]))
         lines = [f"held-out  {'  '.join(f'{name:>9}' for name in names)}"]
         for label, row in (("base", rows[0]), ("final", rows[-1])):
@@ -495,7 +497,7 @@ def run(config: Config, resume: bool, overwrite: bool) -> None:
                 with suppress(OSError):
                     out.rmdir()  # which succeeds only if nothing was written into it
             raise
-        warn_if_dead(config, state.rows[0])
+        warn_if_dead(config, state.evaluations[0])
         state.train()
     print(f"\nask it: python sample.py {shlex.quote(str(out))}\n\n{state.table()}")
 

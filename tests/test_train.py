@@ -18,7 +18,7 @@ from conftest import TINY, read, same, weights
 import maxrl
 import rollouts as rollouts_module
 import train as train_module
-from config import METHODS, SELF_TRAINING, Config, parse_args
+from config import METHODS, SELF_TRAINING, Config, check, parse_args
 from data import make_task
 from data.tokenizer import END, PAD, encode_completions, encode_prompts
 from evaluate import evaluate
@@ -577,6 +577,17 @@ def test_a_run_that_is_resumed_where_it_stopped_is_evaluated(train, capsys):
     torch.save(content, "out/ckpt.pt")
     train("--resume --out out --steps 8")
     assert [row["step"] for row in read("out") if "nll" in row] == [0, 8]
+
+
+def test_a_run_does_not_hold_its_whole_log(folder):
+    """Overnight that would be a gigabyte: the first and the last evaluation are kept."""
+    config = tiny_config(sft_steps=0, steps=6, eval_every=1, out="out")
+    (folder / "out").mkdir()
+    run = train_module.Run(config, check(config), torch.device("cpu"), folder / "out")
+    run.start(), run.train()
+    assert [row["step"] for row in run.evaluations] == [0, 6] and len(read("out")) == 13
+    run.resume()
+    assert [row["step"] for row in run.evaluations] == [0, 6]
 
 
 def test_a_folder_that_was_there_before_stays(train, folder, monkeypatch):
