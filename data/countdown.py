@@ -1,4 +1,4 @@
-"""Countdown: `3,5,7,2:24=` -> `(7+5)*(2*3-...` and the like. Ten rows: `python -m data.countdown`.
+"""Countdown: `3,5,7,2:24=` -> `3*7+5-2`, or any other way. Ten rows: `python -m data.countdown`.
 
 Reach the target with + - * and parentheses, using each number exactly once. Most problems have many
 right answers. Problems are made from random expressions, so each has one: the demonstration.
