@@ -268,6 +268,9 @@ class Run:
             self.optimizer.load_state_dict(content["optimizer"])
             self.step, self.rollouts = content["step"], content["rollouts"]
             self.first_weights = content["first_weights"]
+            if self.config.method == "star":
+                first = content | {"model": self.first_weights}
+                checkpoint.load_model(self.out, first, self.device)  # they are what they should be
             self.started = time.monotonic() - content["seconds"]
             rows = checkpoint.read_lines(self.out / "metrics.jsonl", self.step)
             base = rows[0]

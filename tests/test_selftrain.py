@@ -55,6 +55,16 @@ def test_star_remembers_its_start_without_the_cache(rounds, folder):
     assert same(weights("whole"), weights("cut"))
 
 
+def test_a_strangers_start_is_checked(rounds, capsys):
+    rounds("star", "--rounds 1 --out out")
+    content = torch.load("out/ckpt.pt", weights_only=True)
+    for first in ({}, {"norm.weight": torch.ones(7)}, 7):
+        torch.save(content | {"first_weights": first}, "out/ckpt.pt")
+        capsys.readouterr()
+        rounds("star", "--resume --out out --rounds 3", status=2)
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_bfloat16_rounds_see_their_own_updates(monkeypatch):
     """Autocast would keep the rounded weights of before an update, were its cache not off."""
     losses = []
