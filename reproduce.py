@@ -17,26 +17,16 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 import torch
 
 import maxrl
+from compare import COLORS, FIGURES, draw_curves, pyplot
 
 ROOT = Path(__file__).resolve().parent
 SCRATCH_METHODS = ("reinforce", "maxrl", "ce")
 METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-loo", "ce")
 SEEDS = (0, 1, 2)
-FIGURES = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
-COLORS = {  # colour-blind safe (Okabe and Ito); one colour per method in every figure
-    "reinforce": "#999999",
-    "rloo": "#56B4E9",
-    "grpo": "#E69F00",
-    "maxrl": "#D55E00",
-    "maxrl-loo": "#CC79A7",
-    "maxrl-std": "#009E73",
-    "ce": "#000000",
-}
 
 SCRATCH = "--sft-steps 0 --digits 2 --reverse --n-embd 64 --n-head 2 --lr 2e-3 --steps 500"
 
@@ -248,46 +238,6 @@ def write_tables(readme: Path) -> None:
 # ---------------------------------------------------------------------------------- drawing
 
 
-def pyplot() -> Any:
-    """matplotlib's pyplot without a display; it is an optional extra."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise SystemExit("figures need matplotlib: pip install -r requirements-dev.txt") from None
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
-def draw_curves(
-    path: Path, experiment: str, methods: tuple[str, ...], figures: tuple[str, ...]
-) -> None:
-    """Held-out figures against steps: the mean over seeds, and the range as a band."""
-    plt = pyplot()
-    fig, axes = plt.subplots(1, len(figures), figsize=(10, 3.6))
-    for ax, figure in zip(axes, figures, strict=True):
-        for method in methods:
-            runs = [evaluations(experiment, f"{method}-s{s}") for s in SEEDS]
-            steps = [row["step"] for row in runs[0]]
-            values = [[run[i][figure] for run in runs] for i in range(len(steps))]
-            ax.plot(steps, [mean(v) for v in values], color=COLORS[method], lw=2, label=method)
-            ax.fill_between(
-                steps,
-                [min(v) for v in values],
-                [max(v) for v in values],
-                color=COLORS[method],
-                alpha=0.2,
-                lw=0,
-            )
-        name = "nll (nats)" if figure == "nll" else figure
-        ax.set(xlabel="training steps", ylabel=f"held-out {name}", xlim=(0, steps[-1]))
-        ax.grid(alpha=0.25)
-    axes[0].legend(frameon=False)
-    fig.tight_layout()
-    fig.savefig(path, dpi=130)
-
-
 def draw_weights(path: Path) -> None:
     """w(p) of the methods, by exact enumeration at finite k, beside maximum likelihood's 1/p."""
     plt = pyplot()
@@ -342,7 +292,8 @@ def main() -> None:
     if not args.only:
         draw_weights(ROOT / "assets" / "weights.png")
         curves = ("pass@1", "pass@128", "nll")
-        draw_curves(ROOT / "assets" / "scratch.png", "scratch", SCRATCH_METHODS, curves)
+        runs = {m: [evaluations("scratch", f"{m}-s{s}") for s in SEEDS] for m in SCRATCH_METHODS}
+        draw_curves(ROOT / "assets" / "scratch.png", runs, curves)
         write_tables(ROOT / "README.md")
 
 
