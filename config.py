@@ -249,8 +249,9 @@ def resumed_config(given: dict[str, Any]) -> Config:
     ]
     if differing:
         raise UsageError(f"cannot resume with {', '.join(differing)}: start a new --out for that")
-    refuse_unused(config, {n: v for n, v in given.items() if n in MAY_CHANGE})
-    return replace(config, **{n: v for n, v in given.items() if n in MAY_CHANGE})
+    changed = {name: value for name, value in given.items() if name in MAY_CHANGE}
+    refuse_unused(config, changed)
+    return replace(config, **changed)
 
 
 def check(config: Config) -> Task:

@@ -16,7 +16,7 @@ from torch import Tensor
 from config import Config
 from data import Task
 from data.tokenizer import END, PAD, decode, encode_completions, encode_prompts
-from model import GPT, Rollouts, generate
+from model import GPT, Rollouts, generate, logprobs
 from verify import likelihood, regression, verify
 
 REGRESSION_CLIP = 8.0  # standard deviations sigma; an error beyond it costs no more
@@ -88,6 +88,15 @@ def roll_out(
     max_rows = 2**16 if prompts.is_cuda else 512
     words = {"end": END, "pad": PAD, "max_rows": max_rows}
     return generate(model, prompts, k, task.max_new_tokens, generator=generator, **words)
+
+
+def rescore(model: GPT, prompts: Tensor, prompt: Tensor, tokens: Tensor) -> Tensor:
+    """log pi of U completions, with gradients: (U,). Only the prompts that they belong to are run.
+
+    prompts (B, P); prompt (U,), which of them a completion answers; tokens (U, L).
+    """
+    used, row = prompt.unique(return_inverse=True)
+    return logprobs(model, prompts[used], tokens, END, row)
 
 
 def said(rollouts: Rollouts) -> list[str | None]:

@@ -19,9 +19,17 @@ from torch import Tensor
 
 from config import Config
 from data import Task
-from data.tokenizer import END
-from model import GPT, Rollouts, logprobs
-from rollouts import draw_problems, make_batch, rng, roll_out, rollout_figures, score, torch_rng
+from model import GPT, Rollouts
+from rollouts import (
+    draw_problems,
+    make_batch,
+    rescore,
+    rng,
+    roll_out,
+    rollout_figures,
+    score,
+    torch_rng,
+)
 
 
 def one_round(
@@ -75,7 +83,6 @@ def imitate(model: GPT, prompts: Tensor, prompt: Tensor, tokens: Tensor) -> floa
     """Cross-entropy of completions tokens (U, L) of the prompts (U,) in (B, P), differentiated."""
     for w in model.parameters():
         w.grad = None
-    used, row = prompt.unique(return_inverse=True)
-    loss = -logprobs(model, prompts[used], tokens, END, row).mean()
+    loss = -rescore(model, prompts, prompt, tokens).mean()
     loss.backward()
     return loss.item()

@@ -46,6 +46,7 @@ from rollouts import (
     Batch,
     draw_problems,
     make_batch,
+    rescore,
     rng,
     roll_out,
     rollout_figures,
@@ -142,8 +143,7 @@ def rollout_backward(
     loss = 0.0
     for part in rows.split(config.micro_batch) if len(rows) else ():
         tokens = rollouts.tokens[part, : int(length[part].max())]
-        used, prompt = rollouts.prompt[part].unique(return_inverse=True)
-        logp = logprobs(model, batch.prompts[used], tokens, END, prompt)
+        logp = rescore(model, batch.prompts, rollouts.prompt[part], tokens)
         part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
         part_loss.backward()
         loss += part_loss.item()

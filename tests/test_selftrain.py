@@ -12,16 +12,16 @@ import train as train_module
 from config import Config, check, parse_args
 from model import logprobs
 
+TINY_ROUNDS = TINY[: TINY.index("--steps")] + TINY[TINY.index("--steps") + 2 :]  # without --steps
 FLAGS = "--sft-steps 60 --rounds 3 --pool 12 --epochs 2 --k 9"
 
 
 @pytest.fixture
 def rounds(folder):
     """rounds("star", "--out x") runs the tiny configuration, in which --steps is --rounds."""
-    tiny = TINY[: TINY.index("--steps")] + TINY[TINY.index("--steps") + 2 :]
 
     def call(method: str, flags: str, status: int = 0) -> None:
-        words = [*tiny, *FLAGS.split(), "--method", method, *flags.split()]
+        words = [*TINY_ROUNDS, *FLAGS.split(), "--method", method, *flags.split()]
         if "--resume" in flags:
             words = flags.split()
         assert train_module.main(words) == status
@@ -88,8 +88,7 @@ def test_bfloat16_rounds_see_their_own_updates(monkeypatch):
 def one_round(method: str, verdict, monkeypatch, step: int = 1):
     """A round on a random model: what was imitated, and the weights before and after."""
     words = ["--method", method, "--sft-steps", "0"]
-    tiny = TINY[: TINY.index("--steps")] + TINY[TINY.index("--steps") + 2 :]
-    config: Config = parse_args([*tiny, *FLAGS.split(), *words])[0]
+    config: Config = parse_args([*TINY_ROUNDS, *FLAGS.split(), *words])[0]
     task = check(config)
     model = train_module.starting_model(config, task, torch.device("cpu"))
     start = {name: w.clone() for name, w in model.state_dict().items()}
