@@ -11,7 +11,7 @@ reproduce.py draws with this file. Left out: running anything.
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -19,15 +19,20 @@ from typing import Any
 from checkpoint import CheckpointError, read_lines
 from config import Parser
 
-COLORS = {  # colour-blind safe (Okabe and Ito); one colour per method in every figure
+COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour in every figure
     "reinforce": "#999999",
     "rloo": "#56B4E9",
     "grpo": "#E69F00",
     "maxrl": "#D55E00",
+    "maxrl-raw": "#0072B2",
     "maxrl-loo": "#CC79A7",
     "maxrl-std": "#009E73",
+    "rft": "#7A5230",
+    "expert-iteration": "#B3A800",
+    "star": "#5B2A86",
     "ce": "#000000",
 }
+LINES = ("-", "--", ":", "-.")  # of one colour
 FIGURES = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
 Rows = list[dict[str, Any]]  # the evaluations of a run, first to last
 
@@ -53,8 +58,8 @@ def group(folders: Sequence[Path]) -> dict[str, list[Rows]]:
     varied = [n for n in names if len({json.dumps(config.get(n)) for config in configs}) > 1]
     groups: dict[str, list[Rows]] = {}
     for config, rows in loaded:
-        settings = [f"{name} {config.get(name)}" for name in varied]
-        groups.setdefault(", ".join([str(config.get("method")), *settings]), []).append(rows)
+        settings = [f"{name}={config.get(name)}" for name in varied]
+        groups.setdefault(" ".join([str(config.get("method")), *settings]), []).append(rows)
     return groups
 
 
@@ -91,28 +96,54 @@ def pyplot() -> Any:
     return plt
 
 
-def draw_curves(path: Path, groups: dict[str, list[Rows]], figures: Sequence[str]) -> None:
-    """Held-out figures against steps: the mean of each label's runs, their range as a band."""
+def styles(labels: Iterable[str]) -> dict[str, dict[str, str]]:
+    """How each label is drawn: the colour of its first word, and a line of its own in that."""
+    drawn: dict[str, dict[str, str]] = {}
+    methods: dict[str, int] = {}  # how many labels there were of each
+    colors = dict(COLORS)
+    for label in labels:
+        method = label.split()[0]
+        colors.setdefault(method, f"C{len(methods)}")
+        same = methods[method] = methods.get(method, -1) + 1
+        drawn[label] = {"color": colors[method], "ls": LINES[same % len(LINES)]}
+    return drawn
+
+
+def draw_band(ax: Any, x: Sequence[float], values: Sequence[Sequence[float]], **style: Any) -> None:
+    """A line through the means of values[i] at x[i], their range as a band."""
+    ax.plot(x, [mean(v) for v in values], lw=2, **style)
+    lows, highs = [min(v) for v in values], [max(v) for v in values]
+    ax.fill_between(x, lows, highs, color=style["color"], alpha=0.15, lw=0)
+
+
+def draw_curves(
+    path: Path,
+    groups: dict[str, list[Rows]],
+    figures: Sequence[str],
+    unit: str = "training steps",
+    steps_per_unit: float = 1.0,
+    style: dict[str, dict[str, str]] | None = None,
+) -> None:
+    """Held-out figures against time: the mean of each label's runs, their range as a band."""
     plt = pyplot()
-    fig, axes = plt.subplots(1, len(figures), figsize=(10, 3.6), squeeze=False)
+    fig, axes = plt.subplots(
+        1, len(figures), figsize=(11, 3.4), squeeze=False, layout="constrained"
+    )
+    style = style or styles(groups)
     for ax, figure in zip(axes[0], figures, strict=True):
-        for i, (label, runs) in enumerate(groups.items()):
+        for label, runs in groups.items():
             at: list[dict[int, float]] = [
                 {row["step"]: row[figure] for row in rows if row.get(figure) is not None}
                 for rows in runs
             ]
             steps = [s for s in at[0] if all(s in run for run in at)]
             values = [[run[s] for run in at] for s in steps]
-            color = COLORS.get(label, f"C{i}")
-            ax.plot(steps, [mean(v) for v in values], color=color, lw=2, label=label)
-            lows, highs = [min(v) for v in values], [max(v) for v in values]
-            ax.fill_between(steps, lows, highs, color=color, alpha=0.2, lw=0)
+            draw_band(ax, [s / steps_per_unit for s in steps], values, label=label, **style[label])
         name = "nll (nats)" if figure == "nll" else figure
-        ax.set(xlabel="training steps", ylabel=f"held-out {name}")
+        ax.set(xlabel=unit, ylabel=f"held-out {name}")
         ax.set_xlim(left=0)
         ax.grid(alpha=0.25)
-    axes[0][0].legend(frameon=False)
-    fig.tight_layout()
+    fig.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right upper")
     fig.savefig(path, dpi=130)
     plt.close(fig)
 
@@ -129,7 +160,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
     print(table(groups), flush=True)
-    draw_curves(args.figure, groups, ("pass@1", "pass@128", "nll"))
+    try:
+        draw_curves(args.figure, groups, ("pass@1", "pass@128", "nll"))
+    except (OSError, ValueError) as error:  # no such folder, no such format
+        print(f"compare.py: cannot write --figure {args.figure}: {error}", file=sys.stderr)
+        return 2
     print(f"\ncurves: {args.figure}")
     return 0
 

@@ -1,301 +1,183 @@
-"""The results in the README: run the experiments, draw the figures, write the tables.
+"""The paper's claims, run and drawn: eight experiments on arithmetic.
 
-    python reproduce.py                  run what is missing in results/, then draw and write
-    python reproduce.py --figures-only   draw and write from the committed logs
+    python reproduce.py --quick          one seed and short runs for every figure: under 10 minutes
+    python reproduce.py                  all of it: what is missing in results/, then the figures
+    python reproduce.py --only 3         one experiment (0: the default run)
+    python reproduce.py --figures-only   nothing is run
 
-An experiment is a list of train.py command lines; there is no training in here. Each run's log is
-kept in results/<experiment>/<run>.jsonl: its configuration, then its evaluations. A run whose log
-is there is not run again, so an interrupted sweep goes on where it stopped. Two runs at a time,
-one thread each, use two cores better than one run with two threads.
+Every run is one of train.py (the lists are in paper/sweeps.py); there is no training in here. Its
+log goes to results/<sweep>/<run>.jsonl: the command and the configuration, then its evaluations. A
+run whose log is there is not run again, so an interrupted sweep goes on where it stopped. Two runs
+at a time, one thread each, use two cores better than one run with two threads. --quick leaves
+results/ and the README alone: its logs and figures go to runs/quick.
 """
 
-import argparse
+import contextlib
+import io
 import json
+import multiprocessing
 import os
-import subprocess
+import shutil
+import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from typing import Any
 
 import torch
+from tqdm import tqdm
 
-import maxrl
-from compare import COLORS, FIGURES, draw_curves, pyplot
+import checkpoint
+import train
+from compare import pyplot
+from config import Parser, whole
+from paper import tables
+from paper.figures import FIGURES, draw
+from paper.logs import RESULTS, Logs, chosen, compact, is_of, tuned
+from paper.measure import MEASUREMENTS
+from paper.sweeps import SWEEPS, reported_runs, tuning_runs
 
 ROOT = Path(__file__).resolve().parent
-SCRATCH_METHODS = ("reinforce", "maxrl", "ce")
-METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-loo", "ce")
-SEEDS = (0, 1, 2)
-
-SCRATCH = "--sft-steps 0 --digits 2 --reverse --n-embd 64 --n-head 2 --lr 2e-3 --steps 500"
-
-TASK_SEEDS = (0,)
-TASKS = {
-    "countdown-maxrl": "--task countdown --method maxrl --k 16",
-    "countdown-ce": "--task countdown --method ce",
-    "countdown-expert-iteration": "--task countdown --method expert-iteration --k 16 --pool 2400",
-    "chain-maxrl": "--task chain --method maxrl --k 16",
-    "chain-ce": "--task chain --method ce",
-    "noisy-maxrl-loo": "--task noisy --method maxrl-loo --k 16",
-    "noisy-rloo": "--task noisy --method rloo --k 16",
-    "noisy-regression": "--task noisy --method rloo --reward regression --k 16",
-}
-
-# experiment -> run -> the flags of train.py; the longest runs first, so that no core waits
-EXPERIMENTS: dict[str, dict[str, str]] = {
-    "scratch": {
-        f"{m}-s{s}": f"--method {m} --k 1024 --seed {s} {SCRATCH}"
-        for m in ("maxrl", "reinforce", "ce")
-        for s in SEEDS
-    },
-    "default": {f"{m}-s{s}": f"--method {m} --k 8 --seed {s}" for m in METHODS for s in SEEDS},
-    "tasks": {f"{n}-s{s}": f"{flags} --seed {s}" for s in TASK_SEEDS for n, flags in TASKS.items()},
-}
 
 
 # ---------------------------------------------------------------------------------- running
 
 
-def run(experiment: str, name: str, flags: str) -> None:
-    """One train.py process, resumed if it was cut off; its log goes to results/."""
-    log = ROOT / "results" / experiment / f"{name}.jsonl"
-    if log.exists():
-        return
-    out = f"runs/reproduce/{experiment}/{name}"
-    started = (ROOT / out / "ckpt.pt").exists()
-    words = [*flags.split(), "--resume" if started else "--overwrite"]
-    env = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    command = [sys.executable, "train.py", *words, "--out", out]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{experiment}/{name} failed: {done.stderr.strip()}")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(compact(ROOT / out, flags))
-    print(f"{experiment}/{name} done", flush=True)
+class RunFailed(Exception):
+    """A run of train.py that did not end well: what it printed."""
 
 
-def compact(out: Path, flags: str) -> str:
-    """The log to commit: the command, then every evaluation without its per-prompt log p."""
-    rows = [
-        json.loads(line)
-        for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    lines = [
-        {
-            "command": f"python train.py {flags}",
-            "config": json.loads((out / "config.json").read_text(encoding="utf-8")),
-        }
-    ]
-    for row in rows:
-        if "nll" in row:
-            row.pop("logp", row.pop("c", None))  # of each prompt
-            lines.append({n: round(v, 6) if isinstance(v, float) else v for n, v in row.items()})
-    return "".join(json.dumps(line) + "\n" for line in lines)
+@dataclass(frozen=True)
+class Job:
+    """A run whose log is missing."""
+
+    flags: str  # of train.py
+    out: str  # the folder it trains in
+    log: Path
 
 
-# ---------------------------------------------------------------------------------- reading
-
-
-def evaluations(experiment: str, name: str) -> list[dict]:
-    """The evaluations of a committed run, first to last."""
-    text = (ROOT / "results" / experiment / f"{name}.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()[1:]]
-
-
-def spread(values: list[float], digits: int = 3) -> str:
-    """mean ± standard deviation over seeds (ddof 1)."""
-    return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
-
-
-def table(experiment: str, methods: tuple[str, ...]) -> str:
-    """A Markdown table: the base, then each method's last evaluation, mean ± sd over the seeds."""
-    runs = {m: [evaluations(experiment, f"{m}-s{s}") for s in SEEDS] for m in methods}
-    lines = [f"| after training | {' | '.join(FIGURES)} | seconds |", "|---" * 7 + "|"]
-    base = [rows[0] for rows in next(iter(runs.values()))]
-    cells = [spread([row[f] for row in base]) for f in FIGURES]
-    lines.append(f"| *before (base)* | {' | '.join(cells)} | |")
-    for method, seeds in runs.items():
-        last = [rows[-1] for rows in seeds]
-        cells = [spread([row[f] for row in last]) for f in FIGURES]
-        lines.append(
-            f"| `{method}` | {' | '.join(cells)} | {mean(r['seconds'] for r in last):.0f} |"
+def missing(logs: Logs, sweep: str, runs: dict[str, str]) -> list[Job]:
+    """The jobs of a sweep that have no log, or the log of a run with other flags."""
+    folder = "runs/reproduce/quick" if logs.quick else "runs/reproduce"
+    return [
+        Job(flags, f"{folder}/{sweep}/{run}", logs.path(sweep, run))
+        for run, flags in runs.items()
+        if not (
+            logs.path(sweep, run).exists() and is_of(logs.lines(sweep, run)[0]["config"], flags)
         )
-    return "\n".join(lines)
+    ]
 
 
-def tasks_table(graded: bool) -> str:
-    """Base and final evaluation of each run of the other tasks, mean over the seeds."""
-    names = ("log_likelihood", "mse", "spread") if graded else ("pass@1", "pass@8", "pass@128")
-    columns = (*names, *(() if graded else ("different right answers", "nll of a demonstration")))
-    lines = [f"| `python train.py` | | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
-    keys = names if graded else (*names, "answers", "nll")
-    for name, flags in TASKS.items():
-        if name.startswith("noisy") == graded:
-            runs = [evaluations("tasks", f"{name}-s{s}") for s in TASK_SEEDS]
-            for label, i in (("base", 0), ("final", -1)):
-                values = [[run[i][key] for run in runs] for key in keys]
-                cells = [f"{mean(v):.3f}" for v in values]
-                head = f"`{flags}`" if label == "base" else ""
-                lines.append(f"| {head} | {label} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def do(job: Job) -> str:
+    """Make a run, resumed if it was cut off; keep its log only."""
+    config = Path(job.out, "config.json")
+    cut_off = config.exists() and is_of(json.loads(config.read_text(encoding="utf-8")), job.flags)
+    go_on = "--resume" if cut_off and config.with_name("ckpt.pt").exists() else "--overwrite"
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        status = train.main([*job.flags.split(), "--out", job.out, go_on])
+    if status:
+        raise RunFailed(f"python train.py {job.flags}\n{printed.getvalue()}")
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    lines = compact(Path(job.out), job.flags)
+    checkpoint.write_lines(job.log, lines)
+    shutil.rmtree(job.out)
+    return f"{lines[-1]['seconds']:4.0f} s   pass@1 {lines[-1]['pass@1']:.3f}   {job.flags}"
 
 
-def benches() -> list[dict]:
-    """What bench.py measured: on the default warm start, and on one that was trained for longer."""
-    files = (ROOT / "results" / name for name in ("bench.json", "bench-longer.json"))
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+def one_thread() -> None:
+    """How every worker begins."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches it too; the parent kills it
+    tqdm.set_lock(threading.RLock())  # its own would be left behind by a worker that is killed
+    torch.set_num_threads(1)
+    os.chdir(ROOT)  # warm starts are kept under runs/
 
 
-def speed_table() -> str:
-    """Each contender's seconds in each test, and how many times ours that is."""
-    tests = {}
-    for i, measured in enumerate(benches()):
-        rate = f"pass rate {measured['scaling']['pass_rate']:.2f}"
-        for name, rows in (measured["sampling"] | measured["step"]).items():
-            if "warm" in name or i == 0:  # cold is the same in both
-                tests[name.replace("warm", f"warm, {rate}")] = rows
-    names = [n for n in dict.fromkeys(n for rows in tests.values() for n in rows) if n != "ours"]
-    lines = [f"| | ours | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
-    for test, rows in sorted(tests.items(), key=lambda item: item[0].split(",")[0]):
-        cells = []
-        for name in names:
-            row = rows.get(name)
-            cells.append(f"{seconds(row)}, **{row['vs_ours']:.3g}x**" if row else "")
-        lines.append(f"| {test} | {seconds(rows['ours'])} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def do_all(todo: list[Job], at_once: int) -> None:
+    """Make the runs. Those at hand when this is stopped will go on from their last evaluation."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(at_once, mp_context=spawn, initializer=one_thread) as pool:
+        try:
+            futures = [pool.submit(do, job) for job in todo]
+            for i, future in enumerate(as_completed(futures), 1):
+                print(f"  {i}/{len(todo)} {future.result()}", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.kill()  # at any moment: a checkpoint is whole or not there
+            raise
 
 
-def seconds(row: dict[str, float]) -> str:
-    """Median and range."""
-    return f"{row['median_s']:.3g} ({row['min_s']:.3g} to {row['max_s']:.3g})"
+def run_sweep(name: str, logs: Logs, at_once: int) -> None:
+    """Choose the learning rates (--quick takes the committed choice), then make the runs."""
+    sweep = SWEEPS[name]
+    print(f"{name}:", flush=True)
+    if not logs.quick:
+        do_all(missing(logs, f"{name}/tuning", tuning_runs(sweep)), at_once)
+    for arm, tried in tuned(name).items():
+        values = ", ".join(f"{rate}: {value:.4f}" for rate, value in tried.items())
+        if values:
+            print(f"  {arm}: held-out {sweep.criterion} by learning rate: {values}", flush=True)
+    do_all(missing(logs, name, reported_runs(sweep, chosen(name), logs.quick)), at_once)
 
 
-def scaling_table() -> str:
-    """A step against the number of rollouts, at both pass rates; then what else was measured."""
-    columns = ("pass rate", "rollouts per prompt", "distinct, in all", "seconds", "peak memory, MB")
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for measured in benches():
-        rate = measured["scaling"]["pass_rate"]
-        for row in measured["scaling"]["rows"]:
-            lines.append(
-                f"| {rate:.2f} | {row['k']:,} | {row['distinct']:,} | {row['seconds']:.3g} "
-                f"| {row['peak_mb']:.0f} |"
-            )
-    measured = benches()[0]
-    shares, beside = measured["share_of_peak"], measured["beside"]
-    commands = " and ".join(f"`{m['command']}`" for m in benches())
-    return "\n".join(lines) + (
-        f"\n\nMachine: {measured['cpu']}, {measured['threads']} threads, torch "
-        f"{measured['torch']}, {shares['matmul_gflops']:.0f} GFLOP/s in a matrix product, of which "
-        f"the cross-entropy step reaches {shares['cross-entropy step']:.0%} and the cold step "
-        f"{shares['cold RL step']:.0%}. Drawing, tokenizing and verifying take "
-        f"{beside['text_share']:.1%} of a warm step of 64 prompts x 8, an evaluation on 1,000 "
-        f"held-out prompts {beside['evaluation_s']:.2f} s, a whole process that does one step "
-        f"{beside['start_up_s']:.1f} s. Commands: {commands}."
-    )
+def measure_once(measurement: Callable[[bool], dict[str, Any]], logs: Logs) -> None:
+    """Into results/, if it is not there."""
+    path = logs.folder / f"{measurement.__name__}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_lines(path, [measurement(logs.quick)])
+        print(f"  {path.name}", flush=True)
 
 
-def soak_text() -> str:
-    """What the last `make soak` measured."""
-    soak = json.loads((ROOT / "results" / "soak.json").read_text(encoding="utf-8"))
-    kills, fuzz, run = soak["kills"], soak["fuzz"], soak["long_run"]
-    return (
-        f"The last `make soak`: {kills['n']} kills, {kills['before_the_first_checkpoint']} of them "
-        f"before the first checkpoint, no bit lost; {fuzz['n']:,} hostile completions, no wrong "
-        f"verdict, {fuzz['mean_us']:.1f} microseconds each and {fuzz['worst_us']:.0f} at worst; "
-        f"{run['minutes']:.0f} minutes and {run['steps']:,} steps of training, resident memory "
-        f"{run['first_mb']:.0f} MB after the first minute and {run['last_mb']:.0f} MB at the end, "
-        f"{run['more_files']} more open files."
-    )
-
-
-def tables() -> dict[str, str]:
-    """What stands between the README's markers."""
-    return {
-        "tasks": tasks_table(graded=False),
-        "noisy": tasks_table(graded=True),
-        "speed": speed_table(),
-        "scaling": scaling_table(),
-        "soak": soak_text(),
-        "default": table("default", METHODS),
-        "scratch": table("scratch", SCRATCH_METHODS),
-    }
-
-
-def write_tables(readme: Path) -> None:
-    """Put each table between `<!-- results:NAME -->` and `<!-- end -->`."""
-    text = readme.read_text(encoding="utf-8")
-    for name, content in tables().items():
-        head, _, rest = text.partition(f"<!-- results:{name} -->\n")
-        _, end, tail = rest.partition("<!-- end -->")
-        if not end:
-            raise SystemExit(f"{readme} has no markers for {name}")
-        text = f"{head}<!-- results:{name} -->\n{content}\n{end}{tail}"
-    readme.write_text(text, encoding="utf-8")
-
-
-# ---------------------------------------------------------------------------------- drawing
-
-
-def draw_weights(path: Path) -> None:
-    """w(p) of the methods, by exact enumeration at finite k, beside maximum likelihood's 1/p."""
-    plt = pyplot()
-    ps = torch.logspace(-2, -0.005, 80, dtype=torch.float64)
-    fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
-    for ax, k in zip(axes, (8, 64), strict=True):
-        ax.plot(ps, 1 / ps, "k--", lw=1.5, label="maximum likelihood, 1/p")
-        for name in ("maxrl-std", "maxrl-loo", "maxrl", "grpo", "rloo"):
-            w = [maxrl.enumerated_weight(name, p, k)[0] for p in ps.tolist()]
-            T = maxrl.trained_order(name, k)
-            label = f"{name} (order {T})" if T else name
-            label = label.replace("rloo", "reinforce, rloo")
-            ax.plot(
-                ps,
-                w,
-                color=COLORS[name],
-                lw=1.5 if name == "maxrl-std" else 2.2,
-                label=label,
-                ls=":" if name == "maxrl-std" else "-",
-            )
-        ax.set(
-            xscale="log",
-            yscale="log",
-            xlabel="pass rate p of a prompt",
-            title=f"k = {k} rollouts",
-            ylim=(0.5, 300),
-            xlim=(0.01, 1),
-        )
-        ax.set_xticks([0.01, 0.03, 0.1, 0.3, 1], ["0.01", "0.03", "0.1", "0.3", "1"])
-        ax.minorticks_off()
-        ax.grid(alpha=0.25)
-        ax.legend(frameon=False, fontsize=9)
-    axes[0].set_ylabel("weight w(p) in E[g] = w(p) grad p")
-    axes[0].set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
-    fig.tight_layout()
-    fig.savefig(path, dpi=130)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> int:
+    """The command line: 0, or one line on stderr and 2 (wrong use), 1 (failed), 130 (stopped)."""
+    parser = Parser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    only = f"this experiment, 0 to {max(FIGURES)}; leaves the tables of the README as they are"
+    parser.add_argument("--only", type=whole(0, max(FIGURES)), metavar="N", help=only)
+    parser.add_argument("--quick", action="store_true", help="one seed, shorter runs")
     parser.add_argument("--figures-only", action="store_true", help="run nothing")
-    parser.add_argument("--only", choices=EXPERIMENTS, help="run this experiment, draw nothing")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
+    parser.add_argument("--jobs", type=whole(1), default=2, help="runs at a time (default 2)")
     args = parser.parse_args()
-    if not args.figures_only:
-        chosen = [args.only] if args.only else list(EXPERIMENTS)
-        jobs = [(e, name, flags) for e in chosen for name, flags in EXPERIMENTS[e].items()]
-        with ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(lambda job: run(*job), jobs))
-    if not args.only:
-        draw_weights(ROOT / "assets" / "weights.png")
-        curves = ("pass@1", "pass@128", "nll")
-        runs = {m: [evaluations("scratch", f"{m}-s{s}") for s in SEEDS] for m in SCRATCH_METHODS}
-        draw_curves(ROOT / "assets" / "scratch.png", runs, curves)
-        write_tables(ROOT / "README.md")
+    pyplot()  # better known now than later if there is none
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops like Ctrl-C
+    os.chdir(ROOT)
+    quick = Path("runs/quick")
+    logs = Logs(quick / "results", quick=True) if args.quick else Logs(RESULTS)
+    assets = quick / "assets" if args.quick else Path("assets")
+    numbers = list(FIGURES) if args.only is None else [args.only]
+    try:
+        if not args.figures_only:
+            for name, sweep in SWEEPS.items():
+                if sweep.number in numbers or set(numbers) & set(sweep.also):
+                    run_sweep(name, logs, args.jobs)
+            for number in set(MEASUREMENTS) & set(numbers):
+                measure_once(MEASUREMENTS[number], logs)
+        for number in numbers:
+            for path in draw(logs, assets, number):
+                print(path, flush=True)
+    except (RunFailed, BrokenProcessPool) as error:
+        print(f"reproduce.py: {error}", file=sys.stderr)
+        return 1
+    except FileNotFoundError as error:
+        print(
+            f"reproduce.py: {error.filename} is missing: run without --figures-only",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("reproduce.py: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    if args.only is None and not args.quick:
+        tables.write(ROOT / "README.md")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

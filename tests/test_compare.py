@@ -30,8 +30,8 @@ def test_runs_that_differ_in_the_seed_are_one_line(runs, capsys):
 def test_settings_that_differ_are_named(train):
     train("--out a --sft-steps 0"), train("--out b --sft-steps 0 --k 3 --lr 0.01")
     assert set(compare.group([Path("a"), Path("b")])) == {
-        "maxrl, k 5, lr 5e-05",
-        "maxrl, k 3, lr 0.01",
+        "maxrl k=5 lr=5e-05",
+        "maxrl k=3 lr=0.01",
     }
 
 
