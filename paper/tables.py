@@ -91,7 +91,7 @@ def cosines() -> str:
     found = LOGS.measured("cosines")
     columns = [(stage, k) for stage in found for k in ("16", "4096")]
     rows = [
-        [f"`{method}`", *(f"{1 - mean(found[stage][method][k]):.5f}" for stage, k in columns)]
+        [f"`{method}`", *(f"{max(1 - mean(found[s][method][k]), 0.0):.5f}" for s, k in columns)]
         for method in next(iter(found.values()))
     ]
     head = [f"{stage.split(',')[0]}, k = {k}" for stage, k in columns]
