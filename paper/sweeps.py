@@ -115,7 +115,7 @@ SWEEPS = {
     "scaling": Sweep(
         number=2,
         flags=f"{WARM} --steps 600",
-        quick="--steps 100",
+        quick="--steps 200",
         labels=by_k(GROUP_METHODS, (16, 4, 64, 256)),
         rates=("1e-4", "2e-4", "4e-4"),
         also=(4,),
