@@ -51,3 +51,10 @@ def test_what_is_not_a_run(train, capsys, damage):
     assert compare.main(["a" if damage != "nothing" else "missing"]) == 2
     err = capsys.readouterr().err
     assert "--out of a run" in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("figure", ["nowhere/f.png", "f.nonsense"])
+def test_a_figure_that_cannot_be_written(train, capsys, figure):
+    train("--out a --sft-steps 0"), capsys.readouterr()
+    assert compare.main(["a", "--figure", figure]) == 2
+    assert figure in (err := capsys.readouterr().err) and len(err.splitlines()) == 1
