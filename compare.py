@@ -96,10 +96,28 @@ def pyplot() -> Any:
     return plt
 
 
+def new_figure(columns: int, height: float = 3.4, **options: Any) -> tuple[Any, Any]:
+    """A figure as wide as a README, and its axes (columns,)."""
+    size = (11, height)
+    fig, axes = pyplot().subplots(
+        1, columns, figsize=size, squeeze=False, layout="constrained", **options
+    )
+    return fig, axes[0]
+
+
+def save_figure(fig: Any, path: Path, legend_of: Any = None) -> None:
+    """Write it, and forget it. legend_of: the axes whose labels are listed beside the panels."""
+    if legend_of is not None:
+        handles_labels = legend_of.get_legend_handles_labels()
+        fig.legend(*handles_labels, frameon=False, loc="outside right upper")
+    fig.savefig(path, dpi=130)
+    pyplot().close(fig)
+
+
 def styles(labels: Iterable[str]) -> dict[str, dict[str, str]]:
     """How each label is drawn: the colour of its first word, and a line of its own in that."""
     drawn: dict[str, dict[str, str]] = {}
-    methods: dict[str, int] = {}  # how many labels there were of each
+    methods: dict[str, int] = {}  # of each, how many labels came before the last
     colors = dict(COLORS)
     for label in labels:
         method = label.split()[0]
@@ -125,12 +143,9 @@ def draw_curves(
     style: dict[str, dict[str, str]] | None = None,
 ) -> None:
     """Held-out figures against time: the mean of each label's runs, their range as a band."""
-    plt = pyplot()
-    fig, axes = plt.subplots(
-        1, len(figures), figsize=(11, 3.4), squeeze=False, layout="constrained"
-    )
+    fig, axes = new_figure(len(figures))
     style = style or styles(groups)
-    for ax, figure in zip(axes[0], figures, strict=True):
+    for ax, figure in zip(axes, figures, strict=True):
         for label, runs in groups.items():
             at: list[dict[int, float]] = [
                 {row["step"]: row[figure] for row in rows if row.get(figure) is not None}
@@ -143,9 +158,7 @@ def draw_curves(
         ax.set(xlabel=unit, ylabel=f"held-out {name}")
         ax.set_xlim(left=0)
         ax.grid(alpha=0.25)
-    fig.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right upper")
-    fig.savefig(path, dpi=130)
-    plt.close(fig)
+    save_figure(fig, path, legend_of=axes[0])
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import maxrl
-from compare import COLORS, draw_band, draw_curves, pyplot, styles
+from compare import COLORS, draw_band, draw_curves, new_figure, save_figure, styles
 from paper.logs import (
     BINS,
     KS,
@@ -28,23 +28,9 @@ from paper.logs import (
 )
 from paper.sweeps import GROUP_METHODS, SWEEPS, ks_of
 
-DPI = 130
 P_EDGES = (0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997)
 BASE = {"color": "#555555", "ls": (0, (4, 3)), "lw": 1.2}
 OF_ORDERS = ("#999999", "#F0B400", "#E07000", "#C03030", "#7A2060", "#000000")  # light to dark
-
-
-def new(columns: int, height: float = 3.4, **options: Any) -> tuple[Any, Any, Any]:
-    """pyplot, a figure as wide as the README, and its axes."""
-    plt = pyplot()
-    size = (11, height)
-    fig, axes = plt.subplots(1, columns, figsize=size, layout="constrained", **options)
-    return plt, fig, axes
-
-
-def save(plt: Any, fig: Any, path: Path) -> None:
-    fig.savefig(path, dpi=DPI)
-    plt.close(fig)
 
 
 def powers_of_two(ax: Any, ks: Sequence[int]) -> None:
@@ -76,7 +62,7 @@ def exact(logs: Logs, path: Path) -> None:
 def cosines(logs: Logs, path: Path) -> None:
     """How far one estimate is from the gradient of maximum likelihood, against k."""
     found = logs.measured("cosines")
-    plt, fig, axes = new(len(found), sharey=True)
+    fig, axes = new_figure(len(found), sharey=True)
     for ax, (stage, methods) in zip(axes, found.items(), strict=True):
         for label, style in styles(methods).items():
             ks = [int(k) for k in methods[label]]
@@ -85,8 +71,7 @@ def cosines(logs: Logs, path: Path) -> None:
         powers_of_two(ax, [k for k in ks if k in (2, 16, 256, 4096)])
         ax.set(xlabel="rollouts per prompt, k", title=stage, yscale="log")
     axes[0].set_ylabel("1 - cosine with the cross-entropy\ngradient (lower is closer)")
-    fig.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right upper")
-    save(plt, fig, path)
+    save_figure(fig, path, legend_of=axes[0])
 
 
 # ----------------------------------------------------------------- 2: scaling with rollouts
@@ -96,7 +81,7 @@ def scaling(logs: Logs, path: Path) -> None:
     """-log pass@k after training, against the rollouts of training."""
     ks = ks_of("scaling")
     figures = ("pass@1", "pass@128", "pass@1024")
-    plt, fig, axes = new(len(figures))
+    fig, axes = new_figure(len(figures))
     for ax, figure in zip(axes, figures, strict=True):
         for method in GROUP_METHODS:
             ends = [logs.ends("scaling", f"{method} k={k}", figure) for k in ks]
@@ -111,15 +96,14 @@ def scaling(logs: Logs, path: Path) -> None:
         ax.yaxis.set_major_formatter("{x:g}")
         if ax.get_ylim()[1] < 10 * ax.get_ylim()[0]:  # hardly a power of ten in sight
             ax.yaxis.set_minor_formatter("{x:g}")
-    fig.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right upper")
-    save(plt, fig, path)
+    save_figure(fig, path, legend_of=axes[0])
 
 
 def few(logs: Logs, path: Path) -> None:
     """Leave-one-out weights less Algorithm 1, seed by seed, where rollouts are few."""
     ks = ks_of("few")
     figures = ("pass@1", "pass@128", "pass@1024", "nll")
-    plt, fig, axes = new(len(figures))
+    fig, axes = new_figure(len(figures))
     for ax, figure in zip(axes, figures, strict=True):
         for k in ks:
             gains = gains_of_loo(logs, figure, k)
@@ -130,7 +114,7 @@ def few(logs: Logs, path: Path) -> None:
         ax.set(xlabel="rollouts, k", title=figure + (" (nats)" if figure == "nll" else ""))
         ax.margins(x=0.15)
     axes[0].set_ylabel("maxrl-loo less maxrl\n(a point per seed, and the mean)")
-    save(plt, fig, path)
+    save_figure(fig, path)
 
 
 # ------------------------------------------------------------------------ 3: data-scarce
@@ -148,7 +132,7 @@ def scarce(logs: Logs, path: Path) -> None:
 def histogram(logs: Logs, path: Path) -> None:
     """The training prompts by pass rate, before and after."""
     labels = list(SWEEPS["scarce"].labels)
-    plt, fig, ax = new(1, height=3.0)
+    fig, (ax,) = new_figure(1, height=3.0)
     bars = {"base": [h["train_base"] for h in logs.heads("scarce", labels[0])]}
     bars |= {label: [h["train_final"] for h in logs.heads("scarce", label)] for label in labels}
     names = [f"{low:g} to {high:g}" for low, high in BINS]
@@ -164,7 +148,7 @@ def histogram(logs: Logs, path: Path) -> None:
     ax.set_xticks(range(len(BINS)), names)
     ax.set(xlabel="exact pass rate of a training prompt", ylabel="share of training prompts")
     ax.legend(frameon=False)
-    save(plt, fig, path)
+    save_figure(fig, path)
 
 
 # ---------------------------------------------------------------- 4: test-time efficiency
@@ -172,7 +156,7 @@ def histogram(logs: Logs, path: Path) -> None:
 
 def efficiency(logs: Logs, path: Path) -> None:
     """pass@k against k, and how many times fewer samples maxrl needs for what grpo reaches."""
-    plt, fig, axes = new(2)
+    fig, axes = new_figure(2)
     base = [mean(logs.starts("scaling", f"pass@{k}")) for k in KS]
     axes[0].plot(KS, base, label="base", **BASE)
     for method in ("rloo", "grpo", "maxrl"):
@@ -192,7 +176,7 @@ def efficiency(logs: Logs, path: Path) -> None:
     ticks = [t for t in (0.5, 1, 2, 4, 8, 16, 32, 64) if t <= 2 * max(map(max, ratios.values()))]
     axes[1].set_yticks(ticks, [f"{t:g}x" for t in ticks])
     axes[1].minorticks_off()
-    save(plt, fig, path)
+    save_figure(fig, path)
 
 
 # ----------------------------------------------------------------------------- 5: dynamics
@@ -200,7 +184,7 @@ def efficiency(logs: Logs, path: Path) -> None:
 
 def dynamics(logs: Logs, path: Path) -> None:
     """Gradient norms of single prompts, and the share of training prompts with a success."""
-    plt, fig, axes = new(2)
+    fig, axes = new_figure(2)
     measured = logs.measured("gradient_norms")
     for method in ("ce", "maxrl", "grpo", "rloo"):
         norms = population_norms(method, measured["p"], measured["norm"])
@@ -222,7 +206,7 @@ def dynamics(logs: Logs, path: Path) -> None:
     for ax in axes:
         ax.grid(alpha=0.25)
         ax.legend(frameon=False)
-    save(plt, fig, path)
+    save_figure(fig, path)
 
 
 def binned(p: Sequence[float], y: Sequence[float]) -> list[list[float]]:
@@ -256,7 +240,7 @@ def dots(
 ) -> None:
     """A row per label, a panel per figure: the mean, the seeds, and lines for the base (dashed) and
     for the best there is (dotted)."""
-    plt, fig, axes = new(len(figures), sharey=True, height=3.2)
+    fig, axes = new_figure(len(figures), sharey=True, height=3.2)
     labels = list(SWEEPS[sweep].labels)[::-1]
     for ax, (figure, title) in zip(axes, figures.items(), strict=True):
         for i, label in enumerate(labels):
@@ -274,7 +258,7 @@ def dots(
     fig.legend(
         *axes[0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=2
     )
-    save(plt, fig, path)
+    save_figure(fig, path)
 
 
 # ------------------------------------------------------------------------- 7: likelihoods
@@ -292,7 +276,7 @@ def likelihoods(logs: Logs, path: Path) -> None:
 def two_effects(logs: Logs, path: Path) -> None:
     """Within a prompt the best rollouts carry the weight; across prompts the hard ones."""
     measured = logs.measured("two_effects")
-    plt, fig, axes = new(2)
+    fig, axes = new_figure(2)
     shades = dict(zip(measured["within"], ("#E3B7CF", "#CC79A7", "#7A2060"), strict=True))
     for T, A in measured["within"].items():
         axes[0].plot(range(1, len(A) + 1), A, "o-", color=shades[T], ms=4, label=f"order {T}")
@@ -310,7 +294,7 @@ def two_effects(logs: Logs, path: Path) -> None:
     for ax in axes:
         ax.grid(alpha=0.25)
         ax.legend(frameon=False)
-    save(plt, fig, path)
+    save_figure(fig, path)
 
 
 # ------------------------------------------------------------------------------ 8: theory
@@ -319,7 +303,7 @@ def two_effects(logs: Logs, path: Path) -> None:
 def weights(logs: Logs, path: Path) -> None:
     """w(p) of the methods, by exact enumeration at finite k, beside maximum likelihood's 1/p."""
     ps = torch.logspace(-2, -0.005, 80, dtype=torch.float64)
-    plt, fig, axes = new(2, height=4.2, sharey=True)
+    fig, axes = new_figure(2, height=4.2, sharey=True)
     for ax, k in zip(axes, (8, 64), strict=True):
         ax.plot(ps, 1 / ps, "k--", lw=1.5, label="maximum likelihood, 1/p")
         for name in ("maxrl-std", "maxrl-loo", "maxrl", "grpo", "rloo"):
@@ -338,13 +322,13 @@ def weights(logs: Logs, path: Path) -> None:
         ax.legend(frameon=False, fontsize=9)
     axes[0].set_ylabel("weight w(p) in E[g] = w(p) grad p")
     axes[0].set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
-    save(plt, fig, path)
+    save_figure(fig, path)
 
 
 def series(logs: Logs, path: Path) -> None:
     """The first terms of log p = -sum (1-p)^j / j, and their slopes."""
     p = torch.linspace(0.02, 1, 200, dtype=torch.float64)
-    plt, fig, axes = new(2)
+    fig, axes = new_figure(2)
     for T, color in enumerate(OF_ORDERS[:5], 1):
         axes[0].plot(p, maxrl.objective(p, T), color=color, lw=2, label=f"order {T}")
         axes[1].plot(p, maxrl.weight(p, T), color=color, lw=2, label=f"order {T}")
@@ -356,7 +340,7 @@ def series(logs: Logs, path: Path) -> None:
         ax.set(xlabel="pass rate p", xlim=(0, 1))
         ax.grid(alpha=0.25)
         ax.legend(frameon=False)
-    save(plt, fig, path)
+    save_figure(fig, path)
 
 
 FIGURES: dict[int, tuple[Callable[[Logs, Path], None], ...]] = {

@@ -18,12 +18,12 @@ import torch
 
 import checkpoint
 import maxrl
-from compare import Rows, load
+from compare import Rows
 from config import Config, check, from_dict, parse_args, pick_device
 from evaluate import evaluate
-from paper.sweeps import SWEEPS, Sweep, arms, run_name
+from paper.sweeps import SWEEPS, Sweep, arms, run_name, seeds_of
 from rollouts import fixed_problems, make_batch, rng
-from train import starting_model
+from train import pass_rates, starting_model
 from verify import answer
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -42,7 +42,7 @@ def compact(out: Path, flags: str) -> list[dict[str, Any]]:
     training figures since the one before. The head has the pass rates of the prompts of
     --train-prompts, before and after.
     """
-    config, _ = load(out)
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     head: dict[str, Any] = {"command": f"python train.py {flags}", "config": config}
     if config["train_prompts"]:
         head |= training_pass_rates(out)
@@ -87,7 +87,7 @@ def training_pass_rates(out: Path) -> dict[str, list[float]]:
     first = starting_model(config, task, device)
     last = checkpoint.load_model(out, content, device)
     return {
-        name: [round(math.exp(x), 4) for x in evaluate(model, batch, task, config)["logp"]]
+        name: [round(p, 4) for p in pass_rates(evaluate(model, batch, task, config))]
         for name, model in (("train_base", first), ("train_final", last))
     }
 
@@ -125,7 +125,7 @@ class Logs:
 
     def seeds(self, sweep: str) -> tuple[int, ...]:
         """Those that are reported."""
-        return SWEEPS[sweep].seeds[: 1 if self.quick else None]
+        return seeds_of(SWEEPS[sweep], self.quick)
 
     def heads(self, sweep: str, label: str) -> list[dict[str, Any]]:
         """What the run of each seed says of itself."""

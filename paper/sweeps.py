@@ -38,6 +38,11 @@ def arms(sweep: Sweep) -> dict[str, str]:
     return {arm_of(label): label for label in reversed(sweep.labels)}
 
 
+def seeds_of(sweep: Sweep, quick: bool) -> tuple[int, ...]:
+    """Those that are reported."""
+    return sweep.seeds[: 1 if quick else None]
+
+
 def run_name(label: str, ending: str) -> str:
     """'maxrl k=16', 's0' -> 'maxrl-k16-s0', the name of a log."""
     return f"{label.replace(' ', '-').replace('=', '')}-{ending}"
@@ -65,7 +70,7 @@ def reported_runs(sweep: Sweep, rates: dict[str, str], quick: bool = False) -> d
     for label, own in sweep.labels.items():
         rate = rates.get(arm_of(label))
         lr, less = f"--lr {rate}" if rate else "", sweep.quick if quick else ""
-        for seed in sweep.seeds[: 1 if quick else None]:
+        for seed in seeds_of(sweep, quick):
             flags = command_line(own, sweep.flags, lr, less, f"--seed {seed}")
             runs[run_name(label, f"s{seed}")] = flags
     return runs

@@ -113,8 +113,10 @@ def surprise(sweep: str, label: str, figure: str) -> list[float]:
 
 def scaling() -> str:
     figures = ("pass@1", "pass@128", "pass@1024")
-    columns = [(f, k) for f in figures for k in (4, 256)]
-    base = ["*base*", *(spread(LOGS.starts("scaling", f)) if k == 4 else "" for f, k in columns)]
+    fewest, *_, most = ks_of("scaling")
+    columns = [(f, k) for f in figures for k in (fewest, most)]
+    starts = (spread(LOGS.starts("scaling", f)) if k == fewest else "" for f, k in columns)
+    base = ["*base*", *starts]
     rows = [
         [f"`{m}`", *(spread(LOGS.ends("scaling", f"{m} k={k}", f)) for f, k in columns)]
         for m in GROUP_METHODS
