@@ -30,82 +30,22 @@ from statistics import median
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-import maxrl
+import plain
 import rollouts
 import train
 import verify
-from config import Config, Parser, UsageError, check, positive, whole
 from data import Task
+from data.batches import Batch, Problems, draw_problems, make_batch, rng
 from data.tokenizer import ALPHABET, END, PAD, VOCAB_SIZE
-from model import GPT, Rollouts, generate, logprobs
+from evaluate import evaluate
+from harness.config import Config, Parser, UsageError, checked_task, positive, whole
+from model import GPT
+from tree import generate
 
 CPU = torch.device("cpu")
 SCALING_K = (8, 1024, 16384, 10**6)
-
-
-# ------------------------------------------------------------------------ the plain contenders
-
-
-@torch.no_grad()
-def plain_generate(
-    model: GPT,
-    prompts: Tensor,
-    k: int,
-    max_new_tokens: int,
-    *,
-    end: int,
-    pad: int,
-    generator: torch.Generator,
-    cached: bool = True,
-) -> Rollouts:
-    """k copies of every prompt, one token at a time for all: the textbook sampler.
-
-    Without the cache every token runs the whole text again, as nanoGPT's generate does.
-    """
-    prompt = torch.arange(len(prompts)).repeat_interleave(k)  # (B k,)
-    text, cache = prompts[prompt], None
-    logprob = torch.zeros(len(prompt))
-    ended = torch.zeros(len(prompt), dtype=torch.bool)
-    for _ in range(max_new_tokens):
-        logits, cache = model(text if cache is None else text[:, -1:], cache)
-        cache = cache if cached else None
-        logp = logits[:, -1].log_softmax(-1)
-        token = torch.multinomial(logp.exp(), 1, generator=generator)  # (B k, 1)
-        token[ended] = pad
-        logprob += logp.gather(1, token).squeeze(1) * ~ended
-        ended |= token.squeeze(1) == end
-        text = torch.cat((text, token), dim=1)
-        if ended.all():
-            break
-    completions = text[:, prompts.shape[1] :]
-    completions = F.pad(completions, (0, max_new_tokens - completions.shape[1]), value=pad)
-    return Rollouts(prompt, completions, torch.ones_like(prompt), logprob, ended)
-
-
-def plain_step(
-    model: GPT,
-    optimizer: torch.optim.Optimizer,
-    config: Config,
-    task: Task,
-    batch: rollouts.Batch,
-    generator: torch.Generator,
-    cached: bool,
-) -> None:
-    """The training step over all B k rollouts: each verified, scored with its prompt, weighted."""
-    rollouts = plain_generate(
-        model, batch.prompts, config.k, task.max_new_tokens,
-        end=END, pad=PAD, generator=generator, cached=cached,
-    )  # fmt: skip
-    rewards = train.score(batch, rollouts, task, config).view(-1, config.k)
-    A = maxrl.ADVANTAGES[config.method](rewards)
-    optimizer.zero_grad()
-    logp = logprobs(model, batch.prompts[rollouts.prompt], rollouts.tokens, END)
-    maxrl.policy_gradient_loss(logp, A.flatten()).backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
-    optimizer.step()
 
 
 # -------------------------------------------------------------------------------- the libraries
@@ -192,7 +132,7 @@ def time_trl(case: "Case", rounds: int, others: dict[str, Callable]) -> dict[str
         ]
 
     B, k, task = case.config.batch_size, case.config.k, case.task
-    rows = task.draw(train.rng(0, "bench"), B * (rounds + 1), "train")
+    rows = task.draw(rng(0, "bench"), B * (rounds + 1), "train")
     with tempfile.TemporaryDirectory() as folder:
         trainer = GRPOTrainer(
             model=peer_model(case.model),
@@ -252,8 +192,11 @@ class Case:
     def with_(self, **changes: Any) -> "Case":
         return replace(self, config=replace(self.config, **changes))
 
-    def batch(self) -> rollouts.Batch:
-        return train.make_batch(train.draw_problems(self.config, self.task, 1), self.task, CPU)
+    def problems(self) -> Problems:
+        return draw_problems(self.task, self.config.seed, 1, self.config.batch_size)
+
+    def batch(self) -> Batch:
+        return make_batch(self.problems(), self.task, CPU)
 
     def stepper(self) -> Callable[[], dict]:
         """Our training step, on weights and an optimizer of its own."""
@@ -266,7 +209,7 @@ def make_case(regime: str, sizes: dict[str, Any]) -> Case:
     """Cold: 4 layers of 128, untrained. Warm: train.py's own defaults. `sizes` override both."""
     cold = {"n_layer": 4, "n_head": 4, "n_embd": 128} | sizes | {"sft_steps": 0}
     config = Config(method="rloo", **(cold if regime == "cold" else sizes))
-    task = check(config)
+    task = checked_task(config)
     return Case(regime, config, task, train.starting_model(config, task, CPU))
 
 
@@ -275,9 +218,9 @@ def sampling(case: Case, rounds: int, peers: bool) -> dict:
     model, prompts, k = case.model, case.batch().prompts, case.config.k
     L, generator = case.task.max_new_tokens, torch.Generator().manual_seed(0)
     words: dict[str, Any] = {"end": END, "pad": PAD, "generator": generator}
+    copies = prompts.repeat_interleave(k, dim=0)
     calls: dict[str, Callable] = {
-        "plain, no cache": lambda: plain_generate(model, prompts, k, L, cached=False, **words),
-        "plain, cache": lambda: plain_generate(model, prompts, k, L, **words),
+        "plain.py": lambda: plain.sample(model, copies, L, generator),
         "ours": lambda: generate(model, prompts, k, L, **words),
     }
     if peers:
@@ -287,12 +230,12 @@ def sampling(case: Case, rounds: int, peers: bool) -> dict:
 
 def steps(case: Case, rounds: int, peers: bool) -> dict:
     """(b): sample, verify, weigh, differentiate, update."""
-    batch, calls = case.batch(), dict[str, Callable]()
-    for name, cached in (("plain, no cache", False), ("plain, cache", True)):
-        own, generator = copy.deepcopy(case.model), torch.Generator().manual_seed(0)
-        words = (own, train.new_optimizer(own, 1e-6), case.config, case.task, batch, generator)
-        calls[name] = functools.partial(plain_step, *words, cached)
-    calls["ours"] = case.stepper()
+    own, generator = copy.deepcopy(case.model), torch.Generator().manual_seed(0)
+    words = (own, train.new_optimizer(own, 1e-6), case.task, case.problems(), case.config.method)
+    calls: dict[str, Callable] = {
+        "plain.py": functools.partial(plain.train_step, *words, case.config.k, generator),
+        "ours": case.stepper(),
+    }
     if peers:
         return table("training step", case, time_trl(case, rounds, calls))
     return table("training step", case, alternate(calls, rounds))
@@ -323,8 +266,8 @@ def scaling(case: Case, rounds: int, flags: list[str]) -> dict[str, Any]:
     rows = []
     for k, c in cases.items():
         generator = torch.Generator().manual_seed(0)
-        rollouts = train.roll_out(c.model, c.batch().prompts, k, c.task, generator)
-        row = {"k": k, "distinct": len(rollouts.count), "seconds": median(seconds[str(k)]),
+        sampled = rollouts.roll_out(c.model, c.batch().prompts, k, c.task, generator)
+        row = {"k": k, "distinct": len(sampled.count), "seconds": median(seconds[str(k)]),
                "peak_mb": process_memory(k, flags)}  # fmt: skip
         rows.append(row)
         print("{k:14,}{distinct:17,}{seconds:9.3f}{peak_mb:9.0f}".format(**row), flush=True)
@@ -396,13 +339,13 @@ def shares(case: Case, rounds: int) -> dict[str, float]:
 def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
     """What is not the network: tokenization and verification, evaluation, start-up."""
     batch, generator = case.batch(), torch.Generator().manual_seed(0)
-    rollouts = train.roll_out(case.model, batch.prompts, case.config.k, case.task, generator)
-    problems = case.task.draw(train.rng(0, "held-out"), 1000, "held-out")
-    held_out = train.make_batch(problems, case.task, CPU)
+    sampled = rollouts.roll_out(case.model, batch.prompts, case.config.k, case.task, generator)
+    problems = case.task.draw(rng(0, "held-out"), 1000, "held-out")
+    held_out = make_batch(problems, case.task, CPU)
     calls = {
         "step": case.stepper(),
-        "text": lambda: (case.batch(), train.score(batch, rollouts, case.task, case.config)),
-        "evaluation": lambda: train.evaluate(case.model, held_out, case.task, case.config),
+        "text": lambda: (case.batch(), rollouts.rewards_of(batch, sampled, case.task, case.config)),
+        "evaluation": lambda: evaluate(case.model, held_out, case.task, case.config),
     }
     seconds = {name: median(s) for name, s in alternate(calls, rounds).items()}
     with tempfile.TemporaryDirectory() as folder:
@@ -429,7 +372,7 @@ def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -
     for case in (cold.with_(batch_size=B, k=k), warm.with_(batch_size=few, k=16 * k)):
         results["sampling"] |= sampling(case, rounds, args.peers)
     for case in (cold, warm):
-        rollouts.verify = stand_in if case is cold else verify.verify
+        rollouts.verify = plain.verify = stand_in if case is cold else verify.verify
         case = case.with_(batch_size=max(B // 2, 1), k=k)
         results["step"] |= steps(case, rounds, args.peers)
         if case.regime == "cold":

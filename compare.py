@@ -16,8 +16,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from checkpoint import CheckpointError, read_lines
-from config import Parser
+from harness.checkpoint import CheckpointError
+from harness.config import Parser
+from harness.log import read_lines
 
 COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour in every figure
     "reinforce": "#999999",
@@ -41,7 +42,7 @@ def load(folder: Path) -> tuple[dict[str, Any], Rows]:
     """The configuration and the evaluations of a run; CheckpointError if it has none."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        rows = read_lines(folder / "metrics.jsonl", 10**18)
+        rows = read_lines(folder / "metrics.jsonl")
         evaluations = [row for row in rows if "nll" in row]
         assert isinstance(config, dict) and evaluations
     except (OSError, ValueError, AssertionError) as error:

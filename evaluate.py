@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 import maxrl
-from config import Config
 from data import Task
-from data.tokenizer import END
-from model import GPT, Rollouts, completion_logits, completion_mask, summed_logprobs
-from rollouts import Batch, roll_out, said, score, torch_rng, verdicts
+from data.batches import Batch, torch_rng
+from data.tokenizer import END, decode
+from harness.config import Config
+from model import GPT, completion_logits, completion_mask, summed_logprobs
+from rollouts import rewards_of, roll_out, said, verdicts
+from tree import Rollouts
 from verify import answer, number
 
 EVAL_K = (1, 8, 128, 1024)
@@ -59,9 +61,9 @@ def sampled_figures(model: GPT, batch: Batch, task: Task, config: Config) -> dic
     n, E = config.eval_rollouts, len(batch.texts)
     device = batch.prompts.device
     rollouts = roll_out(model, batch.prompts, n, task, torch_rng(0, "evaluation", 0, device))
-    right, prompt = verdicts(batch.texts, rollouts).cpu().double(), rollouts.prompt.cpu()
-    c = right.new_zeros(E).index_add(0, prompt, right * rollouts.count.cpu())
-    different = right.new_zeros(E).index_add(0, prompt, right)
+    right, group = verdicts(batch.texts, rollouts).cpu().double(), rollouts.group.cpu()
+    c = right.new_zeros(E).index_add(0, group, right * rollouts.count.cpu())
+    different = right.new_zeros(E).index_add(0, group, right)
     figures: dict[str, Any] = {
         f"pass@{k}": torch.as_tensor(maxrl.pass_at_k(n, c, k)).mean().item() if k <= n else None
         for k in EVAL_K
@@ -91,7 +93,7 @@ def graded_figures(
         """(U,) of distinct completions -> (E, n) of all of them."""
         return values.cpu().double().repeat_interleave(n).view(len(batch.texts), -1)
 
-    l = matrix(score(batch, rollouts, task, by_likelihood))
+    l = matrix(rewards_of(batch, rollouts, task, by_likelihood))
     written = [number(text or "") for text in said(rollouts)]
     z = matrix(torch.tensor([math.nan if x is None else x for x in written], dtype=torch.double))
     truth = torch.tensor([float(answer(text) or 0) for text in batch.texts], dtype=torch.double)
@@ -102,3 +104,25 @@ def graded_figures(
         "spread": ((high - low) / 1.349).nanmean().item(),
     }
     return {name: x if math.isfinite(x) else None for name, x in figures.items()}
+
+
+def samples(
+    model: GPT, batch: Batch, task: Task, config: Config, step: int, n: int = 3
+) -> list[str]:
+    """What the model says to the first n prompts, with the verdicts."""
+    generator = torch_rng(config.seed, "samples", step, batch.prompts.device)
+    rollouts = roll_out(model, batch.prompts[:n], 1, task, generator)
+    right = verdicts(batch.texts, rollouts).tolist()
+    remarks = ["right" if r else "wrong" for r in right]
+    if task.graded:
+        remarks = [f"(target {y})" for y in batch.references[:n]]
+    texts = map(decode, rollouts.tokens.tolist())
+    lines = zip(batch.texts, texts, remarks, strict=False)
+    return [f"{prompt}{text} {remark}" for prompt, text, remark in lines]
+
+
+def pass_rates(evaluation: dict[str, Any]) -> list[float]:
+    """p of each held-out prompt: exact, or the share of right rollouts."""
+    if "logp" in evaluation:
+        return [math.exp(x) for x in evaluation["logp"]]
+    return [c / evaluation["n"] for c in evaluation["c"]]

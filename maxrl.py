@@ -1,20 +1,32 @@
 """The mathematics of Maximum Likelihood Reinforcement Learning (MaxRL): everything the method is.
 
-Source: Tajwar et al. 2026, arXiv 2602.02710. A prompt x has pass rate p(x), the chance that a
-rollout z ~ pi(.|x) is correct. Reinforcement learning ascends E[p], maximum likelihood E[log p]:
+Source: Tajwar et al. 2026, arXiv 2602.02710. A prompt x has a pass rate p(x): the chance that a
+rollout z ~ pi(.|x) is right. Reinforcement learning ascends E[p], maximum likelihood E[log p].
 
-    log p = -sum_{j>=1} (1-p)^j / j        keep T terms, call it J_T(p):
-    grad J_T = w_T(p) grad p,              w_T(p) = (1 - (1-p)^T) / p
+Why it works, in one line: p is the sum of pi(z) over the right z, grad pi = pi grad log pi, so
+
+    grad log p = (1/p) sum over right z of pi(z) grad log pi(z) = E[grad log pi(z) | z is right].
+
+Average grad log pi over the rollouts that succeeded, and you estimate the gradient of maximum
+likelihood. (Of pass@k times it, 1 - (1-p)^k: a group of k without a success gives nothing.)
+REINFORCE divides the same sum by k, the number of rollouts; MaxRL divides it by S, the number of
+successes. That is all there is to it.
+
+How many rollouts, how near: keep T terms of the series of log p and call that J_T(p),
+
+    log p = -sum_{j>=1} (1-p)^j / j,        grad J_T = w_T(p) grad p,   w_T(p) = (1 - (1-p)^T) / p.
 
 T = 1 is expected reward (w = 1), T = infinity maximum likelihood (w = 1/p: hard prompts count).
-With k rollouts a prompt, an estimator is one formula for the advantage A of a rollout,
+An estimator is one formula for the advantage A of a rollout,
 
     g = (1/k) sum_i A_i grad log pi(z_i|x),        E[g] = w(p) grad p,
 
 and in expectation its w(p) is all that tells REINFORCE, GRPO and MaxRL apart. `python maxrl.py`
 computes every w(p) by exact enumeration and prints it beside its closed form.
 
-Left out: models, tokens, files. No clipping, no KL, no epsilon, no second whitening. Example:
+Three words: the *reward* of a rollout is 0 or 1, its *log-probability* is log pi(z|x), summed over
+its tokens, and its *score* is grad log pi(z|x). Left out: models, tokens, files. No clipping, no
+KL, no epsilon, no second whitening. Example:
 
     >>> ADVANTAGES["maxrl"](torch.tensor([[1., 0., 0., 0.], [1., 1., 0., 0.], [0., 0., 0., 0.]]))
     tensor([[ 3., -1., -1., -1.],
@@ -29,9 +41,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+import likelihoods
+
 # ------------------------------------------------------------------- the estimators, side by side
 # r: a rollout's reward. mean: its group's mean reward, S/k for S successes. k: the group's size.
-# Each docstring opens with the formula; train.py prints that line when it starts.
+# Each docstring opens with the formula; train.py prints that sentence when it starts.
 
 
 def reinforce(r: Tensor, mean: Tensor, k: int) -> Tensor:
@@ -40,10 +54,13 @@ def reinforce(r: Tensor, mean: Tensor, k: int) -> Tensor:
 
 
 def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
-    """A = (r - mean) k/(k-1). Ahmadian 2024, arXiv 2402.14740. Order 1, with less noise.
+    """A = (r - mean) k/(k-1). Ahmadian 2024, arXiv 2402.14740. Order 1, with a baseline.
 
     The factor makes the baseline the mean of the *other* rollouts, so E[g] = grad p exactly.
-    A group of one has no others: there it is `reinforce`.
+    Whether it lowers the noise depends on p. On two outcomes with 8 rollouts the standard deviation
+    falls from .54 to .36 at p = .3, but rises from .18 to .56 at p = .8 (`python maxrl.py`): the
+    one right text has a small score there, and the baseline lets the large scores of the rare
+    failures in. A group of one has no others: there it is `reinforce`.
     """
     return (r - mean) * (k / (k - 1)) if k > 1 else r
 
@@ -61,11 +78,14 @@ def grpo(r: Tensor, mean: Tensor, k: int) -> Tensor:
 def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / mean. MaxRL, Algorithm 1. Trains order k-1, not k.
 
-    Dividing by S instead of by k estimates order k without bias (`maxrl_raw`). Subtracting the
-    average of grad log pi over every group would not change that, since its expectation is 0.
-    Algorithm 1 subtracts it only in groups with a success, and that part has the expectation
-    (1-p)^(k-1) grad p: exactly the last term of w_k = sum_{j<k} (1-p)^j, which is lost. At k = 1
-    nothing would ever be learnt, so a group of one is `reinforce`, as is `maxrl_raw` there.
+    g is the average score of the S successes (`maxrl_raw`, order k) less the average score of all
+    k, in groups with a success; the others are dropped. Scores have mean 0, and those of a group
+    that fails have mean E[score | wrong] = -grad p / (1-p). So what is subtracted has the mean
+
+        E[1{S>0} mean score] = -E[1{S=0} mean score] = (1-p)^k grad p / (1-p) = (1-p)^(k-1) grad p,
+
+    exactly the last term of w_k = sum_{j<k} (1-p)^j: k-1 terms are left. At k = 1 none would be, so
+    a group of one is `reinforce`, as `maxrl_raw` is there.
     """
     return _divide(r - mean, mean) if k > 1 else r
 
@@ -79,7 +99,8 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Te
     """A = omega (r - mean of the peers), omega = pass@T / p estimated with oneself as a success.
 
     Leave-one-out MaxRL: the order T <= k exactly (default k), with a baseline, and 0 where all
-    fail or all pass. Count this rollout as a success, c successes of k in all; then
+    fail or all pass. Not the paper's: ours, the binary case of the weights in likelihoods.py.
+    Count this rollout as a success, c successes of k in all; then
     omega = pass_at_k(k, c, T) / (c/k) is the minimum-variance unbiased estimate of w_T(p) from the
     k-1 peers alone. At T = k that is k/S for a success and k/(S+1) for a failure.
     """
@@ -113,12 +134,13 @@ def maxrl_std(r: Tensor, mean: Tensor, k: int) -> Tensor:
     return _divide(r - mean, (mean * (1 - mean)).sqrt() * mean)
 
 
-def rft(r: Tensor, mean: Tensor, k: int) -> Tensor:
+def rft(r: Tensor, batch_mean: Tensor, k: int) -> Tensor:
     """A = r / mean reward of the whole batch. Rejection-sampling fine-tuning, one step of it.
 
-    Here `mean` is the batch's, not the group's: every prompt has the same w, tending to 1/E[p].
+    The one formula here that is given another mean (`OF_THE_BATCH` says so): every prompt has the
+    same w, tending to 1/E[p] as the batch grows.
     """
-    return _divide(r, mean)
+    return _divide(r, batch_mean)
 
 
 def _divide(a: Tensor, b: Tensor) -> Tensor:
@@ -138,7 +160,7 @@ FORMULAS: dict[str, Callable[..., Tensor]] = {
     "rft": rft,
 }
 ORDERED = ("maxrl-loo", "passk")  # the estimators that take an order
-MOST_FRACTIONAL = 4096  # rollouts of a group with likelihoods: the cost of maxrl-loo is k^2 there
+OF_THE_BATCH = ("rft",)  # whose mean is that of all B k rewards, not of a group
 
 
 # ------------------------------------------------------------------------- from rewards to A to g
@@ -154,13 +176,13 @@ def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> 
     if rewards.dim() != 2 or rewards.numel() == 0:
         raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
     r, k = rewards.detach().cpu().double(), rewards.shape[1]  # so that S/k is 1 only if S is k
-    binary = check_rewards(name, r)
-    options = check_order(name, k, order)
-    if name == "maxrl-loo" and not binary and k > 1:
-        A = _maxrl_loo_fractional(r, options.get("order", k))
+    check_rewards(name, r)
+    check_order(name, k, order)
+    if name == "maxrl-loo" and not is_binary(r) and k > 1:
+        A = likelihoods.advantages(r, int(order or k))
     else:
-        mean = r.mean() if name == "rft" else r.sum(dim=1, keepdim=True) / k  # (B, 1)
-        A = FORMULAS[name](r, mean, k, **options)
+        mean = r.mean() if name in OF_THE_BATCH else r.sum(dim=1, keepdim=True) / k  # (B, 1)
+        A = apply_formula(name, r, mean, k, order)
     return A.to(rewards) if rewards.is_floating_point() else A
 
 
@@ -170,25 +192,30 @@ ADVANTAGES: dict[str, Callable[..., Tensor]] = {
 
 
 def counted_advantages(
-    name: str, rewards: Tensor, prompt: Tensor, count: Tensor, k: int, order: float | None = None
+    name: str, rewards: Tensor, group: Tensor, count: Tensor, k: int, order: float | None = None
 ) -> Tensor:
     """The same numbers for distinct completions: equal rollouts have equal advantages.
 
-    rewards, prompt, count: (U,) of U distinct completions: its reward in {0, 1}, the number of its
+    rewards, group, count: (U,) of U distinct completions: its reward in {0, 1}, the number of its
     prompt in 0..B-1, and how many of that prompt's k rollouts it stands for. Returns (U,), on the
-    device of rewards. Fractional rewards as in `ADVANTAGES`; for `maxrl-loo` sorted by prompt.
+    device of rewards. Fractional rewards as in `ADVANTAGES`; for `maxrl-loo` sorted by group.
     """
-    r, b = rewards.detach().cpu().double(), prompt.cpu()
-    if not check_rewards(name, r) and name == "maxrl-loo":
-        if k > MOST_FRACTIONAL:
-            raise ValueError(f"maxrl-loo of likelihoods takes k up to {MOST_FRACTIONAL}, not {k}")
+    r, b = rewards.detach().cpu().double(), group.cpu()
+    check_rewards(name, r)
+    check_order(name, k, order)
+    if name == "maxrl-loo" and not is_binary(r):
         copies = count.cpu()  # no closed form in the counts: all k of a group, then one of each
         A = group_advantages(name, r.repeat_interleave(copies).view(-1, k), order)
         return A.flatten()[copies.cumsum(0) - copies].to(rewards)
     total = r.new_zeros(int(b.max()) + 1).index_add(0, b, r * count.cpu())
     mean = total / k  # (B,)
-    mean = mean.mean() if name == "rft" else mean[b]  # (U,)
-    return FORMULAS[name](r, mean, k, **check_order(name, k, order)).to(rewards)
+    mean = mean.mean() if name in OF_THE_BATCH else mean[b]  # (U,)
+    return apply_formula(name, r, mean, k, order).to(rewards)
+
+
+def apply_formula(name: str, r: Tensor, mean: Tensor, k: int, order: float | None) -> Tensor:
+    """`FORMULAS[name]`; only those in ORDERED are given an order."""
+    return FORMULAS[name](r, mean, k, **({} if order is None else {"order": int(order)}))
 
 
 def policy_gradient_loss(
@@ -204,7 +231,8 @@ def policy_gradient_loss(
     if logprobs.shape != advantages.shape:
         raise ValueError(f"shapes {tuple(logprobs.shape)} and {tuple(advantages.shape)} differ")
     count = torch.ones_like(advantages) if count is None else count
-    return -(advantages.detach() * count * logprobs).sum() / (total or count.sum())
+    weights = advantages.detach().to(logprobs.dtype) * count
+    return -(weights * logprobs).sum() / (total or count.sum())
 
 
 def exact_loss(logp: Tensor, order: float) -> Tensor:
@@ -278,58 +306,18 @@ def _fail_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor:
     return result
 
 
-# ------------------------------------------------------------ likelihoods between 0 and 1
-
-
-def _maxrl_loo_fractional(l: Tensor, T: int) -> Tensor:
-    """`maxrl-loo` for likelihoods l (B, k) in [0, 1]: A_i = omega_i (l_i - mean of the peers' l).
-
-    omega_i = sum_{j<T} e_j / C(k-1, j), e_j the elementary symmetric polynomial of the peers'
-    1 - l: each term averages a product over all subsets of j peers, so it estimates (1-p)^j.
-    """
-    k = l.shape[1]
-    omega = _omega_full_order(l) if T == k else _omega(l, T)
-    peers_mean = (l.sum(1, keepdim=True) - l) / (k - 1)
-    return omega * (l - peers_mean)
-
-
-def _omega(l: Tensor, T: int) -> Tensor:
-    """Any order, in O(k^2 T): E_j is the mean product of 1 - l over all subsets of j peers.
-
-    Peer by peer: of the subsets of j among n peers, the share j/n contains the n-th one.
-    """
-    E = torch.zeros(*l.shape, T, dtype=l.dtype, device=l.device)  # (B, k, T)
-    E[..., 0] = 1
-    j = torch.arange(1, T, dtype=l.dtype, device=l.device)
-    for n in range(1, l.shape[1]):
-        x = 1 - l.roll(n, dims=1).unsqueeze(-1)  # the n-th peer of every rollout at once
-        E[..., 1:] = ((n - j).clamp(min=0) * E[..., 1:] + j * x * E[..., :-1]) / n
-    return E.sum(-1)
-
-
-def _omega_full_order(l: Tensor) -> Tensor:
-    """Order k: omega_i = k int_0^1 prod_{peers} (1 - t l) dt, exact by Gauss-Legendre.
-
-    The integrand is a polynomial of degree k-1, for which k//2 + 1 nodes are exact. They are the
-    eigenvalues of a tridiagonal matrix (Golub and Welsch 1969).
-    """
-    k = l.shape[1]
-    i = torch.arange(1, k // 2 + 1, dtype=torch.float64, device=l.device)
-    off_diagonal = i / (4 * i**2 - 1).sqrt()
-    nodes, vectors = torch.linalg.eigh(off_diagonal.diag(1) + off_diagonal.diag(-1))
-    t, dt = (1 + nodes) / 2, vectors[0] ** 2  # moved from [-1, 1] to [0, 1]
-    log_factors = torch.log1p(-t * l.double().unsqueeze(-1))  # (B, k, nodes), finite since t < 1
-    peers = log_factors.sum(1, keepdim=True) - log_factors
-    return (k * peers.exp() @ dt).to(l.dtype)
-
-
 # --------------------------------------------------------------------------- what may be asked for
 
 
-def check_rewards(name: str, rewards: Tensor) -> bool:
-    """True if all rewards are 0 or 1; ValueError if `name` does not take these."""
-    if bool(((rewards == 0) | (rewards == 1)).all()):
-        return True
+def is_binary(rewards: Tensor) -> bool:
+    """Whether all rewards are 0 or 1."""
+    return bool(((rewards == 0) | (rewards == 1)).all())
+
+
+def check_rewards(name: str, rewards: Tensor) -> None:
+    """ValueError if `name` does not take these rewards."""
+    if is_binary(rewards):
+        return
     if name in ("reinforce", "rloo"):
         if not bool(rewards.isfinite().all()):
             raise ValueError(f"{name} needs finite rewards")
@@ -337,18 +325,18 @@ def check_rewards(name: str, rewards: Tensor) -> bool:
         raise ValueError(f"{name} needs rewards that are 0 or 1 (maxrl-loo takes any in [0, 1])")
     elif not bool(((rewards >= 0) & (rewards <= 1)).all()):
         raise ValueError("maxrl-loo needs rewards in [0, 1]")
-    return False
 
 
-def check_order(name: str, k: int, order: float | None) -> dict[str, int]:
-    """The keywords that `FORMULAS[name]` gets; ValueError for an order it does not take."""
+def check_order(name: str, k: int, order: float | None) -> None:
+    """ValueError for an order that `name` does not take."""
     if order is None:
-        return {}
+        return
     if name not in ORDERED:
         raise ValueError(f"{name} takes no order; {', '.join(ORDERED)} and exact do")
-    if 1 <= order <= k and int(order) == order:
-        return {"order": int(order)}
-    raise ValueError(f"the order of {name} must be a whole number from 1 to k = {k}, not {order:g}")
+    if not (1 <= order <= k and int(order) == order):
+        raise ValueError(
+            f"the order of {name} must be a whole number from 1 to k = {k}, not {order:g}"
+        )
 
 
 def _order(order: float) -> float:

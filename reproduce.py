@@ -32,10 +32,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-import checkpoint
 import train
 from compare import pyplot
-from config import Parser, whole
+from harness import log
+from harness.config import Parser, whole
 from paper import tables
 from paper.figures import FIGURES, draw
 from paper.logs import RESULTS, Logs, chosen, compact, is_of, tuned
@@ -85,7 +85,7 @@ def do(job: Job) -> str:
         raise RunFailed(f"python train.py {job.flags}\n{printed.getvalue()}")
     job.log.parent.mkdir(parents=True, exist_ok=True)
     lines = compact(Path(job.out), job.flags)
-    checkpoint.write_lines(job.log, lines)
+    log.write_lines(job.log, lines)
     shutil.rmtree(job.out)
     return f"{lines[-1]['seconds']:4.0f} s   pass@1 {lines[-1]['pass@1']:.3f}   {job.flags}"
 
@@ -132,7 +132,7 @@ def measure_once(measurement: Callable[[bool], dict[str, Any]], logs: Logs) -> N
     path = logs.folder / f"{measurement.__name__}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_lines(path, [measurement(logs.quick)])
+        log.write_lines(path, [measurement(logs.quick)])
         print(f"  {path.name}", flush=True)
 
 

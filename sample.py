@@ -3,7 +3,7 @@
     python sample.py runs/addition-maxrl-k8-s0 "12+34=" --k 8
 
 Without a prompt it asks a few held-out ones of rising difficulty; with --interactive it asks you.
-Rollouts are drawn as in training, at temperature 1. Loading is in checkpoint.py.
+Rollouts are drawn as in training, at temperature 1. Loading is in harness/checkpoint.py.
 """
 
 import argparse
@@ -13,13 +13,14 @@ from pathlib import Path
 
 import torch
 
-import checkpoint
-from checkpoint import CheckpointError
-from config import DEVICES, Parser, UsageError, pick_device, whole
 from data import Task
+from data.batches import rng, torch_rng
 from data.tokenizer import decode, encode
+from harness import checkpoint
+from harness.checkpoint import CheckpointError
+from harness.config import DEVICES, Parser, UsageError, pick_device, whole
 from model import GPT
-from rollouts import rng, roll_out, torch_rng, verdicts
+from rollouts import roll_out, verdicts
 
 
 def ask(model: GPT, task: Task, prompt: str, k: int, seed: int) -> str:

@@ -1,4 +1,4 @@
-"""The tasks: every file here but tokenizer.py and arithmetic.py is one, and its name is `--task`.
+"""The tasks: every file here that is not in SHARED is one, and its name is `--task`.
 
 A task module has a class `Task(digits, reverse, noise)` that is what this file's `Task` says.
 """
@@ -29,7 +29,8 @@ class Task(Protocol):
         """A prompt as a person types it -> as the model knows it. ValueError says what is wrong."""
 
 
-TASKS = sorted(m.name for m in iter_modules(__path__) if m.name not in ("tokenizer", "arithmetic"))
+SHARED = ("tokenizer", "arithmetic", "batches")
+TASKS = sorted(m.name for m in iter_modules(__path__) if m.name not in SHARED)
 
 
 def task_class(name: str) -> Any:

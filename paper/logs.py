@@ -16,14 +16,15 @@ from typing import Any
 
 import torch
 
-import checkpoint
 import maxrl
 from compare import Rows
-from config import Config, check, from_dict, parse_args, pick_device
-from evaluate import evaluate
+from data.batches import fixed_problems, make_batch, rng
+from evaluate import evaluate, pass_rates
+from harness import checkpoint
+from harness.config import Config, checked_task, from_dict, parse_args, pick_device
+from harness.log import read_lines
 from paper.sweeps import SWEEPS, Sweep, arms, run_name, seeds_of
-from rollouts import fixed_problems, make_batch, rng
-from train import pass_rates, starting_model
+from train import starting_model
 from verify import answer
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -47,7 +48,7 @@ def compact(out: Path, flags: str) -> list[dict[str, Any]]:
     if config["train_prompts"]:
         head |= training_pass_rates(out)
     lines, since = [head], []
-    for row in checkpoint.read_lines(out / "metrics.jsonl", 10**18):
+    for row in read_lines(out / "metrics.jsonl"):
         if "nll" not in row:
             since.append(row)
             continue
@@ -81,7 +82,7 @@ def training_pass_rates(out: Path) -> dict[str, list[float]]:
     """The exact p of each training prompt of a run with --train-prompts, and at its start."""
     content = checkpoint.load(out)
     config = from_dict(content["config"])
-    task, device = check(config), pick_device(config.device)
+    task, device = checked_task(config), pick_device(config.device)
     problems = fixed_problems(task.draw, config.seed, config.train_prompts)
     batch = make_batch(problems, task, device)
     first = starting_model(config, task, device)
@@ -95,7 +96,7 @@ def training_pass_rates(out: Path) -> dict[str, list[float]]:
 def is_of(config: Any, flags: str) -> bool:
     """Whether a configuration out of a log or config.json is that of these flags."""
     wanted: Config = parse_args(flags.split())[0]
-    saved = config if isinstance(config, dict) else {}
+    saved = vars(Config()) | (config if isinstance(config, dict) else {})  # newer flags: defaults
     asked = {n: str(v) for n, v in vars(wanted).items() if n != "out"}  # inf is "inf" in JSON
     return asked == {n: str(v) for n, v in saved.items() if n != "out"}
 
@@ -187,7 +188,7 @@ def best_likelihoods() -> dict[str, float]:
     """
     config, _, _ = parse_args(["--method", "ce", *SWEEPS["likelihoods"].flags.split()])
     sigma, noise = config.sigma, float(config.noise or 0)
-    problems = check(config).draw(rng(0, "held-out"), config.eval_prompts, "held-out")
+    problems = checked_task(config).draw(rng(0, "held-out"), config.eval_prompts, "held-out")
     squares = mean((float(y) - float(answer(prompt) or 0)) ** 2 for prompt, y in problems)
     return {
         "log_likelihood": math.log(sigma / noise) - squares / (2 * noise**2),

@@ -12,12 +12,13 @@ from torch import Tensor
 
 import maxrl
 import train
-from config import Config, check, parse_args, pick_device
 from data import Task
+from data.batches import Batch, draw_problems, make_batch, torch_rng
 from data.tokenizer import END
+from harness.config import Config, checked_task, parse_args, pick_device
 from model import GPT, logprobs
 from paper.sweeps import SWEEPS
-from rollouts import Batch, draw_problems, make_batch, roll_out, score, torch_rng
+from rollouts import rewards_of, roll_out
 
 METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
 
@@ -25,10 +26,11 @@ METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
 def start(flags: str) -> tuple[GPT, Config, Task, Batch]:
     """The model that a run with these flags starts from, and its first batch of prompts."""
     config, _, _ = parse_args(flags.split())
-    task, device = check(config), pick_device(config.device)
+    task, device = checked_task(config), pick_device(config.device)
     model = train.starting_model(config, task, device)
     model.zero_grad()  # a warm start that was just made has its last one
-    return model, config, task, make_batch(draw_problems(config, task, 1), task, device)
+    problems = draw_problems(task, config.seed, 1, config.batch_size, config.train_prompts)
+    return model, config, task, make_batch(problems, task, device)
 
 
 def gradient(model: GPT) -> Tensor:
@@ -126,7 +128,7 @@ def likelihoods(model: GPT, config: Config, task: Task, batch: Batch, k: int) ->
     """(B, k) float64 likelihoods of k rollouts of each prompt, the largest first."""
     generator = torch_rng(0, "two effects", k, batch.prompts.device)
     rollouts = roll_out(model, batch.prompts, k, task, generator)
-    l = score(batch, rollouts, task, config).cpu().double()
+    l = rewards_of(batch, rollouts, task, config).cpu().double()
     rows = l.repeat_interleave(rollouts.count.cpu()).view(-1, k)
     return rows.sort(1, descending=True).values
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ TINY = (
     "--digits 1 --batch-size 3 --k 5 --steps 4 --eval-every 2 --eval-prompts 20 --sft-steps 60 "
     "--sft-lr 3e-3 --sft-batch-size 32 --n-layer 1 --n-head 2 --n-embd 16 --device cpu"
 ).split()
+
+
+@pytest.fixture(autouse=True)
+def signals_as_in_a_terminal():
+    """A background job of a script starts with Ctrl-C ignored; the tests are about a terminal's."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler),
+                            (signal.SIGTERM, signal.SIG_DFL)):  # fmt: skip
+        signal.signal(number, handler)
 
 
 @pytest.fixture

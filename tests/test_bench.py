@@ -1,4 +1,4 @@
-"""bench.py: its plain contenders compute what ours does, and its bookkeeping is right."""
+"""bench.py: its bookkeeping is right."""
 
 import json
 import math
@@ -9,11 +9,11 @@ import torch
 
 import bench
 import maxrl
+import plain
 import rollouts as rollouts_module
 import train
-from config import Config, check
-from data.tokenizer import END, PAD
-from model import Rollouts, logprobs
+from data.tokenizer import decode
+from harness.config import Config, checked_task
 from verify import verify
 
 TINY = {"digits": 1, "n_layer": 1, "n_head": 2, "n_embd": 16}
@@ -22,7 +22,7 @@ TINY = {"digits": 1, "n_layer": 1, "n_head": 2, "n_embd": 16}
 def tiny_case(scale: float = 3.0, **changes) -> bench.Case:
     """A random model that is far from uniform, so that rollouts repeat."""
     config = Config(**(TINY | {"sft_steps": 0, "batch_size": 3, "k": 50} | changes))
-    task = check(config)
+    task = checked_task(config)
     model = train.starting_model(config, task, bench.CPU)
     with torch.no_grad():
         for w in model.parameters():
@@ -30,68 +30,11 @@ def tiny_case(scale: float = 3.0, **changes) -> bench.Case:
     return bench.Case("cold", config, task, model)
 
 
-def plain(case: bench.Case, k: int, seed: int = 0, cached: bool = True) -> Rollouts:
-    generator = torch.Generator().manual_seed(seed)
-    return bench.plain_generate(
-        case.model, case.batch().prompts, k, case.task.max_new_tokens,
-        end=END, pad=PAD, generator=generator, cached=cached,
-    )  # fmt: skip
-
-
-def merged(rollouts: Rollouts) -> Rollouts:
-    """One row for each distinct completion of a prompt, as `generate` returns them."""
-    rows = torch.cat((rollouts.prompt[:, None], rollouts.tokens), dim=1)
-    distinct, which, count = rows.unique(dim=0, return_inverse=True, return_counts=True)
-    first = torch.stack([(which == i).nonzero()[0, 0] for i in range(len(distinct))])
-    return Rollouts(distinct[:, 0], distinct[:, 1:], count, *(
-        x[first] for x in (rollouts.logprob, rollouts.ended)
-    ))  # fmt: skip
-
-
-@pytest.mark.parametrize("cached", [True, False])
-def test_plain_rollouts_follow_the_model(cached):
-    """Their frequencies are the model's probabilities; what they record is what scoring says."""
-    case, k = tiny_case(), 8_000
-    r = merged(plain(case, k, cached=cached))
-    fresh = logprobs(case.model, case.batch().prompts[r.prompt], r.tokens, END)
-    assert torch.allclose(fresh, r.logprob, atol=1e-5)
-    p = r.logprob.exp()
-    assert ((r.count / k - p).abs() < 6 * (p * (1 - p) / k).sqrt() + 2 / k).all()
-    assert torch.equal(r.ended, (r.tokens == END).any(1))
-    assert r.count.sum() == 3 * k
-
-
-def test_the_cache_changes_nothing():
-    with_, without = (plain(tiny_case(), 40, cached=cached) for cached in (True, False))
-    assert torch.equal(with_.tokens, without.tokens)
-
-
-def test_a_plain_step_and_ours_have_the_same_gradient(monkeypatch):
-    """On the same rollouts, every copy by itself against each distinct one with its count."""
-    case = tiny_case(scale=6.0, method="maxrl", k=600, micro_batch=7, grad_clip=1e6, lr=1e-12)
-    rollouts, batch = plain(case, 600), case.batch()
-    problems = train.draw_problems(case.config, case.task, 1)
-    assert len(merged(rollouts).count) < len(rollouts.count) / 3
-    monkeypatch.setattr(train, "roll_out", lambda *_: merged(rollouts))
-    monkeypatch.setattr(bench, "plain_generate", lambda *_, **__: rollouts)
-    monkeypatch.setattr(rollouts_module, "verify", bench.stand_in)
-    monkeypatch.setattr(train, "draw_problems", lambda *_: problems)
-    gradients = []
-    for step in (
-        lambda *words: train.train_step(*words, 1),
-        lambda *words: bench.plain_step(*words, batch, None, True),
-    ):
-        optimizer = torch.optim.SGD(case.model.parameters(), lr=0.0)
-        step(case.model, optimizer, case.config, case.task)
-        gradients.append(torch.cat([w.grad.flatten() for w in case.model.parameters()]))
-    assert gradients[0].abs().max() > 0.01
-    assert torch.allclose(*gradients, atol=1e-6 * gradients[0].abs().max().item(), rtol=1e-5)
-
-
 def test_every_cold_row_has_weight():
     case = tiny_case(scale=1.0, method="rloo")
-    r = plain(case, 50)
-    said = [bench.stand_in("", train.decode(ids)) for ids in r.tokens.tolist()]
+    prompts = case.batch().prompts.repeat_interleave(50, dim=0)
+    tokens = plain.sample(case.model, prompts, case.task.max_new_tokens, torch.Generator())
+    said = [bench.stand_in("", decode(ids)) for ids in tokens.tolist()]
     A = maxrl.ADVANTAGES["rloo"](torch.tensor(said).float().view(3, 50))
     assert (A != 0).all() and 0.2 < sum(said) / 150 < 0.8
 
@@ -122,13 +65,13 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     flags = "--batch-size 6 --k 4 --digits 1 --n-layer 1 --n-head 2 --n-embd 16 --sft-steps 0"
     monkeypatch.setattr(bench.sys, "argv", ["bench.py", *flags.split(), "--rounds", "1", "--peers"])
     bench.main()
-    assert rollouts_module.verify is verify, "the cold stand-in is gone"
+    assert rollouts_module.verify is plain.verify is verify, "the cold stand-in is gone"
     out = capsys.readouterr().out
     assert "requirements-bench.txt" in out and "matmul peak" in out
     results = json.loads((tmp_path / "bench.json").read_text())
     for part in ("sampling", "step"):
         for rows in results[part].values():
-            assert set(rows) == {"plain, no cache", "plain, cache", "ours"}
+            assert set(rows) == {"plain.py", "ours"}
             assert rows["ours"]["vs_ours"] == 1 and all(r["median_s"] > 0 for r in rows.values())
     assert [row["k"] for row in results["scaling"]["rows"]] == [8, 1024]
     assert all(math.isfinite(x) and x > 0 for x in results["beside"].values())

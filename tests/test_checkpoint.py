@@ -18,12 +18,12 @@ import soak
 import torch
 from conftest import TINY, read, same, weights
 
-import checkpoint
-import config as config_module
 import sample
 import train as train_module
-from checkpoint import CheckpointError
-from config import Config
+from harness import checkpoint, log
+from harness import config as config_module
+from harness.checkpoint import CheckpointError
+from harness.config import Config
 
 RUN = "--steps 6 --eval-every 2 --out"
 
@@ -44,7 +44,7 @@ def dies(point: str, monkeypatch, at: int) -> None:
         return len(calls) == at
 
     if point == "log":
-        append = checkpoint.append_line
+        append = log.append_line
 
         def torn(path, row):
             if now():
@@ -52,7 +52,7 @@ def dies(point: str, monkeypatch, at: int) -> None:
                 raise Killed
             append(path, row)
 
-        monkeypatch.setattr(checkpoint, "append_line", torn)
+        monkeypatch.setattr(log, "append_line", torn)
     elif point == "before":
         save = checkpoint.save
         monkeypatch.setattr(checkpoint, "save", lambda *a: die() if now() else save(*a))
@@ -137,8 +137,8 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(train, folder):
 
 def test_the_log_is_on_the_disk_before_the_checkpoint(train, monkeypatch):
     order = []
-    flush, save = checkpoint.flush, checkpoint.save
-    monkeypatch.setattr(checkpoint, "flush", lambda path: order.append("log") or flush(path))
+    flush, save = log.flush, checkpoint.save
+    monkeypatch.setattr(log, "flush", lambda path: order.append("log") or flush(path))
     monkeypatch.setattr(checkpoint, "save", lambda *a: order.append("checkpoint") or save(*a))
     train("--sft-steps 0 --steps 2 --out out")
     assert order == ["log", "checkpoint"] * 2
@@ -151,7 +151,7 @@ def test_two_runs_on_one_folder(train, folder, capsys):
     """The second is refused, however it asks; the lock goes with the process that held it."""
     train("--out out"), capsys.readouterr()
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import checkpoint, pathlib, time\n"
+        [sys.executable, "-c", "from harness import checkpoint; import pathlib, time\n"
          f"with checkpoint.lock(pathlib.Path({str(folder / 'out')!r})):\n"
          " print('held', flush=True); time.sleep(600)"],
         cwd=soak.ROOT, stdout=subprocess.PIPE,

@@ -9,12 +9,13 @@ import torch
 from conftest import TINY, read
 
 import evaluate as evaluate_module
-from config import Config, check, parse_args
+from data.batches import make_batch, rng
 from data.tokenizer import END, encode_completions
-from evaluate import evaluate, graded_figures, sampled_figures
-from model import Rollouts
-from rollouts import REGRESSION_CLIP, make_batch, rng, score
-from train import pass_rates, starting_model
+from evaluate import evaluate, graded_figures, pass_rates, sampled_figures
+from harness.config import Config, checked_task, parse_args
+from rollouts import REGRESSION_CLIP, rewards_of
+from train import starting_model
+from tree import Rollouts
 
 CPU = torch.device("cpu")
 
@@ -23,7 +24,7 @@ def tiny(task_name: str = "addition", n: int = 5, scale: float = 4.0, **changes)
     """A random model, its task, a batch of held-out problems and the configuration."""
     flags = ["--task", task_name, "--sft-steps", "0"]
     config = replace(parse_args([*TINY, *flags])[0], **changes)
-    task = check(config)
+    task = checked_task(config)
     model = starting_model(config, task, CPU)
     with torch.no_grad():
         for w in model.parameters():
@@ -86,7 +87,7 @@ def written(task, rows: list[tuple[int, str | None, int]]) -> Rollouts:
 def test_graded_figures_by_hand():
     """Two prompts, 7+8~ with target 17 and 3+4~ with target 5; sigma = 2."""
     config = Config(method="maxrl-loo", task="noisy", digits=1, sigma=2.0)
-    task = check(config)
+    task = checked_task(config)
     batch = make_batch([("7+8~", "17"), ("3+4~", "5")], task, CPU)
     rows = [(0, "15", 3), (0, "17", 1), (0, "", 2), (1, "9", 2), (1, None, 4)]
     rollouts = written(task, rows)
@@ -100,14 +101,14 @@ def test_graded_figures_by_hand():
     assert graded_figures(batch, rollouts, task, regression) == figures
     clip = REGRESSION_CLIP * 2.0
     expected = [-4 / clip**2, 0, -1, -16 / clip**2, -1]
-    assert score(batch, rollouts, task, regression).tolist() == pytest.approx(expected)
+    assert rewards_of(batch, rollouts, task, regression).tolist() == pytest.approx(expected)
     expected = [math.exp(-0.5), 1, 0, math.exp(-2), 0]
-    assert score(batch, rollouts, task, config).tolist() == pytest.approx(expected)
+    assert rewards_of(batch, rollouts, task, config).tolist() == pytest.approx(expected)
 
 
 def test_a_truth_of_zero_counts():
     config = Config(method="maxrl-loo", task="noisy", digits=1)
-    task = check(config)
+    task = checked_task(config)
     batch = make_batch([("0+0~", "3")], task, CPU)
     figures = graded_figures(batch, written(task, [(0, "2", 5)]), task, config)
     assert figures["mse"] == 4
@@ -155,7 +156,7 @@ def test_without_a_number_there_is_null_and_not_nan(train):
 
 def test_large_numbers_are_not_rounded():
     config = Config(method="maxrl-loo", task="noisy", digits=9)
-    task = check(config)
+    task = checked_task(config)
     batch = make_batch([("999999999+999999998~", "1999999997")], task, CPU)
     figures = graded_figures(batch, written(task, [(0, "1999999998", 4)]), task, config)
     assert figures["mse"] == 1 and figures["spread"] == 0

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import likelihoods
 import maxrl
 from maxrl import ADVANTAGES, objective, pass_at_k, weight
 
@@ -238,29 +239,29 @@ def test_counted_advantages_are_those_of_the_rollouts(rows, name):
     k = rewards.shape[1]
     entries = [(b, r, row.count(r)) for b, row in enumerate(rows) for r in (1.0, 0.0) if r in row]
     entries.reverse()
-    prompt, r, count = (torch.tensor(column) for column in zip(*entries, strict=True))
-    A = maxrl.counted_advantages(name, r.double(), prompt, count, k)
+    group, r, count = (torch.tensor(column) for column in zip(*entries, strict=True))
+    A = maxrl.counted_advantages(name, r.double(), group, count, k)
     full = ADVANTAGES[name](rewards)
-    for b, reward, a in zip(prompt.tolist(), r.tolist(), A.tolist(), strict=True):
+    for b, reward, a in zip(group.tolist(), r.tolist(), A.tolist(), strict=True):
         assert a == pytest.approx(full[b, rows[b].index(reward)].item(), abs=1e-12)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.data())
-def test_fractional_and_binary_leave_one_out_are_one_estimator(likelihoods, data):
-    order = data.draw(st.integers(1, len(likelihoods)))
-    binary = torch.tensor([[round(x) for x in likelihoods]]).double()
-    got = maxrl._maxrl_loo_fractional(binary, order)
+def test_fractional_and_binary_leave_one_out_are_one_estimator(values, data):
+    order = data.draw(st.integers(1, len(values)))
+    binary = torch.tensor([[round(x) for x in values]]).double()
+    got = likelihoods.advantages(binary, order)
     assert torch.allclose(got, ADVANTAGES["maxrl-loo"](binary, order=order), atol=1e-9)
-    l = torch.tensor([likelihoods], dtype=torch.float64)
-    full = maxrl._omega(l, l.shape[1])
-    assert torch.allclose(maxrl._omega_full_order(l), full, rtol=1e-9)
+    l = torch.tensor([values], dtype=torch.float64)
+    full = likelihoods.omega_of_any_order(l, l.shape[1])
+    assert torch.allclose(likelihoods.omega_of_order_k(l), full, rtol=1e-9)
 
 
 def test_full_order_is_stable_for_large_groups():
     """All peers at likelihood l: omega is w_k(l) in closed form, where C(k-1, j) overflows."""
     k = 2048
     for l in (1e-4, 0.3, 1.0):
-        got = maxrl._omega_full_order(torch.full((1, k), l, dtype=torch.float64))
+        got = likelihoods.omega_of_order_k(torch.full((1, k), l, dtype=torch.float64))
         # k int (1-tl)^(k-1) dt = (1 - (1-l)^k) / l
         assert got[0, 0].item() == pytest.approx((1 - (1 - l) ** k) / l, rel=1e-9)
 

@@ -7,15 +7,8 @@ import pytest
 import torch
 
 import maxrl
-from model import (
-    GPT,
-    ModelConfig,
-    completion_logits,
-    completion_mask,
-    draw_counts,
-    generate,
-    logprobs,
-)
+from model import GPT, ModelConfig, completion_logits, completion_mask, logprobs
+from tree import draw_counts, generate
 
 V, P, L, END, PAD = 6, 3, 4, 4, 5  # vocabulary, prompt and completion lengths: all different
 
@@ -91,10 +84,10 @@ def test_initial_weights_come_from_the_generator_alone():
 def test_rollouts_add_up_and_end_where_they_say(k):
     r = rollouts_of(small_model(), k)
     for b in range(len(PROMPTS)):
-        assert r.count[r.prompt == b].sum() == k
-    assert (r.count > 0).all() and (r.prompt.diff() >= 0).all()
-    keys = {(b, *ids) for b, ids in zip(r.prompt.tolist(), r.tokens.tolist(), strict=True)}
-    assert len(keys) == len(r.prompt), "distinct completions, each once"
+        assert r.count[r.group == b].sum() == k
+    assert (r.count > 0).all() and (r.group.diff() >= 0).all()
+    keys = {(b, *ids) for b, ids in zip(r.group.tolist(), r.tokens.tolist(), strict=True)}
+    assert len(keys) == len(r.group), "distinct completions, each once"
     for ids, ended in zip(r.tokens.tolist(), r.ended.tolist(), strict=True):
         assert ended == (END in ids)
         if ended:
@@ -104,9 +97,9 @@ def test_rollouts_add_up_and_end_where_they_say(k):
 def test_recorded_log_probs_are_those_of_a_fresh_teacher_forced_pass():
     model = small_model()
     r = rollouts_of(model, 500)
-    assert len(r.prompt) > 100 and not r.ended.all()
-    one_pass = logprobs(model, PROMPTS[r.prompt], r.tokens, END)
-    shared = logprobs(model, PROMPTS, r.tokens, END, r.prompt)
+    assert len(r.group) > 100 and not r.ended.all()
+    one_pass = logprobs(model, PROMPTS[r.group], r.tokens, END)
+    shared = logprobs(model, PROMPTS, r.tokens, END, r.group)
     assert torch.allclose(one_pass, r.logprob, atol=1e-5)
     assert torch.allclose(shared, r.logprob, atol=1e-5)
 
@@ -227,17 +220,17 @@ def test_shared_prompts_counts_and_skipped_rows_do_not_change_the_gradient():
     model, k = small_model(dtype=torch.float64), 50
     r = rollouts_of(model, k)
     rewards = (r.tokens[:, 0] < 2).double()
-    A = maxrl.counted_advantages("maxrl", rewards, r.prompt, r.count, k)
+    A = maxrl.counted_advantages("maxrl", rewards, r.group, r.count, k)
     live = (A * (r.tokens[:, 1] != 0)).nonzero().squeeze(1)  # and some rows that carry nothing
     A = A * (r.tokens[:, 1] != 0)
     assert 0 < len(live) < len(A)
-    used, prompt = r.prompt[live].unique(return_inverse=True)
+    used, prompt = r.group[live].unique(return_inverse=True)
     logp = logprobs(model, PROMPTS[used], r.tokens[live], END, prompt)
     short = maxrl.policy_gradient_loss(logp, A[live], r.count[live], len(PROMPTS) * k)
 
     rows = torch.arange(len(A)).repeat_interleave(r.count)  # (B k,)
     assert len(rows) == len(PROMPTS) * k
-    logp = logprobs(model, PROMPTS[r.prompt[rows]], r.tokens[rows], END)
+    logp = logprobs(model, PROMPTS[r.group[rows]], r.tokens[rows], END)
     plain = maxrl.policy_gradient_loss(logp, A[rows])
     assert short.item() == pytest.approx(plain.item(), rel=1e-9)
     assert torch.allclose(gradients(model, short), gradients(model, plain), rtol=1e-6, atol=1e-12)
@@ -247,11 +240,11 @@ def test_on_a_one_answer_task_maxrl_raw_is_cross_entropy_wherever_there_is_a_suc
     """Every success is the same text, so the mean score of the successes is the reference's."""
     model = small_model(dtype=torch.float64)
     r = rollouts_of(model, 200)
-    best = [(r.prompt == b).nonzero()[r.count[r.prompt == b].argmax()].item() for b in range(5)]
+    best = [(r.group == b).nonzero()[r.count[r.group == b].argmax()].item() for b in range(5)]
     answers = r.tokens[best]  # what each prompt says most is taken for its right answer
-    rewards = (r.tokens == answers[r.prompt]).all(1).double()
-    A = maxrl.counted_advantages("maxrl-raw", rewards, r.prompt, r.count, 200)
-    logp = logprobs(model, PROMPTS, r.tokens, END, r.prompt)
+    rewards = (r.tokens == answers[r.group]).all(1).double()
+    A = maxrl.counted_advantages("maxrl-raw", rewards, r.group, r.count, 200)
+    logp = logprobs(model, PROMPTS, r.tokens, END, r.group)
     raw = maxrl.policy_gradient_loss(logp, A, r.count, 5 * 200)
     ce = maxrl.exact_loss(logprobs(model, PROMPTS, answers, END), math.inf)
     assert torch.allclose(gradients(model, raw), gradients(model, ce), rtol=1e-9, atol=1e-12)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-import checkpoint
 import reproduce
 import train
-from config import check, parse_args
+from harness import checkpoint
+from harness.config import checked_task, parse_args
+from harness.log import read_lines
 from paper import tables
 from paper.figures import FIGURES, draw
 from paper.logs import RESULTS, Logs, chosen, is_of, more_pass_rates
@@ -41,7 +42,8 @@ def test_the_tables_in_the_readme_are_those_of_the_logs(name):
 
 
 def test_every_figure_in_the_readme_exists_and_every_figure_is_in_it():
-    linked = set(re.findall(r"\]\(([^)#:]+)\)", README))
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    linked = set(re.findall(r"\]\(([^)#:]+)\)", prose))
     assert all((ROOT / path).exists() for path in linked)
     drawn = {f"assets/{f.__name__.replace('_', '-')}.png" for fs in FIGURES.values() for f in fs}
     assert drawn <= linked
@@ -85,7 +87,7 @@ def test_a_sweep_is_fair(sweep, quick):
     free = {"method", "k", "order", "lr", "seed", "reward"}
     rounds = {"rounds", "steps", "pool", "epochs", "eval_every"} if sweep == "latent" else set()
     for config in configs:
-        check(config)
+        checked_task(config)
         differ = {n for n, v in vars(config).items() if v != getattr(configs[0], n)}
         assert differ <= free | rounds
         assert config.seed != TUNING_SEED
@@ -124,7 +126,7 @@ def test_a_run_leaves_its_log_only(folder):
     assert not any("logp" in row for row in rows) and "pass@16384" in rows[0]
     assert not Path("runs/a").exists()
     train.main([*flags.split(), "--out", "again"])
-    steps = checkpoint.read_lines(Path("again/metrics.jsonl"), 9)
+    steps = read_lines(Path("again/metrics.jsonl"))
     pass_rates = [row["pass_rate"] for row in steps if "loss" in row]
     assert "pass_rate" not in rows[0]
     assert rows[1]["pass_rate"] == pytest.approx(sum(pass_rates[:2]) / 2, abs=1e-8)

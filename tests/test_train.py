@@ -18,12 +18,16 @@ from conftest import TINY, read, same, weights
 import maxrl
 import rollouts as rollouts_module
 import train as train_module
-from config import METHODS, SELF_TRAINING, Config, check, parse_args
 from data import make_task
+from data.batches import draw_problems, make_batch, rng
 from data.tokenizer import END, PAD, encode_completions, encode_prompts
 from evaluate import evaluate
-from model import Rollouts, logprobs
-from rollouts import draw_problems, make_batch, rng, verdicts
+from harness import checkpoint
+from harness import run as run_module
+from harness.config import METHODS, SELF_TRAINING, Config, checked_task, parse_args
+from model import logprobs
+from rollouts import verdicts
+from tree import Rollouts
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING = {
@@ -42,6 +46,12 @@ EVALUATION = {"nll", "pass@1", "pass@8", "pass@128", "pass@1024", "greedy", "exa
 
 def tiny_config(**changes) -> Config:
     return replace(parse_args(TINY)[0], **changes)
+
+
+def problems_of(config: Config, step: int, purpose: str = "data") -> list[tuple[str, str]]:
+    """What a step of training draws."""
+    task, n = checked_task(config), config.batch_size
+    return draw_problems(task, config.seed, step, n, config.train_prompts, purpose)
 
 
 def tiny_model(config: Config, scale: float = 1.0):
@@ -356,18 +366,18 @@ def test_a_step_is_the_textbook_step(monkeypatch):
     kept = []
     original = train_module.roll_out
     monkeypatch.setattr(train_module, "roll_out", lambda *a: kept.append(original(*a)) or kept[-1])
-    batch = make_batch(draw_problems(config, task, 2), task, torch.device("cpu"))
+    batch = make_batch(problems_of(config, 2), task, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     figures = train_module.rollout_backward(model, batch, config, task, generator)
     got = torch.cat([w.grad.flatten() for w in model.parameters()])
     model.zero_grad()
 
     r = kept[0]
-    rows = torch.arange(len(r.prompt)).repeat_interleave(r.count)
+    rows = torch.arange(len(r.group)).repeat_interleave(r.count)
     rewards = verdicts(batch.texts, r)[rows].view(4, 300)
     n_success = rewards.sum(1)
     assert 0 < (n_success == 0).sum() < 4, "dead groups and live ones: the divisor counts both"
-    logp = logprobs(model, batch.prompts[r.prompt[rows]], r.tokens[rows], END).view(4, 300)
+    logp = logprobs(model, batch.prompts[r.group[rows]], r.tokens[rows], END).view(4, 300)
     loss = maxrl.policy_gradient_loss(logp, maxrl.ADVANTAGES["maxrl"](rewards))
     loss.backward()
     plain = torch.cat([w.grad.flatten() for w in model.parameters()])
@@ -376,7 +386,7 @@ def test_a_step_is_the_textbook_step(monkeypatch):
         "loss": loss, "pass_rate": rewards.mean(), "live": (n_success > 0).float().mean(),
         "dead": (n_success == 0).float().mean(), "all_pass": (n_success == 300).float().mean(),
         "eos_rate": r.ended[rows].float().mean(), "entropy": -logp.mean(),
-        "unique": torch.tensor(len(r.prompt) / 1200),
+        "unique": torch.tensor(len(r.group) / 1200),
     }  # fmt: skip
     assert figures == pytest.approx({n: v.item() for n, v in textbook.items()}, rel=1e-4, abs=1e-6)
 
@@ -400,7 +410,7 @@ def test_the_update(monkeypatch):
 
 def test_every_step_draws_its_own_rollouts(monkeypatch):
     config = tiny_config(k=50)
-    problems = draw_problems(config, make_task("addition", 1, False), 1)
+    problems = problems_of(config, 1)
     monkeypatch.setattr(train_module, "draw_problems", lambda *_: problems)
     entropies = []
     for step in (1, 2, 1):
@@ -413,9 +423,11 @@ def test_every_step_draws_its_own_rollouts(monkeypatch):
 def test_evaluation_is_on_held_out_prompts(folder):
     config = tiny_config(eval_prompts=200)
     task = make_task("addition", 1, False)
-    run = train_module.Run(config, task, torch.device("cpu"), folder)
-    trained_on = {p for step in range(300) for p, _ in draw_problems(config, task, step)}
-    assert len(trained_on) > 80 and not trained_on & set(run.held_out.texts)  # nearly all there are
+    problems = task.draw(rng(0, "held-out"), config.eval_prompts, "held-out")
+    trained_on = {p for step in range(300) for p, _ in problems_of(config, step)}
+    assert len(trained_on) > 80 and not trained_on & {
+        p for p, _ in problems
+    }  # nearly all there are
 
 
 def test_without_an_end_token_the_answer_is_wrong():
@@ -436,7 +448,7 @@ def test_evaluation_is_exact():
     figures = evaluate(model, batch, task, config)
     generator = torch.Generator().manual_seed(0)
     r = train_module.roll_out(model, batch.prompts, 200_000, task, generator)
-    counted = torch.zeros(5).index_add(0, r.prompt, verdicts(batch.texts, r) * r.count) / 200_000
+    counted = torch.zeros(5).index_add(0, r.group, verdicts(batch.texts, r) * r.count) / 200_000
     exact = torch.tensor(figures["logp"]).exp()
     assert torch.allclose(counted, exact, atol=6 * 0.5 / 200_000**0.5)
     assert figures["pass@1"] == pytest.approx(exact.mean().item(), rel=1e-4)
@@ -465,7 +477,7 @@ def test_greedy_counts_what_is_learnt():
 def test_fixed_prompts_are_visited_once_an_epoch():
     config = tiny_config(train_prompts=7)  # batches of 3: epochs end inside batches
     task = make_task("addition", 1, False)
-    seen = [p for step in range(1, 15) for p in draw_problems(config, task, step)]
+    seen = [p for step in range(1, 15) for p in problems_of(config, step)]
     pool = task.draw(rng(0, "pool"), 7, "train")
     for epoch in range(6):
         assert sorted(seen[7 * epoch : 7 * epoch + 7]) == sorted(pool)
@@ -473,10 +485,10 @@ def test_fixed_prompts_are_visited_once_an_epoch():
 
 
 def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
-    config, task = tiny_config(digits=3), make_task("addition", 3, False)
-    one, two = draw_problems(config, task, 1), draw_problems(config, task, 2)
-    assert one != two and one != draw_problems(config, task, 1, "demonstrations")
-    assert one == draw_problems(config, task, 1)
+    config = tiny_config(digits=3)
+    one, two = problems_of(config, 1), problems_of(config, 2)
+    assert one != two and one != problems_of(config, 1, "demonstrations")
+    assert one == problems_of(config, 1)
 
 
 def test_learning_beats_chance():
@@ -583,11 +595,11 @@ def test_a_run_does_not_hold_its_whole_log(folder):
     """Overnight that would be a gigabyte: the first and the last evaluation are kept."""
     config = tiny_config(sft_steps=0, steps=6, eval_every=1, out="out")
     (folder / "out").mkdir()
-    run = train_module.Run(config, check(config), torch.device("cpu"), folder / "out")
-    run.start(), run.train()
-    assert [row["step"] for row in run.evaluations] == [0, 6] and len(read("out")) == 13
-    run.resume()
-    assert [row["step"] for row in run.evaluations] == [0, 6]
+    for resume in (False, True):
+        task, out = checked_task(config), folder / "out"
+        run = run_module.Run(config, task, torch.device("cpu"), out, resume)
+        train_module.train(run), run.restore_signals()
+        assert [row["step"] for row in run.evaluations] == [0, 6] and len(read("out")) == 13
 
 
 def test_a_folder_that_was_there_before_stays(train, folder, monkeypatch):
@@ -595,9 +607,7 @@ def test_a_folder_that_was_there_before_stays(train, folder, monkeypatch):
     (folder / "mine").mkdir()
     for out in ("mine", "new"):
         train(f"--init nothing --out {out}", status=2)
-    monkeypatch.setattr(
-        train_module.Run, "__init__", lambda *_: os.kill(os.getpid(), signal.SIGINT)
-    )
+    monkeypatch.setattr(run_module.Run, "__init__", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     train("--out other", status=130)
     assert [path.name for path in folder.iterdir()] == ["mine"]
 
@@ -623,7 +633,9 @@ def test_a_whole_run_without_a_success_changes_nothing(train):
 @pytest.mark.parametrize("method", maxrl.ADVANTAGES)
 def test_a_whole_run_of_successes(train, monkeypatch, method):
     """Only the methods without a baseline have anything to learn from that."""
-    monkeypatch.setattr(train_module, "score", lambda _, rollouts, *__: rollouts.count.float() ** 0)
+    monkeypatch.setattr(
+        train_module, "rewards_of", lambda _, rollouts, *__: rollouts.count.float() ** 0
+    )
     train("--sft-steps 0 --steps 0 --out base")
     train(f"--sft-steps 0 --method {method} --out out")
     rows = [row for row in read("out") if "loss" in row]
@@ -720,8 +732,12 @@ def test_likelihood_methods_need_a_unique_answer(folder, capsys, monkeypatch):
     assert "one demonstration" in capsys.readouterr().out
 
 
+def broken(model):
+    raise FloatingPointError("a weight is not finite")
+
+
 def test_a_diverged_warm_start_is_not_cached(train, folder, capsys, monkeypatch):
-    monkeypatch.setattr(train_module, "finite", lambda model: False)
+    monkeypatch.setattr(checkpoint, "insist_on_numbers", broken)
     train("", status=1)
     assert "--sft-lr" in capsys.readouterr().err and not list(folder.glob("runs/warmstart/*"))
 
@@ -729,7 +745,7 @@ def test_a_diverged_warm_start_is_not_cached(train, folder, capsys, monkeypatch)
 def test_weights_that_are_not_finite_are_not_saved(train, capsys, monkeypatch):
     train("--out out --steps 2")
     before = Path("out/ckpt.pt").read_bytes()
-    monkeypatch.setattr(train_module, "finite", lambda model: False)
+    monkeypatch.setattr(checkpoint, "insist_on_numbers", broken)
     train("--resume --out out --steps 4", status=1)
     assert "out/ckpt.pt" in capsys.readouterr().err and Path("out/ckpt.pt").read_bytes() == before
 
@@ -759,7 +775,7 @@ def test_the_command_itself(folder):
 def test_importing_is_free():
     """No file of the root does work, or needs an optional extra, when it is imported."""
     code = (
-        "import sys; import maxrl, model, verify, train, sample, checkpoint; "
+        "import sys; import maxrl, model, verify, train, sample, plain; "
         "sys.exit(bool({'matplotlib', 'pytest', 'hypothesis', 'transformers'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
@@ -768,13 +784,11 @@ def test_importing_is_free():
 def test_scored_log_probs_equal_sampled_ones_after_training(train):
     """End to end on a trained checkpoint, to 1e-5."""
     train("--out out")
-    import checkpoint
-
     content = checkpoint.load(Path("out"))
     model = checkpoint.load_model(Path("out"), content, torch.device("cpu"))
     task = checkpoint.load_task(Path("out"), content)
     batch = make_batch(task.draw(rng(3, "x"), 11, "train"), task, torch.device("cpu"))
     generator = torch.Generator().manual_seed(1)
     r = train_module.roll_out(model, batch.prompts, 40, task, generator)
-    fresh = logprobs(model, batch.prompts[r.prompt], r.tokens, END)
+    fresh = logprobs(model, batch.prompts[r.group], r.tokens, END)
     assert torch.allclose(fresh, r.logprob, atol=1e-5)

@@ -19,13 +19,17 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-import checkpoint
+import likelihoods
 import maxrl
-from checkpoint import CheckpointError
 from data import TASKS, Task, make_task, task_class
+from data.tokenizer import VOCAB_SIZE
+from harness import checkpoint
+from harness.checkpoint import CheckpointError
+from model import ModelConfig
 
 SELF_TRAINING = ("expert-iteration", "star")
-METHODS = (*maxrl.ADVANTAGES, *SELF_TRAINING, "ce", "exact")
+LIKELIHOOD = ("ce", "exact")  # these differentiate the likelihood itself: no rollouts
+METHODS = (*maxrl.ADVANTAGES, *SELF_TRAINING, *LIKELIHOOD)
 OF_ROUNDS = ("rounds", "pool", "epochs")  # the flags of SELF_TRAINING
 NOT_OF_ROUNDS = ("steps", "order", "warmup", "micro_batch")  # and what they have no use for
 OF_NOISY = ("reward", "sigma", "noise")
@@ -131,7 +135,7 @@ class Config:
     out: str | None = flag(None, "folder of the run (default runs/<task>-<method>-k<k>-s<seed>)")
 
     def __post_init__(self) -> None:
-        """What follows from other settings."""
+        """What follows from other settings: where a step is a round, --rounds says how many."""
         self.noise = 2 * self.sigma if self.noise is None else self.noise
         if self.method in SELF_TRAINING:
             self.steps = self.rounds
@@ -254,8 +258,8 @@ def resumed_config(given: dict[str, Any]) -> Config:
     return replace(config, **changed)
 
 
-def check(config: Config) -> Task:
-    """The task; UsageError for settings that do not go together."""
+def checked_task(config: Config) -> Task:
+    """The task of a configuration; UsageError for settings that do not go together."""
     method, k, order = config.method, config.k, config.order
     try:
         task = make_task(config.task, config.digits, config.reverse, float(config.noise or 0))
@@ -278,13 +282,19 @@ def check(config: Config) -> Task:
     if task.graded and method not in (*TAKE_LIKELIHOODS, "ce"):
         takers = ", ".join(TAKE_LIKELIHOODS)
         raise UsageError(f"{config.task} has likelihoods for rewards, which only {takers} take")
-    if task.graded and k > maxrl.MOST_FRACTIONAL:
-        raise UsageError(f"{config.task} takes --k up to {maxrl.MOST_FRACTIONAL}")
+    if task.graded and k > likelihoods.MOST:
+        raise UsageError(f"{config.task} takes --k up to {likelihoods.MOST}")
     if config.reward == "regression" and not (task.graded and method in ("reinforce", "rloo")):
         raise UsageError("--reward regression is for --task noisy and --method reinforce or rloo")
     if config.n_head < 1 or config.n_embd % config.n_head:
         raise UsageError(f"--n-embd {config.n_embd} must be a multiple of --n-head {config.n_head}")
     return task
+
+
+def model_sizes(config: Config, task: Task) -> ModelConfig:
+    """The sizes asked for, with positions for the longest prompt and answer of the task."""
+    positions = task.prompt_width + task.max_new_tokens
+    return ModelConfig(VOCAB_SIZE, positions, config.n_layer, config.n_head, config.n_embd)
 
 
 def pick_device(name: str, bf16: bool = False) -> torch.device:

@@ -1,4 +1,4 @@
-"""Saving, loading, locking and log repair: written whole or not at all, read without executing.
+"""Checkpoints: written whole or not at all, read without executing anything; and a folder's lock.
 
 A checkpoint is a dict of tensors and plain types (weights_only=True loads it):
 
@@ -7,13 +7,11 @@ A checkpoint is a dict of tensors and plain types (weights_only=True loads it):
     first_weights (empty but for STaR)          what `--resume` needs besides
 
 There is no generator state in it: every random draw of a run is a function of the seed, its
-purpose and the step (`rollouts.rng`), so a resumed run draws what the uninterrupted one would have.
-Left out: what a run is (train.py) and what a task is (data/).
+purpose and the step (data/batches.py), so a resumed run draws what it would have drawn anyway.
+Left out: the log beside it (log.py), what a run is (run.py), what a task is (data/).
 """
 
 import io
-import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +57,7 @@ def lock(folder: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Written beside `path`, flushed, then renamed: a crash leaves the old file or the new one."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -77,7 +75,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     """Replace a checkpoint by `content`, whole or not at all."""
     whole = io.BytesIO()  # torch's own writer turns a full disk into an error that does not say so
     torch.save({"format": FORMAT} | content, whole)
-    _replace(path, whole.getvalue())
+    replace_file(path, whole.getvalue())
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -129,42 +127,7 @@ def load_model(path: Path, content: dict[str, Any], device: torch.device) -> GPT
     return model.to(device)
 
 
-def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Replace a file of JSON lines by these rows, whole or not at all."""
-    _replace(path, "".join(_line(row) for row in rows).encode())
-
-
-def append_line(path: Path, row: dict[str, Any]) -> None:
-    """One more row of a log."""
-    with open(path, "a") as file:
-        file.write(_line(row))
-
-
-def flush(path: Path) -> None:
-    """See to it that what was appended is on the disk, not only in the kernel's memory."""
-    with open(path, "a") as file:
-        os.fsync(file.fileno())
-
-
-def read_lines(path: Path, last_step: int) -> list[dict[str, Any]]:
-    """The rows of a log up to `last_step`; a line torn by a crash is later than any checkpoint.
-
-    CheckpointError if a whole line is not a row of a log.
-    """
-    rows: list[dict[str, Any]] = []
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
-            break
-        if not isinstance(row, dict) or type(row.get("step")) is not int:
-            raise CheckpointError(f"{path} is not the log of a run: its line {len(rows) + 1}")
-        rows.append(row)
-    return [row for row in rows if row["step"] <= last_step]
-
-
-def _line(row: dict[str, Any]) -> str:
-    """JSON has no infinity; the only one here is an order, on the command line "inf" too."""
-    row = {k: "inf" if v == math.inf else v for k, v in row.items()}
-    return json.dumps(row, allow_nan=False) + "\n"
+def insist_on_numbers(model: GPT) -> None:
+    """FloatingPointError if a weight is not finite."""
+    if not all(bool(w.isfinite().all()) for w in model.parameters()):
+        raise FloatingPointError("a weight is not finite")

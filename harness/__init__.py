@@ -1,0 +1,1 @@
+"""What a run needs besides training: flags, its folder, checkpoints, its log. No mathematics."""

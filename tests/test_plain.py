@@ -1,0 +1,130 @@
+"""plain.py: the textbook loop itself, and the fast path held against it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+
+import maxrl
+import plain
+import train
+from data.batches import make_batch, rng
+from data.tokenizer import END, PAD, decode
+from harness.config import checked_task, parse_args
+from model import completion_mask
+from tree import Rollouts
+
+ROOT = Path(__file__).resolve().parent.parent
+CPU = torch.device("cpu")
+
+
+def tiny(scale: float = 6.0, flags: str = ""):
+    """A random model that is far from uniform, so that rollouts repeat."""
+    config = parse_args([*TINY, "--sft-steps", "0", *flags.split()])[0]
+    task = checked_task(config)
+    model = train.starting_model(config, task, CPU)
+    with torch.no_grad():
+        for w in model.parameters():
+            w.mul_(scale)
+    return model, config, task
+
+
+def gradient(model) -> torch.Tensor:
+    return torch.cat([w.grad.flatten() for w in model.parameters()])
+
+
+def test_samples_follow_the_model_and_end_where_they_say():
+    """Frequencies of 12,000 completions of one prompt against the probabilities it gives them."""
+    model, _, task = tiny(3.0)
+    batch = make_batch([("1+2=", "3")], task, CPU)
+    n, L = 12_000, task.max_new_tokens
+    tokens = plain.sample(model, batch.prompts.repeat(n, 1), L, torch.Generator().manual_seed(0))
+    assert tokens.shape == (n, L)
+    assert (tokens[~completion_mask(tokens, END)] == PAD).all(), "nothing after the end token"
+    distinct, count = tokens.unique(dim=0, return_counts=True)
+    p = plain.log_probabilities(model, batch.prompts.repeat(len(distinct), 1), distinct).exp()
+    assert ((count / n - p).abs() < 6 * (p * (1 - p) / n).sqrt() + 2 / n).all()
+    assert count.max() > 100
+
+
+def test_log_probabilities_by_hand():
+    """Token by token, each from the text so far; the end token counts, what follows does not."""
+    model, _, task = tiny()
+    batch = make_batch([("1+2=", "3"), ("9+9=", "18"), ("7+0=", "7")], task, CPU)
+    answers = batch.answers.clone()
+    answers[2] = torch.tensor([7, PAD, 4][: answers.shape[1]])  # never ends, and says a pad
+    got = plain.log_probabilities(model, batch.prompts, answers)
+    for i, (prompt, ids) in enumerate(zip(batch.prompts, answers.tolist(), strict=True)):
+        ids, total = (ids[: ids.index(END) + 1] if END in ids else ids), 0.0
+        for t, token in enumerate(ids):
+            text = torch.cat((prompt, torch.tensor(ids[:t], dtype=torch.long)))
+            total += model(text[None])[0][0, -1].log_softmax(0)[token].item()
+        assert got[i].item() == pytest.approx(total, abs=1e-5)
+
+
+def test_without_an_end_the_answer_is_wrong():
+    assert plain.is_right("1+2=", [3, END]) and plain.is_right("1+2=", [3, END, 7])
+    assert not plain.is_right("1+2=", [3, PAD, PAD]) and not plain.is_right("1+2=", [3])
+
+
+@pytest.mark.parametrize("method", maxrl.ADVANTAGES)
+def test_the_fast_step_has_the_gradient_of_the_plain_one(monkeypatch, method):
+    """On the same rollouts: each of the B k copies by itself, against distinct ones with counts."""
+    k = 3 if method == "passk" else 300  # at k = 300 only a group with one success has a signal
+    model, config, task = tiny(flags=f"--method {method} --k {k} --micro-batch 7")
+    model.double()
+    problems = task.draw(rng(0, "data", 1), 4, "train")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    kept: list[torch.Tensor] = []
+    sample, right = plain.sample, lambda prompt, text: text[:1] in set("024")  # dead, live, all
+    monkeypatch.setattr(plain, "sample", lambda *a: kept.append(sample(*a)) or kept[-1])
+    monkeypatch.setattr(plain, "verify", right)
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.zeros(()))
+    words = (task, problems, method, k, torch.Generator().manual_seed(0))
+    pass_rate = plain.train_step(model, optimizer, *words)
+    slow = gradient(model)
+
+    group = torch.arange(4).repeat_interleave(k)
+    rows, count = torch.cat((group[:, None], kept[0]), 1).unique(dim=0, return_counts=True)
+    ended = (rows[:, 1:] == END).any(1)
+    same = Rollouts(rows[:, 0], rows[:, 1:], count, torch.zeros(len(rows)).double(), ended)
+    assert len(count) < 4 * k
+    monkeypatch.setattr(train, "roll_out", lambda *_: same)
+    monkeypatch.setattr("rollouts.verify", right)
+    train.zero_gradients(model)
+    batch = make_batch(problems, task, CPU)
+    figures = train.rollout_backward(model, batch, config, task, torch.Generator())
+    assert figures["pass_rate"] == pytest.approx(pass_rate) and 0 < pass_rate < 1
+    assert slow.abs().max() > 0
+    assert torch.allclose(gradient(model), slow, rtol=1e-10, atol=1e-10 * slow.abs().max().item())
+
+
+def test_the_readme_shows_code_of_plain():
+    """Its loop in fifteen lines is a piece of plain.py, to the letter."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("<!-- plain.py -->\n```python\n")[2].partition("```")[0]
+    code = (ROOT / "plain.py").read_text(encoding="utf-8")
+    assert shown.strip() and len(shown.splitlines()) >= 10
+    indented = "".join(f"    {line}".rstrip() + "\n" for line in shown.splitlines())
+    assert indented in code
+
+
+@pytest.mark.parametrize("flags", ["--k 0", "--k many", "--method ppo", "--steps 3"])
+def test_wrong_use_is_one_line(flags):
+    command = [sys.executable, str(ROOT / "plain.py"), *flags.split()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and not done.stdout
+
+
+def test_it_learns(monkeypatch, capsys):
+    """A few steps of it; that decode and END agree with the tokenizer is checked by the way."""
+    monkeypatch.setattr(plain, "STEPS_OF_WARM_START", 60)
+    monkeypatch.setattr(plain, "STEPS", 3)
+    monkeypatch.setattr(sys, "argv", ["plain.py", "--k", "3"])
+    plain.main()
+    last = capsys.readouterr().out.splitlines()[-1].split()
+    assert last[:2] == ["pass", "rate"] and last[3] == "->"
+    assert 0 < float(last[2]) < 1 and 0 < float(last[4]) < 1 and decode([1, END]) == "1"
