@@ -7,9 +7,9 @@
 
 Every run is one of train.py (the lists are in paper/sweeps.py); there is no training in here. Its
 log goes to results/<sweep>/<run>.jsonl: the command and the configuration, then its evaluations. A
-run whose log is there is not run again, so an interrupted sweep goes on where it stopped. Two runs
-at a time, one thread each, use two cores better than one run with two threads. --quick leaves
-results/ and the README alone: its logs and figures go to runs/quick.
+run whose log is there is not run again, so an interrupted sweep goes on where it stopped. As many
+runs at a time as there are cores, one thread each: that uses them better than threads do. --quick
+leaves results/ and the README alone: its logs and figures go to runs/quick.
 """
 
 import contextlib
@@ -26,7 +26,9 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from subprocess import DEVNULL, CalledProcessError, check_output
 from typing import Any
 
 import torch
@@ -84,14 +86,27 @@ def do(job: Job) -> str:
     if status:
         raise RunFailed(f"python train.py {job.flags}\n{printed.getvalue()}")
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    lines = compact(Path(job.out), job.flags)
+    lines = compact(Path(job.out), job.flags, commit())
     log.write_lines(job.log, lines)
     shutil.rmtree(job.out)
     return f"{lines[-1]['seconds']:4.0f} s   pass@1 {lines[-1]['pass@1']:.3f}   {job.flags}"
 
 
+@cache
+def commit() -> str:
+    """The commit that this process runs, with a + if its code was changed since; "" without git."""
+    git = ("git", "-C", str(ROOT))
+    try:
+        name = check_output([*git, "rev-parse", "--short", "HEAD"], text=True, stderr=DEVNULL)
+        changed = check_output([*git, "diff", "HEAD", "--name-only", "--", "*.py"], text=True)
+    except (OSError, CalledProcessError):
+        return ""
+    return name.strip() + ("+" if changed else "")
+
+
 def one_thread() -> None:
     """How every worker begins."""
+    commit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches it too; the parent kills it
     tqdm.set_lock(threading.RLock())  # its own would be left behind by a worker that is killed
     torch.set_num_threads(1)
@@ -143,7 +158,7 @@ def main() -> int:
     parser.add_argument("--only", type=whole(0, max(FIGURES)), metavar="N", help=only)
     parser.add_argument("--quick", action="store_true", help="one seed, shorter runs")
     parser.add_argument("--figures-only", action="store_true", help="run nothing")
-    parser.add_argument("--jobs", type=whole(1), default=2, help="runs at a time (default 2)")
+    parser.add_argument("--jobs", type=whole(1), help="runs at a time (default: as many as cores)")
     args = parser.parse_args()
     pyplot()  # better known now than later if there is none
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops like Ctrl-C
@@ -156,7 +171,7 @@ def main() -> int:
         if not args.figures_only:
             for name, sweep in SWEEPS.items():
                 if sweep.number in numbers or set(numbers) & set(sweep.also):
-                    run_sweep(name, logs, args.jobs)
+                    run_sweep(name, logs, args.jobs or os.cpu_count() or 1)
             for number in set(MEASUREMENTS) & set(numbers):
                 measure_once(MEASUREMENTS[number], logs)
         for number in numbers:

@@ -232,7 +232,7 @@ def initial_model(path: Path, config: Config, task: Task, device: torch.device) 
 def train(run: Run) -> None:
     """A whole run: the base model is evaluated, then steps, and an evaluation every so often."""
     config, task, device = run.config, run.task, run.device
-    problems = task.draw(rng(0, "held-out"), config.eval_prompts, "held-out")  # for all seeds
+    problems = task.draw(rng(0, "held-out"), config.eval_prompts, config.eval_split)
     held_out = make_batch(problems, task, device)
     model = run.saved_model() or starting_model(config, task, device)
     optimizer = new_optimizer(model, config.lr)

@@ -23,7 +23,7 @@ class Task(Protocol):
     defaults: ClassVar[dict[str, Any]]  # flags of train.py that this task wants other defaults for
 
     def draw(self, rng: np.random.Generator, n: int, split: str) -> list[tuple[str, str]]:
-        """n problems as (prompt, reference answer); split is "train" or "held-out"."""
+        """n problems as (prompt, reference answer); `split` is one of arithmetic.SPLITS."""
 
     def align(self, text: str) -> str:
         """A prompt as a person types it -> as the model knows it. ValueError says what is wrong."""

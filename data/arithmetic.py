@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 HELD_OUT_ONE_IN = 10  # problems; these are never trained on
+SPLITS = ("train", "held-out", "validation", "test")  # the last two halve the second
 MAX_DIGITS = 9  # operands are drawn as 64-bit integers, and verify.py reads up to 18 digits
 
 
@@ -119,10 +120,17 @@ def split_hash(operands: np.ndarray, commutes: bool) -> np.ndarray:
 
 
 def in_split(hashes: np.ndarray, split: str) -> np.ndarray:
-    """(n,) bool: which problems belong to "train" or "held-out". ValueError for another name."""
-    if split not in ("train", "held-out"):
-        raise ValueError(f"split must be train or held-out, not {split}")
-    return (hashes % HELD_OUT_ONE_IN == 0) == (split == "held-out")
+    """(n,) bool: which problems belong to one of SPLITS. ValueError for another name.
+
+    The next digit of the hash halves what is held out: learning rates are chosen on "validation",
+    figures are published of "test".
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split}")
+    held_out = hashes % HELD_OUT_ONE_IN == 0
+    if split in ("validation", "test"):
+        return held_out & ((hashes // HELD_OUT_ONE_IN % 2 == 0) == (split == "validation"))
+    return held_out == (split == "held-out")
 
 
 def show(task_class: Any, noise: float = 0.0) -> None:

@@ -23,7 +23,7 @@ import likelihoods
 import maxrl
 from data import TASKS, Task, make_task, task_class
 from data.tokenizer import VOCAB_SIZE
-from harness import checkpoint
+from harness import checkpoint, own_method
 from harness.checkpoint import CheckpointError
 from model import ModelConfig
 
@@ -34,6 +34,7 @@ OF_ROUNDS = ("rounds", "pool", "epochs")  # the flags of SELF_TRAINING
 NOT_OF_ROUNDS = ("steps", "order", "warmup", "micro_batch")  # and what they have no use for
 OF_NOISY = ("reward", "sigma", "noise")
 TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo")
+EVAL_SPLITS = ("test", "validation")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
@@ -74,6 +75,14 @@ def width(text: str) -> float:
     return value
 
 
+def method_type(text: str) -> str:
+    """An argparse type: a name, or a function in a file."""
+    if text not in METHODS and not own_method.is_own(text):
+        names = ", ".join(METHODS)
+        raise argparse.ArgumentTypeError(f"must be FILE.py:FUNCTION or one of {names}, not {text}")
+    return text
+
+
 def order_type(text: str) -> float:
     """An argparse type: the order of an objective."""
     return math.inf if text == "inf" else whole(1)(text)
@@ -83,7 +92,12 @@ def order_type(text: str) -> float:
 class Config:
     """Everything that a run is a function of. Flags are these names with dashes."""
 
-    method: str = flag("maxrl", "estimator or loss, see maxrl.py", choices=METHODS)
+    method: str = flag(
+        "maxrl",
+        f"estimator or loss: {', '.join(METHODS)}, or FILE.py:FUNCTION of (r, mean, k)",
+        type=method_type,
+        metavar="NAME",
+    )
     k: int = flag(8, "rollouts per prompt (the paper's N)", type=whole(1))
     order: float | None = flag(
         None, "order T of maxrl-loo, passk (1..k, default k), exact (default inf)", type=order_type
@@ -129,10 +143,14 @@ class Config:
     bf16: bool = flag(False, "compute in bfloat16 (CUDA only)")
     eval_every: int = flag(100, "steps between evaluations", type=whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", type=whole(1))
+    eval_split: str = flag(
+        "test", "half they are from; choose settings by validation", choices=EVAL_SPLITS
+    )
     eval_rollouts: int = flag(
         128, "rollouts of each held-out prompt, where p is not exact", type=whole(1, 10**6)
     )
     out: str | None = flag(None, "folder of the run (default runs/<task>-<method>-k<k>-s<seed>)")
+    table: own_method.Table | None = None  # not a flag: what --method FILE.py:FUNCTION computes
 
     def __post_init__(self) -> None:
         """What follows from other settings: where a step is a round, --rounds says how many."""
@@ -161,6 +179,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
+def flags() -> list[Field]:
+    """The fields that are flags."""
+    return [f for f in fields(Config) if f.metadata]
+
+
 def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
     """The configuration, and whether --resume and --overwrite were given."""
     parser = Parser(
@@ -169,7 +192,7 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for f in fields(Config):
+    for f in flags():
         options = {name: value for name, value in f.metadata.items() if name != "help"}
         if isinstance(f.default, bool):
             options["action"] = "store_true"
@@ -195,7 +218,18 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
         defaults = defaults | {"eval_every": 1}
     config = Config(**(defaults | given))
     refuse_unused(config, given)
+    config.table = own_table(config)
     return config, False, overwrite
+
+
+def own_table(config: Config) -> own_method.Table | None:
+    """Load the function that --method names, if it does; UsageError if it cannot be."""
+    if not own_method.is_own(config.method):
+        return None
+    try:
+        return own_method.load(config.method, config.k)
+    except ValueError as error:
+        raise UsageError(f"--method {config.method}: {error}") from error
 
 
 def refuse_unused(config: Config, given: dict[str, Any]) -> None:
@@ -224,12 +258,14 @@ def from_dict(saved: Any) -> Config:
 def would_take(f: Field, value: Any) -> bool:
     """Whether a flag could have given its field this value."""
     kind, choices = f.metadata.get("type"), f.metadata.get("choices")
+    if not f.metadata:
+        return value is None or isinstance(value, list)
     if value is None or isinstance(f.default, bool):
         return (value is None and f.default is None) or type(value) is type(f.default)
     if choices or not kind:
         return isinstance(value, str) and (not choices or value in choices)
     try:
-        return type(value) in (int, float) and kind(str(value)) == value
+        return type(value) in (int, float, str) and kind(str(value)) == value
     except argparse.ArgumentTypeError:
         return False
 
@@ -253,6 +289,10 @@ def resumed_config(given: dict[str, Any]) -> Config:
     ]
     if differing:
         raise UsageError(f"cannot resume with {', '.join(differing)}: start a new --out for that")
+    if config.table and "method" not in given:  # a checkpoint does not say what is to be executed
+        raise UsageError(f"say --method {config.method} again: the run is by a function of yours")
+    if own_table(config) != config.table:
+        raise UsageError(f"{config.method} computes other advantages than when the run began")
     changed = {name: value for name, value in given.items() if name in MAY_CHANGE}
     refuse_unused(config, changed)
     return replace(config, **changed)
@@ -263,13 +303,13 @@ def checked_task(config: Config) -> Task:
     method, k, order = config.method, config.k, config.order
     try:
         task = make_task(config.task, config.digits, config.reverse, float(config.noise or 0))
-        for split in ("train", "held-out"):  # ValueError if there is nothing in it
+        for split in ("train", config.eval_split):  # ValueError if there is nothing in it
             task.draw(np.random.default_rng(0), 1, split)
         if method == "exact" and order is not None:
             maxrl.weight(torch.tensor(0.5), order)
         elif method == "ce" and order is not None:
             raise ValueError("ce takes no order: it is exact --order inf")
-        elif method in maxrl.ADVANTAGES:
+        elif method in maxrl.FORMULAS:
             maxrl.check_order(method, k, order)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -12,6 +12,7 @@ import torch
 import maxrl
 from data import Task
 from evaluate import EVAL_K, pass_rates
+from harness import own_method
 from harness.config import LIKELIHOOD, SELF_TRAINING, Config, model_sizes
 from model import GPT
 
@@ -39,9 +40,10 @@ def in_words(config: Config, task: Task) -> tuple[str, str]:
     if method not in LIKELIHOOD:
         sentence = (maxrl.FORMULAS[method].__doc__ or "").split(". ")[0].split(".\n")[0]
         trained = maxrl.trained_order(method, k, config.order)
-        return sentence.strip().rstrip("."), f"k = {k}, " + (
-            f"trains order {trained}" if trained else "trains no J_T"
-        )
+        order = f"trains order {trained}" if trained else "trains no J_T"
+        if own_method.is_own(method):
+            order = "order not known"
+        return sentence.strip().rstrip(".") or "a formula of yours", f"k = {k}, {order}"
     T = config.order or math.inf
     formula = f"loss = -J_{T:g}(p), p computed exactly" if T < math.inf else "loss = -log p"
     if not task.single_answer:

@@ -210,7 +210,8 @@ def rollouts_of_a_step(config: Config) -> int:
 
 def claim_folder(config: Config, overwrite: bool) -> tuple[Path, bool]:
     """The folder of a new run, and whether it is new. One with something in it is left alone."""
-    default = f"runs/{config.task}-{config.method}-k{config.k}-s{config.seed}"
+    method = Path(config.method).name.replace(".py:", "-")
+    default = f"runs/{config.task}-{method}-k{config.k}-s{config.seed}"
     numbers = itertools.count(2)
     out = Path(config.out or default)
     created = not out.exists()

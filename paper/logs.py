@@ -36,7 +36,7 @@ TRAINING_FIGURES = ("live", "pass_rate", "grad_norm", "unique")
 # ------------------------------------------------------------------------------------- keeping
 
 
-def compact(out: Path, flags: str) -> list[dict[str, Any]]:
+def compact(out: Path, flags: str, commit: str) -> list[dict[str, Any]]:
     """The log to keep of the run in `out`: a head, then its evaluations.
 
     An evaluation has pass@k for more k in place of its per-prompt figures, and the mean of some
@@ -44,7 +44,8 @@ def compact(out: Path, flags: str) -> list[dict[str, Any]]:
     --train-prompts, before and after.
     """
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    head: dict[str, Any] = {"command": f"python train.py {flags}", "config": config}
+    head: dict[str, Any] = {"command": f"python train.py {flags}", "commit": commit}
+    head["config"] = config
     if config["train_prompts"]:
         head |= training_pass_rates(out)
     lines, since = [head], []
@@ -188,7 +189,7 @@ def best_likelihoods() -> dict[str, float]:
     """
     config, _, _ = parse_args(["--method", "ce", *SWEEPS["likelihoods"].flags.split()])
     sigma, noise = config.sigma, float(config.noise or 0)
-    problems = checked_task(config).draw(rng(0, "held-out"), config.eval_prompts, "held-out")
+    problems = checked_task(config).draw(rng(0, "held-out"), config.eval_prompts, config.eval_split)
     squares = mean((float(y) - float(answer(prompt) or 0)) ** 2 for prompt, y in problems)
     return {
         "log_likelihood": math.log(sigma / noise) - squares / (2 * noise**2),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data import TASKS, chain, make_task, tokenizer
-from data.arithmetic import split_hash
+from data.arithmetic import in_split, split_hash
 from data.tokenizer import ALPHABET, END, PAD, decode, encode, encode_completions, encode_prompts
 from verify import verify
 
@@ -74,6 +74,26 @@ def test_train_and_held_out_share_no_problem(name, digits, reverse):
         for split in ("train", "held-out")
     )
     assert train and held_out and not train & held_out
+
+
+@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
+def test_validation_and_test_are_the_halves_of_what_is_held_out(name, digits, reverse):
+    held_out, validation, test = (
+        {key(name, prompt) for prompt, _ in draw(name, digits, reverse, 3000, split)}
+        for split in ("held-out", "validation", "test")
+    )
+    assert validation and test and not validation & test
+    if digits == 1:  # few enough that all of them were drawn
+        assert validation | test == held_out
+
+
+def test_the_halves_are_of_like_size():
+    hashes = split_hash(np.arange(300_000)[:, None], False)
+    held_out, validation, test = (in_split(hashes, s) for s in ("held-out", "validation", "test"))
+    assert (held_out == (validation | test)).all() and not (validation & test).any()
+    assert abs(validation.sum() - test.sum()) < 6 * held_out.sum() ** 0.5
+    with pytest.raises(ValueError, match="validation"):
+        in_split(hashes, "dev")
 
 
 @pytest.mark.parametrize("name, digits", MANY + NOISY)
@@ -195,7 +215,7 @@ def test_what_people_type_is_aligned_or_refused():
         with pytest.raises(ValueError):
             other.align(bad)
     with pytest.raises(ValueError, match="split"):
-        task.draw(np.random.default_rng(0), 1, "test")
+        task.draw(np.random.default_rng(0), 1, "dev")
     for digits in (0, 10):
         with pytest.raises(ValueError, match="digits"):
             make_task("addition", digits, False)

@@ -121,6 +121,9 @@ def test_a_run_leaves_its_log_only(folder):
     assert "pass@1" in do(job)
     head, *rows = map(json.loads, job.log.read_text().splitlines())
     assert head["command"] == f"python train.py {flags}"
+    git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    made_at = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    assert head["commit"].rstrip("+") == made_at[: len(head["commit"].rstrip("+"))]
     assert len(head["train_base"]) == len(head["train_final"]) == 6
     assert [row["step"] for row in rows] == [0, 2, 4]
     assert not any("logp" in row for row in rows) and "pass@16384" in rows[0]

@@ -19,10 +19,12 @@ import maxrl
 import rollouts as rollouts_module
 import train as train_module
 from data import make_task
+from data.arithmetic import in_split, split_hash
 from data.batches import draw_problems, make_batch, rng
 from data.tokenizer import END, PAD, encode_completions, encode_prompts
 from evaluate import evaluate
 from harness import checkpoint
+from harness import config as config_module
 from harness import run as run_module
 from harness.config import METHODS, SELF_TRAINING, Config, checked_task, parse_args
 from model import logprobs
@@ -420,6 +422,20 @@ def test_every_step_draws_its_own_rollouts(monkeypatch):
     assert entropies[0] == entropies[2] != entropies[1]
 
 
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_the_flag_says_which_half_an_evaluation_is_of(train, monkeypatch, split):
+    seen = set()
+
+    def spy(model, batch, *rest):
+        seen.update(batch.texts)
+        return evaluate(model, batch, *rest)
+
+    monkeypatch.setattr(train_module, "evaluate", spy)
+    train(f"--out out --sft-steps 0 --steps 1 --digits 2 --eval-prompts 30 --eval-split {split}")
+    operands = np.array([[*map(int, text[:-1].split("+"))] for text in seen])
+    assert in_split(split_hash(operands, commutes=True), split).all()
+
+
 def test_evaluation_is_on_held_out_prompts(folder):
     config = tiny_config(eval_prompts=200)
     task = make_task("addition", 1, False)
@@ -657,7 +673,7 @@ def test_extremes(train, flags):
 def test_an_empty_split_is_refused(folder, capsys, monkeypatch):
     import data.arithmetic
 
-    for one_in, split in ((10**19, "held-out"), (1, "train")):
+    for one_in, split in ((10**19, "test"), (1, "train")):
         monkeypatch.setattr(data.arithmetic, "HELD_OUT_ONE_IN", one_in)
         assert train_module.main(TINY) == 2
         assert f"{split} problems" in capsys.readouterr().err
@@ -764,8 +780,8 @@ def test_the_command_itself(folder):
         [sys.executable, str(ROOT / "train.py"), *words], capture_output=True, text=True
     )
     text = call("--help").stdout
-    for name, field in Config.__dataclass_fields__.items():
-        assert f"--{name.replace('_', '-')} " in text
+    for field in config_module.flags():
+        assert f"--{field.name.replace('_', '-')} " in text
         if field.default not in (None, False):
             assert f"default {field.default}" in " ".join(text.split())
     wrong = call("--k", "0")
