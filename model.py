@@ -6,13 +6,15 @@ losses, optimizers, tasks, strings, sampling (tree.py).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Cache = list[tuple[Tensor, Tensor]]  # of each layer the keys and values, (N, h, S, C/h)
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer, queries, keys, values -> values
 
 
 @dataclass
@@ -26,8 +28,14 @@ class ModelConfig:
     n_embd: int = 160
 
 
+def causal(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Position t sees positions 0..t of its row: (N, T, h, C/h) each, in and out."""
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))  # (N, h, T, C/h)
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+
+
 class Attention(nn.Module):
-    """Causal self-attention over the cached positions and the new ones."""
+    """Self-attention with h heads; who sees whom is up to `attend`."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -36,21 +44,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.n_embd, 3 * config.n_embd, bias=False)
         self.proj = nn.Linear(config.n_embd, config.n_embd, bias=False)
 
-    def forward(
-        self, x: Tensor, past: tuple[Tensor, Tensor] | None, rows: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        N, T, C = x.shape
-        qkv = self.qkv(x).view(N, T, 3, self.n_head, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, h, T, C/h)
-        mask = None
-        if past is not None:  # copied layer by layer, not all at once: it stays in a CPU's caches
-            k = torch.cat((past[0].index_select(0, rows), k), dim=2)  # (N, h, S+T, C/h)
-            v = torch.cat((past[1].index_select(0, rows), v), dim=2)
-            if T > 1:  # new position i sees all S cached ones and the new ones up to i
-                S = k.shape[2] - T
-                mask = torch.ones(T, S + T, dtype=torch.bool, device=x.device).tril(S)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=past is None)
-        return self.proj(y.transpose(1, 2).reshape(N, T, C)), (k, v)
+    def forward(self, x: Tensor, attend: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.n_head, -1)).unbind(-3)  # (..., h, C/h)
+        return self.proj(attend(q, k, v).flatten(-2))  # (..., C)
 
 
 class Block(nn.Module):
@@ -64,11 +60,14 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * C, C, bias=False)
 
     def forward(
-        self, x: Tensor, past: tuple[Tensor, Tensor] | None, rows: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        y, present = self.attention(self.norm_1(x), past, rows)
-        x = x + y
-        return x + self.down(F.gelu(self.up(self.norm_2(x)))), present
+        self,
+        x: Tensor,
+        attend: Callable[[Tensor, Tensor, Tensor], Tensor],
+        keep: Tensor | None = None,
+    ) -> Tensor:
+        y = self.attention(self.norm_1(x), attend)
+        x = x + y if keep is None else x[keep] + y[keep]
+        return x + self.down(F.gelu(self.up(self.norm_2(x))))
 
 
 class GPT(nn.Module):
@@ -88,22 +87,28 @@ class GPT(nn.Module):
                 nn.init.normal_(w, std=std, generator=generator)
 
     def forward(
-        self, tokens: Tensor, cache: Cache | None = None, rows: Tensor | None = None
-    ) -> tuple[Tensor, Cache]:
-        """tokens (N, T) that follow the S cached positions -> logits (N, T, V), cache of S+T.
+        self,
+        tokens: Tensor,
+        positions: Tensor | None = None,
+        attend: Attend = causal,
+        keep: Tensor | None = None,
+    ) -> Tensor:
+        """tokens (N, T) -> logits (N, T, V): position t predicts token t + 1.
 
-        rows (N,) says which row of the cache each row of tokens follows (default: its own).
+        tree.py runs tokens in another arrangement, of any shape. It says where in its text each
+        token stands (`positions`, of that shape), who sees whom (`attend`), and whose logits it
+        wants (`keep`, indices into the first dimension; the other tokens are only seen by these,
+        so the last layer does less for them).
         """
-        N, T = tokens.shape
-        S = cache[0][0].shape[2] if cache else 0
-        rows = torch.arange(N, device=tokens.device) if rows is None else rows
-        assert S + T <= self.config.block_size, f"{S + T} positions, {self.config.block_size} known"
-        x = self.tokens(tokens) + self.positions.weight[S : S + T]  # (N, T, C)
-        present: Cache = []
-        for i, block in enumerate(self.blocks):
-            x, keys_values = block(x, cache[i] if cache else None, rows)
-            present.append(keys_values)
-        return F.linear(self.norm(x), self.tokens.weight), present
+        if positions is None:
+            T, known = tokens.shape[1], self.config.block_size
+            assert T <= known, f"{T} positions, {known} known"
+            positions = torch.arange(T, device=tokens.device)
+        x = self.tokens(tokens) + self.positions(positions)  # (N, T, C)
+        last = len(self.blocks) - 1
+        for layer, block in enumerate(self.blocks):
+            x = block(x, partial(attend, layer), keep if layer == last else None)
+        return F.linear(self.norm(x), self.tokens.weight)
 
     def n_parameters(self) -> int:
         """How many numbers are trained; the tied embedding counts once."""
@@ -113,44 +118,27 @@ class GPT(nn.Module):
 # --------------------------------------------------------------------------- log-probabilities
 
 
-def completion_logits(
-    model: GPT, prompts: Tensor, completions: Tensor, prompt: Tensor | None = None
-) -> Tensor:
-    """Teacher-forced logits of each completion token: (U, L, V), with gradients.
-
-    prompts (B, P); completions (U, L); prompt (U,) says whose completion each is (default: one for
-    each prompt, in order, scored in one pass). Otherwise each prompt runs once and its completions
-    attend to its cached keys and values, through which the gradient flows back.
-    """
-    if prompt is None:
-        P = prompts.shape[1]
-        logits, _ = model(torch.cat((prompts, completions[:, :-1]), dim=1))
-        return logits[:, P - 1 :]
-    first, cache = model(prompts)  # (B, P, V); the last position predicts the first token
-    first = first[:, -1:].index_select(0, prompt)  # (U, 1, V)
-    if completions.shape[1] == 1:
-        return first
-    rest, _ = model(completions[:, :-1], cache, prompt)
-    return torch.cat((first, rest), dim=1)
+def completion_logits(model: GPT, prompts: Tensor, completions: Tensor) -> Tensor:
+    """Teacher-forced logits of each completion token: (N, P) and (N, L) -> (N, L, V)."""
+    P = prompts.shape[1]
+    return model(torch.cat((prompts, completions[:, :-1]), dim=1))[:, P - 1 :]
 
 
 def completion_mask(completions: Tensor, end: int) -> Tensor:
-    """(U, L) bool: True up to the first end token, included; a pad before it is a token."""
+    """(N, L) bool: True up to the first end token, included; a pad before it is a token."""
     ends = (completions == end).long()
     return ends.cumsum(1) - ends == 0
 
 
-def logprobs(
-    model: GPT, prompts: Tensor, completions: Tensor, end: int, prompt: Tensor | None = None
-) -> Tensor:
-    """log pi(completion | prompt), summed over tokens, the end token included: (U,).
+def logprobs(model: GPT, prompts: Tensor, completions: Tensor, end: int) -> Tensor:
+    """log pi(completion | prompt), summed over tokens, the end token included: (N,).
 
-    Shapes as in `completion_logits`. Without an end token all L tokens count.
+    prompts (N, P); completions (N, L), all of whose tokens count if there is no end token.
     """
-    return summed_logprobs(completion_logits(model, prompts, completions, prompt), completions, end)
+    return summed_logprobs(completion_logits(model, prompts, completions), completions, end)
 
 
 def summed_logprobs(logits: Tensor, completions: Tensor, end: int) -> Tensor:
-    """The same from logits (U, L, V) that are there already."""
-    per_token = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)  # (U, L)
+    """The same from logits (N, L, V) that are there already."""
+    per_token = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)  # (N, L)
     return (per_token * completion_mask(completions, end)).sum(1)

@@ -31,7 +31,7 @@ def sample(model: GPT, prompts: Tensor, L: int, generator: torch.Generator) -> T
     """
     text, ended = prompts, torch.zeros(len(prompts), 1, dtype=torch.bool)
     for _ in range(L):
-        logits, _ = model(text)  # (N, T, V): position t predicts token t + 1
+        logits = model(text)  # (N, T, V): position t predicts token t + 1
         token = torch.multinomial(logits[:, -1].softmax(-1), 1, generator=generator)  # (N, 1)
         token[ended] = PAD
         ended |= token == END
@@ -50,7 +50,7 @@ def log_probabilities(model: GPT, prompts: Tensor, completions: Tensor) -> Tenso
     A sum over tokens, the end token included, and nothing after it.
     """
     P = prompts.shape[1]
-    logits, _ = model(torch.cat((prompts, completions[:, :-1]), dim=1))  # (N, P+L-1, V)
+    logits = model(torch.cat((prompts, completions[:, :-1]), dim=1))  # (N, P+L-1, V)
     logp = logits[:, P - 1 :].log_softmax(-1)  # the last P-1.. positions predict the completion
     logp = logp.gather(2, completions.unsqueeze(2)).squeeze(2)  # (N, L)
     is_end = (completions == END).long()

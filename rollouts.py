@@ -15,7 +15,7 @@ from data import Task
 from data.batches import Batch
 from data.tokenizer import END, PAD, decode
 from harness.config import Config
-from model import GPT, logprobs
+from model import GPT
 from tree import Rollouts, generate
 from verify import likelihood, regression, verify
 
@@ -29,15 +29,6 @@ def roll_out(
     max_rows = 2**16 if prompts.is_cuda else 512
     words = {"end": END, "pad": PAD, "max_rows": max_rows}
     return generate(model, prompts, k, task.max_new_tokens, generator=generator, **words)
-
-
-def rescore(model: GPT, prompts: Tensor, prompt: Tensor, tokens: Tensor) -> Tensor:
-    """log pi of U completions, with gradients: (U,). Only the prompts that they belong to are run.
-
-    prompts (B, P); prompt (U,), which of them a completion answers; tokens (U, L).
-    """
-    used, row = prompt.unique(return_inverse=True)
-    return logprobs(model, prompts[used], tokens, END, row)
 
 
 def said(rollouts: Rollouts) -> list[str | None]:

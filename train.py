@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 import maxrl
 import selftrain
+import tree
 from data import Task
 from data.batches import Batch, draw_problems, make_batch, rng, torch_rng
 from data.tokenizer import END
@@ -32,8 +33,8 @@ from harness import checkpoint
 from harness.checkpoint import CheckpointError
 from harness.config import LIKELIHOOD, SELF_TRAINING, Config, UsageError, model_sizes
 from harness.run import Run, RunError, command
-from model import GPT, completion_mask, logprobs
-from rollouts import rescore, rewards_of, roll_out, rollout_figures
+from model import GPT, logprobs
+from rollouts import rewards_of, roll_out, rollout_figures
 
 ROOT = Path(__file__).resolve().parent
 
@@ -75,13 +76,11 @@ def rollout_backward(
     A = maxrl.counted_advantages(
         config.method, rewards, rollouts.group, rollouts.count, k, config.order
     )
-    length = completion_mask(rollouts.tokens, END).sum(1)
     rows = A.nonzero().squeeze(1)  # without an advantage there is no gradient
-    rows = rows[length[rows].argsort(stable=True)]  # equal lengths together: hardly any padding
     loss = 0.0
     for part in rows.split(config.micro_batch) if len(rows) else ():
-        tokens = rollouts.tokens[part, : int(length[part].max())]
-        logp = rescore(model, batch.prompts, rollouts.group[part], tokens)
+        group, tokens = rollouts.group[part], rollouts.tokens[part]
+        logp = tree.logprobs(model, batch.prompts, group, tokens, END)
         part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
         part_loss.backward()
         loss += part_loss.item()
@@ -114,7 +113,8 @@ def self_training_round(
         prompts, right, figures = selftrain.successes(model, config, task, step)
         for part in selftrain.mini_batches(right, config, step):
             zero_gradients(model)
-            mean = -rescore(model, prompts, right.group[part], right.tokens[part]).mean()
+            group, tokens = right.group[part], right.tokens[part]
+            mean = -tree.logprobs(model, prompts, group, tokens, END).mean()
             mean.backward()
             loss = mean.item()
             norm = update(model, optimizer, config, loss)

@@ -1,6 +1,26 @@
-"""k rollouts of a prompt as one prefix tree with counts: every prefix runs once.
+"""k rollouts of a prompt as one prefix tree: sampling and scoring run every prefix once.
 
-Left out: rewards, advantages, strings.
+The rollouts of a prompt begin alike. `12+34=` may be answered `46`, `47`, `46` and `4`:
+
+    12+34=  --> 4 --> 6 --> end    x2        The nodes are `4`, `46` and `47`: three tokens to
+                  --> 7 --> end    x1        run, where the copies have seven. Equal rollouts
+                  --> end          x1        are one path with a count.
+
+What a node predicts depends on its prefix alone, so a node is run once, whoever passes through it.
+`generate` grows the tree level by level, `logprobs` runs all nodes of a given tree at once, with
+gradients. The loss is a sum over rollouts of A log pi(z), and log pi(z) a sum over the edges of z's
+path; collect the terms of one edge, and
+
+    loss = -(1/(B k)) sum over edges W log pi(token | prefix),    W = sum of A over its rollouts.
+
+So the weight of a token is the sum of the advantages of all the rollouts that pass through it.
+Nobody has to add them up: all these rollouts read the one log pi(token | prefix) that `logprobs`
+has computed, and backpropagation sums what they send back.
+
+How the network runs a tree: everything in it but attention looks at one token at a time, and takes
+the nodes as one long list. For attention the nodes stand in *rows*, each of at most WIDTH paths
+through the tree of one prompt. A mask lets a node see the prompt, its ancestors and itself. Where
+two rows share a prefix, each has a node for it. Left out: rewards, advantages, strings.
 
     >>> model = GPT(ModelConfig(vocab_size=7, block_size=9, n_layer=1, n_head=2, n_embd=8))
     >>> prompts = torch.tensor([[1, 2, 3], [3, 2, 1]])                              # (B=2, P=3)
@@ -8,16 +28,20 @@ Left out: rewards, advantages, strings.
     ...                     generator=torch.Generator().manual_seed(0))
     >>> [rollouts.count[rollouts.group == b].sum().item() for b in (0, 1)]
     [100, 100]
+    >>> logp = logprobs(model, prompts, rollouts.group, rollouts.tokens, end=5)
+    >>> torch.allclose(logp, rollouts.logprob, atol=1e-5)
+    True
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model import GPT, Cache
+from model import GPT, causal, completion_mask
+
+WIDTH = 32  # paths of a row: wider rows share more prefixes, and mask more of what they multiply
 
 
 @dataclass
@@ -29,6 +53,62 @@ class Rollouts:
     count: Tensor  # (U,) int64, how many of the prompt's k rollouts this is; they sum to k
     logprob: Tensor  # (U,) log pi(completion | prompt), as sampled
     ended: Tensor  # (U,) bool, False where L tokens went by without an end
+
+
+# ------------------------------------------------------------------------------- nodes in rows
+
+
+@dataclass
+class Rows:
+    """Where N nodes stand in R rows of n places."""
+
+    source: Tensor  # (R,) which of the groups (prompts, or rows of before) a row goes on from
+    place: Tensor  # (N,) in 0..R n - 1
+    n: int
+
+    def pad(self, x: Tensor) -> Tensor:
+        """(N, ...) of the nodes -> (R, n, ...), with zeros where no node stands."""
+        rows = x.new_zeros(len(self.source) * self.n, *x.shape[1:])
+        return rows.index_copy(0, self.place, x).unflatten(0, (-1, self.n))
+
+
+def in_rows(group: Tensor, path: Tensor) -> Rows:
+    """Rows for N nodes. group (N,), sorted: whose node it is. path (N,), sorted within a group: the
+    number, in its group, of the path that it is on. WIDTH paths make a row."""
+    key = torch.stack((group, path // WIDTH))
+    (source, _), row, size = key.unique_consecutive(dim=1, return_inverse=True, return_counts=True)
+    first = size.cumsum(0) - size  # (R,)
+    n = int(size.max())
+    return Rows(source, row * n + torch.arange(len(row), device=row.device) - first[row], n)
+
+
+def attend_in_rows(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor, rows: Rows) -> Tensor:
+    """q (N, h, c) of the nodes, keys and values (R, S, h, c), mask (R, n, S) -> (N, h, c)."""
+    q, keys, values = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
+    y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask.unsqueeze(1))
+    return y.transpose(1, 2).flatten(0, 1)[rows.place]
+
+
+# ------------------------------------------------------------------------------------ sampling
+
+
+@dataclass
+class Level:
+    """Prefixes of one length that go on, N of them, and the rows that they stand in."""
+
+    group: Tensor  # (N,)
+    tokens: Tensor  # (N, L)
+    count: Tensor  # (N,) how many rollouts go on from here
+    logprob: Tensor  # (N,)
+    row: Tensor  # (N,) of the cache
+    sees: Tensor  # (N, S) bool, which positions of the row are its own prefix
+
+    def take(self, nodes: Tensor) -> "Level":
+        """Some of them."""
+        return Level(*(column[nodes] for column in vars(self).values()))
+
+
+Cache = list[tuple[Tensor, Tensor]]  # of each layer the keys and values, (R, S, h, C/h)
 
 
 @torch.no_grad()
@@ -45,41 +125,41 @@ def generate(
 ) -> Rollouts:
     """k independent rollouts of each prompt (B, P), at temperature 1, each up to its end token.
 
-    The k rollouts of a prompt form a prefix tree. Where they agree they are one row with a count,
-    not k copies: a row with count c draws how many of its c rollouts go on with each token (one
-    multinomial draw, the same law as c separate draws), and each token that was drawn at all
-    becomes a row of its own. So the model runs once per prompt, then once per distinct unfinished
-    prefix: a million rollouts cost what their different texts cost. At most max_rows rows run at a
-    time, and each such part is grown to its end before the next: that bounds the memory, and 512
-    rows stay in a CPU's caches (give a GPU more). FloatingPointError if a probability is NaN.
+    A prefix with count c draws how many of its c rollouts go on with each token (one multinomial
+    draw, the same law as c separate draws), and each token that was drawn at all becomes a node of
+    the next level. A million rollouts cost what their different texts cost. At most max_rows nodes
+    run at a time, and each such part is grown to its end before the next: that bounds the memory,
+    and 512 nodes stay in a CPU's caches (give a GPU more). FloatingPointError if a probability is
+    NaN; ValueError if the completions are longer than the model's positions.
     """
-    B, L = len(prompts), max_new_tokens
+    (B, P), L, device = prompts.shape, max_new_tokens, prompts.device
+    if P + L - 1 > model.config.block_size:
+        raise ValueError(f"{P} + {L} tokens are more than the model's {model.config.block_size}")
     done: list[tuple[Tensor, ...]] = []
 
-    def grow(t: int, of_rows: Iterable[Tensor], logits: Tensor, cache: Cache) -> None:
-        """Draw token t of N rows, logits (N, V). Set aside what ends, grow the rest."""
-        prompt, tokens, count, logprob = of_rows
+    def grow(t: int, level: Level, logits: Tensor, cache: Cache) -> None:
+        """Draw token t of N prefixes, logits (N, V). Set aside what ends, grow the rest."""
         logp = logits.log_softmax(-1)  # (N, V)
-        drawn = draw_counts(logp.exp(), count, generator)  # (N, V)
-        parent, token = drawn.nonzero(as_tuple=True)  # (N',) the children of all rows
-        prompt, tokens, count = prompt[parent], tokens[parent], drawn[parent, token]
-        logprob = logprob[parent] + logp[parent, token]
-        tokens[:, t] = token
+        drawn = draw_counts(logp.exp(), level.count, generator)  # (N, V)
+        parent, token = drawn.nonzero(as_tuple=True)  # (N',) the children of all nodes
+        level = level.take(parent)
+        level.count = drawn[parent, token]
+        level.logprob = level.logprob + logp[parent, token]
+        level.tokens[:, t] = token
         ended = token == end
         over = ended if t < L - 1 else torch.ones_like(ended)
         leaves, open_ = (which.nonzero().squeeze(1) for which in (over, ~over))
-        done.append(tuple(x[leaves] for x in (prompt, tokens, count, logprob, ended)))
-        for rows in open_.split(max_rows) if len(open_) else ():
-            of_row = (x[rows] for x in (prompt, tokens, count, logprob))
-            logits, present = model(token[rows, None], cache, parent[rows])
-            grow(t + 1, of_row, logits[:, 0], present)
+        columns = (level.group, level.tokens, level.count, level.logprob, ended)
+        done.append(tuple(column[leaves] for column in columns))
+        for part in open_.split(max_rows) if len(open_) else ():
+            grow(t + 1, *run_level(model, token[part], P + t, level.take(part), cache))
 
-    logits, cache = model(prompts)
-    everyone = torch.arange(B, device=prompts.device)
-    nothing = prompts.new_full((B, L), pad)
-    zero = torch.zeros(B, device=prompts.device)
+    first, cache = run_prompts(model, prompts)
+    everyone = torch.arange(B, device=device)
+    nothing, zero = prompts.new_full((B, L), pad), torch.zeros(B, device=device)
+    all_of_it = torch.ones(B, P, dtype=torch.bool, device=device)
     all_at_once = torch.full_like(everyone, k)
-    grow(0, (everyone, nothing, all_at_once, zero), logits[:, -1], cache)
+    grow(0, Level(everyone, nothing, all_at_once, zero, everyone, all_of_it), first, cache)
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
     order = columns[0].argsort(stable=True)
     rollouts = Rollouts(*(column[order] for column in columns))
@@ -87,6 +167,44 @@ def generate(
     if broken:  # asked once, here at the end: a GPU would have to stop for it
         raise FloatingPointError("the model's probabilities are not finite")
     return rollouts
+
+
+def run_prompts(model: GPT, prompts: Tensor) -> tuple[Tensor, Cache]:
+    """The prompts (B, P) -> logits of their first tokens (B, V), cache of B rows, P positions."""
+    (B, P), cache = prompts.shape, []
+    places = torch.arange(B * P, device=prompts.device)
+
+    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (x.unflatten(0, (B, P)) for x in (q, k, v))
+        cache.append((k, v))
+        return causal(layer, q, k, v).flatten(0, 1)
+
+    return model(prompts.flatten(), places % P, attend, places[P - 1 :: P]), cache
+
+
+def run_level(
+    model: GPT, token: Tensor, position: int, level: Level, cache: Cache
+) -> tuple[Level, Tensor, Cache]:
+    """Run the last tokens of N prefixes: logits (N, V), and the cache with them in it.
+
+    `level` comes with the rows of the parents, and goes with rows of its own.
+    """
+    new: Cache = []
+    path = torch.arange(len(token), device=token.device)
+    first = torch.searchsorted(level.row, level.row)  # the first node of the same row
+    rows = in_rows(level.row, path - first)
+    itself = F.one_hot(rows.place % rows.n, rows.n).bool()
+    level.sees = torch.cat((level.sees, itself), dim=1)  # (N, S + n)
+    level.row = rows.place // rows.n
+    mask = rows.pad(level.sees)
+
+    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        pairs = zip(cache[layer], (k, v), strict=True)
+        keys, values = (torch.cat((old[rows.source], rows.pad(x)), dim=1) for old, x in pairs)
+        new.append((keys, values))
+        return attend_in_rows(q, keys, values, mask, rows)
+
+    return level, model(token, torch.full_like(token, position), attend), new
 
 
 def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Tensor:
@@ -109,3 +227,82 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
         n_left = torch.binomial(n, left_share, generator=generator)
         n = torch.stack((n_left, n - n_left), dim=2).flatten(1)
     return n[:, :V].long().to(device)
+
+
+# ------------------------------------------------------------------------------------- scoring
+
+
+def logprobs(model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, end: int) -> Tensor:
+    """log pi(completion | prompt) of U completions, with gradients; every prefix is run once: (U,).
+
+    prompts (B, P); group (U,), which of them a completion answers; tokens (U, L). Summed over
+    tokens, the end token included; without one all L tokens count. Only the prompts that are
+    answered are run.
+    """
+    used, group = group.unique(return_inverse=True)
+    prompts = prompts[used]  # (B', P)
+    order = lexicographic(group, tokens)
+    group, tokens = group[order], tokens[order]
+    scored = completion_mask(tokens, end)  # (U, L)
+    paths = Paths(group, tokens, scored)
+    logp = run_paths(model, prompts, paths).log_softmax(-1)  # (B' + N, V)
+    per_token = logp.flatten()[paths.node * logp.shape[1] + tokens]  # (U, L)
+    return (per_token * scored).sum(1)[order.argsort()]
+
+
+def lexicographic(group: Tensor, tokens: Tensor) -> Tensor:
+    """The order that sorts U completions by group, then token by token: (U,)."""
+    order = torch.arange(len(group), device=group.device)
+    for column in (*tokens.T.flip(0), group):  # the last one decides
+        order = order[column[order].argsort(stable=True)]
+    return order
+
+
+class Paths:
+    """The paths of U completions, sorted, through the nodes: whose prefix is whose.
+
+    Numbers 0..B'-1 are the B' prompts, the nodes behind them B'..B'+N-1 in the order of the paths.
+    """
+
+    def __init__(self, group: Tensor, tokens: Tensor, scored: Tensor):
+        self.group, self.tokens = group, tokens
+        self.path = torch.arange(len(group), device=group.device) - torch.searchsorted(group, group)
+        other = (tokens != tokens.roll(1, 0)).cumsum(1) > 0  # than the path before, up to token t
+        other |= (self.path % WIDTH == 0).unsqueeze(1)  # every row has nodes of its own
+        self.new = F.pad(other[:, :-1], (1, 0)) & scored  # (U, L): its prefix of t tokens is a node
+        self.new[:, 0] = False  # the prompt itself
+        number = self.new.flatten().cumsum(0).view_as(tokens) + int(group[-1])
+        number = torch.where(self.new, number, 0).cummax(0).values  # else that of a path before
+        self.node = torch.cat((group.unsqueeze(1), number[:, 1:]), dim=1)  # (U, L) predicts token t
+
+
+def run_paths(model: GPT, prompts: Tensor, paths: Paths) -> Tensor:
+    """The prompts (B', P) and the nodes that paths lead through -> logits (B' + N, V)."""
+    B, P = prompts.shape
+    u, t = paths.new.nonzero(as_tuple=True)  # (N,)
+    if len(u) == 0:  # all completions are one token long
+        return run_prompts(model, prompts)[0]
+    rows = in_rows(paths.group[u], paths.path[u])
+    columns = torch.arange(paths.node.shape[1], device=u.device)
+    place = F.pad(rows.place % rows.n, (B, 0))[paths.node[u]]  # (N, L) of its ancestors
+    place = torch.where((columns > 0) & (columns <= t.unsqueeze(1)), place, rows.n)
+    sees = prompts.new_zeros(len(u), rows.n + 1, dtype=torch.bool).scatter(1, place, True)
+    mask = rows.pad(F.pad(sees[:, :-1], (P, 0), value=True))  # (R, n, P + n)
+    mask[..., 0] = True  # also for places without a node: a softmax over nothing is NaN
+
+    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        first, rest = zip(*(x.split([B * P, len(u)]) for x in (q, k, v)), strict=True)
+        q, k, v = (x.unflatten(0, (B, P)) for x in first)
+        of_prompts = causal(layer, q, k, v).flatten(0, 1)
+        pairs = zip((k, v), rest[1:], strict=True)
+        keys, values = (torch.cat((old[rows.source], rows.pad(x)), dim=1) for old, x in pairs)
+        return torch.cat((of_prompts, attend_in_rows(rest[0], keys, values, mask, rows)))
+
+    positions = torch.arange(B * P, device=u.device) % P
+    keep = torch.arange(B * P + len(u), device=u.device)
+    return model(
+        torch.cat((prompts.flatten(), paths.tokens[u, t - 1])),
+        torch.cat((positions, P + t - 1)),
+        attend,
+        torch.cat((keep[P - 1 : B * P : P], keep[B * P :])),
+    )

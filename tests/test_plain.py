@@ -61,7 +61,7 @@ def test_log_probabilities_by_hand():
         ids, total = (ids[: ids.index(END) + 1] if END in ids else ids), 0.0
         for t, token in enumerate(ids):
             text = torch.cat((prompt, torch.tensor(ids[:t], dtype=torch.long)))
-            total += model(text[None])[0][0, -1].log_softmax(0)[token].item()
+            total += model(text[None])[0, -1].log_softmax(0)[token].item()
         assert got[i].item() == pytest.approx(total, abs=1e-5)
 
 

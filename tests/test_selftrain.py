@@ -10,9 +10,10 @@ from conftest import TINY, read, same, weights
 import plain
 import rollouts as rollouts_module
 import train as train_module
+import tree
 from data.batches import make_batch, rng
+from data.tokenizer import END
 from harness.config import Config, checked_task, parse_args
-from rollouts import rescore
 
 CPU = torch.device("cpu")
 TINY_ROUNDS = TINY[: TINY.index("--steps")] + TINY[TINY.index("--steps") + 2 :]  # without --steps
@@ -83,7 +84,7 @@ def test_bfloat16_rounds_see_their_own_updates(monkeypatch):
         with train_module.autocast(config, torch.device("cpu")):
             for _ in range(30):
                 train_module.zero_gradients(model)
-                loss = -rescore(model, batch.prompts, rows, batch.answers).mean()
+                loss = -tree.logprobs(model, batch.prompts, rows, batch.answers, END).mean()
                 loss.backward()
                 train_module.update(model, optimizer, config, loss.item())
         losses.append(loss.item())
@@ -102,11 +103,13 @@ def one_round(method: str, verdict, monkeypatch, step: int = 1, more: Sequence[s
     before = {name: w.clone() for name, w in model.state_dict().items()}
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def watched(model, prompts, group, tokens):
-        seen.append((group, tokens))
-        return rescore(model, prompts, group, tokens)
+    logprobs = tree.logprobs
 
-    monkeypatch.setattr(train_module, "rescore", watched)
+    def watched(model, prompts, group, tokens, end):
+        seen.append((group, tokens))
+        return logprobs(model, prompts, group, tokens, end)
+
+    monkeypatch.setattr(tree, "logprobs", watched)
     monkeypatch.setattr(rollouts_module, "verify", verdict)
     optimizer = train_module.new_optimizer(model, 1e-2)
     figures = train_module.self_training_round(model, optimizer, config, task, step, start)

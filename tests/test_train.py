@@ -473,7 +473,7 @@ def test_evaluation_is_exact():
         said: list[int] = []
         while len(said) < task.max_new_tokens and END not in said:
             tokens = torch.tensor([encode_prompts([prompt])[0].tolist() + said])
-            said.append(model(tokens)[0][0, -1].argmax().item())
+            said.append(model(tokens)[0, -1].argmax().item())
         right += said == encode_completions([answer], len(answer) + 1)[0].tolist()
     assert figures["greedy"] == pytest.approx(right / 5)
 

@@ -1,0 +1,273 @@
+"""tree.py: what is sampled is what is scored, and sharing prefixes changes only the time."""
+
+import doctest
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_model import END, PAD, PROMPTS, L, V, small_model
+
+import maxrl
+import tree
+from model import ModelConfig, logprobs
+from tree import draw_counts, generate
+
+
+def rollouts_of(model, k, prompts=PROMPTS, seed=0, **words):
+    generator = torch.Generator().manual_seed(seed)
+    return generate(model, prompts, k, L, end=END, pad=PAD, generator=generator, **words)
+
+
+def test_the_example_in_the_docstring():
+    assert doctest.testmod(tree, extraglobs={"ModelConfig": ModelConfig}).failed == 0
+
+
+# ------------------------------------------------------------------------------------ sampling
+
+
+@pytest.mark.parametrize("k", [1, 7, 1000])
+def test_rollouts_add_up_and_end_where_they_say(k):
+    r = rollouts_of(small_model(), k)
+    for b in range(len(PROMPTS)):
+        assert r.count[r.group == b].sum() == k
+    assert (r.count > 0).all() and (r.group.diff() >= 0).all()
+    keys = {(b, *ids) for b, ids in zip(r.group.tolist(), r.tokens.tolist(), strict=True)}
+    assert len(keys) == len(r.group), "distinct completions, each once"
+    for ids, ended in zip(r.tokens.tolist(), r.ended.tolist(), strict=True):
+        assert ended == (END in ids)
+        if ended:
+            assert all(token == PAD for token in ids[ids.index(END) + 1 :])
+
+
+def test_recorded_log_probs_are_those_of_a_fresh_teacher_forced_pass():
+    model = small_model()
+    r = rollouts_of(model, 500)
+    assert len(r.group) > 100 and not r.ended.all()
+    one_pass = logprobs(model, PROMPTS[r.group], r.tokens, END)
+    on_the_tree = tree.logprobs(model, PROMPTS, r.group, r.tokens, END)
+    assert torch.allclose(one_pass, r.logprob, atol=1e-5)
+    assert torch.allclose(on_the_tree, r.logprob, atol=1e-5)
+
+
+def exact_distribution(model, prompt):
+    """Every completion of one prompt with its probability, by walking the whole tree."""
+    found = {}
+
+    def walk(ids, logp):
+        if len(ids) == L or (ids and ids[-1] == END):
+            found[tuple(ids)] = math.exp(logp)
+            return
+        logits = model(torch.tensor([[*prompt, *ids]]))
+        for token, step in enumerate(logits[0, -1].log_softmax(0).tolist()):
+            walk([*ids, token], logp + step)
+
+    with torch.no_grad():
+        walk([], 0.0)
+    return found
+
+
+@pytest.mark.parametrize("k", [1, 3, 40_000])
+def test_rollouts_follow_the_model_exactly(k):
+    """Chi-square of about 40,000 rollouts against the enumerated tree, whatever the group size.
+
+    Rare completions (expected below 10) share a cell. The bound is 5 standard deviations of the
+    statistic above its mean: a false alarm in fewer than 1 of 10^4 seeds, and the seed is fixed.
+    """
+    model, n = small_model(), 40_000 // k
+    truth = exact_distribution(model, PROMPTS[1].tolist())
+    assert sum(truth.values()) == pytest.approx(1, abs=1e-5)
+    r = rollouts_of(model, k, PROMPTS[1].repeat(n, 1), seed=5)
+    seen = dict.fromkeys(truth, 0)
+    for ids, count in zip(r.tokens.tolist(), r.count.tolist(), strict=True):
+        seen[tuple(ids[: ids.index(END) + 1] if END in ids else ids)] += count
+    expected = {z: p * n * k for z, p in truth.items()}
+    common = [z for z in truth if expected[z] >= 10]
+    cells = [(seen[z], expected[z]) for z in common]
+    cells.append((n * k - sum(s for s, _ in cells), n * k - sum(e for _, e in cells)))
+    statistic = sum((s - e) ** 2 / e for s, e in cells)
+    dof = len(cells) - 1
+    assert dof > 50 and abs(statistic - dof) < 5 * math.sqrt(2 * dof)
+
+
+def test_rollouts_of_a_prompt_are_independent_of_each_other():
+    """Counts of the first token over many groups have the multinomial's variance and covariance."""
+    probs = torch.tensor([0.5, 0.3, 0.15, 0.05, 0.0]).repeat(20_000, 1)
+    n = torch.full((20_000,), 9)
+    counts = draw_counts(probs, n, torch.Generator().manual_seed(0)).double()
+    p = probs[0].double()
+    truth = 9 * (p.diag() - p[:, None] * p[None, :])
+    assert torch.allclose(counts.mean(0), 9 * p, atol=0.06)  # sd of each mean < .011
+    assert torch.allclose(counts.T.cov(), truth, atol=0.12)  # sd of each entry < .023
+
+
+def test_draw_counts_edges():
+    g = torch.Generator().manual_seed(0)
+    probs = torch.tensor([[0.0, 1.0, 0.0], [0.25, 0.0, 0.75], [1.0, 0.0, 0.0]])
+    for n in (0, 1, 10**6):
+        counts = draw_counts(probs, torch.tensor([n, n, n]), g)
+        assert counts.sum(1).tolist() == [n, n, n]
+        assert (counts[probs == 0] == 0).all(), "what has no probability is never drawn"
+    counts = draw_counts(probs[1:2], torch.tensor([10**6]), g)
+    assert abs(counts[0, 0].item() - 250_000) < 6 * math.sqrt(10**6 * 3 / 16)
+    assert draw_counts(torch.ones(2, 1), torch.tensor([3, 0]), g).tolist() == [[3], [0]]
+
+
+def test_a_broken_model_does_not_sample_nothing():
+    model = small_model()
+    with torch.no_grad():
+        model.norm.weight.fill_(math.nan)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        rollouts_of(model, 3)
+
+
+def test_same_seed_same_rollouts():
+    a, b = rollouts_of(small_model(), 9, seed=4), rollouts_of(small_model(), 9, seed=4)
+    assert torch.equal(a.tokens, b.tokens) and torch.equal(a.count, b.count)
+    assert not torch.equal(
+        a.logprob, rollouts_of(small_model(), 9, seed=5).logprob[: len(a.logprob)]
+    )
+
+
+@pytest.mark.parametrize("width, max_rows", [(1, 512), (2, 3), (3, 1), (64, 7)])
+def test_how_nodes_stand_in_rows_does_not_change_their_probabilities(monkeypatch, width, max_rows):
+    """Rows of one prefix, rows that are parted, parts of one node: the same law."""
+    monkeypatch.setattr(tree, "WIDTH", width)
+    model = small_model()
+    r = rollouts_of(model, 60, max_rows=max_rows)
+    assert torch.allclose(r.logprob, logprobs(model, PROMPTS[r.group], r.tokens, END), atol=1e-5)
+    assert r.count.sum() == 60 * len(PROMPTS)
+
+
+def test_every_prefix_runs_once_when_sampling_and_once_when_scoring(monkeypatch):
+    """Counted by hand: the tokens that go through the network, level by level and all at once."""
+    monkeypatch.setattr(tree, "WIDTH", 10**6)  # one row a prompt: no prefix is in two rows
+    model, ran = small_model(), []
+    r = rollouts_of(model, 200)
+    ends = [ids.index(END) if END in ids else L - 1 for ids in r.tokens.tolist()]
+    prefixes = {
+        (b, *ids[:t])
+        for b, ids, n in zip(r.group.tolist(), r.tokens.tolist(), ends, strict=True)
+        for t in range(1, n + 1)
+    }
+    hook = lambda module, words, out: ran.append(words[0].numel())  # noqa: E731
+    handle = model.register_forward_hook(hook)
+    again = rollouts_of(model, 200)
+    assert torch.equal(again.tokens, r.tokens) and sum(ran) == PROMPTS.numel() + len(prefixes)
+    ran.clear()
+    tree.logprobs(model, PROMPTS, r.group, r.tokens, END)
+    assert ran == [PROMPTS.numel() + len(prefixes)]
+    handle.remove()
+
+
+def test_a_completion_longer_than_the_positions_is_refused_before_anything_is_sampled():
+    model = small_model()
+    model.forward = None  # type: ignore[assignment]
+    words = {"end": END, "pad": PAD, "generator": torch.Generator()}
+    with pytest.raises(ValueError, match="3 \\+ 6 tokens"):
+        generate(model, PROMPTS, 2, L + 2, **words)
+
+
+# ------------------------------------------------------------------------------------- scoring
+
+
+def gradients(model, loss):
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
+
+
+def test_shared_prompts_counts_and_skipped_rows_do_not_change_the_gradient():
+    """The training step's short cuts against the textbook: all B k rollouts, each scored alone."""
+    model, k = small_model(dtype=torch.float64), 50
+    r = rollouts_of(model, k)
+    rewards = (r.tokens[:, 0] < 2).double()
+    A = maxrl.counted_advantages("maxrl", rewards, r.group, r.count, k)
+    live = (A * (r.tokens[:, 1] != 0)).nonzero().squeeze(1)  # and some rows that carry nothing
+    A = A * (r.tokens[:, 1] != 0)
+    assert 0 < len(live) < len(A)
+    logp = tree.logprobs(model, PROMPTS, r.group[live], r.tokens[live], END)
+    short = maxrl.policy_gradient_loss(logp, A[live], r.count[live], len(PROMPTS) * k)
+
+    rows = torch.arange(len(A)).repeat_interleave(r.count)  # (B k,)
+    assert len(rows) == len(PROMPTS) * k
+    logp = logprobs(model, PROMPTS[r.group[rows]], r.tokens[rows], END)
+    plain = maxrl.policy_gradient_loss(logp, A[rows])
+    assert short.item() == pytest.approx(plain.item(), rel=1e-9)
+    assert torch.allclose(gradients(model, short), gradients(model, plain), rtol=1e-6, atol=1e-12)
+
+
+def test_on_a_one_answer_task_maxrl_raw_is_cross_entropy_wherever_there_is_a_success():
+    """Every success is the same text, so the mean score of the successes is the reference's."""
+    model = small_model(dtype=torch.float64)
+    r = rollouts_of(model, 200)
+    best = [(r.group == b).nonzero()[r.count[r.group == b].argmax()].item() for b in range(5)]
+    answers = r.tokens[best]  # what each prompt says most is taken for its right answer
+    rewards = (r.tokens == answers[r.group]).all(1).double()
+    A = maxrl.counted_advantages("maxrl-raw", rewards, r.group, r.count, 200)
+    logp = tree.logprobs(model, PROMPTS, r.group, r.tokens, END)
+    raw = maxrl.policy_gradient_loss(logp, A, r.count, 5 * 200)
+    ce = maxrl.exact_loss(logprobs(model, PROMPTS, answers, END), math.inf)
+    assert torch.allclose(gradients(model, raw), gradients(model, ce), rtol=1e-9, atol=1e-12)
+
+
+GROUPS = st.integers(0, len(PROMPTS) - 1)
+TEXTS = st.lists(st.integers(0, V - 1), min_size=L, max_size=L)
+COMPLETIONS = st.lists(st.tuples(GROUPS, TEXTS), min_size=1, max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(COMPLETIONS, st.integers(1, 5), st.randoms())
+def test_any_completions_in_any_order_have_the_log_probs_and_gradients_of_each_alone(
+    completions, width, random
+):
+    """One completion, one token, ends at the last position, duplicates, prompts without any."""
+    model = small_model(dtype=torch.float64)
+    group = torch.tensor([b for b, _ in completions])
+    tokens = torch.tensor([ids for _, ids in completions])
+    weights = torch.tensor([random.uniform(-2, 2) for _ in completions]).double()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree, "WIDTH", width)
+        got = tree.logprobs(model, PROMPTS, group, tokens, END)
+    alone = logprobs(model, PROMPTS[group], tokens, END)
+    assert torch.allclose(got, alone, rtol=1e-10, atol=1e-10)
+    a, b = (gradients(model, (weights * x).sum()) for x in (got, alone))
+    assert torch.allclose(a, b, rtol=1e-10, atol=1e-10 * b.abs().max().item())
+
+
+@pytest.mark.parametrize("only_end", [True, False])
+def test_one_token_completions(only_end):
+    """No prefix of theirs but the prompt: nothing is run behind it."""
+    model = small_model()
+    group = torch.tensor([3, 0])
+    tokens = torch.tensor([[END, PAD, PAD], [END if only_end else 2, END, PAD]])
+    want = logprobs(model, PROMPTS[group], tokens, END)
+    assert torch.allclose(tree.logprobs(model, PROMPTS, group, tokens, END), want, atol=1e-6)
+    one = tokens[:, :1]  # without an end: all of it counts
+    want = logprobs(model, PROMPTS[group], one, END)
+    assert torch.allclose(tree.logprobs(model, PROMPTS, group, one, END), want, atol=1e-6)
+
+
+def test_the_gradient_is_finite_where_rows_are_of_unlike_length():
+    model = small_model()
+    tokens = torch.tensor([[END, PAD, PAD, PAD], [0, 1, 2, 3], [0, 1, 2, END], [3, END, PAD, PAD]])
+    logp = tree.logprobs(model, PROMPTS, torch.tensor([0, 1, 1, 2]), tokens, END)
+    assert gradients(model, logp.sum()).isfinite().all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_gpu_is_waited_for_only_for_the_width_of_a_level():
+    """At most five times a level: two nonzeros, the rows, their number and their length."""
+    import warnings
+
+    model, prompts = small_model().cuda(), PROMPTS.cuda()
+    words = {"end": END, "pad": PAD, "generator": torch.Generator("cuda").manual_seed(0)}
+    generate(model, prompts, 100, L, **words)
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as waits:
+            warnings.simplefilter("always")
+            generate(model, prompts, 100, L, **words)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    waits = [w for w in waits if "synchroniz" in str(w.message)]
+    assert 0 < len(waits) <= 6 * L + 4
