@@ -1,6 +1,5 @@
 """train.py: the step, the files it leaves, resuming to the bit, and every way to use it wrongly."""
 
-import itertools
 import json
 import math
 import os
@@ -330,30 +329,6 @@ def test_exact_is_what_sampling_estimates(order):
     assert cosine > 0.97 and 0.9 < (sampled.norm() / exact.norm()).item() < 1.1
 
 
-def test_the_methods_differ_on_one_batch(folder):
-    """Same rollouts, other advantages: no two of these gradients point the same way.
-
-    From a warm start, where pass rates differ. maxrl, maxrl-raw and maxrl-loo have nearly one
-    expectation at k = 200, so maxrl-loo is asked for a lower order.
-    """
-    base = tiny_config(k=200, batch_size=6, sft_steps=150, grad_clip=1e6)
-    task = make_task("addition", 1, False)
-    start = train_module.starting_model(base, task, torch.device("cpu")).state_dict()
-    gradients = {}
-    for name in maxrl.ADVANTAGES:
-        config = replace(base, method=name, order={"passk": 20, "maxrl-loo": 4}.get(name))
-        model, _ = tiny_model(config)
-        model.load_state_dict(start)
-        train_module.train_step(model, train_module.new_optimizer(model, 0.1), config, task, 1)
-        gradients[name] = torch.cat([w.grad.flatten() for w in model.parameters()])
-        assert gradients[name].norm() > 0, name
-    rft, reinforce = gradients.pop("rft"), gradients["reinforce"]
-    assert torch.cosine_similarity(rft, reinforce, dim=0) > 0.9999  # by definition; not in length
-    assert rft.norm() > 1.5 * reinforce.norm()
-    for (a, x), (b, y) in itertools.combinations(gradients.items(), 2):
-        assert torch.cosine_similarity(x, y, dim=0) < 0.9999, (a, b)
-
-
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_micro_batches_do_not_change_the_gradient(size):
     config = tiny_config(k=64, method="rloo")
@@ -649,6 +624,7 @@ def test_a_whole_run_without_a_success_changes_nothing(train):
 @pytest.mark.parametrize("method", maxrl.ADVANTAGES)
 def test_a_whole_run_of_successes(train, monkeypatch, method):
     """Only the methods without a baseline have anything to learn from that."""
+    learns = maxrl.ADVANTAGES[method](torch.ones(1, 5)).any().item()
     monkeypatch.setattr(
         train_module, "rewards_of", lambda _, rollouts, *__: rollouts.count.float() ** 0
     )
@@ -656,7 +632,7 @@ def test_a_whole_run_of_successes(train, monkeypatch, method):
     train(f"--sft-steps 0 --method {method} --out out")
     rows = [row for row in read("out") if "loss" in row]
     assert all(row["all_pass"] == row["live"] == 1 for row in rows)
-    assert same(weights("base"), weights("out")) != (method in ("reinforce", "maxrl-raw", "rft"))
+    assert same(weights("base"), weights("out")) != learns
 
 
 @pytest.mark.parametrize(
