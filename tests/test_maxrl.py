@@ -409,6 +409,16 @@ def test_pass_at_k_on_tensors_and_edges():
             pass_at_k(*bad)
 
 
+@pytest.mark.parametrize("k", [4096, 4097, 9000])
+def test_pass_at_k_of_many_tries(k):
+    """Its factors are multiplied some thousands at a time; with two successes by hand."""
+    n = 10_000
+    neither = (n - k) * (n - k - 1) / (n * (n - 1))
+    assert pass_at_k(n, 2, k) == pytest.approx(1 - neither, rel=1e-9)
+    both = pass_at_k(n, torch.tensor([2, 0]), torch.tensor([k, n]))
+    assert both.tolist() == pytest.approx([1 - neither, 0], rel=1e-9)
+
+
 # ---------------------------------------------------------------------------------------- loss
 
 
@@ -416,6 +426,19 @@ def test_the_loss_is_a_sum_over_a_constant():
     logp = torch.tensor([[-1.0, -2.0, -4.0], [-3.0, -5.0, -6.0]])
     A = torch.tensor([[2.0, -1.0, -1.0], [0.0, 0.0, 0.0]])
     assert maxrl.policy_gradient_loss(logp, A).item() == pytest.approx(-(-2 + 2 + 4) / 6)
+
+
+def test_advantages_are_constants():
+    """Also where they, or the rewards that they come from, were computed from the network."""
+    logp = torch.tensor([[-1.0, -2.0, -4.0]], requires_grad=True)
+    rewards = (logp.exp() > 0.2).float() + 0 * logp
+    assert rewards.requires_grad
+    for name in ADVANTAGES:
+        assert not ADVANTAGES[name](rewards).requires_grad
+    group, count = torch.zeros(3, dtype=torch.long), torch.ones(3, dtype=torch.long)
+    assert not maxrl.counted_advantages("rloo", rewards[0], group, count, 3).requires_grad
+    maxrl.policy_gradient_loss(logp, 2 * logp).backward()
+    assert logp.grad.tolist() == [pytest.approx([2 / 3, 4 / 3, 8 / 3])]
 
 
 @given(st.integers(1, 7))
