@@ -24,7 +24,7 @@ from paper.logs import (
     share,
     steps_to,
 )
-from paper.sweeps import GROUP_METHODS, SWEEPS, ks_of
+from paper.sweeps import GROUP_METHODS, SWEEPS, ks_of, reported_runs, tuning_runs
 
 LOGS = Logs(RESULTS)
 
@@ -231,8 +231,12 @@ def rates() -> str:
 
 
 def all_logs() -> list[str]:
-    """The text of every committed log of a run."""
-    return [path.read_text(encoding="utf-8") for path in sorted(RESULTS.rglob("*.jsonl"))]
+    """The text of the log of every run of the sweeps, tuning too; what else is there is yours."""
+    paths = []
+    for name, sweep in SWEEPS.items():
+        paths += [LOGS.path(name, run) for run in reported_runs(sweep, chosen(name))]
+        paths += [LOGS.path(f"{name}/tuning", run) for run in tuning_runs(sweep)]
+    return [path.read_text(encoding="utf-8") for path in paths]
 
 
 # ------------------------------------------------------------------------ claim by claim

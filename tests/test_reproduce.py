@@ -14,7 +14,7 @@ import pytest
 import reproduce
 import train
 from harness import checkpoint
-from harness.config import checked_task, parse_args
+from harness.config import Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
 from paper import tables
 from paper.figures import FIGURES, draw
@@ -69,13 +69,28 @@ def test_logs_are_of_the_runs_they_name(sweep):
         assert rows[0]["step"] == 0 and rows[-1]["step"] == config.steps
 
 
-def test_there_are_no_other_logs_and_all_are_small():
+def test_the_logs_are_all_there_and_small_and_no_others_are_committed():
+    """Files of your own may lie beside them."""
     expected = {path for sweep in SWEEPS for path, _ in logs_of(sweep)}
     expected |= {RESULTS / f"{f.__name__}.json" for f in MEASUREMENTS.values()}
     expected |= {RESULTS / name for name in ("bench.json", "bench-longer.json", "soak.json")}
-    there = {path for path in RESULTS.rglob("*") if path.is_file()}
-    assert there == expected
-    assert sum(path.stat().st_size for path in there) < 5e6
+    assert sum(path.stat().st_size for path in expected) < 5e6
+    git = ["git", "-C", str(ROOT), "ls-files", "results"]
+    committed = subprocess.run(git, capture_output=True, text=True).stdout.split()
+    assert {ROOT / name for name in committed} in (expected, set()), "empty: not a clone"
+
+
+def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
+    """What a log or a checkpoint does not mention has its default; so they are still of their run.
+
+    A log that lacks what is not at its default is that of another run.
+    """
+    for flags in ("--method ce --steps 9", "--method maxrl-loo --order 3 --task chain --seed 4"):
+        config = json.loads(json.dumps(vars(parse_args(flags.split())[0])))
+        for name, default in vars(Config()).items():
+            older = {n: v for n, v in config.items() if n != name}
+            assert is_of(older, flags) == (config[name] == default), name
+            assert getattr(from_dict(older), name) == default
 
 
 @pytest.mark.parametrize("quick", [False, True])
