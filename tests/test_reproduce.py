@@ -14,7 +14,7 @@ import pytest
 import reproduce
 import train
 from harness import checkpoint
-from harness.config import checked_task, parse_args
+from harness.config import EXAMPLES, checked_task, parse_args
 from harness.log import read_lines
 from paper import tables
 from paper.figures import FIGURES, draw
@@ -95,6 +95,14 @@ def test_every_test_that_is_named_exists(page):
     tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py"))
     for name in re.findall(r"`(test_\w+)`", PAGES[page]):
         assert f"def {name}(" in tests, name
+
+
+@pytest.mark.parametrize("page", [*PAGES, "--help"])
+def test_every_command_that_is_shown_is_one(page):
+    text = EXAMPLES if page == "--help" else PAGES[page]
+    for command in re.findall(r"python train\.py (--[^`#\n]*)", text):
+        if not re.search(r"--help|--resume|--init|mine\.py", command):  # files they need
+            checked_task(parse_args(command.split())[0])
 
 
 @pytest.mark.parametrize("number", FIGURES)
