@@ -28,7 +28,8 @@ from paper.sweeps import GROUP_METHODS, SWEEPS, ks_of
 
 LOGS = Logs(RESULTS)
 MADE_AT = (  # "" when the runs have been made again
-    "The runs below were made at a62fe76, before scoring on the tree: the same law, other draws."
+    "The runs below were made at a62fe76, before scoring on the tree: the same law, other draws. "
+    "They were evaluated on all held-out prompts; a run of today takes the half called test."
 )
 
 
