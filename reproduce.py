@@ -9,7 +9,7 @@ Every run is one of train.py (the lists are in paper/sweeps.py); there is no tra
 log goes to results/<sweep>/<run>.jsonl: the command and the configuration, then its evaluations. A
 run whose log is there is not run again, so an interrupted sweep goes on where it stopped. As many
 runs at a time as there are cores, one thread each: that uses them better than threads do. --quick
-leaves results/ and the README alone: its logs and figures go to runs/quick.
+leaves results/, README.md and RESULTS.md alone: its logs and figures go to runs/quick.
 """
 
 import contextlib
@@ -154,7 +154,7 @@ def measure_once(measurement: Callable[[bool], dict[str, Any]], logs: Logs) -> N
 def main() -> int:
     """The command line: 0, or one line on stderr and 2 (wrong use), 1 (failed), 130 (stopped)."""
     parser = Parser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    only = f"this experiment, 0 to {max(FIGURES)}; leaves the tables of the README as they are"
+    only = f"this experiment, 0 to {max(FIGURES)}; leaves all tables as they are"
     parser.add_argument("--only", type=whole(0, max(FIGURES)), metavar="N", help=only)
     parser.add_argument("--quick", action="store_true", help="one seed, shorter runs")
     parser.add_argument("--figures-only", action="store_true", help="run nothing")
@@ -190,7 +190,7 @@ def main() -> int:
         print("reproduce.py: stopped; the same command goes on", file=sys.stderr)
         return 130
     if args.only is None and not args.quick:
-        tables.write(ROOT / "README.md")
+        tables.write(ROOT)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What the README says in numbers: a block of Markdown for each of its markers, from the logs.
+"""What README, RESULTS and PROMISES say in numbers: from the logs, Markdown for each marker.
 
     <!-- results:NAME -->  ...  <!-- end -->
 
@@ -27,6 +27,10 @@ from paper.logs import (
 from paper.sweeps import GROUP_METHODS, SWEEPS, ks_of, reported_runs, tuning_runs
 
 LOGS = Logs(RESULTS)
+MADE_AT = (  # "" when the runs have been made again
+    "The runs below were made at a62fe76, before scoring on the tree: the same law, other draws. "
+    "They were evaluated on all held-out prompts; a run of today takes the half called test."
+)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
@@ -254,9 +258,7 @@ def claims() -> str:
         stall_claim(),
         rollouts_claim(),
         ahead_claim("On fresh data MaxRL is ahead in pass@1 and pass@k", "scaling", " k=64"),
-        ahead_claim(
-            "So it is on few prompts and for many epochs, where it keeps more pass@k", "scarce", ""
-        ),
+        ahead_claim("On few prompts and for many epochs it keeps more pass@k", "scarce", ""),
         test_time_claim(),
         hard_prompts_claim(),
         live_claim(),
@@ -290,7 +292,7 @@ def stall_claim() -> Claim:
     )
     exact = LOGS.ends("exact", "exact order=1", "pass@1")
     return [
-        "Where p starts near 0, expected reward does not get going",
+        "Where p starts near 0, expected reward does not learn",
         verdict(mean(one) < 0.05, mean(baseline) < 0.05, mean(exact) < 0.05),
         f"pass@1 with 1024 rollouts: reinforce {spread(one)}, rloo {spread(baseline)}; "
         f"its objective without sampling noise {spread(exact)}",
@@ -348,7 +350,7 @@ def test_time_claim() -> Claim:
 def hard_prompts_claim() -> Claim:
     ratio = {m: gradient_ratio(m) for m in ("ce", "maxrl", "grpo", "rloo")}
     return [
-        "Its gradient is largest on the hard prompts",
+        "Its gradient is larger on hard prompts than on easy ones",
         verdict(ratio["maxrl"] > 1, ratio["maxrl"] > ratio["grpo"] > ratio["rloo"]),
         "gradient norm where p < 0.1 over where p > 0.9: "
         + ", ".join(f"{m} {r:.2f}" for m, r in ratio.items()),
@@ -454,16 +456,23 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "speed": speed_table,
     "scaling-of-a-step": scaling_table,
     "soak": soak_text,
+    "made-at": lambda: MADE_AT,
+}
+HOMES = {
+    "README.md": ("claims",),
+    "PROMISES.md": ("soak",),
+    "RESULTS.md": tuple(name for name in BLOCKS if name not in ("claims", "soak")),
 }
 
 
-def write(readme: Path) -> None:
-    """Put each block between `<!-- results:NAME -->` and `<!-- end -->`."""
-    text = readme.read_text(encoding="utf-8")
-    for name, block in BLOCKS.items():
-        head, _, rest = text.partition(f"<!-- results:{name} -->\n")
-        _, end, tail = rest.partition("<!-- end -->")
-        if not end:
-            raise SystemExit(f"{readme} has no markers for {name}")
-        text = f"{head}<!-- results:{name} -->\n{block()}\n{end}{tail}"
-    readme.write_text(text, encoding="utf-8")
+def write(folder: Path) -> None:
+    """In each file of HOMES put its blocks between `<!-- results:NAME -->` and `<!-- end -->`."""
+    for file, names in HOMES.items():
+        text = (folder / file).read_text(encoding="utf-8")
+        for name in names:
+            head, _, rest = text.partition(f"<!-- results:{name} -->\n")
+            _, end, tail = rest.partition("<!-- end -->")
+            if not end:
+                raise SystemExit(f"{file} has no markers for {name}")
+            text = f"{head}<!-- results:{name} -->\n{BLOCKS[name]()}\n{end}{tail}"
+        (folder / file).write_text(text, encoding="utf-8")

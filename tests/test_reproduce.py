@@ -1,4 +1,4 @@
-"""reproduce.py: the README says what the logs say, and the logs what the runs said."""
+"""reproduce.py: README and RESULTS say what the logs say, and the logs what the runs said."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 import reproduce
 import train
 from harness import checkpoint
-from harness.config import Config, checked_task, from_dict, parse_args
+from harness.config import EXAMPLES, Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
 from paper import tables
 from paper.figures import FIGURES, draw
@@ -23,7 +23,7 @@ from paper.measure import MEASUREMENTS
 from paper.sweeps import SWEEPS, TUNING_SEED, reported_runs, run_name, tuning_runs
 from reproduce import ROOT, Job, do, missing
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in tables.HOMES}
 TINY = "--n-embd 8 --n-head 2 --digits 1 --sft-steps 0 --batch-size 3 --eval-prompts 7 --k 5"
 
 
@@ -35,19 +35,74 @@ def logs_of(sweep):
     yield from ((Logs(RESULTS).path(f"{sweep}/tuning", r), flags) for r, flags in tuning.items())
 
 
-@pytest.mark.parametrize("name", tables.BLOCKS)
-def test_the_tables_in_the_readme_are_those_of_the_logs(name):
+@pytest.mark.parametrize("page, name", [(p, n) for p, ns in tables.HOMES.items() for n in ns])
+def test_the_tables_are_those_of_the_logs(page, name):
     block = f"<!-- results:{name} -->\n{tables.BLOCKS[name]()}\n<!-- end -->"
-    assert block in README, "run reproduce.py --figures-only"
+    assert PAGES[page].count(block) == 1, "run reproduce.py --figures-only"
 
 
-def test_every_figure_in_the_readme_exists_and_every_figure_is_in_it():
-    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    linked = set(re.findall(r"\]\(([^)#:]+)\)", prose))
-    assert all((ROOT / path).exists() for path in linked)
+def test_every_table_has_one_home():
+    homes = [name for names in tables.HOMES.values() for name in names]
+    marked = re.findall(r"<!-- results:(\S+) -->", "".join(PAGES.values()))
+    assert sorted(homes) == sorted(marked) == sorted(tables.BLOCKS)
+
+
+def test_tables_are_written_between_their_markers(tmp_path):
+    for page, text in PAGES.items():
+        emptied = re.sub(r"(<!-- results:.* -->\n)[^<]*", r"\1", text)
+        assert emptied != text
+        (tmp_path / page).write_text(emptied, encoding="utf-8")
+    tables.write(tmp_path)
+    assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in PAGES} == PAGES
+    (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"README\.md has no markers"):
+        tables.write(tmp_path)
+
+
+def prose(page):
+    """Its text without code."""
+    return re.sub(r"```.*?```|`[^`\n]*`", "", PAGES[page], flags=re.DOTALL)
+
+
+def links(page):
+    """(path, #heading) of every link within the tree."""
+    return re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", prose(page))
+
+
+def slug(heading):
+    """A heading's name in a link, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    for path, heading in links(page):
+        target = path or page
+        assert (ROOT / target).exists(), path
+        if heading:
+            headings = re.findall(r"^#+ (.*)", prose(target), flags=re.MULTILINE)
+            assert heading in map(slug, headings), f"{target} has no #{heading}"
+
+
+def test_every_figure_that_is_drawn_is_shown():
     drawn = {f"assets/{f.__name__.replace('_', '-')}.png" for fs in FIGURES.values() for f in fs}
-    assert drawn <= linked
+    assert drawn <= {path for path, _ in links("RESULTS.md")}
     assert {f"assets/{path.name}" for path in (ROOT / "assets").glob("*")} == drawn
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_test_that_is_named_exists(page):
+    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py"))
+    for name in re.findall(r"`(test_\w+)`", PAGES[page]):
+        assert f"def {name}(" in tests, name
+
+
+@pytest.mark.parametrize("page", [*PAGES, "--help"])
+def test_every_command_that_is_shown_is_one(page):
+    text = EXAMPLES if page == "--help" else PAGES[page]
+    for command in re.findall(r"python train\.py (--[^`#\n]*)", text):
+        if not re.search(r"--help|--resume|--init|mine\.py", command):  # files they need
+            checked_task(parse_args(command.split())[0])
 
 
 @pytest.mark.parametrize("number", FIGURES)
