@@ -13,8 +13,8 @@ import pytest
 import torch
 
 core_algos = pytest.importorskip("verl.trainer.ppo.core_algos")
-from maxrl import ADVANTAGES
-from recipes import measure, verl_maxrl
+from maxrl import ADVANTAGES  # noqa: E402
+from recipes import measure, verl_maxrl  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("reinforce", "maxrl", "maxrl-raw", "maxrl-loo", "passk", "maxrl-std")
