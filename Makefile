@@ -1,12 +1,13 @@
 # `make train` and `make test` are all a fresh machine needs; each makes the virtual environment first.
 # `make test-more` is the tests that `make test` has no time for: copies of the tree, wheels.
 # `make soak` is the tests that take three quarters of an hour.
+# `make test-engines` tests recipes/ in TRL and in verl, each in an environment of its own.
 # ARGS are passed on: make train ARGS="--method grpo"
 
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: train test lint test-a-m test-n-z test-more soak clean
+.PHONY: train test lint test-a-m test-n-z test-more soak recipe-trl recipe-verl test-engines clean
 
 train: .venv/run
 	.venv/bin/python train.py --method maxrl --k 8 $(ARGS)
@@ -29,6 +30,13 @@ test-more: .venv/more
 soak: .venv/dev
 	PYTHONPATH=. .venv/bin/python tests/soak.py $(ARGS)
 
+test-engines: recipe-trl recipe-verl
+	.venv-trl/bin/python -m pytest tests/engines/test_trl.py $(ARGS)
+	.venv-verl/bin/python -m pytest tests/engines/test_verl.py $(ARGS)
+
+# TRL and verl want unlike versions of transformers.
+recipe-trl recipe-verl: recipe-%: .venv-%/done
+
 .venv/run: requirements.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -q -r requirements.txt
@@ -42,5 +50,12 @@ soak: .venv/dev
 	.venv/bin/python -m pip install -q $(patsubst %,-r %,$(filter %.txt,requirements-dev.txt $^))
 	touch $@
 
+# verl's own list of dependencies holds what needs a GPU: recipes/requirements-verl.txt says more.
+.venv-trl/done .venv-verl/done: .venv-%/done: recipes/requirements-%.txt
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install -q -r $< -c requirements-dev.txt pytest
+	[ $* != verl ] || .venv-verl/bin/python -m pip install -q --no-deps verl==0.9.1
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-trl .venv-verl
