@@ -120,7 +120,7 @@ def one_thread() -> None:
 def measure_once(measurement: Callable[[bool], dict[str, Any]], log_path: Path, quick: bool) -> str:
     """Into its log."""
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    log.write_lines(log_path, [measurement(quick)])
+    log.write_lines(log_path, [{"commit": commit(), "found": measurement(quick)}])
     return log_path.name
 
 
@@ -173,7 +173,7 @@ def measurements_of(logs: Logs, numbers: Iterable[int]) -> Iterator[Work]:
     for number in numbers:
         for measurement in MEASUREMENTS.get(number, ()):
             path = logs.folder / f"{measurement.__name__}.json"
-            if not path.exists():
+            if not logs.has_measured(measurement.__name__):
                 yield path, partial(measure_once, measurement, path, logs.quick)
 
 

@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -23,10 +23,12 @@ from compare import Rows
 from data.batches import rng
 from harness.config import Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
+from paper.measure import MEASUREMENTS
 from paper.sweeps import (
     SWEEPS,
     TUNING_SEEDS,
     best_rate,
+    pools_of,
     reported_runs,
     run_name,
     seeds_of,
@@ -35,12 +37,14 @@ from paper.sweeps import (
     tuning_run,
 )
 from paper.verdicts import Path as Pareto
+from paper.verdicts import Verdict, of_difference, of_paths
 from verify import answer
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 KS = tuple(2**i for i in range(15))  # pass@k may be kept for these
+EDGES = (0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of bins of pass rates
+ESTIMATORS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
 KEPT = ("step", "seconds", "rollouts", "live")  # of every evaluation
-MEASURED = {1: ("cosines",), 5: ("gradients",), 7: ("two_effects",), 8: ("estimates",)}
 EVERY_RATE = range(-10, 11)  # that a log may be of
 
 
@@ -134,7 +138,12 @@ class Logs:
 
     def measured(self, name: str) -> dict[str, Any]:
         """What a function of measure.py returned."""
-        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))["found"]
+
+    def has_measured(self, name: str) -> bool:
+        """Whether it was asked since logs name their commit."""
+        path = self.folder / f"{name}.json"
+        return path.exists() and "found" in json.loads(path.read_text(encoding="utf-8"))
 
     def exists(self, sweep: str, run: str) -> bool:
         """Whether there is a log of this name."""
@@ -208,6 +217,13 @@ def fewer_samples(logs: Logs, k: int, other: str, K: int) -> list[float | None]:
     return [K / n if n else None for n in needed]
 
 
+def gains_of_loo(logs: Logs, figure: str, k: int) -> list[float]:
+    """maxrl-loo less maxrl at the end, for each seed, with few rollouts."""
+    sweep = "few" if f"maxrl k={k}" in SWEEPS["few"].labels else "scaling"
+    both = (logs.ends(sweep, f"{method} k={k}", figure) for method in ("maxrl-loo", "maxrl"))
+    return [loo - ours for loo, ours in zip(*both, strict=True)]
+
+
 def best_likelihoods() -> dict[str, float]:
     """What maximum likelihood would measure on "likelihoods".
 
@@ -225,13 +241,68 @@ def best_likelihoods() -> dict[str, float]:
     }
 
 
-def population_norms(method: str, p: Sequence[float], norms: Sequence[float]) -> list[float]:
-    """|w(p) grad p| = w(p) p |grad log p|, for groups of 16; ce is its limit, |grad log p|."""
-    if method == "ce":
-        return list(norms)
-    return [
-        maxrl.enumerated_weight(method, x, 16)[0] * x * n for x, n in zip(p, norms, strict=True)
-    ]
+@dataclass(frozen=True)
+class Setting:
+    """A cell of the map of experiment 3."""
+
+    name: str
+    sweep: str
+    pool: str
+    figure: str  # the pass@k that is compared
+
+    def label(self, method: str) -> str:
+        """Of a method's runs in it."""
+        return f"{method} pool={self.pool}"
+
+
+def settings_of_scarce() -> list[Setting]:
+    """Tasks and base pass rates, by the number of training prompts."""
+    rows = (
+        ("addition, base .5", "scarce-half", "pass@128"),
+        ("addition, base .1", "scarce-hard", "pass@128"),
+        ("countdown, base .1", "countdown", "pass@64"),
+    )
+    return [Setting(n, sweep, pool, f) for n, sweep, f in rows for pool in pools_of(sweep)]
+
+
+def gap(logs: Logs, sweep: str, ours: str, theirs: str, figure: str, how: str) -> Verdict:
+    """Ours less theirs, paired by seed. how: at equal pass@1, at the end, or at the best checkpoint
+    ("equal", "end", "best")."""
+    if how == "equal":
+        return of_paths(logs.paths(sweep, ours, figure), logs.paths(sweep, theirs, figure))
+    if how == "end":
+        a, b = (logs.ends(sweep, label, figure) for label in (ours, theirs))
+    else:
+        a, b = ([at_best(r, figure) for r in logs.runs(sweep, m)] for m in (ours, theirs))
+    return of_difference([x - y for x, y in zip(a, b, strict=True)])
+
+
+def predicted_square(method: str, p: float, norm: float) -> float:
+    """|E[g]|^2 = (w(p) p |grad log p|)^2 of a group of 16 on one prompt."""
+    return (maxrl.enumerated_weight(method, p, 16)[0] * p * norm) ** 2
+
+
+def binned_norms(
+    rows: dict[str, list[float]], method: str, measured: bool, edges: Sequence[float] = EDGES
+) -> list[float | None]:
+    """The root mean square of |E[g]| over the prompts with p in each bin; None of fewer than 3."""
+    squares = (
+        rows[method]
+        if measured
+        else list(map(partial(predicted_square, method), rows["p"], rows["norm"]))
+    )
+    found: list[float | None] = []
+    for low, high in pairwise(edges):
+        inside = [x for p, x in zip(rows["p"], squares, strict=True) if low < p <= high]
+        found.append(math.sqrt(max(mean(inside), 0.0)) if len(inside) >= 3 else None)
+    return found
+
+
+@cache
+def signal_to_noise(method: str, p: float, k: int) -> float:
+    """|E[g]|^2 / (k var g), exact for a policy of two outcomes; infinite without noise."""
+    w, sd = maxrl.enumerated_weight(method, p, k)
+    return w**2 / (k * sd**2) if sd > 1e-12 else math.inf
 
 
 def samples_for(target: float, curve: Sequence[float]) -> float | None:
@@ -311,8 +382,8 @@ def complete(logs: Logs, sweep: str) -> bool:
 
 def ready(logs: Logs, number: int) -> bool:
     """Whether all that an experiment is made from is there."""
-    measured = (logs.folder / f"{name}.json" for name in MEASURED.get(number, ()))
-    return all(complete(logs, s) for s in sweeps_of(number)) and all(p.exists() for p in measured)
+    measured = (logs.has_measured(m.__name__) for m in MEASUREMENTS.get(number, ()))
+    return all(complete(logs, s) for s in sweeps_of(number)) and all(measured)
 
 
 def superfluous(sweep: str) -> list[Path]:
