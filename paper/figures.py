@@ -202,8 +202,10 @@ def plane(logs: Logs, path: Path, panels: Sequence[tuple[str, str, str, str]]) -
             label, color = f"{method}{suffix}", COLORS[method]
             if not logs.quick:
                 for rows in logs.tried(sweep, label).values():
-                    x, y = zip(*minus_log(path_of(rows, figure)), strict=True)
-                    ax.plot(x, y, color=color, lw=0.6, alpha=0.45)
+                    ax.plot(
+                        *zip(*minus_log(path_of(rows, figure)), strict=True),
+                        color=color, lw=0.6, alpha=0.45,
+                    )  # fmt: skip
             paths = [minus_log(p) for p in logs.paths(sweep, label, figure)]
             x, y = (
                 [mean(p[i][axis] for p in paths) for i in range(len(paths[0]))] for axis in (0, 1)
@@ -264,7 +266,8 @@ def new_rectangle(x: int, y: int, color: tuple[float, float, float], settled: bo
     """A cell of the map; with a frame if its interval excludes zero."""
     from matplotlib.patches import Rectangle
 
-    frame = {"ec": "black", "lw": 1.6, "zorder": 2} if settled else {"ec": "#CCCCCC", "lw": 0.5}
+    frame: dict[str, Any] = {"ec": "black", "lw": 1.6, "zorder": 2}
+    frame = frame if settled else {"ec": "#CCCCCC", "lw": 0.5}
     return Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fc=color, **frame)
 
 
@@ -319,7 +322,7 @@ def dynamics(logs: Logs, path: Path) -> None:
         for method in ("maxrl", *RIVALS):
             seen = [binned_norms(rows, method, measured=True) for rows in seeds.values()]
             said = [binned_norms(rows, method, measured=False) for rows in seeds.values()]
-            bins = [i for i in range(len(EDGES) - 1) if all(s[i] for s in (*seen, *said))]
+            bins = [i for i in range(len(EDGES) - 1) if all(s[i] > 0 for s in (*seen, *said))]
             x = [math.sqrt(EDGES[i] * EDGES[i + 1]) for i in bins]
             style = {"color": COLORS[method], "label": method}
             with_intervals(ax, x, [[s[i] for s in seen] for i in bins], **style, ls="none")

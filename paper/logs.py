@@ -284,17 +284,17 @@ def predicted_square(method: str, p: float, norm: float) -> float:
 
 def binned_norms(
     rows: dict[str, list[float]], method: str, measured: bool, edges: Sequence[float] = EDGES
-) -> list[float | None]:
-    """The root mean square of |E[g]| over the prompts with p in each bin; None of fewer than 3."""
+) -> list[float]:
+    """The root mean square of |E[g]| over the prompts with p in each bin; NaN of fewer than 3."""
     squares = (
         rows[method]
         if measured
         else list(map(partial(predicted_square, method), rows["p"], rows["norm"]))
     )
-    found: list[float | None] = []
+    found = []
     for low, high in pairwise(edges):
         inside = [x for p, x in zip(rows["p"], squares, strict=True) if low < p <= high]
-        found.append(math.sqrt(max(mean(inside), 0.0)) if len(inside) >= 3 else None)
+        found.append(math.sqrt(max(mean(inside), 0.0)) if len(inside) >= 3 else math.nan)
     return found
 
 
