@@ -114,7 +114,7 @@ def first_claims(logs: Logs) -> list[Claim]:
         Claim(1, "... but later: cross-entropy is first", partial(steps, "ce", top, 0.9)),
         *sooner,
         Claim(1, "... and without sampling noise likelihood before expected reward", without),
-        Claim(1, "More rollouts are a better objective: MaxRL ends higher with 1,024 than 128",
+        Claim(1, "More rollouts are a better objective: it ends higher with 1,024 than 128",
               partial(end, top, "maxrl k=128")),
         Claim(1, "... with 128 than with 16", partial(end, "maxrl k=128", "maxrl k=16")),
         Claim(1, "... and sooner with 1,024 than with 128", partial(steps, top, "maxrl k=128", 0.9)),

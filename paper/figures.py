@@ -213,7 +213,8 @@ def plane(logs: Logs, path: Path, panels: Sequence[tuple[str, str, str, str]]) -
             ax.plot(x, y, color=color, lw=2.4, label=method)
             ax.plot(x[-1:], y[-1:], "o", color=color, ms=6)
         ax.plot(x[:1], y[:1], "s", color="#555555", ms=7, label="base", zorder=4)
-        ax.set(xlabel="held-out pass@1 (right is better)", title=title)
+        ax.set_xlabel("held-out pass@1 (right is better)", fontsize=9)
+        ax.set_title(title, fontsize=10)
         ax.set_ylabel(f"-log held-out {figure}{LOWER}")
         plain_log(ax)
         ax.grid(alpha=0.25)
@@ -230,8 +231,8 @@ def paths(logs: Logs, path: Path) -> None:
     plane(logs, path, [
         ("countdown", " pool=256", "pass@64", "countdown, 256 prompts"),
         ("countdown", " pool=1024", "pass@64", "countdown, 1,024 prompts"),
-        ("scarce-hard", " pool=1024", "pass@128", "addition from .1, 1,024"),
-        ("scarce-half", " pool=1024", "pass@128", "addition from .5, 1,024"),
+        ("scarce-hard", " pool=1024", "pass@128", "addition from .1, 1,024 prompts"),
+        ("scarce-half", " pool=1024", "pass@128", "addition from .5, 1,024 prompts"),
     ])  # fmt: skip
 
 
@@ -251,8 +252,8 @@ def border(logs: Logs, path: Path) -> None:
             size = 0 if math.isnan(v.mean) else max(-1.0, min(1.0, v.mean / 0.1))
             color = (1, 1 - size * 0.6, 1 - size) if size > 0 else (1 + size, 1 + size * 0.45, 1)
             ax.add_patch(new_rectangle(x, y, color, settled=v.word != OPEN))
-            text = "-" if math.isnan(v.mean) else f"{v.mean:+.2f}"
-            ax.text(x, y, text, ha="center", va="center", fontsize=8)
+            text = "-" if math.isnan(v.mean) else f"{v.mean:+.3f}"
+            ax.text(x, y, text, ha="center", va="center", fontsize=7)
         ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
         ax.set_xticks(range(len(columns)), columns, fontsize=8)
         ax.set_yticks(range(len(rows)), rows, fontsize=8)
@@ -299,10 +300,10 @@ def efficiency(logs: Logs, path: Path) -> None:
             if found:
                 with_intervals(ax, list(found), list(found.values()), color=color, label=f"k = {k}")
         ax.axhline(1, **BASE)
-        than = "the base" if other == "base" else f"{other} of the same k"
+        than = "the base" if other == "base" else f"{other}, same k"
         ax.set(
             xlabel="samples K",
-            ylabel=f"times fewer samples than {than}\n(above 1: maxrl needs fewer)",
+            ylabel=f"K over samples of maxrl for the pass@K\nof {than} (above 1: fewer)",
         )
     for ax in axes:
         powers_of_two(ax, KS[::4])

@@ -2,8 +2,8 @@
 
 Differences are paired: the two runs of a seed start from the same weights and see the same prompts.
 
-    >>> of_difference([0.02, 0.03, 0.025, 0.021])
-    Verdict(word='**yes**', mean=0.024, low=0.0168, high=0.0312)
+    >>> of_difference([0.02, 0.03, 0.025, 0.021])  # doctest: +ELLIPSIS
+    Verdict(word='**yes**', mean=0.024, low=0.0168..., high=0.0311...)
 
 Left out: which claims there are (tables.py), and where the numbers come from (logs.py).
 """
@@ -51,7 +51,7 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 def of_difference(differences: Sequence[float]) -> Verdict:
     """Are they above zero?"""
-    m, low, high = (round(x, 4) for x in interval(differences))
+    m, low, high = interval(differences)
     return Verdict(YES if low > 0 else NO if high < 0 else OPEN, m, low, high)
 
 
@@ -63,7 +63,7 @@ def of_ratio(ratios: Sequence[float]) -> Verdict:
 
 def of_equality(differences: Sequence[float], within: float = EQUAL) -> Verdict:
     """Are they zero, or near enough?"""
-    m, low, high = (round(x, 4) for x in interval(differences))
+    m, low, high = interval(differences)
     inside, outside = -within <= low and high <= within, low > within or high < -within
     return Verdict(YES if inside else NO if outside else OPEN, m, low, high)
 
@@ -107,9 +107,11 @@ def of_paths(ours: Sequence[Path], theirs: Sequence[Path]) -> Verdict:
 
 
 def said(verdict: Verdict, ratio: bool = False) -> str:
-    """'+0.024 [+0.017, +0.031]', or for a ratio '2.31x [1.90x, 2.80x]'."""
+    """'+0.024 [+0.017, +0.031]', or for a ratio '2.31x [1.9x, 2.8x]'; small ones with more digits."""
     if math.isnan(verdict.mean):
         return "no common pass@1"
     if ratio:
         return f"{verdict.mean:.3g}x [{verdict.low:.3g}x, {verdict.high:.3g}x]"
-    return f"{verdict.mean:+.3f} [{verdict.low:+.3f}, {verdict.high:+.3f}]"
+    digits = 3 if max(abs(verdict.low), abs(verdict.high)) >= 0.01 else 5
+    low, high = f"{verdict.low:+.{digits}f}", f"{verdict.high:+.{digits}f}"
+    return f"{verdict.mean:+.{digits}f} [{low}, {high}]"

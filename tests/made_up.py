@@ -19,6 +19,7 @@ def rows_of(sweep, config, rng):
     """Evaluations that go up in pass@1 and down in the variety of what is right."""
     gain, noise = GAIN.get(config.method, 0.3), rng.uniform(-0.02, 0.02)
     near = -abs(math.log2(config.lr / 4e-4)) / 20  # the best rate is 4e-4
+    kept = ("step", "seconds", "rollouts", "live", *SWEEPS[sweep].figures)
     times = range(0, config.steps + 1, config.eval_every)
     for step in times:
         t = step / max(config.steps, 1)
@@ -28,8 +29,7 @@ def rows_of(sweep, config, rng):
         row = {"step": step, "seconds": step / 10, "rollouts": step, "live": 0.5 + t * gain / 2}
         row |= pass_at | {"nll": 3 - t * gain, "answers": 8 * sharp, "spread": 4 - t}
         row |= {"log_likelihood": -1.3 + t * (gain + near) / 5, "mse": 5 - t}
-        row["halves"] = {f: [x, x] for f, x in pass_at.items()}
-        kept = ("step", "seconds", "rollouts", "live", *SWEEPS[sweep].figures)
+        row["halves"] = {f: [round(x, 7)] * 2 for f, x in pass_at.items() if f in kept}
         yield {n: round(v, 7) if isinstance(v, float) else v for n, v in row.items() if n in kept}
 
 
