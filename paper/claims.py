@@ -111,13 +111,14 @@ def first_claims(logs: Logs) -> list[Claim]:
     return [
         Claim(1, "With 1,024 rollouts MaxRL ends where maximum likelihood does",
               partial(by_equality, logs, sweep, top, "ce", "pass@1")),
-        Claim(1, "... but later: cross-entropy is first", partial(steps, "ce", top, 0.9)),
+        Claim(1, "Cross-entropy gets to .9 before MaxRL does", partial(steps, "ce", top, 0.9)),
         *sooner,
-        Claim(1, "... and without sampling noise likelihood before expected reward", without),
-        Claim(1, "More rollouts are a better objective: it ends higher with 1,024 than 128",
+        Claim(1, "Without sampling noise, maximum likelihood before expected reward", without),
+        Claim(1, "More rollouts, a better objective: MaxRL ends higher with 1,024 than 128",
               partial(end, top, "maxrl k=128")),
-        Claim(1, "... with 128 than with 16", partial(end, "maxrl k=128", "maxrl k=16")),
-        Claim(1, "... and sooner with 1,024 than with 128", partial(steps, top, "maxrl k=128", 0.9)),
+        Claim(1, "MaxRL ends higher with 128 rollouts than with 16", partial(end, "maxrl k=128", "maxrl k=16")),
+        Claim(1, "MaxRL is sooner with 1,024 rollouts than with 128",
+              partial(steps, top, "maxrl k=128", 0.9)),
     ]  # fmt: skip
 
 

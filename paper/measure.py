@@ -12,13 +12,14 @@ from torch import Tensor
 
 import maxrl
 import train
+import tree
 from data import Task
 from data.batches import Batch, draw_problems, make_batch, torch_rng
 from data.tokenizer import END
 from harness.config import Config, checked_task, parse_args, pick_device
 from model import GPT, logprobs
 from paper.sweeps import SWEEPS
-from rollouts import rescore, rewards_of, roll_out
+from rollouts import rewards_of, roll_out
 from tree import Rollouts
 
 METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
@@ -114,7 +115,7 @@ def gradients_of_prompts(flags: str) -> dict[str, list[float]]:
         rewards = rewards_of(one, rollouts, task, config)
         which = torch.arange(len(rewards)).repeat_interleave(rollouts.count.cpu())
         which = which[torch.randperm(k * groups, generator=generator)].view(groups, k)
-        logp = rescore(model, one.prompts, rollouts.group, rollouts.tokens)
+        logp = tree.logprobs(model, one.prompts, rollouts.group, rollouts.tokens, END)
         for method in ("maxrl", "grpo", "rloo"):
             A = weights_of(method, rewards, which)  # (groups, U)
             a, b = (estimate(model, logp, half.mean(0)) for half in A.chunk(2))
@@ -178,7 +179,7 @@ def estimates(quick: bool) -> dict[str, Any]:
 
 def products_of_scores(model: GPT, one: Batch, rollouts: Rollouts) -> Tensor:
     """(U, U) float64: the inner products of the scores of the completions of one prompt."""
-    logp = rescore(model, one.prompts, rollouts.group, rollouts.tokens)
+    logp = tree.logprobs(model, one.prompts, rollouts.group, rollouts.tokens, END)
     eye = torch.eye(len(logp), dtype=logp.dtype, device=logp.device)
     scores = torch.stack([estimate(model, logp, row) for row in eye]).double()
     return scores @ scores.T
