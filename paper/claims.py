@@ -116,7 +116,8 @@ def first_claims(logs: Logs) -> list[Claim]:
         Claim(1, "Without sampling noise, maximum likelihood before expected reward", without),
         Claim(1, "More rollouts, a better objective: MaxRL ends higher with 1,024 than 128",
               partial(end, top, "maxrl k=128")),
-        Claim(1, "MaxRL ends higher with 128 rollouts than with 16", partial(end, "maxrl k=128", "maxrl k=16")),
+        Claim(1, "MaxRL ends higher with 128 rollouts than with 16",
+              partial(end, "maxrl k=128", "maxrl k=16")),
         Claim(1, "MaxRL is sooner with 1,024 rollouts than with 128",
               partial(steps, top, "maxrl k=128", 0.9)),
     ]  # fmt: skip

@@ -1,0 +1,43 @@
+"""Every table, claim and figure of the page of results, from made-up logs of the right shape."""
+
+import made_up
+import pytest
+
+from paper import claims, figures, logs, tables, verdicts
+from paper.logs import Logs
+from paper.verdicts import NO, OPEN, YES
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of made-up logs of every sweep."""
+    folder = tmp_path_factory.mktemp("results")
+    made_up.write_all(folder)
+    return folder
+
+
+@pytest.fixture
+def as_results(made, monkeypatch):
+    monkeypatch.setattr(logs, "RESULTS", made)
+    monkeypatch.setattr(tables, "RESULTS", made)
+    monkeypatch.setattr(tables, "LOGS", Logs(made))
+    return Logs(made)
+
+
+@pytest.mark.parametrize("number", tables.EXPERIMENTS)
+def test_tables_and_figures_of_an_experiment(number, as_results, tmp_path):
+    assert logs.ready(as_results, number)
+    text = tables.EXPERIMENTS[number]()
+    assert "nan" not in text
+    drawn = figures.draw(as_results, tmp_path, number)
+    assert all(f"(assets/{path.name})" in text for path in drawn), "each is shown"
+    assert text.count("![") == len(drawn)
+
+
+def test_claims_of_made_up_logs(as_results):
+    found = {claim.text: claim.judged() for claim in claims.claims(as_results)}
+    word, said = found["On fresh data MaxRL is ahead of GRPO in pass@1, k = 64"]
+    assert word == YES and said.startswith("pass@1 at the end: +0.0")
+    assert {word for word, _ in found.values()} <= {YES, NO, OPEN}
+    table = tables.claims_table()
+    assert table.startswith(verdicts.RULE) and table.count("| **yes** |") > 5
