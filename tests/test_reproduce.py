@@ -25,7 +25,7 @@ from paper.sweeps import NOT_YET, SWEEPS, Sweep, reported_runs, run_name, sweeps
 from reproduce import ROOT, Job, Plan, do, do_all, work_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TINY = "--n-embd 8 --n-head 2 --digits 1 --sft-steps 0 --batch-size 3 --eval-prompts 7"
+TINY = "--n-embd 8 --n-head 2 --digits 2 --sft-steps 0 --batch-size 3 --eval-prompts 7"
 KEPT = ("pass@1", "pass@32", "nll", "halves")
 READY = [number for number in FIGURES if number and ready(Logs(RESULTS), number)]
 
