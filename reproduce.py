@@ -29,7 +29,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import islice
 from pathlib import Path
 from subprocess import DEVNULL, CalledProcessError, check_output
 from typing import Any
@@ -136,9 +135,11 @@ def do_all(work: Callable[[], Iterable[Work]], at_once: int) -> None:
         at_hand: dict[Future[str], Path] = {}
         try:
             while True:
-                new = (w for w in work() if w[0] not in at_hand.values())
-                for path, how in list(islice(new, at_once - len(at_hand))):
-                    at_hand[pool.submit(how)] = path
+                for path, how in work():
+                    if len(at_hand) == at_once:
+                        break
+                    if path not in at_hand.values():
+                        at_hand[pool.submit(how)] = path
                 if not at_hand:
                     return
                 for future in wait(at_hand, return_when=FIRST_COMPLETED).done:

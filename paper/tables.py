@@ -384,11 +384,18 @@ def rates() -> str:
         if sweep.tuned_at and not sweep.rates_of and complete(LOGS, name):
             for label, n in chosen(name).items():
                 rows.append([name, f"`{label}`", *rate_cells(name, label, n)])
-    seconds = [json.loads(text.rstrip().rsplit("\n", 1)[-1])["seconds"] for text in all_logs()]
+    made = [name for name in SWEEPS if complete(LOGS, name)]
+    seconds = [s for name in made for s in seconds_of(name)]
     hours = f"{sum(seconds) / 3600:.1f} hours of one thread after their warm starts"
-    cost = f"{len(seconds)} runs, {hours}, on a machine that had other things to do."
+    cost = f"{', '.join(made)}: {len(seconds)} runs, {hours}, on a machine that was shared."
     head = ["sweep", "tuned at", "rates tried", "seeds", "chosen", ""]
     return markdown(head, rows) + f"\n\n{cost}"
+
+
+def seconds_of(name: str) -> list[float]:
+    """How long each run of a sweep took, tuning runs among them."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((RESULTS / name).rglob("*.jsonl"))]
+    return [json.loads(text.rstrip().rsplit("\n", 1)[-1])["seconds"] for text in texts]
 
 
 def rate_cells(name: str, label: str, n: int) -> list[str]:
@@ -403,11 +410,6 @@ def rate_cells(name: str, label: str, n: int) -> list[str]:
         remark = f"none gets going: pass@1 {best:.3f}"
     span = f"{rate_text(grid[0])} to {rate_text(grid[-1])}"
     return [span, str(len(seeds)), rate_text(n), remark]
-
-
-def all_logs() -> list[str]:
-    """The text of every committed log of a run."""
-    return [path.read_text(encoding="utf-8") for path in sorted(RESULTS.rglob("*.jsonl"))]
 
 
 def claims_table() -> str:

@@ -1,7 +1,10 @@
 """Every table, claim and figure of the page of results, from made-up logs of the right shape."""
 
+import re
+
 import made_up
 import pytest
+import test_recompute
 
 from paper import claims, figures, logs, tables, verdicts
 from paper.logs import Logs
@@ -41,3 +44,15 @@ def test_claims_of_made_up_logs(as_results):
     assert {word for word, _ in found.values()} <= {YES, NO, OPEN}
     table = tables.claims_table()
     assert table.startswith(verdicts.RULE) and table.count("| **yes** |") > 5
+
+
+@pytest.mark.parametrize("name", test_recompute.CHECKS)
+def test_other_code_computes_the_same_numbers(name, as_results):
+    """And finds a number that is wrong."""
+    block, results = tables.BLOCKS[name](), test_recompute.Results(as_results.folder)
+    test_recompute.CHECKS[name](results, block + "\n")
+    cells = [row[-1] for _, rows in test_recompute.tables_of(block) for row in rows]
+    cell = next(cell for cell in cells if re.search(r"\d\.\d", cell))
+    wrong = re.sub(r"\d(?=\.\d)", lambda m: str((int(m[0]) + 1) % 10), cell, count=1)
+    with pytest.raises(AssertionError):
+        test_recompute.CHECKS[name](results, block.replace(f"| {cell} |", f"| {wrong} |"))
