@@ -57,7 +57,7 @@ def by_samples(logs: Logs, k: int, other: str, K: int) -> Judged:
     ratios = fewer_samples(logs, k, other, K)
     found = [r for r in ratios if r]
     if len(found) < len(ratios):
-        return OPEN, f"a factor on {len(found)} of {len(ratios)} seeds"
+        return OPEN, f"K = {K:,}, k = {k}: a factor on {len(found)} of {len(ratios)} seeds"
     v = of_ratio(found)
     return v.word, f"K = {K:,}, k = {k}: {said(v, ratio=True)} fewer"
 

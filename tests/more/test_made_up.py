@@ -51,8 +51,8 @@ def test_other_code_computes_the_same_numbers(name, as_results):
     """And finds a number that is wrong."""
     block, results = tables.BLOCKS[name](), test_recompute.Results(as_results.folder)
     test_recompute.CHECKS[name](results, block + "\n")
-    cells = [row[-1] for _, rows in test_recompute.tables_of(block) for row in rows]
-    cell = next(cell for cell in cells if re.search(r"\d\.\d", cell))
-    wrong = re.sub(r"\d(?=\.\d)", lambda m: str((int(m[0]) + 1) % 10), cell, count=1)
+    cells = [c for _, rows in test_recompute.tables_of(block) for row in rows for c in row[1:]]
+    cell = next(c for c in cells if re.match(r"[+-]?\d+[.e]", c) or re.search(r"\d\.\d", c))
+    wrong = re.sub(r"\d", lambda m: str((int(m[0]) + 1) % 10), cell)
     with pytest.raises(AssertionError):
         test_recompute.CHECKS[name](results, block.replace(f"| {cell} |", f"| {wrong} |"))

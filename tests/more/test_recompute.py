@@ -400,17 +400,19 @@ def signal(method, p, k):
             }[method]
         g = (s * a * (1 - p) - f * b * p) / k
         total, square = total + chance * g, square + chance * g * g
-    return total**2 / (k * (square - total**2))
+    noise = square - total**2
+    return total**2 / (k * noise) if noise > 1e-15 else math.inf
 
 
 def check_8(results, block):
     for k, *cells in next(tables_of(block))[1]:
         for cell, p in zip(cells, (0.01, 0.05, 0.2, 0.5, 0.9), strict=True):
             by = {m: signal(m, p, int(k)) for m in SIX}
-            pairs = re.findall(r"`(.*?)` ([\d.e+-]+)", cell)
-            assert by[pairs[0][0]] == pytest.approx(max(by.values()), rel=1e-6)
+            pairs = re.findall(r"`(.*?)` (over 10,000|[\d.e+-]+)", cell)
+            assert by[pairs[0][0]] >= min(max(by.values()) * (1 - 1e-6), 1e4)
             for name, value in pairs:
-                assert float(value) == pytest.approx(by[name], rel=0.06), (k, p, name)
+                large = value == "over 10,000"
+                assert by[name] > 9e3 if large else abs(float(value) / by[name] - 1) < 0.06
 
 
 def check_9(results, block):
@@ -517,7 +519,7 @@ def claim_again(results, text, said):
         labels = (f"maxrl pool={pool}", f"{other} pool={pool}")
         return judged(gap(results, "countdown", *labels, figure, how))
     if "At test time" in text:
-        K = int(re.search(r"K = ([\d,]+)", said)[1].replace(",", "")) if "K =" in said else 0
+        K = int(re.search(r"K = ([\d,]+)", said)[1].replace(",", ""))
         found = fewer(results, 16, other, K)
         if None in found:
             return "not settled", [K, 16, len([x for x in found if x]), len(found)]
