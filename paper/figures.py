@@ -496,15 +496,14 @@ def estimators(logs: Logs, path: Path) -> None:
             over = {"ls": (0, (2, 2)), "zorder": 3} if method == "maxrl-loo" else {}
             ax.plot(ps, ratios, color=COLORS[method], lw=2, label=method, **over)
         ax.set(title=f"two outcomes, k = {k}")
-    points = [rows for rows in logs.measured("estimates").values()]
     for method in ESTIMATORS:
         pairs = [
-            (p, r)
-            for rows in points
-            for p, r in zip(rows["p"], rows["ratios"][method]["16"], strict=True)
+            (p, signal / (16 * noise))
+            for rows in logs.measured("estimates").values()
+            for p, (signal, noise) in zip(rows["p"], rows["of"][method]["16"], strict=True)
+            if noise > 0
         ]
-        x, y = of_bins(pairs)
-        axes[3].plot(x, y, "o-", color=COLORS[method], ms=4, lw=1.2)
+        axes[3].plot(*of_bins(pairs), "o-", color=COLORS[method], ms=4, lw=1.2)
     axes[3].set(title="this model, k = 16")
     for ax in axes:
         ax.set(xscale="log", yscale="log", xlabel="pass rate p of a prompt", ylim=(1e-3, 300))

@@ -146,34 +146,31 @@ def estimate(model: GPT, logp: Tensor, weights: Tensor) -> Tensor:
 
 
 def estimates(quick: bool) -> dict[str, Any]:
-    """start -> p of single prompts, and method -> k -> |E[g]|^2 / (k tr Cov g): signal to noise.
+    """start -> p of single prompts, and method -> k -> [|E[g]|^2, tr Cov g] of each prompt.
 
-    By the number of rollouts, because a group of k costs k. The scores of all distinct completions
-    of 1024 rollouts are differentiated one by one; groups are then drawn from those rollouts.
+    The scores of all distinct completions of 1024 rollouts are differentiated one by one; groups
+    are then drawn from those rollouts.
     """
-    n, ks = (8, (4, 16)) if quick else (60, (4, 16, 64))
+    n, ks = (8, (4, 16)) if quick else (60, (4, 8, 16, 64))
     found: dict[str, Any] = {}
     stages = {"base pass rate .1": "scarce-hard", "base pass rate .55": "scaling"}
     for stage, sweep in stages.items():
         model, config, task, batch = start(f"{SWEEPS[sweep].flags} --batch-size {n}")
         generator = torch_rng(0, "estimates", 0, batch.prompts.device)
-        ratios: dict[str, Any] = {m: {k: [] for k in ks} for m in METHODS}
-        ps = []
+        of: dict[str, Any] = {m: {k: [] for k in ks} for m in METHODS}
         for i in range(n):
             one = part_of(batch, i)
             rollouts = roll_out(model, one.prompts, 1024, task, generator)
             rewards = rewards_of(one, rollouts, task, config).double()
             gram = products_of_scores(model, one, rollouts)
-            p = logprobs(model, one.prompts, one.answers, END).exp()
-            ps.append(round(p.item(), 5))
             for k in ks:
-                drawn = torch.multinomial(
-                    rollouts.count.double(), 1000 * k, replacement=True, generator=generator
-                )
+                of_each = rollouts.count.double()
+                drawn = torch.multinomial(of_each, 1000 * k, True, generator=generator)
                 for m in METHODS:
-                    A = weights_of(m, rewards, drawn.view(1000, k))
-                    ratios[m][k].append(float(f"{signal_to_noise(A, gram) / k:.4g}"))
-        found[stage] = {"p": ps, "ratios": ratios}
+                    pair = signal_and_noise(weights_of(m, rewards, drawn.view(1000, k)), gram)
+                    of[m][k].append([float(f"{x:.5g}") for x in pair])
+        p = logprobs(model, batch.prompts, batch.answers, END).exp()
+        found[stage] = {"p": [round(x, 5) for x in p.tolist()], "of": of}
     return found
 
 
@@ -185,12 +182,12 @@ def products_of_scores(model: GPT, one: Batch, rollouts: Rollouts) -> Tensor:
     return scores @ scores.T
 
 
-def signal_to_noise(A: Tensor, gram: Tensor) -> float:
-    """|E[g]|^2 / tr Cov g of M estimates g = A S, where gram = S S^T; 0 if all are zero."""
+def signal_and_noise(A: Tensor, gram: Tensor) -> tuple[float, float]:
+    """|E[g]|^2 and tr Cov g, both without bias, of M estimates g = A S, where gram = S S^T."""
     M, total = len(A), ((A @ gram) * A).sum(1).mean().item()  # E|g|^2
     of_mean = (A.mean(0) @ gram @ A.mean(0)).item()
     noise = (total - of_mean) * M / (M - 1)
-    return max(of_mean - noise / M, 0.0) / noise if noise > 0 else 0.0
+    return of_mean - noise / M, noise
 
 
 def two_effects(quick: bool) -> dict[str, Any]:

@@ -395,8 +395,8 @@ def test_signal_to_noise_of_estimates_by_hand():
     """Two groups of two completions with orthonormal scores: g = (1, 0) and (3, 0)."""
     A, gram = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.eye(2)
     # mean (2, 0), |mean|^2 4; E|g|^2 = 5; noise (5 - 4) * 2 = 2; less its share in the mean: 4 - 1
-    assert measure.signal_to_noise(A, gram) == pytest.approx(3 / 2)
-    assert measure.signal_to_noise(torch.zeros(3, 2), gram) == 0
+    assert measure.signal_and_noise(A, gram) == pytest.approx((3, 2))
+    assert measure.signal_and_noise(torch.zeros(3, 2), gram) == (0, 0)
 
 
 def test_what_a_group_weighs():

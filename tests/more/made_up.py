@@ -67,7 +67,7 @@ def measurements():
     norms = {"p": ps, "norm": [10 * (1 - p) for p in ps]}
     norms |= {m: [(10 * p) ** 2 for p in ps] for m in ("maxrl", "grpo", "rloo")}
     gradients = {str(s): norms for s in range(8)}
-    ratios = {m: {str(k): [p / (1.01 - p) for p in ps] for k in (4, 16, 64)} for m in METHODS}
+    of = {m: {str(k): [[p, (1.01 - p) / k] for p in ps] for k in (4, 8, 16, 64)} for m in METHODS}
     stages = ("base pass rate .1", "base pass rate .55")
     return {
         "cosines": {"warm start, 256": cosines, "late, 256": cosines},
@@ -77,5 +77,5 @@ def measurements():
             "across": {T: [1 / p for p in ps] for T in ("1", "4", "16")},
             "p": ps,
         },
-        "estimates": {s: {"p": ps, "ratios": ratios} for s in stages},
+        "estimates": {s: {"p": ps, "of": of} for s in stages},
     }

@@ -405,7 +405,13 @@ def signal(method, p, k):
 
 
 def check_8(results, block):
-    for k, *cells in next(tables_of(block))[1]:
+    first, second = tables_of(block)
+    for stage, k, *cells in second[1]:
+        of = results.json("estimates")[stage]["of"]
+        for cell, m in zip(cells, SIX, strict=True):
+            signal_, noise = (sum(pair[i] for pair in of[m][k]) for i in (0, 1))
+            agree(cell, [signal_ / noise / int(k)], (stage, k, m))
+    for k, *cells in first[1]:
         for cell, p in zip(cells, (0.01, 0.05, 0.2, 0.5, 0.9), strict=True):
             by = {m: signal(m, p, int(k)) for m in SIX}
             pairs = re.findall(r"`(.*?)` (over 10,000|[\d.e+-]+)", cell)
