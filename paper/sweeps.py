@@ -236,7 +236,7 @@ SWEEPS = {
     ),
     "chain": Sweep(
         number=6,
-        flags=f"--task chain {SMALL} --sft-steps 300 --steps 100 --eval-every 5 --eval-rollouts 64",
+        flags=f"--task chain {SMALL} --sft-steps 250 --steps 100 --eval-every 5 --eval-rollouts 64",
         quick="--sft-steps 200 --k 4 --steps 20 --eval-prompts 50",
         labels=CHAIN,
         tuned_at=each(CHAIN),
