@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -133,8 +133,8 @@ class Logs:
 
     def lines(self, sweep: str, run: str) -> list[dict[str, Any]]:
         """The head and the evaluations of a run."""
-        text = self.path(sweep, run).read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        path = self.path(sweep, run)
+        return parsed(path, path.stat().st_mtime_ns)
 
     def measured(self, name: str) -> dict[str, Any]:
         """What a function of measure.py returned."""
@@ -180,6 +180,12 @@ class Logs:
                 if is_of(head["config"], flags):
                     found[key] = rows
         return found
+
+
+@lru_cache(maxsize=2000)
+def parsed(path: Path, written: int) -> list[dict[str, Any]]:
+    """The lines of a log; they are asked for many times. written: or a new one would be missed."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def ending(rows: Rows, figure: str) -> float:
@@ -277,6 +283,7 @@ def gap(logs: Logs, sweep: str, ours: str, theirs: str, figure: str, how: str) -
     return of_difference([x - y for x, y in zip(a, b, strict=True)])
 
 
+@cache
 def predicted_square(method: str, p: float, norm: float) -> float:
     """|E[g]|^2 = (w(p) p |grad log p|)^2 of a group of 16 on one prompt."""
     return (maxrl.enumerated_weight(method, p, 16)[0] * p * norm) ** 2
