@@ -8,16 +8,17 @@ Why it works, in one line: p is the sum of pi(z) over the right z, grad pi = pi 
     grad log p = (1/p) sum over right z of pi(z) grad log pi(z) = E[grad log pi(z) | z is right].
 
 Average grad log pi over the rollouts that succeeded, and you estimate the gradient of maximum
-likelihood. (Of pass@k times it, 1 - (1-p)^k: a group of k without a success gives nothing.)
-REINFORCE divides the same sum by k, the number of rollouts; MaxRL divides it by S, the number of
-successes. That is all there is to it.
+likelihood. REINFORCE divides the same sum by k, the number of rollouts; MaxRL divides it by S, the
+number of successes. That is all there is to it. One thing is lost: a group of k rollouts without a
+success gives 0, so the expectation is pass@k grad log p, where pass@k = 1 - (1-p)^k.
 
-How many rollouts, how near: keep T terms of the series of log p and call that J_T(p),
+That is the gradient of a series cut off: keep T terms of log p, here T = k, and call them J_T(p),
 
-    log p = -sum_{j>=1} (1-p)^j / j,        grad J_T = w_T(p) grad p,   w_T(p) = (1 - (1-p)^T) / p.
+    log p = -sum_{j>=1} (1-p)^j / j,        grad J_T = w_T(p) grad p,   w_T(p) = (1 - (1-p)^T) / p,
 
-T = 1 is expected reward (w = 1), T = infinity maximum likelihood (w = 1/p: hard prompts count).
-An estimator is one formula for the advantage A of a rollout,
+so that w_T(p) grad p = (1 - (1-p)^T) grad log p. T = 1 is expected reward (w = 1), T = infinity
+maximum likelihood (w = 1/p: hard prompts count). An estimator is one formula for the advantage A
+of a rollout,
 
     g = (1/k) sum_i A_i grad log pi(z_i|x),        E[g] = w(p) grad p,
 
@@ -84,8 +85,8 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
 
         E[1{S>0} mean score] = -E[1{S=0} mean score] = (1-p)^k grad p / (1-p) = (1-p)^(k-1) grad p,
 
-    exactly the last term of w_k = sum_{j<k} (1-p)^j: k-1 terms are left. At k = 1 none would be, so
-    a group of one is `reinforce`, as `maxrl_raw` is there.
+    exactly the last term of w_k = sum_{j=0..k-1} (1-p)^j: k-1 terms are left. At k = 1 none would
+    be, so a group of one is `reinforce`, as `maxrl_raw` is there.
     """
     return _divide(r - mean, mean) if k > 1 else r
 
@@ -100,14 +101,15 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Te
 
     Leave-one-out MaxRL: the order T <= k exactly (default k), with a baseline, and 0 where all
     fail or all pass. Not the paper's: ours, the binary case of the weights in likelihoods.py.
-    Count this rollout as a success, c successes of k in all; then
-    omega = pass_at_k(k, c, T) / (c/k) is the minimum-variance unbiased estimate of w_T(p) from the
-    k-1 peers alone. At T = k that is k/S for a success and k/(S+1) for a failure.
+    The peers are the other k-1 rollouts. omega must not depend on this rollout's own r, so count it
+    as a success in any case: c of k. Then omega = pass_at_k(k, c, T) / (c/k) is the unbiased
+    estimate of w_T(p) from the peers with the least variance: at T = k, where pass_at_k is 1, it is
+    k/S for a success and k/(S+1) for a failure. k/(k-1) makes the mean that of the peers.
     """
     if k == 1:
         return r
-    c = (k * mean + 1 - r).round()
-    pass_T = 1.0 if order is None or order == k else pass_at_k(k, c, int(order))  # pass@k is 1
+    c = (k * mean + 1 - r).round()  # S for a success, S + 1 for a failure
+    pass_T = 1.0 if order is None or order == k else pass_at_k(k, c, int(order))  # c >= 1
     return pass_T / (c / k) * (r - mean) * (k / (k - 1))
 
 
@@ -175,7 +177,7 @@ def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> 
     """
     if rewards.dim() != 2 or rewards.numel() == 0:
         raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
-    r, k = rewards.detach().cpu().double(), rewards.shape[1]  # so that S/k is 1 only if S is k
+    r, k = rewards.detach().cpu().double(), rewards.shape[1]  # double: S/k is 1 only if S is k
     check_rewards(name, r)
     check_order(name, k, order)
     if name == "maxrl-loo" and not is_binary(r) and k > 1:
@@ -271,7 +273,8 @@ def weight(p: Tensor, order: float) -> Tensor:
 def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
     """pass@k = 1 - (1-p)^k of a known pass rate; 1 at k = inf, even where p underflows.
 
-    1 - (1-p)^k cancels for small p and expm1 has no slope at p = 1, so each serves its half.
+    1 - (1-p)^k cancels for small p and expm1 has no slope at p = 1, so each serves its half. (The
+    inner where keeps log1p away from p = 1: its infinite slope would make the gradient NaN.)
     """
     p = torch.as_tensor(p)
     if k == math.inf:

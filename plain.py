@@ -1,7 +1,7 @@
 """MaxRL whole, the textbook way: sample, verify, weigh, differentiate, repeat. Start reading here.
 
     python plain.py                        # half a minute; prints the pass rate as it rises
-    python plain.py --method grpo --k 16   # any name in maxrl.ADVANTAGES
+    python plain.py --method grpo --k 16   # any estimator of maxrl.py: the keys of ADVANTAGES
 
 A small transformer adds two-digit numbers, writing the sum right to left. It first sees right
 answers, until it is right about once in twelve tries; from then on it is only told whether its own
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from data import Task, make_task
-from data.batches import make_batch, rng
+from data.batches import make_batch, rng  # problems as tensors; a generator for each purpose
 from data.tokenizer import END, PAD, VOCAB_SIZE, decode
-from harness.config import Parser, whole
+from harness.config import Parser, whole  # argparse whose errors are one line
 from maxrl import ADVANTAGES, policy_gradient_loss
 from model import GPT, ModelConfig
 from verify import verify
@@ -51,10 +51,10 @@ def log_probabilities(model: GPT, prompts: Tensor, completions: Tensor) -> Tenso
     """
     P = prompts.shape[1]
     logits = model(torch.cat((prompts, completions[:, :-1]), dim=1))  # (N, P+L-1, V)
-    logp = logits[:, P - 1 :].log_softmax(-1)  # the last P-1.. positions predict the completion
-    logp = logp.gather(2, completions.unsqueeze(2)).squeeze(2)  # (N, L)
+    logp = logits[:, P - 1 :].log_softmax(-1)  # (N, L, V): position P-1 predicts the first token
+    logp = logp.gather(2, completions.unsqueeze(2)).squeeze(2)  # (N, L), of the tokens there are
     is_end = (completions == END).long()
-    before_or_at_end = is_end.cumsum(1) - is_end == 0
+    before_or_at_end = is_end.cumsum(1) - is_end == 0  # no end token before this one
     return (logp * before_or_at_end).sum(1)
 
 
@@ -67,8 +67,11 @@ def train_step(
     k: int,
     generator: torch.Generator,
 ) -> float:
-    """One batch of B prompts, one update. Returns the share of right rollouts."""
-    batch = make_batch(problems, task, CPU)
+    """One batch of B prompts, one update. Returns the share of right rollouts.
+
+    problems: B pairs (prompt, reference answer), as text; the answers are not looked at here.
+    """
+    batch = make_batch(problems, task, CPU)  # .texts, and the same as tokens: .prompts (B, P)
     prompts = batch.prompts.repeat_interleave(k, dim=0)  # (B k, P)
     with torch.no_grad():
         completions = sample(model, prompts, task.max_new_tokens, generator)  # (B k, L)

@@ -10,8 +10,8 @@ log goes to results/<sweep>/<run>.jsonl: the command and the configuration, then
 run whose log is there is not run again, so an interrupted sweep goes on where it stopped; which
 runs choose a learning rate depends on those before them, and is read off their logs. One sweep is
 finished before the next begins, and its figures and tables are made at once. As many runs at a time
-as there are cores, one thread each: that uses them better than threads do. --quick leaves results/
-and the README alone: its logs and figures go to runs/quick.
+as there are cores, one thread each: that uses them better than threads do. --quick leaves results/,
+README.md and RESULTS.md alone: its logs and figures go to runs/quick.
 """
 
 import contextlib
@@ -212,7 +212,7 @@ class Plan:
                 for path in draw(self.logs, self.assets, number):
                     print(path, flush=True)
         if not self.logs.quick:
-            tables.write(ROOT / "README.md")
+            tables.write(ROOT)
 
 
 def main() -> int:

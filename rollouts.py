@@ -26,7 +26,7 @@ def roll_out(
     model: GPT, prompts: Tensor, k: int, task: Task, generator: torch.Generator
 ) -> Rollouts:
     """k rollouts of each prompt (B, P), as long as the task's longest legal answer."""
-    max_rows = 2**16 if prompts.is_cuda else 512
+    max_rows = 2**16 if prompts.is_cuda else 1024
     words = {"end": END, "pad": PAD, "max_rows": max_rows}
     return generate(model, prompts, k, task.max_new_tokens, generator=generator, **words)
 

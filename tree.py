@@ -41,7 +41,7 @@ from torch import Tensor
 
 from model import GPT, causal, completion_mask
 
-WIDTH = 32  # paths of a row: wider rows share more prefixes, and mask more of what they multiply
+WIDTH = 16  # paths of a row: wider rows share more prefixes, and mask more of what they multiply
 
 
 @dataclass
@@ -75,11 +75,12 @@ class Rows:
 def in_rows(group: Tensor, path: Tensor) -> Rows:
     """Rows for N nodes. group (N,), sorted: whose node it is. path (N,), sorted within a group: the
     number, in its group, of the path that it is on. WIDTH paths make a row."""
-    key = torch.stack((group, path // WIDTH))
-    (source, _), row, size = key.unique_consecutive(dim=1, return_inverse=True, return_counts=True)
-    first = size.cumsum(0) - size  # (R,)
+    key = group * len(group) + path // WIDTH
+    _, row, size = key.unique_consecutive(return_inverse=True, return_counts=True)  # (N,), (R,)
+    first = size.cumsum(0) - size
     n = int(size.max())
-    return Rows(source, row * n + torch.arange(len(row), device=row.device) - first[row], n)
+    place = row * n + torch.arange(len(row), device=row.device) - first[row]
+    return Rows(group[first], place, n)
 
 
 def attend_in_rows(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor, rows: Rows) -> Tensor:
@@ -121,7 +122,7 @@ def generate(
     end: int,
     pad: int,
     generator: torch.Generator,
-    max_rows: int = 512,
+    max_rows: int = 1024,
 ) -> Rollouts:
     """k independent rollouts of each prompt (B, P), at temperature 1, each up to its end token.
 
@@ -129,7 +130,7 @@ def generate(
     draw, the same law as c separate draws), and each token that was drawn at all becomes a node of
     the next level. A million rollouts cost what their different texts cost. At most max_rows nodes
     run at a time, and each such part is grown to its end before the next: that bounds the memory,
-    and 512 nodes stay in a CPU's caches (give a GPU more). FloatingPointError if a probability is
+    and 1,024 nodes stay in a CPU's caches (give a GPU more). FloatingPointError if a probability is
     NaN; ValueError if the completions are longer than the model's positions.
     """
     (B, P), L, device = prompts.shape, max_new_tokens, prompts.device

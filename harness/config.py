@@ -165,6 +165,37 @@ DESCRIPTION = """Train a small transformer on arithmetic by MaxRL or one of its 
 
 A few tasks bring defaults of their own, which are printed in config.json: chain, countdown, noisy.
 Reading order: README.md."""
+EXAMPLES = """examples:
+  python train.py --method maxrl-loo --k 8 --order 4        # any order up to k, exactly
+  python train.py --method mine.py:formula                  # a function of yours
+  python train.py --method exact --order 1                  # REINFORCE, k = infinity
+  python train.py --method exact --order inf                # is cross-entropy
+  python train.py --task subtraction --digits 4 --reverse
+  python train.py --task noisy --method rloo --sigma 1 --noise 3
+  python train.py --task countdown --method expert-iteration --k 16 --rounds 8 --pool 2400
+  python train.py --steps 1000 --batch-size 64 --lr 1e-4 --warmup 20 --grad-clip 0.5
+  python train.py --k 1024 --micro-batch 256                # the same gradient in less memory
+  python train.py --train-prompts 500                       # 500 fixed prompts, for epochs
+  python train.py --sft-steps 0                             # from scratch
+  python train.py --sft-steps 2000 --sft-until 0.8          # a longer warm start
+  python train.py --init runs/addition-ce-k8-s0             # from a checkpoint
+  python train.py --n-layer 4 --n-head 4 --n-embd 128 --seed 1
+  python train.py --device cuda --bf16
+  python train.py --eval-every 20 --eval-prompts 5000
+  python train.py --out runs/mine                           # --overwrite replaces it
+  python train.py --resume --out runs/mine --steps 2000     # Ctrl-C saves; this goes on
+  python sample.py runs/mine --k 100                        # ask it
+  python compare.py runs/mine runs/addition-rloo-k8-s0      # a table and a figure
+
+in the folder of a run: config.json, ckpt.pt, and metrics.jsonl, one JSON object a line:
+  each line        step, seconds, rollouts (so far)
+  a training step  loss, grad_norm, pass_rate, live (share of prompts with a success), dead
+                   (without), all_pass, unique (distinct completions per rollout), eos_rate,
+                   entropy (nats per completion)
+  an evaluation    nll, pass@1 to pass@1024, greedy, exact; where p is exact, logp of each
+                   held-out prompt; else n and c (rollouts, right ones) of each, answers
+                   (different right ones per solved prompt), and null for a pass@k with k > n
+"""
 MAY_CHANGE = ("steps", "rounds", "eval_every", "device", "out")  # on --resume
 
 
@@ -189,6 +220,7 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
     parser = Parser(
         prog="train.py",
         description=DESCRIPTION,
+        epilog=EXAMPLES,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -26,6 +26,7 @@ class Claim:
     experiment: int
     text: str
     judged: Callable[[], Judged]
+    chief: bool = False  # one that README.md has too
 
 
 def by_gap(logs: Logs, sweep: str, ours: str, theirs: str, figure: str, how: str) -> Judged:
@@ -104,18 +105,18 @@ def first_claims(logs: Logs) -> list[Claim]:
     steps = partial(by_steps, logs, sweep)
     sooner = [
         Claim(1, f"Where p starts near 0, MaxRL gets going before {NAMES[m]}",
-              partial(steps, top, f"{m} k=1024", 0.5))
+              partial(steps, top, f"{m} k=1024", 0.5), chief=m == "rloo")
         for m in ("reinforce", "rloo", "grpo")
     ]  # fmt: skip
     without = partial(by_steps, logs, "exact", "exact order=inf", "exact order=1", 0.5)
     return [
         Claim(1, "With 1,024 rollouts MaxRL ends where maximum likelihood does",
-              partial(by_equality, logs, sweep, top, "ce", "pass@1")),
+              partial(by_equality, logs, sweep, top, "ce", "pass@1"), chief=True),
         Claim(1, "Cross-entropy gets to .9 before MaxRL does", partial(steps, "ce", top, 0.9)),
         *sooner,
         Claim(1, "Without sampling noise, maximum likelihood before expected reward", without),
         Claim(1, "More rollouts, a better objective: MaxRL ends higher with 1,024 than 128",
-              partial(end, top, "maxrl k=128")),
+              partial(end, top, "maxrl k=128"), chief=True),
         Claim(1, "MaxRL ends higher with 128 rollouts than with 16",
               partial(end, "maxrl k=128", "maxrl k=16")),
         Claim(1, "MaxRL is sooner with 1,024 rollouts than with 128",
@@ -126,13 +127,14 @@ def first_claims(logs: Logs) -> list[Claim]:
 def fresh_claims(logs: Logs) -> list[Claim]:
     rows = [
         Claim(2, f"On fresh data MaxRL is ahead of {NAMES[m]} in {figure}, k = 64",
-              partial(by_gap, logs, "scaling", "maxrl k=64", f"{m} k=64", figure, how))
+              partial(by_gap, logs, "scaling", "maxrl k=64", f"{m} k=64", figure, how),
+              chief=m == "grpo")
         for figure, how in (("pass@1", "end"), ("pass@1024", "equal"))
         for m in RIVALS
     ]  # fmt: skip
     loo = [
         Claim(2, f"Ours: with {k} rollouts `maxrl-loo` is better than `maxrl`",
-              partial(by_loo, logs, k, "pass@1024"))
+              partial(by_loo, logs, k, "pass@1024"), chief=k == 4)
         for k in (3, 4, 16)
     ]  # fmt: skip
     return rows + loo
@@ -142,7 +144,8 @@ def scarce_claims(logs: Logs) -> list[Claim]:
     compare = partial(by_gap, logs, "countdown")
     return [
         Claim(3, f"On {pool} prompts of countdown MaxRL is ahead of {NAMES[m]} in {figure}",
-              partial(compare, f"maxrl pool={pool}", f"{m} pool={pool}", figure, how))
+              partial(compare, f"maxrl pool={pool}", f"{m} pool={pool}", figure, how),
+              chief=(m, pool, how) == ("grpo", "256", "equal"))
         for pool in ("256", "1024")
         for figure, how in (("pass@1", "end"), ("pass@64", "equal"))
         for m in RIVALS
@@ -152,7 +155,7 @@ def scarce_claims(logs: Logs) -> list[Claim]:
 def sample_claims(logs: Logs) -> list[Claim]:
     return [
         Claim(4, f"At test time MaxRL needs fewer samples than {NAMES.get(other, 'the base')}",
-              partial(by_samples, logs, 16, other, K))
+              partial(by_samples, logs, 16, other, K), chief=K == 128)
         for other in ("grpo", "base")
         for K in (8, 128, 1024)
     ]  # fmt: skip
@@ -161,7 +164,12 @@ def sample_claims(logs: Logs) -> list[Claim]:
 def gradient_claims(logs: Logs) -> list[Claim]:
     stages = ("base pass rate .1", "base pass rate .55")
     rows = [
-        Claim(5, "Its gradient is largest on the hard prompts", partial(by_hardness, logs, stage))
+        Claim(
+            5,
+            "Its gradient is largest on the hard prompts",
+            partial(by_hardness, logs, stage),
+            chief=stage == stages[1],
+        )
         for stage in stages
     ]
     rows += [
@@ -171,7 +179,8 @@ def gradient_claims(logs: Logs) -> list[Claim]:
     ]  # fmt: skip
     return rows + [
         Claim(5, f"More of the training prompts have a success than with {NAMES[m]}",
-              partial(by_gap, logs, "countdown", "maxrl pool=256", f"{m} pool=256", "live", "end"))
+              partial(by_gap, logs, "countdown", "maxrl pool=256", f"{m} pool=256", "live", "end"),
+              chief=m == "grpo")
         for m in RIVALS
     ]  # fmt: skip
 
@@ -180,7 +189,8 @@ def latent_claims(logs: Logs) -> list[Claim]:
     places = {"countdown": " pool=fresh", "chain": ""}
     return [
         Claim(6, f"It sharpens less than {NAMES[m]} on {sweep}: {what}",
-              partial(by_gap, logs, sweep, f"maxrl{suffix}", f"{m}{suffix}", figure, how))
+              partial(by_gap, logs, sweep, f"maxrl{suffix}", f"{m}{suffix}", figure, how),
+              chief=(m, sweep, how) == ("grpo", "countdown", "equal"))
         for sweep, suffix in places.items()
         for figure, how, what in (("pass@64", "equal", "more prompts stay within reach"),
                                   ("answers", "end", "more right answers"))
@@ -192,7 +202,8 @@ def budget_claims(logs: Logs) -> list[Claim]:
     compare = partial(by_gap, logs, "budget", how="end")
     return [
         Claim(9, f"Ours: of 1,024 rollouts a step, {a} for a prompt are better than {b}",
-              partial(compare, f"maxrl-loo k={a}", f"maxrl-loo k={b}", figure))
+              partial(compare, f"maxrl-loo k={a}", f"maxrl-loo k={b}", figure),
+              chief=(a, figure) == (4, "pass@1"))
         for a, b in ((4, 16), (64, 16))
         for figure in ("pass@1", "pass@1024")
     ]  # fmt: skip

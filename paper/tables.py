@@ -1,4 +1,4 @@
-"""What the README says in numbers: a block of Markdown for each of its markers, from the logs.
+"""What README, RESULTS and PROMISES say in numbers: from the logs, Markdown for each marker.
 
     <!-- results:NAME -->  ...  <!-- end -->
 
@@ -9,6 +9,7 @@ claims, and verdicts.py the rules by which they are judged.
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -431,14 +432,16 @@ def rate_cells(name: str, label: str, n: int) -> list[str]:
     return [span, str(len(seeds)), rate_text(n), remark]
 
 
-def claims_table() -> str:
-    """Every claim with its verdict, the rule above it."""
+def claims_table(short: bool = False) -> str:
+    """Every claim with its verdict, the rule above it; or the chief ones without it."""
     there = {number for number in EXPERIMENTS if ready(LOGS, number)}
     rows = [
         [c.text, *(c.judged() if c.experiment in there else ("not run yet", ""))]
         for c in claims(LOGS)
+        if c.chief or not short
     ]
-    return block(RULE, markdown(["claim", "here?", "difference, [95% interval]"], rows))
+    table = markdown(["claim", "here?", "difference, [95% interval]"], rows)
+    return table if short else block(RULE, table)
 
 
 # ------------------------------------------------------------------- what bench.py and soak say
@@ -529,15 +532,23 @@ BLOCKS: dict[str, Callable[[], str]] = {
     **{f"experiment-{n}": function for n, function in EXPERIMENTS.items()},
     "rates": rates,
     "claims": claims_table,
+    "headlines": partial(claims_table, short=True),
     "speed": speed_table,
     "scaling-of-a-step": scaling_table,
     "soak": soak_text,
 }
 
 
+HOMES = {
+    "README.md": ("headlines",),
+    "PROMISES.md": ("soak",),
+    "RESULTS.md": tuple(name for name in BLOCKS if name not in ("headlines", "soak")),
+}
+
+
 def can_be_made(name: str) -> bool:
     """Whether the runs of a block are there; claims and rates begin with the first experiment."""
-    if name in ("claims", "rates"):
+    if name in ("claims", "headlines", "rates"):
         return any(ready(LOGS, n) for n in EXPERIMENTS if n)
     return "-" not in name or not name[-1].isdigit() or ready(LOGS, int(name.split("-")[1]))
 
@@ -550,13 +561,14 @@ def content(name: str, old: str) -> str:
     return old if not old or old.startswith((OLD_MARK.strip(), NOT_RUN)) else OLD_MARK + old
 
 
-def write(page: Path) -> None:
-    """Put each block between `<!-- results:NAME -->` and `<!-- end -->`."""
-    text = page.read_text(encoding="utf-8")
-    for name in BLOCKS:
-        head, _, rest = text.partition(f"<!-- results:{name} -->\n")
-        old, end, tail = rest.partition("<!-- end -->")
-        if not end:
-            raise SystemExit(f"{page} has no markers for {name}")
-        text = f"{head}<!-- results:{name} -->\n{content(name, old) or NOT_RUN}\n{end}{tail}"
-    page.write_text(text, encoding="utf-8")
+def write(folder: Path) -> None:
+    """In each file of HOMES put its blocks between `<!-- results:NAME -->` and `<!-- end -->`."""
+    for file, names in HOMES.items():
+        text = (folder / file).read_text(encoding="utf-8")
+        for name in names:
+            head, _, rest = text.partition(f"<!-- results:{name} -->\n")
+            old, end, tail = rest.partition("<!-- end -->")
+            if not end:
+                raise SystemExit(f"{file} has no markers for {name}")
+            text = f"{head}<!-- results:{name} -->\n{content(name, old) or NOT_RUN}\n{end}{tail}"
+        (folder / file).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""reproduce.py: the README says what the logs say, and the logs what the runs said."""
+"""reproduce.py: README and RESULTS say what the logs say, and the logs what the runs said."""
 
 import functools
 import json
@@ -15,7 +15,7 @@ import pytest
 import reproduce
 import train
 from harness import checkpoint
-from harness.config import checked_task, parse_args
+from harness.config import EXAMPLES, Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
 from paper import logs, measure, sweeps, tables
 from paper.figures import FIGURES, draw
@@ -24,7 +24,7 @@ from paper.measure import MEASUREMENTS
 from paper.sweeps import NOT_YET, SWEEPS, Sweep, reported_runs, run_name, sweeps_of
 from reproduce import ROOT, Job, Plan, do, do_all, work_of
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in tables.HOMES}
 TINY = "--n-embd 8 --n-head 2 --digits 2 --sft-steps 0 --batch-size 3 --eval-prompts 7"
 KEPT = ("pass@1", "pass@32", "nll", "halves")
 READY = [number for number in FIGURES if number and ready(Logs(RESULTS), number)]
@@ -39,17 +39,88 @@ def test_a_sweep_is_complete_or_said_to_be_not_yet(name):
         assert name in NOT_YET
 
 
-@pytest.mark.parametrize("name", tables.BLOCKS)
-def test_the_blocks_in_the_readme_are_those_of_the_logs(name):
-    old = README.partition(f"<!-- results:{name} -->\n")[2].partition("<!-- end -->")[0]
+@pytest.mark.parametrize("page, name", [(p, n) for p, ns in tables.HOMES.items() for n in ns])
+def test_the_blocks_are_those_of_the_logs(page, name):
+    old = PAGES[page].partition(f"<!-- results:{name} -->\n")[2].partition("<!-- end -->")[0]
     assert old == tables.content(name, old) + "\n", "run reproduce.py --figures-only"
 
 
-def test_every_figure_in_the_readme_exists_and_every_figure_is_in_it():
-    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    linked = set(re.findall(r"\]\(([^)#:]+)\)", prose))
-    assert all((ROOT / path).exists() for path in linked)
-    assert {f"assets/{path.name}" for path in (ROOT / "assets").glob("*")} <= linked
+def test_every_table_has_one_home():
+    homes = [name for names in tables.HOMES.values() for name in names]
+    marked = re.findall(r"<!-- results:(\S+) -->", "".join(PAGES.values()))
+    assert sorted(homes) == sorted(marked) == sorted(tables.BLOCKS)
+
+
+def test_blocks_are_written_between_their_markers(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "can_be_made", lambda name: True)
+    monkeypatch.setattr(tables, "BLOCKS", {n: lambda n=n: f"of {n}" for n in tables.BLOCKS})
+    for page, text in PAGES.items():
+        (tmp_path / page).write_text(text, encoding="utf-8")
+    tables.write(tmp_path)
+    for page, names in tables.HOMES.items():
+        text = (tmp_path / page).read_text(encoding="utf-8")
+        assert all(f"-->\nof {name}\n<!-- end -->" in text for name in names)
+    (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"README\.md has no markers"):
+        tables.write(tmp_path)
+
+
+def prose(page):
+    """Its text without code."""
+    return re.sub(r"```.*?```|`[^`\n]*`", "", PAGES[page], flags=re.DOTALL)
+
+
+def links(page):
+    """(path, #heading) of every link within the tree."""
+    return re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", prose(page))
+
+
+def slug(heading):
+    """A heading's name in a link, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    for path, heading in links(page):
+        target = path or page
+        assert (ROOT / target).exists(), path
+        if heading:
+            headings = re.findall(r"^#+ (.*)", prose(target), flags=re.MULTILINE)
+            assert heading in map(slug, headings), f"{target} has no #{heading}"
+
+
+def test_every_figure_there_is_is_shown():
+    shown = {path for page in PAGES for path, _ in links(page)}
+    assert {f"assets/{path.name}" for path in (ROOT / "assets").glob("*")} <= shown
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_test_that_is_named_exists(page):
+    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py"))
+    for name in re.findall(r"`(test_\w+)`", PAGES[page]):
+        assert f"def {name}(" in tests, name
+
+
+@pytest.mark.parametrize("page", [*PAGES, "--help"])
+def test_every_command_that_is_shown_is_one(page):
+    text = EXAMPLES if page == "--help" else PAGES[page]
+    for command in re.findall(r"python train\.py (--[^`#\n]*)", text):
+        if not re.search(r"--help|--resume|--init|mine\.py", command):  # files they need
+            checked_task(parse_args(command.split())[0])
+
+
+def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
+    """What a log or a checkpoint does not mention has its default; so they are still of their run.
+
+    A log that lacks what is not at its default is that of another run.
+    """
+    for flags in ("--method ce --steps 9", "--method maxrl-loo --order 3 --task chain --seed 4"):
+        config = json.loads(json.dumps(vars(parse_args(flags.split())[0])))
+        for name, default in vars(Config()).items():
+            older = {n: v for n, v in config.items() if n != name}
+            assert is_of(older, flags) == (config[name] == default), name
+            assert getattr(from_dict(older), name) == default
 
 
 @pytest.mark.parametrize("number", READY)

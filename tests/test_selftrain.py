@@ -91,15 +91,20 @@ def test_bfloat16_rounds_see_their_own_updates(monkeypatch):
     assert losses[0] < 4 and losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
-def one_round(method: str, verdict, monkeypatch, step: int = 1, more: Sequence[str] = ()):
-    """A round on a random model: what was imitated, and the weights before and after."""
+def one_round(
+    method: str, verdict, monkeypatch, step: int = 1, more: Sequence[str] = (), moved: float = 0.01
+):
+    """A round on a random model that has `moved`: what was imitated, the weights before and after.
+
+    The optimizer comes from a round before, in which it saw large gradients.
+    """
     words = ["--method", method, "--sft-steps", "0"]
     config: Config = parse_args([*TINY_ROUNDS, *FLAGS.split(), *words, *more])[0]
     task = checked_task(config)
     model = train_module.starting_model(config, task, torch.device("cpu"))
     start = {name: w.clone() for name, w in model.state_dict().items()}
     with torch.no_grad():
-        model.norm.bias.add_(0.01)  # somewhere else than at the start
+        model.norm.bias.add_(moved)  # somewhere else than at the start
     before = {name: w.clone() for name, w in model.state_dict().items()}
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
@@ -112,6 +117,10 @@ def one_round(method: str, verdict, monkeypatch, step: int = 1, more: Sequence[s
     monkeypatch.setattr(tree, "logprobs", watched)
     monkeypatch.setattr(rollouts_module, "verify", verdict)
     optimizer = train_module.new_optimizer(model, 1e-2)
+    if moved:
+        for w in model.parameters():
+            w.grad = torch.ones_like(w)
+        optimizer.step(), model.load_state_dict(before)
     figures = train_module.self_training_round(model, optimizer, config, task, step, start)
     return model, start, before, seen, figures, config
 
@@ -140,9 +149,12 @@ def test_without_a_success_nothing_happens(monkeypatch):
     assert not seen and figures["dead"] == 1 and same(before, model.state_dict())
 
 
-def test_star_begins_every_round_at_the_start(monkeypatch):
-    model, start, before, *_ = one_round("star", lambda *_: False, monkeypatch, step=2)
-    assert same(start, model.state_dict()) and not same(before, model.state_dict())
+def test_star_forgets_the_weights_and_the_optimizer_of_a_round(monkeypatch):
+    """Whatever came before a round, it ends where the first would; expert iteration's does not."""
+    right = lambda prompt, text: text[:1] in set("0123456789")  # noqa: E731
+    for method in ("star", "expert-iteration"):
+        ends = [one_round(method, right, monkeypatch, moved=m)[0].state_dict() for m in (0, 0.01)]
+        assert same(*ends) == (method == "star")
 
 
 def test_the_gradient_is_that_of_cross_entropy(monkeypatch):

@@ -583,7 +583,7 @@ def check_rates(results, block):
 
 CHECKS = {f"experiment-{n}": f for n, f in enumerate(
     (check_0, check_1, check_2, check_3, check_4, check_5, check_6, check_7, check_8, check_9)
-)} | {"claims": check_claims, "rates": check_rates}  # fmt: skip
+)} | {"claims": check_claims, "headlines": check_claims, "rates": check_rates}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -1,0 +1,1 @@
+"""MaxRL in the engines that train real models: README.md beside this file."""

@@ -1,0 +1,158 @@
+"""recipes/verl_maxrl.py in verl itself: `make test-engines`."""
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+core_algos = pytest.importorskip("verl.trainer.ppo.core_algos")
+from maxrl import ADVANTAGES  # noqa: E402
+from recipes import measure, verl_maxrl  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("reinforce", "maxrl", "maxrl-raw", "maxrl-loo", "passk", "maxrl-std")
+ENVIRONMENT = {
+    "VERL_USE_EXTERNAL_MODULES": "verl_maxrl",
+    "PYTHONPATH": f"{ROOT / 'recipes'}:{ROOT}",
+}
+SHOW = "from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY as r; print('maxrl' in r)"
+
+
+def batch(seed: int = 0):
+    """Rows of 4 prompts with 1, 3, 5 and 8 rollouts, shuffled: rewards (N,), mask (N, T), uids."""
+    g = torch.Generator().manual_seed(seed)
+    uids = [f"prompt-{size}" for size in (1, 3, 5, 8) for _ in range(size)]
+    uids = np.array([uids[i] for i in torch.randperm(len(uids), generator=g)], dtype=object)
+    rewards = (torch.rand(len(uids), generator=g) < 0.4).float()
+    rewards[torch.from_numpy(uids == "prompt-3")] = 0.0
+    lengths = torch.randint(1, 7, (len(uids), 1), generator=g)
+    return rewards, (torch.arange(6) < lengths).float(), uids
+
+
+def at_the_last_token(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Where verl puts a rollout's reward: (N, T)."""
+    last = mask.sum(1).long() - 1
+    return torch.zeros_like(mask).scatter(1, last.unsqueeze(1), rewards.unsqueeze(1))
+
+
+def test_names_that_verl_has_stay_its_own():
+    assert set(verl_maxrl.register()) == set(OURS), "a second call changes nothing"
+    for name in ("grpo", "rloo"):
+        assert core_algos.get_adv_estimator_fn(name).__module__ == core_algos.__name__
+    with pytest.raises(ValueError, match="rft"):
+        core_algos.get_adv_estimator_fn("rft")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_compute_advantage_with_shuffled_groups_of_unlike_size(name):
+    """The function of verl's trainer that calls the registry, on a batch of its own type."""
+    ray_trainer = pytest.importorskip("verl.trainer.ppo.ray_trainer")
+    from verl import DataProto
+
+    rewards, mask, uids = batch()
+    tensors = {"token_level_rewards": at_the_last_token(rewards, mask), "response_mask": mask}
+    data = DataProto.from_dict(tensors=tensors, non_tensors={"uid": uids})
+    data = ray_trainer.compute_advantage(data, adv_estimator=name, config=None)
+    got = data.batch["advantages"]
+    assert torch.equal(got, data.batch["returns"]) and bool((got[mask == 0] == 0).all())
+    for uid in sorted(set(uids)):
+        rows = torch.from_numpy(uids == uid)
+        ours = ADVANTAGES[name](rewards[rows].double().unsqueeze(0))[0]
+        want = ours.unsqueeze(1) * mask[rows]
+        assert torch.allclose(got[rows].double(), want, rtol=1e-6, atol=1e-6)
+    assert got.abs().max() > 0
+
+
+def test_rloo_of_verl_is_ours_and_grpo_is_not():
+    """On a batch of 7 groups of 5; the grpo of verl has ddof 1 and an epsilon."""
+    _, mask, rewards = measure.rollouts(0)
+    uids = np.array([f"p{i // measure.K}" for i in range(len(mask))], dtype=object)
+    tokens = at_the_last_token(rewards.flatten(), mask)
+    for name, near in (("rloo", True), ("grpo", False)):
+        theirs, _ = core_algos.get_adv_estimator_fn(name)(
+            token_level_rewards=tokens, response_mask=mask, index=uids, config=None
+        )
+        ours = ADVANTAGES[name](rewards).view(-1, 1) * mask
+        assert bool((theirs - ours).abs().max() < 1e-6) == near
+
+
+def test_the_loss_is_ours_and_the_default_is_not():
+    _, mask, rewards = measure.rollouts(1)
+    logp, _, _ = measure.rollouts(1)
+    advantages = ADVANTAGES["maxrl"](rewards).flatten()
+    ours = measure.our_gradient(logp, mask, advantages)
+    spread = advantages.unsqueeze(1) * mask
+    exact = measure.verl_gradient(logp, mask, spread, "seq-mean-token-sum")
+    assert (exact - ours).norm() < 1e-7 * ours.norm()
+    default = measure.verl_gradient(logp, mask, spread, "token-mean")
+    assert (default - ours).norm() > 0.1 * ours.norm()
+
+
+def test_every_mode_of_verl_is_in_the_table():
+    source = inspect.getsource(core_algos.agg_loss)
+    tested = re.findall(r"loss_agg_mode (?:==|in) (\[[^]]*\]|\"[\w-]+\")", source)
+    names = {name for text in tested for name in re.findall(r'"([\w-]+)"', text)}
+    assert names == set(measure.VERL_MODES)
+    rows = json.loads(measure.MEASURED.read_text())
+    shown = {row["setting"] for row in rows if row["engine"].startswith("verl")}
+    assert shown == {f"loss_agg_mode={name}" for name in names}
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_registration_by_environment(tmp_path, registered):
+    """In a process that imports verl and nothing of ours."""
+    environment = os.environ | (ENVIRONMENT if registered else {"PYTHONPATH": ""})
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert done.stdout.strip().endswith(str(registered)), done.stderr[-2000:]
+
+
+def test_registration_in_a_ray_worker(tmp_path):
+    """By runtime_env alone, as on a cluster: the driver's own environment names nothing of ours."""
+    code = f"""
+import ray
+@ray.remote
+def look():
+    {SHOW.replace("print(", "return (")}
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+without = ray.get(look.remote())
+with_it = ray.get(look.options(runtime_env={{"env_vars": {ENVIRONMENT!r}}}).remote())
+print("without", without, "with", with_it)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=150,
+        env=os.environ | {"PYTHONPATH": "", "RAY_USAGE_STATS_ENABLED": "0"},
+    )  # fmt: skip
+    assert "without False with True" in done.stdout, done.stderr[-3000:]
+
+
+def test_the_launch_script_makes_a_configuration_of_verl(tmp_path):
+    """Every setting is one that verl knows; the last ones on the command line win."""
+    hydra = pytest.importorskip("hydra")
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n')
+    python.chmod(0o755)
+    environment = os.environ | {"PYTHON": str(python), "MODEL": "m", "DATA": "d", "PROMPTS": "24"}
+    script = ["bash", str(ROOT / "recipes" / "verl_maxrl.sh"), "trainer.total_epochs=3"]
+    done = subprocess.run(script, capture_output=True, text=True, env=environment, check=True)
+    module, *settings = done.stdout.splitlines()[1:]
+    assert module == "verl.trainer.main_ppo"
+    with hydra.initialize_config_module("verl.trainer.config", version_base=None):
+        config = hydra.compose("ppo_trainer", overrides=settings)
+    actor = config.actor_rollout_ref.actor
+    assert config.algorithm.adv_estimator == "maxrl" and config.trainer.total_epochs == 3
+    assert actor.loss_agg_mode == "seq-mean-token-sum" and actor.policy_loss.loss_mode == "vanilla"
+    assert actor.ppo_mini_batch_size == config.data.train_batch_size == 24
+    assert not config.algorithm.use_kl_in_reward and not actor.use_kl_loss
+    env_vars = config.ray_kwargs.ray_init.runtime_env.env_vars
+    assert env_vars.VERL_USE_EXTERNAL_MODULES == "verl_maxrl"
+    assert str(ROOT / "recipes") in env_vars.PYTHONPATH
+    assert config.trainer.resume_mode == "auto"

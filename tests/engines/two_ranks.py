@@ -1,0 +1,56 @@
+"""One step of EstimatorTrainer on each of two ranks, for test_trl.py; writes what it found."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from maxrl import ADVANTAGES
+from recipes import measure
+
+
+def main(folder: Path) -> None:
+    """7 groups of 6 rollouts in 3 passes of 7 on each rank: 21 rows, three groups and a half."""
+    k = 6
+    trainer = measure.trl_trainer(
+        folder, num_generations=k, per_device_train_batch_size=7, gradient_accumulation_steps=3
+    )
+    trainer.train()
+    rank = dist.get_rank()
+    mine = {n: v for n, v in trainer.scored.items() if n.endswith(("ids", "mask"))}
+    mine |= {"advantages": trainer.scored["advantages"]}
+    mine |= {"prompts": [row["prompt"] for row in trainer.scored["inputs"]]}
+    both = [None, None]
+    dist.all_gather_object(both, mine)
+
+    prompts = [p for part in both for p in part["prompts"]]
+    ids = []
+    for part in both:
+        for row, mask in zip(part["completion_ids"], part["completion_mask"].bool(), strict=True):
+            ids.append(row[mask].tolist())
+    rewards = measure.demo_reward(prompts, ids)
+    ended = [row[-1] == 1 for row in ids]
+    rewards = torch.tensor([r * e for r, e in zip(rewards, ended, strict=True)]).view(-1, k)
+    ours = ADVANTAGES["maxrl"](rewards.double()).flatten()
+    theirs = torch.cat([part["advantages"] for part in both]).double()
+
+    gradient = torch.zeros_like(trainer.gradient)
+    for part, advantages in zip(both, ours.split(21), strict=True):  # each half of 42, by itself
+        trainer.scored = part
+        gradient += measure.trl_our_gradient(trainer, folder, advantages) / 2
+    difference = (trainer.gradient - gradient).norm() / gradient.norm()
+    found = {
+        "prompts_of_both": len(set(prompts)),
+        "dead": int((rewards.sum(1) == 0).sum()),
+        "advantages": (theirs - ours).abs().max().item(),
+        "gradient": difference.item(),
+    }
+    (folder / f"rank{rank}.json").write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
