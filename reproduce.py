@@ -1,4 +1,4 @@
-"""The paper's claims, run and drawn: eight experiments on arithmetic.
+"""The paper's claims, run and drawn: experiments on arithmetic.
 
     python reproduce.py --quick          one seed and short runs for every figure: under 10 minutes
     python reproduce.py                  all of it: what is missing in results/, then the figures
@@ -7,9 +7,11 @@
 
 Every run is one of train.py (the lists are in paper/sweeps.py); there is no training in here. Its
 log goes to results/<sweep>/<run>.jsonl: the command and the configuration, then its evaluations. A
-run whose log is there is not run again, so an interrupted sweep goes on where it stopped. As many
-runs at a time as there are cores, one thread each: that uses them better than threads do. --quick
-leaves results/, README.md and RESULTS.md alone: its logs and figures go to runs/quick.
+run whose log is there is not run again, so an interrupted sweep goes on where it stopped; which
+runs choose a learning rate depends on those before them, and is read off their logs. One sweep is
+finished before the next begins, and its figures and tables are made at once. As many runs at a time
+as there are cores, one thread each: that uses them better than threads do. --quick leaves results/,
+README.md and RESULTS.md alone: its logs and figures go to runs/quick.
 """
 
 import contextlib
@@ -22,11 +24,11 @@ import signal
 import sys
 import threading
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from subprocess import DEVNULL, CalledProcessError, check_output
 from typing import Any
@@ -40,9 +42,20 @@ from harness import log
 from harness.config import Parser, whole
 from paper import tables
 from paper.figures import FIGURES, draw
-from paper.logs import RESULTS, Logs, chosen, compact, is_of, tuned
+from paper.logs import (
+    RESULTS,
+    Logs,
+    compact,
+    complete,
+    is_of,
+    missing_runs,
+    missing_tuning,
+    ready,
+    superfluous,
+    tuned_in,
+)
 from paper.measure import MEASUREMENTS
-from paper.sweeps import SWEEPS, reported_runs, tuning_runs
+from paper.sweeps import SWEEPS, sweeps_of
 
 ROOT = Path(__file__).resolve().parent
 
@@ -61,18 +74,7 @@ class Job:
     flags: str  # of train.py
     out: str  # the folder it trains in
     log: Path
-
-
-def missing(logs: Logs, sweep: str, runs: dict[str, str]) -> list[Job]:
-    """The jobs of a sweep that have no log, or the log of a run with other flags."""
-    folder = "runs/reproduce/quick" if logs.quick else "runs/reproduce"
-    return [
-        Job(flags, f"{folder}/{sweep}/{run}", logs.path(sweep, run))
-        for run, flags in runs.items()
-        if not (
-            logs.path(sweep, run).exists() and is_of(logs.lines(sweep, run)[0]["config"], flags)
-        )
-    ]
+    figures: tuple[str, ...]  # that the log keeps
 
 
 def do(job: Job) -> str:
@@ -86,10 +88,11 @@ def do(job: Job) -> str:
     if status:
         raise RunFailed(f"python train.py {job.flags}\n{printed.getvalue()}")
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    lines = compact(Path(job.out), job.flags, commit())
+    lines = compact(Path(job.out), job.flags, commit(), job.figures)
     log.write_lines(job.log, lines)
     shutil.rmtree(job.out)
-    return f"{lines[-1]['seconds']:4.0f} s   pass@1 {lines[-1]['pass@1']:.3f}   {job.flags}"
+    figure = job.figures[0]
+    return f"{lines[-1]['seconds']:4.0f} s   {figure} {lines[-1][figure]:.3f}   {job.flags}"
 
 
 @cache
@@ -113,15 +116,35 @@ def one_thread() -> None:
     os.chdir(ROOT)  # warm starts are kept under runs/
 
 
-def do_all(todo: list[Job], at_once: int) -> None:
-    """Make the runs. Those at hand when this is stopped will go on from their last evaluation."""
+def measure_once(measurement: Callable[[bool], dict[str, Any]], log_path: Path, quick: bool) -> str:
+    """Into its log."""
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    log.write_lines(log_path, [{"commit": commit(), "found": measurement(quick)}])
+    return log_path.name
+
+
+Work = tuple[Path, Callable[[], str]]  # the log that it leaves, and how
+
+
+def do_all(work: Callable[[], Iterable[Work]], at_once: int) -> None:
+    """Do what `work` lists until it lists nothing. It is asked again whenever something has ended:
+    then there may be other work. Runs that are stopped will go on from their last evaluation."""
     os.environ |= {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(at_once, mp_context=spawn, initializer=one_thread) as pool:
+        at_hand: dict[Future[str], Path] = {}
         try:
-            futures = [pool.submit(do, job) for job in todo]
-            for i, future in enumerate(as_completed(futures), 1):
-                print(f"  {i}/{len(todo)} {future.result()}", flush=True)
+            while True:
+                for path, how in work():
+                    if len(at_hand) == at_once:
+                        break
+                    if path not in at_hand.values():
+                        at_hand[pool.submit(how)] = path
+                if not at_hand:
+                    return
+                for future in wait(at_hand, return_when=FIRST_COMPLETED).done:
+                    del at_hand[future]
+                    print(f"  {future.result()}", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -129,32 +152,73 @@ def do_all(todo: list[Job], at_once: int) -> None:
             raise
 
 
-def run_sweep(name: str, logs: Logs, at_once: int) -> None:
-    """Choose the learning rates (--quick takes the committed choice), then make the runs."""
-    sweep = SWEEPS[name]
-    print(f"{name}:", flush=True)
+# ------------------------------------------------------------------------- what is to be done
+
+
+def work_of(logs: Logs, sweep: str) -> Iterator[Work]:
+    """What can be run of a sweep now: tuning runs, and runs whose learning rate is chosen.
+    --quick tunes nothing: it takes the committed choice."""
+    parts = {sweep: missing_runs(logs, sweep)}
     if not logs.quick:
-        do_all(missing(logs, f"{name}/tuning", tuning_runs(sweep)), at_once)
-    for arm, tried in tuned(name).items():
-        values = ", ".join(f"{rate}: {value:.4f}" for rate, value in tried.items())
-        if values:
-            print(f"  {arm}: held-out {sweep.criterion} by learning rate: {values}", flush=True)
-    do_all(missing(logs, name, reported_runs(sweep, chosen(name), logs.quick)), at_once)
+        parts = {f"{tuned_in(sweep)}/tuning": missing_tuning(sweep)} | parts
+    folder = "runs/reproduce/quick" if logs.quick else "runs/reproduce"
+    for part, runs in parts.items():
+        for run, flags in runs.items():
+            path = logs.path(part, run)
+            job = Job(flags, f"{folder}/{part}/{run}", path, SWEEPS[sweep].figures)
+            yield path, partial(do, job)
 
 
-def measure_once(measurement: Callable[[bool], dict[str, Any]], logs: Logs) -> None:
-    """Into results/, if it is not there."""
-    path = logs.folder / f"{measurement.__name__}.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        log.write_lines(path, [measurement(logs.quick)])
-        print(f"  {path.name}", flush=True)
+def measurements_of(logs: Logs, numbers: Iterable[int]) -> Iterator[Work]:
+    """The measurements of these experiments that are not there."""
+    for number in numbers:
+        for measurement in MEASUREMENTS.get(number, ()):
+            path = logs.folder / f"{measurement.__name__}.json"
+            if not logs.has_measured(measurement.__name__):
+                yield path, partial(measure_once, measurement, path, logs.quick)
+
+
+@dataclass
+class Plan:
+    """The sweeps that are not finished, in their order, and what is made when one is."""
+
+    logs: Logs
+    numbers: list[int]  # of the experiments
+    sweeps: list[str]
+    assets: Path
+
+    def work(self) -> Iterator[Work]:
+        """First comes what the first sweep needs. Finished ones leave the list."""
+        for name in list(self.sweeps):
+            if complete(self.logs, name):
+                self.sweeps.remove(name)
+                self.finish(name)
+            else:
+                yield from work_of(self.logs, name)
+        yield from measurements_of(self.logs, self.numbers)
+
+    def finish(self, name: str) -> None:
+        """Drop what older lists left in its folder; make the figures and tables that it ends."""
+        print(f"{name} is complete", flush=True)
+        if not self.logs.quick:
+            for path in superfluous(name):
+                path.unlink()
+        self.publish([n for n in self.numbers if name in sweeps_of(n)])
+
+    def publish(self, numbers: list[int]) -> None:
+        """The figures of those of the experiments that are all there; then the tables."""
+        for number in numbers:
+            if ready(self.logs, number):
+                for path in draw(self.logs, self.assets, number):
+                    print(path, flush=True)
+        if not self.logs.quick:
+            tables.write(ROOT)
 
 
 def main() -> int:
     """The command line: 0, or one line on stderr and 2 (wrong use), 1 (failed), 130 (stopped)."""
     parser = Parser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    only = f"this experiment, 0 to {max(FIGURES)}; leaves all tables as they are"
+    only = f"this experiment, 0 to {max(FIGURES)}"
     parser.add_argument("--only", type=whole(0, max(FIGURES)), metavar="N", help=only)
     parser.add_argument("--quick", action="store_true", help="one seed, shorter runs")
     parser.add_argument("--figures-only", action="store_true", help="run nothing")
@@ -165,32 +229,19 @@ def main() -> int:
     os.chdir(ROOT)
     quick = Path("runs/quick")
     logs = Logs(quick / "results", quick=True) if args.quick else Logs(RESULTS)
-    assets = quick / "assets" if args.quick else Path("assets")
     numbers = list(FIGURES) if args.only is None else [args.only]
+    sweeps = [name for name in SWEEPS if any(name in sweeps_of(n) for n in numbers)]
+    plan = Plan(logs, numbers, sweeps, quick / "assets" if args.quick else Path("assets"))
     try:
         if not args.figures_only:
-            for name, sweep in SWEEPS.items():
-                if sweep.number in numbers or set(numbers) & set(sweep.also):
-                    run_sweep(name, logs, args.jobs or os.cpu_count() or 1)
-            for number in set(MEASUREMENTS) & set(numbers):
-                measure_once(MEASUREMENTS[number], logs)
-        for number in numbers:
-            for path in draw(logs, assets, number):
-                print(path, flush=True)
+            do_all(plan.work, args.jobs or os.cpu_count() or 1)
+        plan.publish(numbers)
     except (RunFailed, BrokenProcessPool) as error:
         print(f"reproduce.py: {error}", file=sys.stderr)
-        return 1
-    except FileNotFoundError as error:
-        print(
-            f"reproduce.py: {error.filename} is missing: run without --figures-only",
-            file=sys.stderr,
-        )
         return 1
     except KeyboardInterrupt:
         print("reproduce.py: stopped; the same command goes on", file=sys.stderr)
         return 130
-    if args.only is None and not args.quick:
-        tables.write(ROOT)
     return 0
 
 

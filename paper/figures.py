@@ -2,35 +2,41 @@
 
     draw(Logs(RESULTS), Path("assets"), 3)      # those of experiment 3
 
-Left out: any computation that is not a mean, a range or a closed form.
+At most six lines a panel; an axis says which way is better where that is not plain. Left out: any
+computation that is not a mean, a range, an interval or a closed form.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import torch
 
 import maxrl
-from compare import COLORS, draw_band, draw_curves, new_figure, save_figure, styles
+from compare import COLORS, draw_band, new_figure, save_figure, styles
 from paper.logs import (
-    BINS,
+    EDGES,
+    ESTIMATORS,
     KS,
     Logs,
     best_likelihoods,
+    binned_norms,
+    fewer_samples,
     gains_of_loo,
-    population_norms,
-    sample_ratios,
-    share,
+    gap,
+    path_of,
+    settings_of_scarce,
+    signal_to_noise,
 )
-from paper.sweeps import GROUP_METHODS, SWEEPS, ks_of
+from paper.sweeps import FIRST, GROUP_METHODS, RIVALS, SWEEPS, ks_of
+from paper.verdicts import OPEN, interval
 
-P_EDGES = (0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997)
 BASE = {"color": "#555555", "ls": (0, (4, 3)), "lw": 1.2}
 OF_ORDERS = ("#999999", "#F0B400", "#E07000", "#C03030", "#7A2060", "#000000")  # light to dark
+LOWER = "\n(lower is better)"
 
 
 def powers_of_two(ax: Any, ks: Sequence[int]) -> None:
@@ -41,22 +47,58 @@ def powers_of_two(ax: Any, ks: Sequence[int]) -> None:
     ax.grid(alpha=0.25)
 
 
+def plain_log(ax: Any) -> None:
+    """A logarithmic y axis with at least three ticks that can be read."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ticks = [m * 10.0**e for e in range(-7, 4) for m in (1, 2, 5)]
+    inside = [t for t in ticks if low <= t <= high]
+    inside = [t for t in inside if f"{t:e}"[0] == "1"] if len(inside) > 8 else inside
+    ax.set_yticks(inside, [f"{t:g}" for t in inside])
+    ax.minorticks_off()
+
+
+def every_seed(ax: Any, runs: list[list[dict]], figure: str, label: str, style: dict) -> None:
+    """A thin line for each seed, a thick one for their median."""
+    steps = [row["step"] for row in runs[0]]
+    for rows in runs:
+        ax.plot(steps, [row[figure] for row in rows], lw=0.7, alpha=0.35, **style)
+    middle = [median(rows[i][figure] for rows in runs) for i in range(len(steps))]
+    ax.plot(steps, middle, lw=2.4, label=label, **style)
+
+
 # ------------------------------------------------------------------------- 1: convergence
 
 
 def convergence(logs: Logs, path: Path) -> None:
-    """Held-out figures from scratch, against steps."""
-    groups = {label: logs.runs("convergence", label) for label in SWEEPS["convergence"].labels}
-    groups = {"ce": groups.pop("ce")} | groups
-    draw_curves(path, groups, ("pass@1", "pass@128", "nll"))
+    """Held-out figures from scratch, against steps: more rollouts, and other objectives."""
+    fig, axes = new_figure(3, height=3.8)
+    ours = ["ce", *(f"maxrl k={k}" for k in (1024, 128, 16))]
+    others = [label for label in FIRST if label not in ours[1:3] and label != "maxrl k=16"]
+    others = ["ce", "maxrl k=1024", *(m for m in others if m not in ("ce", "maxrl k=1024"))]
+    shades = dict(zip(ours, ("#000000", "#D55E00", "#F09A5E", "#F8CDB0"), strict=True))
+    panels = ((ours, "pass@1"), (others, "pass@1"), (others, "nll"))
+    for ax, (labels, figure) in zip(axes, panels, strict=True):
+        for label in labels:
+            color = shades[label] if labels is ours else COLORS[label.split()[0]]
+            every_seed(ax, logs.runs("convergence", label), figure, label, {"color": color})
+        better = f"nll (nats){LOWER}" if figure == "nll" else figure
+        ax.set(xlabel="training steps", ylabel=f"held-out {better}", xlim=(0, None))
+        ax.grid(alpha=0.25)
+        ax.legend(frameon=False, fontsize=8)
+    save_figure(fig, path)
 
 
 def exact(logs: Logs, path: Path) -> None:
     """The objectives themselves, from order 1 to maximum likelihood."""
-    labels = list(SWEEPS["exact"].labels)
-    style = {label: {"color": c, "ls": "-"} for label, c in zip(labels, OF_ORDERS, strict=True)}
-    groups = {label: logs.runs("exact", label) for label in labels}
-    draw_curves(path, groups, ("pass@1", "pass@128", "nll"), style=style)
+    fig, axes = new_figure(2, height=3.8)
+    for ax, figure in zip(axes, ("pass@1", "nll"), strict=True):
+        for label, color in zip(SWEEPS["exact"].labels, OF_ORDERS, strict=True):
+            every_seed(ax, logs.runs("exact", label), figure, label[6:], {"color": color})
+        better = f"nll (nats){LOWER}" if figure == "nll" else figure
+        ax.set(xlabel="training steps", ylabel=f"held-out {better}", xlim=(0, None))
+        ax.grid(alpha=0.25)
+    save_figure(fig, path, legend_of=axes[0])
 
 
 def cosines(logs: Logs, path: Path) -> None:
@@ -67,7 +109,8 @@ def cosines(logs: Logs, path: Path) -> None:
         for label, style in styles(methods).items():
             ks = [int(k) for k in methods[label]]
             apart = [[max(1 - x, 1e-5) for x in draws] for draws in methods[label].values()]
-            draw_band(ax, ks, apart, label=label, **style)
+            over = {"ls": (0, (2, 2)), "zorder": 3} if label == "maxrl-loo" else {}  # on maxrl's
+            draw_band(ax, ks, apart, label=label, **style | over)
         powers_of_two(ax, [k for k in ks if k in (2, 16, 256, 4096)])
         ax.set(xlabel="rollouts per prompt, k", title=stage, yscale="log")
     axes[0].set_ylabel("1 - cosine with the cross-entropy\ngradient (lower is closer)")
@@ -79,103 +122,193 @@ def cosines(logs: Logs, path: Path) -> None:
 
 def scaling(logs: Logs, path: Path) -> None:
     """-log pass@k after training, against the rollouts of training."""
-    ks = ks_of("scaling")
-    figures = ("pass@1", "pass@128", "pass@1024")
+    against_k(logs, path, "scaling", GROUP_METHODS, "training rollouts per prompt, k")
+
+
+def budget(logs: Logs, path: Path) -> None:
+    """The same for 1,024 rollouts a step, on few prompts or on many."""
+    words = "rollouts per prompt, k (on 1024/k prompts)"
+    against_k(logs, path, "budget", ("maxrl", "maxrl-loo", "rloo"), words)
+
+
+def against_k(logs: Logs, path: Path, sweep: str, methods: Sequence[str], words: str) -> None:
+    """-log pass@1, @128 and @1024 at the end: means and 95% intervals, beside the base."""
+    ks, figures = ks_of(sweep), ("pass@1", "pass@128", "pass@1024")
     fig, axes = new_figure(len(figures))
     for ax, figure in zip(axes, figures, strict=True):
-        for method in GROUP_METHODS:
-            ends = [logs.ends("scaling", f"{method} k={k}", figure) for k in ks]
-            values = [[-math.log(x) for x in v] for v in ends]
-            draw_band(ax, ks, values, label=method, color=COLORS[method], marker="o", ms=4)
-        base = mean(-math.log(x) for x in logs.starts("scaling", figure))
-        ax.axhline(base, **BASE)
-        ax.annotate("base", (ks[-1], base), (0, 3), textcoords="offset points", ha="right")
+        for i, method in enumerate(methods):
+            ends = [logs.ends(sweep, f"{method} k={k}", figure) for k in ks]
+            values = [[-math.log(min(x, 1 - 1e-7)) for x in v] for v in ends]
+            x = [k * 1.04 ** (i - 1) for k in ks]  # side by side
+            with_intervals(ax, x, values, label=method, color=COLORS[method])
+        base = mean(-math.log(min(x, 1 - 1e-7)) for x in logs.starts(sweep, figure))
+        ax.axhline(base, label="base", **BASE)
         powers_of_two(ax, ks)
-        ax.set(xlabel="training rollouts per prompt, k", ylabel=f"-log held-out {figure}")
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter("{x:g}")
-        if ax.get_ylim()[1] < 10 * ax.get_ylim()[0]:  # hardly a power of ten in sight
-            ax.yaxis.set_minor_formatter("{x:g}")
+        ax.set(xlabel=words, ylabel=f"-log held-out {figure}{LOWER}")
+        ax.margins(y=0.12)
+        plain_log(ax)
     save_figure(fig, path, legend_of=axes[0])
+
+
+def with_intervals(
+    ax: Any, x: Sequence[float], values: Sequence[Sequence[float]], **style: Any
+) -> None:
+    """Means with 95% intervals over seeds; geometric where all values are positive."""
+    if all(v > 0 for group in values for v in group):
+        stats = [[math.exp(s) for s in interval([math.log(v) for v in g])] for g in values]
+    else:
+        stats = [list(interval(g)) for g in values]
+    single = len(values[0]) < 2
+    bars = [[0 if single else m - low for m, low, _ in stats],
+            [0 if single else high - m for m, _, high in stats]]  # fmt: skip
+    ax.errorbar(
+        x, [m for m, _, _ in stats], yerr=bars, marker="o", ms=4, lw=2, elinewidth=1, **style
+    )
 
 
 def few(logs: Logs, path: Path) -> None:
     """Leave-one-out weights less Algorithm 1, seed by seed, where rollouts are few."""
-    ks = ks_of("few")
     figures = ("pass@1", "pass@128", "pass@1024", "nll")
     fig, axes = new_figure(len(figures))
     for ax, figure in zip(axes, figures, strict=True):
-        for k in ks:
+        for i, k in enumerate((3, 4, 8, 16)):
             gains = gains_of_loo(logs, figure, k)
-            ax.plot([k] * len(gains), gains, "o", color=COLORS["maxrl-loo"], alpha=0.5, mew=0)
-            ax.plot([k], [mean(gains)], "_", color="black", ms=18, mew=2)
+            ax.plot([i] * len(gains), gains, "o", color=COLORS["maxrl-loo"], alpha=0.4, mew=0)
+            m, low, high = interval(gains)
+            if len(gains) > 1:
+                ax.plot([i, i], [low, high], color="black", lw=1.5)
+            ax.plot([i], [m], "_", color="black", ms=18, mew=2)
         ax.axhline(0, **BASE)
-        powers_of_two(ax, ks)
-        ax.set(xlabel="rollouts, k", title=figure + (" (nats)" if figure == "nll" else ""))
+        ax.set_xticks(range(4), ["3", "4", "8", "16"])
+        better = "lower is better" if figure == "nll" else "higher is better"
+        ax.set(xlabel="rollouts, k", title=f"{figure} ({better})")
         ax.margins(x=0.15)
-    axes[0].set_ylabel("maxrl-loo less maxrl\n(a point per seed, and the mean)")
+        ax.grid(alpha=0.25)
+    axes[0].set_ylabel("maxrl-loo less maxrl: a point per\nseed, the mean, 95% interval")
     save_figure(fig, path)
 
 
-# ------------------------------------------------------------------------ 3: data-scarce
+# ------------------------------------------------------------------------ 3: few prompts
 
 
-def scarce(logs: Logs, path: Path) -> None:
-    """Held-out figures against epochs over a few training prompts."""
-    groups = {label: logs.runs("scarce", label) for label in SWEEPS["scarce"].labels}
-    config = logs.heads("scarce", "ce")[0]["config"]
-    per_epoch = config["train_prompts"] / config["batch_size"]
-    figures = ("pass@1", "pass@32", "pass@128", "pass@1024")
-    draw_curves(path, groups, figures, "epochs", per_epoch)
+def plane(logs: Logs, path: Path, panels: Sequence[tuple[str, str, str, str]]) -> None:
+    """Paths in the plane (pass@1, -log pass@k): the mean over seeds, and each tuning run, thin.
+
+    panels: (sweep, what follows the method in the label, figure, title).
+    """
+    fig, axes = new_figure(len(panels), height=3.6)
+    for ax, (sweep, suffix, figure, title) in zip(axes, panels, strict=True):
+        for method in ("rloo", "grpo", "maxrl"):
+            label, color = f"{method}{suffix}", COLORS[method]
+            if not logs.quick:
+                for rows in logs.tried(sweep, label).values():
+                    ax.plot(
+                        *zip(*minus_log(path_of(rows, figure)), strict=True),
+                        color=color, lw=0.6, alpha=0.45,
+                    )  # fmt: skip
+            paths = [minus_log(p) for p in logs.paths(sweep, label, figure)]
+            x, y = (
+                [mean(p[i][axis] for p in paths) for i in range(len(paths[0]))] for axis in (0, 1)
+            )
+            ax.plot(x, y, color=color, lw=2.4, label=method)
+            ax.plot(x[-1:], y[-1:], "o", color=color, ms=6)
+        ax.plot(x[:1], y[:1], "s", color="#555555", ms=7, label="base", zorder=4)
+        ax.set_xlabel("held-out pass@1 (right is better)", fontsize=9)
+        ax.set_title(title, fontsize=10)
+        ax.set_ylabel(f"-log held-out {figure}{LOWER}")
+        plain_log(ax)
+        ax.grid(alpha=0.25)
+    save_figure(fig, path, legend_of=axes[0])
 
 
-def histogram(logs: Logs, path: Path) -> None:
-    """The training prompts by pass rate, before and after."""
-    labels = list(SWEEPS["scarce"].labels)
-    fig, (ax,) = new_figure(1, height=3.0)
-    bars = {"base": [h["train_base"] for h in logs.heads("scarce", labels[0])]}
-    bars |= {label: [h["train_final"] for h in logs.heads("scarce", label)] for label in labels}
-    names = [f"{low:g} to {high:g}" for low, high in BINS]
-    width = 0.8 / len(bars)
-    for i, (label, seeds) in enumerate(bars.items()):
-        shares = [[share(p, *b) for p in seeds] for b in BINS]
-        means = [mean(s) for s in shares]
-        errors = [[m - min(s) for m, s in zip(means, shares, strict=True)],
-                  [max(s) - m for m, s in zip(means, shares, strict=True)]]  # fmt: skip
-        x = [n + (i - (len(bars) - 1) / 2) * width for n in range(len(BINS))]
-        color = COLORS.get(label, "#DDDDDD")
-        ax.bar(x, means, width * 0.9, yerr=errors, label=label, color=color, ecolor="#555555")
-    ax.set_xticks(range(len(BINS)), names)
-    ax.set(xlabel="exact pass rate of a training prompt", ylabel="share of training prompts")
-    ax.legend(frameon=False)
+def minus_log(path: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """(pass@1, pass@k) -> (pass@1, -log pass@k)."""
+    return [(x, -math.log(min(max(y, 1e-7), 1 - 1e-7))) for x, y in path]
+
+
+def paths(logs: Logs, path: Path) -> None:
+    """Few prompts and many: where each method goes."""
+    plane(logs, path, [
+        ("countdown", " pool=256", "pass@64", "countdown, 256 prompts"),
+        ("countdown", " pool=1024", "pass@64", "countdown, 1,024 prompts"),
+        ("scarce-hard", " pool=1024", "pass@128", "addition from .1, 1,024 prompts"),
+        ("scarce-half", " pool=1024", "pass@128", "addition from .5, 1,024 prompts"),
+    ])  # fmt: skip
+
+
+def border(logs: Logs, path: Path) -> None:
+    """Where MaxRL helps and where it hurts, over the pool of prompts and the base's pass rate."""
+    cells = settings_of_scarce()
+    rows = list(dict.fromkeys(c.name for c in cells))[::-1]
+    columns = list(dict.fromkeys(c.pool for c in cells))
+    fig, axes = new_figure(4, height=2.9, sharey=True)
+    for ax, (other, how) in zip(
+        axes, [(m, h) for h in ("equal", "end") for m in RIVALS], strict=True
+    ):
+        for cell in cells:
+            figure = "pass@1" if how == "end" else cell.figure
+            v = gap(logs, cell.sweep, cell.label("maxrl"), cell.label(other), figure, how)
+            x, y = columns.index(cell.pool), rows.index(cell.name)
+            size = 0 if math.isnan(v.mean) else max(-1.0, min(1.0, v.mean / 0.1))
+            color = (1, 1 - size * 0.6, 1 - size) if size > 0 else (1 + size, 1 + size * 0.45, 1)
+            ax.add_patch(new_rectangle(x, y, color, settled=v.word != OPEN))
+            text = "-" if math.isnan(v.mean) else f"{v.mean:+.3f}"
+            ax.text(x, y, text, ha="center", va="center", fontsize=7)
+        ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
+        ax.set_xticks(range(len(columns)), columns, fontsize=8)
+        ax.set_yticks(range(len(rows)), rows, fontsize=8)
+        what = "pass@1 at the end" if how == "end" else "pass@k at equal pass@1"
+        ax.set_title(f"maxrl less {other}:\n{what}", fontsize=10)
+        ax.set_xlabel("training prompts")
     save_figure(fig, path)
+
+
+def new_rectangle(x: int, y: int, color: tuple[float, float, float], settled: bool) -> Any:
+    """A cell of the map; with a frame if its interval excludes zero."""
+    from matplotlib.patches import Rectangle
+
+    frame: dict[str, Any] = {"ec": "black", "lw": 1.6, "zorder": 2}
+    frame = frame if settled else {"ec": "#CCCCCC", "lw": 0.5}
+    return Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fc=color, **frame)
 
 
 # ---------------------------------------------------------------- 4: test-time efficiency
 
 
 def efficiency(logs: Logs, path: Path) -> None:
-    """pass@k against k, and how many times fewer samples maxrl needs for what grpo reaches."""
-    fig, axes = new_figure(2)
-    base = [mean(logs.starts("scaling", f"pass@{k}")) for k in KS]
+    """-log pass@k against k, and how many times fewer samples maxrl needs than others."""
+    fig, axes = new_figure(3, height=3.6)
+    base = [
+        mean(-math.log(min(x, 1 - 1e-7)) for x in logs.starts("scaling", f"pass@{k}")) for k in KS
+    ]
     axes[0].plot(KS, base, label="base", **BASE)
     for method in ("rloo", "grpo", "maxrl"):
-        values = [logs.ends("scaling", f"{method} k=16", f"pass@{k}") for k in KS]
-        draw_band(axes[0], KS, values, label=method, color=COLORS[method])
-    axes[0].set(ylabel="held-out pass@k", xlabel="samples k at test time")
-    axes[0].legend(frameon=False, loc="lower right")
-    ratios = sample_ratios(logs, "grpo")
-    draw_band(axes[1], list(ratios), list(ratios.values()), color=COLORS["maxrl"])
-    axes[1].axhline(1, **BASE)
-    axes[1].set(
-        xlabel="samples K of grpo", ylabel="K / samples with which maxrl\nreaches grpo's pass@K"
-    )
-    axes[1].set_yscale("log")
+        values = [
+            [
+                -math.log(min(x, 1 - 1e-7))
+                for x in logs.ends("scaling", f"{method} k=16", f"pass@{k}")
+            ]
+            for k in KS
+        ]
+        draw_band(axes[0], KS, values, label=f"{method} k=16", color=COLORS[method])
+    axes[0].set(ylabel=f"-log held-out pass@k{LOWER}", xlabel="samples k at test time")
+    axes[0].set_ylim(bottom=1e-4)
+    for ax, other in zip(axes[1:], ("grpo", "base"), strict=True):
+        for k, color in zip(ks_of("scaling"), OF_ORDERS[1:5], strict=True):
+            factors = {K: fewer_samples(logs, k, other, K) for K in KS[1:14]}
+            found = {K: [f for f in v if f] for K, v in factors.items() if all(v)}
+            if found:
+                with_intervals(ax, list(found), list(found.values()), color=color, label=f"k = {k}")
+        ax.axhline(1, **BASE)
+        than = "the base" if other == "base" else f"{other}, same k"
+        ax.set(
+            xlabel="samples K",
+            ylabel=f"K over samples of maxrl for the pass@K\nof {than} (above 1: fewer)",
+        )
     for ax in axes:
-        powers_of_two(ax, KS[::2])
-    ticks = [t for t in (0.5, 1, 2, 4, 8, 16, 32, 64) if t <= 2 * max(map(max, ratios.values()))]
-    axes[1].set_yticks(ticks, [f"{t:g}x" for t in ticks])
-    axes[1].minorticks_off()
+        powers_of_two(ax, KS[::4])
+        plain_log(ax)
+        ax.legend(frameon=False, fontsize=8)
     save_figure(fig, path)
 
 
@@ -183,78 +316,87 @@ def efficiency(logs: Logs, path: Path) -> None:
 
 
 def dynamics(logs: Logs, path: Path) -> None:
-    """Gradient norms of single prompts, and the share of training prompts with a success."""
-    fig, axes = new_figure(2)
-    measured = logs.measured("gradient_norms")
-    for method in ("ce", "maxrl", "grpo", "rloo"):
-        norms = population_norms(method, measured["p"], measured["norm"])
-        x, y = binned(measured["p"], norms)
-        axes[0].plot(measured["p"], norms, ".", color=COLORS[method], ms=3, alpha=0.3)
-        axes[0].plot(x, y, color=COLORS[method], lw=2, marker="o", ms=4, label=method)
-    axes[0].set(xscale="logit", yscale="log", xlabel="exact pass rate p of a prompt")
-    axes[0].set_xticks(P_EDGES[::2], [f"{p:g}" for p in P_EDGES[::2]])
-    axes[0].minorticks_off()
-    axes[0].set(xlim=(P_EDGES[0], P_EDGES[-1]), ylim=(0.02, None))
-    axes[0].set_ylabel("norm of its expected gradient, k = 16")
-    for method in ("maxrl", "grpo", "rloo"):
-        runs = logs.runs("scarce", method)
+    """Gradient norms of single prompts at two stages, and the share of prompts with a success."""
+    measured = logs.measured("gradients")
+    fig, axes = new_figure(len(measured) + 1, height=3.6)
+    for ax, (stage, seeds) in zip(axes, measured.items(), strict=False):
+        for method in ("maxrl", *RIVALS):
+            seen = [binned_norms(rows, method, measured=True) for rows in seeds.values()]
+            said = [binned_norms(rows, method, measured=False) for rows in seeds.values()]
+            bins = [i for i in range(len(EDGES) - 1) if all(s[i] > 0 for s in (*seen, *said))]
+            x = [math.sqrt(EDGES[i] * EDGES[i + 1]) for i in bins]
+            style = {"color": COLORS[method], "label": method}
+            with_intervals(ax, x, [[s[i] for s in seen] for i in bins], **style, ls="none")
+            ax.plot(x, [mean(s[i] for s in said) for i in bins], "--", color=COLORS[method])
+        ax.set(xscale="log", xlabel="pass rate p of a prompt (bins)", title=stage)
+        ax.set_xticks([0.01, 0.03, 0.1, 0.3, 1], ["0.01", "0.03", "0.1", "0.3", "1"])
+        plain_log(ax)
+    axes[0].set_ylabel("norm of its expected gradient, k = 16\n(dashed: predicted, w(p) |grad p|)")
+    for method in ("maxrl", *RIVALS):
+        runs = logs.runs("countdown", f"{method} pool=256")
         steps = [row["step"] for row in runs[0][1:]]
         values = [[rows[i]["live"] for rows in runs] for i in range(1, len(runs[0]))]
-        draw_band(axes[1], steps, values, color=COLORS[method], label=method)
-    axes[1].set(xlabel="training steps (256 fixed prompts, k = 16)")
-    axes[1].set_ylabel("share of prompts with at least\none success in 16")
+        draw_band(axes[-1], steps, values, color=COLORS[method], label=method)
+    axes[-1].set(xlabel="training steps (countdown, 256 prompts)")
+    axes[-1].set_ylabel("share of training prompts with at\nleast one success in 16")
     for ax in axes:
         ax.grid(alpha=0.25)
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, fontsize=8)
     save_figure(fig, path)
-
-
-def binned(p: Sequence[float], y: Sequence[float]) -> list[list[float]]:
-    """Means of p, and of y (geometric), over the bins of p that hold at least five."""
-    x_y: list[list[float]] = [[], []]
-    for low, high in pairwise(P_EDGES):
-        inside = [(a, b) for a, b in zip(p, y, strict=True) if low < a <= high]
-        if len(inside) >= 5:
-            x_y[0].append(mean(a for a, _ in inside))
-            x_y[1].append(math.exp(mean(math.log(b) for _, b in inside)))
-    return x_y
 
 
 # ------------------------------------------------------------------------ 6: latent answers
 
+Sources = dict[str, tuple[str, str]]  # a name -> the sweep and label that it is drawn from
+
+
+def latent_sources() -> Sources:
+    """Every method on countdown with fresh prompts."""
+    group = {m: ("countdown", f"{m} pool=fresh") for m in ("maxrl", *RIVALS)}
+    return group | {m: ("latent", m) for m in SWEEPS["latent"].labels}
+
 
 def latent(logs: Logs, path: Path) -> None:
     """Where each method ended on countdown."""
-    dots(logs, path, "latent", {
-        "pass@1": "pass@1", "pass@16": "pass@16", "pass@128": "pass@128",
-        "answers": "different right answers\nin 128, per solved prompt",
+    dots(logs, path, latent_sources(), {
+        "pass@1": "pass@1 (right is better)", "pass@64": "pass@64 (right is better)",
+        "answers": "different right answers in 64,\nper solved prompt (right: more)",
     })  # fmt: skip
+
+
+def latent_paths(logs: Logs, path: Path) -> None:
+    """Many right answers, fresh prompts: where each method goes."""
+    plane(logs, path, [
+        ("countdown", " pool=fresh", "pass@64", "countdown"),
+        ("countdown", " pool=fresh", "pass@16", "countdown"),
+        ("chain", "", "pass@64", "chain"),
+    ])  # fmt: skip
 
 
 def dots(
     logs: Logs,
     path: Path,
-    sweep: str,
+    sources: Sources,
     figures: dict[str, str],
     best: dict[str, float] | None = None,
 ) -> None:
     """A row per label, a panel per figure: the mean, the seeds, and lines for the base (dashed) and
     for the best there is (dotted)."""
     fig, axes = new_figure(len(figures), sharey=True, height=3.2)
-    labels = list(SWEEPS[sweep].labels)[::-1]
+    names = list(sources)[::-1]
     for ax, (figure, title) in zip(axes, figures.items(), strict=True):
-        for i, label in enumerate(labels):
-            values = logs.ends(sweep, label, figure)
-            color = COLORS.get(label.split()[0], "black")
+        for i, name in enumerate(names):
+            values = logs.ends(*sources[name], figure)
+            color = COLORS.get(name.split()[0], "black")
             ax.plot([min(values), max(values)], [i, i], color=color, lw=3, alpha=0.4)
             ax.plot(values, [i] * len(values), "o", color=color, ms=4, mew=0)
             ax.plot(mean(values), i, "|", color=color, ms=16, mew=2.5)
-        ax.axvline(mean(logs.starts(sweep, figure)), label="base", **BASE)
+        ax.axvline(mean(logs.starts(next(iter(sources.values()))[0], figure)), label="base", **BASE)
         if best and figure in best:
             ax.axvline(best[figure], color="#009E73", ls=":", lw=2, label="maximum likelihood")
-        ax.set(title=title, ylim=(-0.6, len(labels) - 0.4))
+        ax.set(title=title, ylim=(-0.6, len(names) - 0.4))
         ax.grid(alpha=0.25)
-    axes[0].set_yticks(range(len(labels)), labels)
+    axes[0].set_yticks(range(len(names)), names)
     fig.legend(
         *axes[0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=2
     )
@@ -266,10 +408,11 @@ def dots(
 
 def likelihoods(logs: Logs, path: Path) -> None:
     """Where each ended on noisy."""
-    dots(logs, path, "likelihoods", {
-        "log_likelihood": "held-out log E[l] (nats)",
-        "mse": "squared error of the mean\nof the numbers written",
-        "spread": "spread of the numbers written",
+    sources = {label: ("likelihoods", label) for label in SWEEPS["likelihoods"].labels}
+    dots(logs, path, sources, {
+        "log_likelihood": "held-out log E[l] (right is better)",
+        "mse": "squared error of the mean of the\nnumbers written (left is better)",
+        "spread": "spread of the numbers written\n(best at the dotted line)",
     }, best_likelihoods())  # fmt: skip
 
 
@@ -343,16 +486,55 @@ def series(logs: Logs, path: Path) -> None:
     save_figure(fig, path)
 
 
+def estimators(logs: Logs, path: Path) -> None:
+    """Signal to noise of a rollout's worth of gradient: two outcomes exactly, then the model."""
+    ps = torch.logspace(-2.5, -0.01, 60, dtype=torch.float64).tolist()
+    fig, axes = new_figure(4, sharey=True, height=3.6)
+    for ax, k in zip(axes, (4, 16, 64), strict=False):
+        for method in ESTIMATORS:
+            ratios = [signal_to_noise(method, p, k) for p in ps]
+            over = {"ls": (0, (2, 2)), "zorder": 3} if method == "maxrl-loo" else {}
+            ax.plot(ps, ratios, color=COLORS[method], lw=2, label=method, **over)
+        ax.set(title=f"two outcomes, k = {k}")
+    for method in ESTIMATORS:
+        pairs = [
+            (p, signal / (16 * noise))
+            for rows in logs.measured("estimates").values()
+            for p, (signal, noise) in zip(rows["p"], rows["of"][method]["16"], strict=True)
+            if noise > 0
+        ]
+        axes[3].plot(*of_bins(pairs), "o-", color=COLORS[method], ms=4, lw=1.2)
+    axes[3].set(title="this model, k = 16")
+    for ax in axes:
+        ax.set(xscale="log", yscale="log", xlabel="pass rate p of a prompt", ylim=(1e-3, 300))
+        ax.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+        ax.grid(alpha=0.25)
+    axes[0].set_ylabel("signal to noise for one rollout,\n|E g|² / (k var g) (higher is better)")
+    save_figure(fig, path, legend_of=axes[0])
+
+
+def of_bins(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Medians of p and of y over the bins of p that hold at least three."""
+    x, y = [], []
+    for low, high in pairwise(EDGES):
+        inside = [(a, b) for a, b in pairs if low < a <= high and b > 0]
+        if len(inside) >= 3:
+            x.append(median(a for a, _ in inside))
+            y.append(median(b for _, b in inside))
+    return x, y
+
+
 FIGURES: dict[int, tuple[Callable[[Logs, Path], None], ...]] = {
     0: (),
     1: (convergence, exact, cosines),
     2: (scaling, few),
-    3: (scarce, histogram),
+    3: (paths, border),
     4: (efficiency,),
     5: (dynamics,),
-    6: (latent,),
+    6: (latent, latent_paths),
     7: (likelihoods, two_effects),
-    8: (weights, series),
+    8: (weights, series, estimators),
+    9: (budget,),
 }
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import maxrl
 import train
+import tree
 from data import Task
 from data.batches import Batch, draw_problems, make_batch, torch_rng
 from data.tokenizer import END
@@ -19,6 +20,7 @@ from harness.config import Config, checked_task, parse_args, pick_device
 from model import GPT, logprobs
 from paper.sweeps import SWEEPS
 from rollouts import rewards_of, roll_out
+from tree import Rollouts
 
 METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
 
@@ -49,7 +51,6 @@ def cosines(quick: bool) -> dict[str, Any]:
     ks, draws = ((2, 16, 256), 2) if quick else ((2, 4, 16, 64, 256, 1024, 4096), 5)
     scratch = f"{SWEEPS['convergence'].flags} --sft-lr 2e-3"
     stages = {
-        "initialisation, 32 prompts": "--batch-size 32",
         "warm start, 256 prompts": "--batch-size 256 --sft-steps 5000 --sft-until 0.5",
         "late, 256 prompts": "--batch-size 256 --sft-steps 5000 --sft-until 0.95",
     }
@@ -82,21 +83,111 @@ def cosine_of_draw(
     return round(torch.cosine_similarity(gradient(model), ce, dim=0).item(), 5)
 
 
-def gradient_norms(quick: bool) -> dict[str, Any]:
-    """The pass rate p and |grad log p| of single training prompts at the warm start of "scaling".
+def gradients(quick: bool) -> dict[str, Any]:
+    """stage -> seed -> p of single prompts, |grad log p|, and for each method |E[g]|^2 as measured.
 
-    The population gradient of a method on a prompt is w(p) grad p, so its norm is w(p) p times
-    that: exact, without a rollout.
+    E[g] = w(p) grad p is a prediction: its norm is w(p) p |grad log p|. Measured is the product of
+    two means of estimates, each over 16 groups of 16 rollouts: its expectation is |E[g]|^2.
     """
-    n = 100 if quick else 400
-    model, _, _, batch = start(f"{SWEEPS['scaling'].flags} --batch-size {n}")
-    p, norms = [], []
-    for i in range(n):
+    n, seeds = (30, 1) if quick else (100, 8)
+    stages = {"base pass rate .1": "scarce-hard", "base pass rate .55": "scaling"}
+    return {
+        stage: {
+            seed: gradients_of_prompts(f"{SWEEPS[sweep].flags} --batch-size {n} --seed {seed}")
+            for seed in range(seeds)
+        }
+        for stage, sweep in stages.items()
+    }
+
+
+def gradients_of_prompts(flags: str) -> dict[str, list[float]]:
+    """What `gradients` holds for a seed: a list over prompts for each figure."""
+    k, groups = 16, 32
+    model, config, task, batch = start(flags)
+    generator = torch_rng(config.seed, "gradients", k, batch.prompts.device)
+    rows = []
+    for i in range(len(batch.texts)):
         logp = logprobs(model, batch.prompts[i : i + 1], batch.answers[i : i + 1], END)
         logp.sum().backward()
-        p.append(logp.double().exp().item())
-        norms.append(float(f"{gradient(model).norm().item():.6g}"))
-    return {"p": p, "norm": norms}
+        row = {"p": logp.double().exp().item(), "norm": gradient(model).norm().item()}
+        one = part_of(batch, i)
+        rollouts = roll_out(model, one.prompts, k * groups, task, generator)
+        rewards = rewards_of(one, rollouts, task, config)
+        which = torch.arange(len(rewards)).repeat_interleave(rollouts.count.cpu())
+        which = which[torch.randperm(k * groups, generator=generator)].view(groups, k)
+        logp = tree.logprobs(model, one.prompts, rollouts.group, rollouts.tokens, END)
+        for method in ("maxrl", "grpo", "rloo"):
+            A = weights_of(method, rewards, which)  # (groups, U)
+            a, b = (estimate(model, logp, half.mean(0)) for half in A.chunk(2))
+            row[method] = (a @ b).item()
+        rows.append({name: float(f"{x:.5g}") for name, x in row.items()})
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def part_of(batch: Batch, i: int) -> Batch:
+    """One prompt."""
+    part = slice(i, i + 1)
+    return Batch(
+        batch.texts[part], batch.references[part], batch.prompts[part], batch.answers[part]
+    )
+
+
+def weights_of(method: str, rewards: Tensor, which: Tensor) -> Tensor:
+    """(M, U): what each of M groups' estimates weighs the scores of U distinct completions with.
+    which (M, k): the completion that a rollout is."""
+    A = maxrl.ADVANTAGES[method](rewards[which])  # (M, k)
+    return A.new_zeros(len(which), len(rewards)).scatter_add(1, which, A / which.shape[1])
+
+
+def estimate(model: GPT, logp: Tensor, weights: Tensor) -> Tensor:
+    """The sum over completions of weight times score, as one vector."""
+    (weights * logp).sum().backward(retain_graph=True)
+    return gradient(model)
+
+
+def estimates(quick: bool) -> dict[str, Any]:
+    """start -> p of single prompts, and method -> k -> [|E[g]|^2, tr Cov g] of each prompt.
+
+    The scores of all distinct completions of 1024 rollouts are differentiated one by one; groups
+    are then drawn from those rollouts.
+    """
+    n, ks = (8, (4, 16)) if quick else (60, (4, 8, 16, 64))
+    found: dict[str, Any] = {}
+    stages = {"base pass rate .1": "scarce-hard", "base pass rate .55": "scaling"}
+    for stage, sweep in stages.items():
+        model, config, task, batch = start(f"{SWEEPS[sweep].flags} --batch-size {n}")
+        generator = torch_rng(0, "estimates", 0, batch.prompts.device)
+        of: dict[str, Any] = {m: {k: [] for k in ks} for m in METHODS}
+        for i in range(n):
+            one = part_of(batch, i)
+            rollouts = roll_out(model, one.prompts, 1024, task, generator)
+            rewards = rewards_of(one, rollouts, task, config).double()
+            gram = products_of_scores(model, one, rollouts)
+            for k in ks:
+                of_each = rollouts.count.double()
+                drawn = torch.multinomial(of_each, 1000 * k, True, generator=generator)
+                for m in METHODS:
+                    pair = signal_and_noise(weights_of(m, rewards, drawn.view(1000, k)), gram)
+                    of[m][k].append([float(f"{x:.5g}") for x in pair])
+        p = logprobs(model, batch.prompts, batch.answers, END).exp()
+        found[stage] = {"p": [round(x, 5) for x in p.tolist()], "of": of}
+    return found
+
+
+def products_of_scores(model: GPT, one: Batch, rollouts: Rollouts) -> Tensor:
+    """(U, U) float64: the inner products of the scores of the completions of one prompt."""
+    logp = tree.logprobs(model, one.prompts, rollouts.group, rollouts.tokens, END)
+    eye = torch.eye(len(logp), dtype=logp.dtype, device=logp.device)
+    scores = torch.stack([estimate(model, logp, row) for row in eye]).double()
+    return scores @ scores.T
+
+
+def signal_and_noise(A: Tensor, gram: Tensor) -> tuple[float, float]:
+    """|E[g]|^2 and tr Cov g, both without bias, of M estimates g = A S, where gram = S S^T."""
+    M, total = len(A), ((A @ gram) * A).sum(1).mean().item()  # E|g|^2
+    of_mean = (A.mean(0) @ gram @ A.mean(0)).item()
+    noise = (total - of_mean) * M / (M - 1)
+    return of_mean - noise / M, noise
 
 
 def two_effects(quick: bool) -> dict[str, Any]:
@@ -133,4 +224,4 @@ def likelihoods(model: GPT, config: Config, task: Task, batch: Batch, k: int) ->
     return rows.sort(1, descending=True).values
 
 
-MEASUREMENTS = {1: cosines, 5: gradient_norms, 7: two_effects}
+MEASUREMENTS = {1: (cosines,), 5: (gradients,), 7: (two_effects,), 8: (estimates,)}

@@ -2,35 +2,44 @@
 
     <!-- results:NAME -->  ...  <!-- end -->
 
-Every block is a function here; `write` puts them in. Left out: opinions, but for the rules by which
-`claims` says yes, partly or no.
+Every block is a function here; `write` puts them in. A block of an experiment whose runs are not
+all there stays as it is, and says of which commit it is. Left out: opinions; claims.py has the
+claims, and verdicts.py the rules by which they are judged.
 """
 
 import json
-import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
+from paper.claims import claims
 from paper.logs import (
+    ESTIMATORS,
     RESULTS,
     Logs,
     best_likelihoods,
     chosen,
+    complete,
+    ends_of_tuning,
+    fewer_samples,
     gains_of_loo,
-    population_norms,
-    sample_ratios,
-    share,
+    gap,
+    ready,
+    settings_of_scarce,
+    signal_to_noise,
     steps_to,
+    tuned_in,
 )
-from paper.sweeps import GROUP_METHODS, SWEEPS, ks_of, reported_runs, tuning_runs
+from paper.sweeps import GROUP_METHODS, MOST_RATES, RIVALS, SWEEPS, ks_of, rate_text
+from paper.verdicts import NO, RULE, YES, of_difference, of_ratio, said
 
 LOGS = Logs(RESULTS)
-MADE_AT = (  # "" when the runs have been made again
-    "The runs below were made at a62fe76, before scoring on the tree: the same law, other draws. "
-    "They were evaluated on all held-out prompts; a run of today takes the half called test."
+OLD_MARK = (
+    "*From the runs at a62fe76: three seeds, learning rates chosen on the prompts that are"
+    " reported. To be made anew.*\n\n"
 )
+NOT_RUN = "*Not run yet.*"
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
@@ -44,6 +53,16 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |".replace("| --- ", "|---") for line in lines)
 
 
+def picture(name: str, alt: str) -> str:
+    """A figure of figures.py."""
+    return f"![{alt}](assets/{name}.png)"
+
+
+def block(*parts: str) -> str:
+    """Paragraphs."""
+    return "\n\n".join(parts)
+
+
 def ends(sweep: str, figures: Sequence[str], digits: int = 3) -> list[list[str]]:
     """A row for the weights that a sweep starts from and one for each label."""
     base = [LOGS.starts(sweep, f) for f in figures]
@@ -51,6 +70,11 @@ def ends(sweep: str, figures: Sequence[str], digits: int = 3) -> list[list[str]]
     for label in SWEEPS[sweep].labels:
         rows.append([f"`{label}`", *(spread(LOGS.ends(sweep, label, f), digits) for f in figures)])
     return rows
+
+
+def seeds_said(sweep: str) -> str:
+    """'8 seeds'"""
+    return f"{len(LOGS.seeds(sweep))} seeds"
 
 
 # ------------------------------------------------------------------------ the experiments
@@ -64,7 +88,14 @@ def default() -> str:
         for m in SWEEPS["default"].labels
     ]
     rows = [[*row, s] for row, s in zip(rows, ["", *seconds], strict=True)]
-    return markdown(["after training", *figures, "seconds"], rows)
+    gaps = "; ".join(
+        f"{f} {said(gap(LOGS, 'default', 'maxrl', 'rloo', f, 'end'))}"
+        for f in ("pass@1", "pass@1024")
+    )
+    return block(
+        markdown(["at the end", *figures, "seconds of one thread"], rows),
+        f"{seeds_said('default')}, mean ± standard deviation. `maxrl` less `rloo`: {gaps}.",
+    )
 
 
 def arrivals(sweep: str, label: str, target: float) -> list[int]:
@@ -74,11 +105,13 @@ def arrivals(sweep: str, label: str, target: float) -> list[int]:
 
 
 def reached(sweep: str, label: str, target: float) -> str:
-    """The mean number of steps, if every seed got there."""
-    steps, n = arrivals(sweep, label, target), len(LOGS.seeds(sweep))
-    if len(steps) == n:
-        return f"{mean(steps):.0f}"
-    return f"{len(steps)} of {n} seeds" if steps else "never"
+    """The steps of the seed in the middle and the range, if every seed got there."""
+    steps, n = sorted(arrivals(sweep, label, target)), len(LOGS.seeds(sweep))
+    if not steps:
+        return "never"
+    if len(steps) < n:
+        return f"{len(steps)} of {n} seeds, from {steps[0]}"
+    return f"{(steps[(n - 1) // 2] + steps[n // 2]) / 2:g} ({steps[0]} to {steps[-1]})"
 
 
 def from_scratch(sweep: str) -> str:
@@ -87,7 +120,7 @@ def from_scratch(sweep: str) -> str:
     rows = ends(sweep, figures)
     steps = [[reached(sweep, label, t) for t in targets] for label in SWEEPS[sweep].labels]
     rows = [[*row, *s] for row, s in zip(rows, [["", ""], *steps], strict=True)]
-    return markdown(["", *figures, *(f"steps to pass@1 {t:g}" for t in targets)], rows)
+    return markdown(["at the end", *figures, *(f"steps to pass@1 {t:g}" for t in targets)], rows)
 
 
 def cosines() -> str:
@@ -102,17 +135,22 @@ def cosines() -> str:
     return markdown(["1 - cosine", *head], rows)
 
 
-def times(over: Sequence[float], under: Sequence[float]) -> str:
-    """The ratio of the means, and of each seed."""
-    ratios = [a / b for a, b in zip(over, under, strict=True)]
-    return (
-        f"**{mean(over) / mean(under):.2f} times** (by seed {min(ratios):.2f} to {max(ratios):.2f})"
+def experiment_1() -> str:
+    return block(
+        picture("convergence", "Held-out pass@1 and nll from scratch against steps"),
+        f"*{seeds_said('convergence')}: a thin line each, the median thick. Steps to a pass rate:"
+        " the median and the range.*",
+        from_scratch("convergence"),
+        "Is it the noise or the objective? Where the pass rate can be computed, so can the"
+        " objective, and `--method exact` ascends it without a rollout. Order 1 is what REINFORCE"
+        " would do with infinitely many:",
+        picture("exact", "Held-out pass@1 and nll for exact objectives of order 1 to infinity"),
+        from_scratch("exact"),
+        picture("cosines", "1 - cosine between an estimate and the cross-entropy gradient"),
+        "*Of one batch, five draws of the rollouts: mean and range; what is below 10⁻⁵ is drawn"
+        " there.*",
+        cosines(),
     )
-
-
-def surprise(sweep: str, label: str, figure: str) -> list[float]:
-    """-log of a pass rate at the end."""
-    return [-math.log(x) for x in LOGS.ends(sweep, label, figure)]
 
 
 def scaling() -> str:
@@ -125,99 +163,237 @@ def scaling() -> str:
         [f"`{m}`", *(spread(LOGS.ends("scaling", f"{m} k={k}", f)) for f, k in columns)]
         for m in GROUP_METHODS
     ]
-    ours = surprise("scaling", "maxrl k=64", "pass@1024")
-    theirs = {m: surprise("scaling", f"{m} k=64", "pass@1024") for m in ("grpo", "rloo")}
-    said = " and ".join(f"{times(v, ours)} for `{m}`" for m, v in theirs.items())
-    return (
-        markdown(["", *(f"{f}, k = {k}" for f, k in columns)], [base, *rows])
-        + f"\n\n-log pass@1024 with 64 rollouts, over that of `maxrl`: {said}."
-    )
+    return markdown(["at the end", *(f"{f}, k = {k}" for f, k in columns)], [base, *rows])
+
+
+def gaps_by_k() -> str:
+    """maxrl less others at each k: at the end, and at equal pass@1."""
+    rows = []
+    for k in ks_of("scaling"):
+        cells = []
+        for other in RIVALS:
+            for figure, how in (("pass@1", "end"), ("pass@1024", "end"), ("pass@1024", "equal")):
+                labels = (f"maxrl k={k}", f"{other} k={k}")
+                cells.append(said(gap(LOGS, "scaling", *labels, figure, how)))
+        rows.append([str(k), *cells])
+    what = ("pass@1", "pass@1024", "pass@1024 at equal pass@1")
+    head = [f"{figure}, less {other}" for other in RIVALS for figure in what]
+    return markdown(["k", *head], rows)
 
 
 def few() -> str:
     figures = ("pass@1", "pass@128", "pass@1024", "nll")
+    rows = [
+        [str(k), *(said(of_difference(gains_of_loo(LOGS, f, k))) for f in figures)]
+        for k in (3, 4, 8, 16)
+    ]
+    return markdown(["k", *figures], rows)
+
+
+def experiment_2() -> str:
+    return block(
+        picture("scaling", "-log pass@1, @128 and @1024 after training against rollouts"),
+        scaling(),
+        f"`maxrl` less the others, {seeds_said('scaling')}, with 95% intervals:",
+        gaps_by_k(),
+        "A question of our own: `maxrl` trains order k - 1 and `maxrl-loo` order k, exactly. Does"
+        " that matter when rollouts are few? `maxrl-loo` less `maxrl` at the end:",
+        picture("few", "maxrl-loo less maxrl at k = 3, 4, 8, 16, a point for each seed"),
+        few(),
+    )
+
+
+def counted(other: str, how: str) -> str:
+    """In how many settings of experiment 3 maxrl is ahead of `other`, and behind."""
+    words = []
+    for c in settings_of_scarce():
+        figure = "pass@1" if how == "end" else c.figure
+        words.append(gap(LOGS, c.sweep, c.label("maxrl"), c.label(other), figure, how).word)
+    rest = len(words) - words.count(YES) - words.count(NO)
+    return (
+        f"ahead of `{other}` in {words.count(YES)} of {len(words)} settings, behind in "
+        f"{words.count(NO)}, not settled in {rest}"
+    )
+
+
+def gaps_of_scarce(other: str) -> str:
     rows = []
-    for k in ks_of("few"):
-        gains = [gains_of_loo(LOGS, f, k) for f in figures]
-        cells = [f"{mean(g):+.4f} ± {stdev(g):.4f}" for g in gains]
-        rows.append([str(k), *cells, f"{sum(g > 0 for g in gains[2])} of {len(gains[2])}"])
-    ours, loo = (surprise("few", f"{m} k=4", "pass@1024") for m in ("maxrl", "maxrl-loo"))
-    return (
-        markdown(["k", *figures, "seeds with a higher pass@1024"], rows)
-        + f"\n\n`maxrl-loo` less `maxrl`. -log pass@1024 of `maxrl` at k = 4, over that of "
-        f"`maxrl-loo`: {times(ours, loo)}."
+    for c in settings_of_scarce():
+        labels = (c.label("maxrl"), c.label(other))
+        columns = (("pass@1", "end"), (c.figure, "end"), (c.figure, "equal"), (c.figure, "best"))
+        cells = [said(gap(LOGS, c.sweep, *labels, f, how)) for f, how in columns]
+        rows.append([c.name, c.pool, spread(LOGS.ends(c.sweep, labels[0], "pass@1")), *cells])
+    return markdown(
+        [f"`maxrl` less `{other}`", "prompts", "pass@1 of `maxrl`", "pass@1 at the end",
+         "pass@k at the end", "pass@k at equal pass@1", "pass@k at the best checkpoint"], rows
+    )  # fmt: skip
+
+
+def experiment_3() -> str:
+    equal, end = ("; ".join(counted(m, how) for m in RIVALS) for how in ("equal", "end"))
+    return block(
+        picture("paths", "Paths in the plane of pass@1 and -log pass@k, few prompts and many"),
+        "*Thick: the mean over seeds, from the base (square) to the end (dot). Thin: the tuning"
+        " runs, on validation problems, at other rates.*",
+        picture("border", "Where MaxRL helps and where it hurts, over prompts and base pass rate"),
+        "*Framed: the 95% interval excludes zero.*",
+        f"At equal pass@1, in pass@k, `maxrl` is {equal}. In pass@1 at the end it is {end}.",
+        "Why there is a border: what MaxRL adds is the weight of hard prompts, and"
+        " what it can keep is other right answers. Where the base solves half of what it is asked,"
+        " few prompts are that hard; where one answer is right, there is nothing else to keep; and"
+        " on few prompts the hard ones are soon learnt by heart.",
+        *(gaps_of_scarce(m) for m in RIVALS),
+        f"pass@k is pass@128 for addition ({seeds_said('scarce-hard')}) and pass@64 for countdown"
+        f" ({seeds_said('countdown')}). The best checkpoint is that with the highest pass@1 on one"
+        " half of the held-out prompts, and is judged on the other half, both ways.",
     )
 
 
-def unsolved(label: str, when: str = "train_final") -> list[float]:
-    """The share of training prompts of "scarce" with p <= 0.01, for each seed."""
-    return [share(head[when], 0, 0.01) for head in LOGS.heads("scarce", label)]
-
-
-def scarce() -> str:
-    figures = ("pass@1", "pass@32", "pass@128", "pass@1024", "nll")
-    lost = [unsolved("maxrl", "train_base"), *map(unsolved, SWEEPS["scarce"].labels)]
-    rows = [[*row, spread(x)] for row, x in zip(ends("scarce", figures), lost, strict=True)]
-    ours = surprise("scarce", "maxrl", "pass@1024")
-    said = " and ".join(
-        f"{times(surprise('scarce', m, 'pass@1024'), ours)} for `{m}`" for m in ("grpo", "rloo")
-    )
-    return (
-        markdown(["", *figures, "training prompts with p ≤ 0.01"], rows)
-        + f"\n\nHeld-out -log pass@1024, over that of `maxrl`: {said}."
-    )
+def factor(k: int, other: str, K: int) -> str:
+    """The geometric mean over seeds, with its interval; or on how many seeds there is one."""
+    ratios = fewer_samples(LOGS, k, other, K)
+    found = [r for r in ratios if r]
+    if len(found) < len(ratios):
+        return f"{len(found)} of {len(ratios)} seeds"
+    return said(of_ratio(found), ratio=True)
 
 
 def efficiency() -> str:
-    ratios = sample_ratios(LOGS, "grpo").items()
-    rows = [[f"{K:,}", f"{mean(v):.2f}x", f"{min(v):.2f}x to {max(v):.2f}x"] for K, v in ratios]
-    return markdown(["samples K of grpo", "times fewer for maxrl, mean", "range over seeds"], rows)
-
-
-def gradient_ratio(method: str) -> float:
-    """How many times larger the mean gradient norm of prompts with p < .1 is than with p > .9."""
-    measured = LOGS.measured("gradient_norms")
-    norms = population_norms(method, measured["p"], measured["norm"])
-    hard = [n for p, n in zip(measured["p"], norms, strict=True) if p < 0.1]
-    easy = [n for p, n in zip(measured["p"], norms, strict=True) if p > 0.9]
-    return mean(hard) / mean(easy)
-
-
-def live(method: str) -> list[float]:
-    """The share of training prompts of "scarce" with a success, in the last steps."""
-    return [rows[-1]["live"] for rows in LOGS.runs("scarce", method)]
+    rows = [
+        [str(k), f"{K:,}", *(factor(k, other, K) for other in ("grpo", "base"))]
+        for k in ks_of("scaling")
+        for K in (8, 128, 1024, 8192)
+    ]
+    return block(
+        picture("efficiency", "-log pass@k against k; how many times fewer samples maxrl needs"),
+        markdown(["k", "samples K", "fewer than grpo with K", "fewer than the base with K"], rows),
+        f"Geometric means over {seeds_said('scaling')}, with 95% intervals; below 1x `maxrl` needs"
+        " more. Where the base needs fewer samples than both, a factor over `grpo` compares two"
+        " models that are worse than no training. *Of seeds*: on the others the first sample is"
+        " enough, or 16,384 are not. (The runs of experiment 2.)",
+    )
 
 
 def dynamics() -> str:
-    rows = [
-        [f"`{m}`", f"{gradient_ratio(m):.2f}x", "" if m == "ce" else spread(live(m))]
-        for m in ("ce", "maxrl", "grpo", "rloo")
-    ]
-    head = ["", "gradient norm where p < 0.1, over where p > 0.9", "live prompts at the end"]
-    return markdown(head, rows)
+    rows = []
+    for m in ("maxrl", *RIVALS):
+        ends_ = LOGS.ends("countdown", f"{m} pool=256", "live")
+        rows.append([f"`{m}`", spread(ends_)])
+    return block(
+        picture("dynamics", "Norm of the expected gradient of a prompt against p; live prompts"),
+        "*Points: measured from rollouts, with 95% intervals over 8 seeds. Dashed: predicted,"
+        " w(p) times the norm of grad p, exactly. Bars of one bin are root mean squares.*",
+        markdown(["", "live prompts at the end (countdown, 256 prompts)"], rows),
+    )
 
 
-def latent() -> str:
-    figures = {"pass@1": "pass@1", "pass@16": "pass@16", "pass@128": "pass@128",
+def experiment_6() -> str:
+    figures = {"pass@1": "pass@1", "pass@16": "pass@16", "pass@64": "pass@64",
                "answers": "different right answers", "nll": "nll of a demonstration"}  # fmt: skip
-    gain = times(LOGS.ends("latent", "maxrl", "pass@1"), LOGS.starts("latent", "pass@1"))
-    kept = times(LOGS.ends("latent", "maxrl", "answers"), LOGS.starts("latent", "answers"))
-    return (
-        markdown(["", *figures.values()], ends("latent", list(figures)))
-        + f"\n\n`maxrl` over the base: pass@1 {gain}, different right answers {kept}."
+    base = [spread(LOGS.starts("countdown", f)) for f in figures]
+    rows = [["*base*", *base]]
+    sources = {m: ("countdown", f"{m} pool=fresh") for m in ("maxrl", *RIVALS)}
+    sources |= {m: ("latent", m) for m in SWEEPS["latent"].labels}
+    for m, where in sources.items():
+        rows.append([f"`{m}`", *(spread(LOGS.ends(*where, f)) for f in figures)])
+    return block(
+        picture("latent", "Held-out pass@1, pass@64 and different right answers on countdown"),
+        "countdown, at the end:",
+        markdown(["", *figures.values()], rows),
+        f"The same number of rollouts for all; {seeds_said('countdown')} of `maxrl`, `grpo` and"
+        f" `rloo`, {seeds_said('latent')} of the others. Different right answers: distinct right"
+        " ones of 64, per solved prompt.",
+        picture("latent-paths", "Paths in the plane of pass@1 and -log pass@k: countdown, chain"),
+        "chain, at the end:",
+        markdown(["", *figures.values()], ends("chain", list(figures))),
     )
 
 
 def likelihoods() -> str:
     figures = {"log_likelihood": "log E[l]", "mse": "squared error of the mean", "spread": "spread"}
-    best = [best_likelihoods()["spread"]] * len(LOGS.seeds("likelihoods"))
+    best = best_likelihoods()["spread"]
     labels = ("maxrl-loo order=16", "reinforce", "regression")
-    said = ", ".join(
-        f"{times(LOGS.ends('likelihoods', m, 'spread'), best)} for `{m}`" for m in labels
+    ratios = {
+        m: of_ratio([x / best for x in LOGS.ends("likelihoods", m, "spread")]) for m in labels
+    }
+    over = ", ".join(f"{said(v, ratio=True)} for `{m}`" for m, v in ratios.items())
+    return block(
+        picture("likelihoods", "Held-out log E[l], error of the mean number, and spread"),
+        markdown(["at the end", *figures.values()], ends("likelihoods", list(figures), 2)),
+        f"The spread, over that of maximum likelihood ({best:.2f}): {over}."
+        f" {seeds_said('likelihoods')}; log E[l] is the log of the mean l of 128 rollouts, averaged"
+        " over held-out prompts; spread: of the numbers written for one prompt, from quartiles."
+        " Dotted: what maximum likelihood would measure on these targets.",
+        picture("two-effects", "Advantage by rank of likelihood; weight by mean likelihood"),
+        "*Two effects: within a prompt the best rollouts carry the weight, and across prompts the"
+        " hard ones.*",
     )
-    return (
-        markdown(["", *figures.values()], ends("likelihoods", list(figures), 2))
-        + f"\n\nThe spread, over that of maximum likelihood: {said}."
+
+
+def amount(x: float) -> str:
+    """Two digits, of what can be so large that rounding decides."""
+    return f"{x:.2g}" if x < 1e4 else "over 10,000"
+
+
+def on_two_outcomes() -> str:
+    """At some k and p, the estimator with the most signal to noise beside the usual ones."""
+    ps, rows = (0.01, 0.05, 0.2, 0.5, 0.9), []
+    for k in (4, 8, 16, 64):
+        cells = []
+        for p in ps:
+            by = {m: signal_to_noise(m, p, k) for m in ESTIMATORS}
+            best = max(by, key=by.__getitem__)
+            others = ", ".join(f"`{m}` {amount(by[m])}" for m in ("maxrl", "grpo"))
+            cells.append(f"`{best}` {amount(by[best])}; {others}")
+        rows.append([str(k), *cells])
+    return markdown(["best at k", *(f"p = {p:g}" for p in ps)], rows)
+
+
+def on_the_model() -> str:
+    """The same of all prompts together: the sum of their signals over k times that of noises."""
+    rows = []
+    for stage, found in LOGS.measured("estimates").items():
+        for k in ("4", "8", "16", "64"):
+            sums = [[sum(x) for x in zip(*found["of"][m][k], strict=True)] for m in ESTIMATORS]
+            rows.append([stage, k, *(f"{s / (int(k) * n):.3f}" for s, n in sums)])
+    return markdown(["model", "k", *(f"`{m}`" for m in ESTIMATORS)], rows)
+
+
+def experiment_8() -> str:
+    return block(
+        picture("weights", "The weight that each method gives a prompt, against its pass rate"),
+        "*Exact weights, by enumeration over all outcomes (`python maxrl.py` prints them). MaxRL"
+        " follows 1/p down to p ≈ 1/k; GRPO lifts prompts that are nearly solved as much as hard"
+        " ones; `maxrl-std`, a snippet that circulates as MaxRL, overshoots maximum likelihood.*",
+        picture("series", "Objectives of order 1 to 5 beside log p, and their slopes beside 1/p"),
+        "How noisy is an estimate? On a policy of two outcomes the variance can be enumerated:",
+        picture("estimators", "Signal to noise for one rollout against p, six estimators"),
+        on_two_outcomes(),
+        "Signal to noise of one prompt's gradient at equal cost, |E g|² / (k var g): the squared"
+        " norm of its mean over k times its variance. The right panel, and this table for all"
+        " prompts together, are measured at the warm starts of experiments 2 and 3:",
+        on_the_model(),
+    )
+
+
+def budget() -> str:
+    figures = ("pass@1", "pass@128", "pass@1024", "nll")
+    pairs = [
+        [f"`{m}`, k = {a} less k = {b}",
+         *(said(gap(LOGS, "budget", f"{m} k={a}", f"{m} k={b}", f, "end")) for f in figures)]
+        for m in ("maxrl", "maxrl-loo", "rloo")
+        for a, b in ((4, 16), (64, 16), (256, 16))
+    ]  # fmt: skip
+    loo = [
+        [f"`maxrl-loo` less `{m}`, k = {k}",
+         *(said(gap(LOGS, "budget", f"maxrl-loo k={k}", f"{m} k={k}", f, "end")) for f in figures)]
+        for m in ("maxrl", "rloo")
+        for k in ks_of("budget")
+    ]  # fmt: skip
+    return block(
+        picture("budget", "-log pass@1, @128 and @1024 for 1,024 rollouts a step, against k"),
+        f"{seeds_said('budget')}, the same number of steps; at the end, with 95% intervals:",
+        markdown(["", *figures], pairs + loo),
     )
 
 
@@ -225,146 +401,47 @@ def rates() -> str:
     """The learning rates that were chosen."""
     rows = []
     for name, sweep in SWEEPS.items():
-        if sweep.rates and not sweep.rates_of:
-            by_arm = ", ".join(f"`{arm}` {rate}" for arm, rate in chosen(name).items())
-            rows.append([name, ", ".join(sweep.rates), by_arm])
-    seconds = [json.loads(text.rstrip().rsplit("\n", 1)[-1])["seconds"] for text in all_logs()]
+        if sweep.tuned_at and not sweep.rates_of and complete(LOGS, name):
+            for label, n in chosen(name).items():
+                rows.append([name, f"`{label}`", *rate_cells(name, label, n)])
+    made = [name for name in SWEEPS if complete(LOGS, name)]
+    seconds = [s for name in made for s in seconds_of(name)]
     hours = f"{sum(seconds) / 3600:.1f} hours of one thread after their warm starts"
-    cost = f"{len(seconds)} runs, {hours}, on a machine that had other things to do."
-    return markdown(["sweep", "to choose from", "chosen"], rows) + f"\n\n{cost}"
+    cost = f"{', '.join(made)}: {len(seconds)} runs, {hours}, on a machine that was shared."
+    head = ["sweep", "tuned at", "rates tried", "seeds", "chosen", ""]
+    return markdown(head, rows) + f"\n\n{cost}"
 
 
-def all_logs() -> list[str]:
-    """The text of the log of every run of the sweeps, tuning too; what else is there is yours."""
-    paths = []
-    for name, sweep in SWEEPS.items():
-        paths += [LOGS.path(name, run) for run in reported_runs(sweep, chosen(name))]
-        paths += [LOGS.path(f"{name}/tuning", run) for run in tuning_runs(sweep)]
-    return [path.read_text(encoding="utf-8") for path in paths]
+def seconds_of(name: str) -> list[float]:
+    """How long each run of a sweep took, tuning runs among them."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((RESULTS / name).rglob("*.jsonl"))]
+    return [json.loads(text.rstrip().rsplit("\n", 1)[-1])["seconds"] for text in texts]
 
 
-# ------------------------------------------------------------------------ claim by claim
+def rate_cells(name: str, label: str, n: int) -> list[str]:
+    """What was tried, with how many seeds, what was chosen, and what is wrong with it."""
+    tried = ends_of_tuning(LOGS, tuned_in(name), label)
+    grid, seeds = sorted({r for r, _ in tried}), {s for _, s in tried}
+    best = mean(tried[n, s] for s in seeds)
+    remark = ""
+    if n in (grid[0], grid[-1]):
+        remark = f"at an edge after {MOST_RATES} rates"
+    if SWEEPS[name].criterion == "pass@1" and best < 0.1:
+        remark = f"none gets going: pass@1 {best:.3f}"
+    span = f"{rate_text(grid[0])} to {rate_text(grid[-1])}"
+    return [span, str(len(seeds)), rate_text(n), remark]
 
 
-def verdict(*parts: bool) -> str:
-    """yes if all hold, no if none."""
-    return "**yes**" if all(parts) else "partly" if any(parts) else "**no**"
-
-
-def claims() -> str:
-    """The paper's claims, and what came out here; each rule is in a function below."""
+def claims_table(short: bool = False) -> str:
+    """Every claim with its verdict, the rule above it; or the chief ones without it."""
+    there = {number for number in EXPERIMENTS if ready(LOGS, number)}
     rows = [
-        likelihood_claim(),
-        stall_claim(),
-        rollouts_claim(),
-        ahead_claim("On fresh data MaxRL is ahead in pass@1 and pass@k", "scaling", " k=64"),
-        ahead_claim("On few prompts and for many epochs it keeps more pass@k", "scarce", ""),
-        test_time_claim(),
-        hard_prompts_claim(),
-        live_claim(),
-        ahead_claim(
-            "It sharpens less: more of the right answers stay within reach",
-            "latent",
-            "",
-            ("pass@128", "answers"),
-        ),
+        [c.text, *(c.judged() if c.experiment in there else ("not run yet", ""))]
+        for c in claims(LOGS)
+        if c.chief or not short
     ]
-    return markdown(
-        ["claim of the paper", "here?", "the figure (mean ± standard deviation over seeds)"], rows
-    )
-
-
-Claim = list[str]
-
-
-def likelihood_claim() -> Claim:
-    ours, ce = (LOGS.ends("convergence", m, "pass@1") for m in ("maxrl k=1024", "ce"))
-    return [
-        "With enough rollouts MaxRL trains as maximum likelihood does",
-        verdict(abs(mean(ours) - mean(ce)) <= 0.03),
-        f"pass@1 from scratch: maxrl k = 1024 {spread(ours)}, cross-entropy {spread(ce)}",
-    ]
-
-
-def stall_claim() -> Claim:
-    one, baseline = (
-        LOGS.ends("convergence", f"{m} k=1024", "pass@1") for m in ("reinforce", "rloo")
-    )
-    exact = LOGS.ends("exact", "exact order=1", "pass@1")
-    return [
-        "Where p starts near 0, expected reward does not learn",
-        verdict(mean(one) < 0.05, mean(baseline) < 0.05, mean(exact) < 0.05),
-        f"pass@1 with 1024 rollouts: reinforce {spread(one)}, rloo {spread(baseline)}; "
-        f"its objective without sampling noise {spread(exact)}",
-    ]
-
-
-def rollouts_claim() -> Claim:
-    labels = [f"maxrl k={k}" for k in (16, 128, 1024)]
-    targets = (0.5, 0.9)
-    better = [
-        rises([progress(arrivals("convergence", label, t)) for label in labels]) for t in targets
-    ]
-    said = "; ".join(
-        f"{t:g}: {', '.join(reached('convergence', label, t) for label in labels)}" for t in targets
-    )
-    return [
-        "More rollouts are a better objective: MaxRL gets further with them",
-        verdict(*better),
-        f"steps with k = 16, 128, 1024 to pass@1 {said}",
-    ]
-
-
-def progress(steps: Sequence[int]) -> tuple[int, float]:
-    """The more seeds arrive the better, then the sooner."""
-    return len(steps), -mean(steps) if steps else 0.0
-
-
-def rises(values: Sequence[tuple[int, float]]) -> bool:
-    """Strictly, from first to last."""
-    return all(a < b for a, b in pairwise(values))
-
-
-def ahead_claim(
-    claim: str, sweep: str, suffix: str, figures: Sequence[str] = ("pass@1", "pass@1024")
-) -> Claim:
-    """Is maxrl ahead of both grpo and rloo in both figures?"""
-    methods = ("maxrl", "grpo", "rloo")
-    at = {f: {m: LOGS.ends(sweep, m + suffix, f) for m in methods} for f in figures}
-    ahead = [mean(at[f]["maxrl"]) > mean(at[f][m]) for f in figures for m in methods[1:]]
-    said = [f"{f}: " + ", ".join(f"{m} {spread(v)}" for m, v in at[f].items()) for f in figures]
-    return [claim, verdict(*ahead), "; ".join(said)]
-
-
-def test_time_claim() -> Claim:
-    ratios = sample_ratios(LOGS, "grpo")
-    means = {K: mean(v) for K, v in ratios.items()}
-    worst, best = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-    return [
-        "It needs 2.3 to 19.2 times fewer samples at test time than GRPO for the same pass@k",
-        verdict(means[best] > 2.3, means[worst] > 1),
-        f"{means[worst]:.2f}x at K = {worst:,} to {means[best]:.2f}x at K = {best:,}",
-    ]
-
-
-def hard_prompts_claim() -> Claim:
-    ratio = {m: gradient_ratio(m) for m in ("ce", "maxrl", "grpo", "rloo")}
-    return [
-        "Its gradient is larger on hard prompts than on easy ones",
-        verdict(ratio["maxrl"] > 1, ratio["maxrl"] > ratio["grpo"] > ratio["rloo"]),
-        "gradient norm where p < 0.1 over where p > 0.9: "
-        + ", ".join(f"{m} {r:.2f}" for m, r in ratio.items()),
-    ]
-
-
-def live_claim() -> Claim:
-    shares = {m: live(m) for m in ("maxrl", "grpo", "rloo")}
-    best = [mean(shares["maxrl"]) > mean(shares[other]) for other in ("grpo", "rloo")]
-    return [
-        "More of the training prompts have a success",
-        verdict(*best),
-        "at the end, of 256: " + ", ".join(f"{m} {spread(v)}" for m, v in shares.items()),
-    ]
+    table = markdown(["claim", "here?", "difference, [95% interval]"], rows)
+    return table if short else block(RULE, table)
 
 
 # ------------------------------------------------------------------- what bench.py and soak say
@@ -439,30 +516,49 @@ def soak_text() -> str:
     )
 
 
+EXPERIMENTS: dict[int, Callable[[], str]] = {
+    0: default,
+    1: experiment_1,
+    2: experiment_2,
+    3: experiment_3,
+    4: efficiency,
+    5: dynamics,
+    6: experiment_6,
+    7: likelihoods,
+    8: experiment_8,
+    9: budget,
+}
 BLOCKS: dict[str, Callable[[], str]] = {
-    "default": default,
-    "convergence": lambda: from_scratch("convergence"),
-    "exact": lambda: from_scratch("exact"),
-    "cosines": cosines,
-    "scaling": scaling,
-    "few": few,
-    "scarce": scarce,
-    "efficiency": efficiency,
-    "dynamics": dynamics,
-    "latent": latent,
-    "likelihoods": likelihoods,
+    **{f"experiment-{n}": function for n, function in EXPERIMENTS.items()},
     "rates": rates,
-    "claims": claims,
+    "claims": claims_table,
+    "headlines": partial(claims_table, short=True),
     "speed": speed_table,
     "scaling-of-a-step": scaling_table,
     "soak": soak_text,
-    "made-at": lambda: MADE_AT,
 }
+
+
 HOMES = {
-    "README.md": ("claims",),
+    "README.md": ("headlines",),
     "PROMISES.md": ("soak",),
-    "RESULTS.md": tuple(name for name in BLOCKS if name not in ("claims", "soak")),
+    "RESULTS.md": tuple(name for name in BLOCKS if name not in ("headlines", "soak")),
 }
+
+
+def can_be_made(name: str) -> bool:
+    """Whether the runs of a block are there; claims and rates begin with the first experiment."""
+    if name in ("claims", "headlines", "rates"):
+        return any(ready(LOGS, n) for n in EXPERIMENTS if n)
+    return "-" not in name or not name[-1].isdigit() or ready(LOGS, int(name.split("-")[1]))
+
+
+def content(name: str, old: str) -> str:
+    """A block anew, or as it is with a mark."""
+    if can_be_made(name):
+        return BLOCKS[name]()
+    old = old.strip("\n")
+    return old if not old or old.startswith((OLD_MARK.strip(), NOT_RUN)) else OLD_MARK + old
 
 
 def write(folder: Path) -> None:
@@ -471,8 +567,8 @@ def write(folder: Path) -> None:
         text = (folder / file).read_text(encoding="utf-8")
         for name in names:
             head, _, rest = text.partition(f"<!-- results:{name} -->\n")
-            _, end, tail = rest.partition("<!-- end -->")
+            old, end, tail = rest.partition("<!-- end -->")
             if not end:
                 raise SystemExit(f"{file} has no markers for {name}")
-            text = f"{head}<!-- results:{name} -->\n{BLOCKS[name]()}\n{end}{tail}"
+            text = f"{head}<!-- results:{name} -->\n{content(name, old) or NOT_RUN}\n{end}{tail}"
         (folder / file).write_text(text, encoding="utf-8")

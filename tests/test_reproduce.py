@@ -1,5 +1,6 @@
 """reproduce.py: README and RESULTS say what the logs say, and the logs what the runs said."""
 
+import functools
 import json
 import os
 import re
@@ -16,29 +17,32 @@ import train
 from harness import checkpoint
 from harness.config import EXAMPLES, Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
-from paper import tables
+from paper import logs, measure, sweeps, tables
 from paper.figures import FIGURES, draw
-from paper.logs import RESULTS, Logs, chosen, is_of, more_pass_rates
+from paper.logs import RESULTS, Logs, chosen, complete, is_of, more_pass_rates, ready, superfluous
 from paper.measure import MEASUREMENTS
-from paper.sweeps import SWEEPS, TUNING_SEED, reported_runs, run_name, tuning_runs
-from reproduce import ROOT, Job, do, missing
+from paper.sweeps import NOT_YET, SWEEPS, Sweep, reported_runs, run_name, sweeps_of
+from reproduce import ROOT, Job, Plan, do, do_all, work_of
 
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in tables.HOMES}
-TINY = "--n-embd 8 --n-head 2 --digits 1 --sft-steps 0 --batch-size 3 --eval-prompts 7 --k 5"
+TINY = "--n-embd 8 --n-head 2 --digits 2 --sft-steps 0 --batch-size 3 --eval-prompts 7"
+KEPT = ("pass@1", "pass@32", "nll", "halves")
+READY = [number for number in FIGURES if number and ready(Logs(RESULTS), number)]
 
 
-def logs_of(sweep):
-    """(path, flags) of every log that a sweep should have."""
-    runs = reported_runs(SWEEPS[sweep], chosen(sweep))
-    yield from ((Logs(RESULTS).path(sweep, run), flags) for run, flags in runs.items())
-    tuning = tuning_runs(SWEEPS[sweep])
-    yield from ((Logs(RESULTS).path(f"{sweep}/tuning", r), flags) for r, flags in tuning.items())
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_is_complete_or_said_to_be_not_yet(name):
+    """And a complete one has no other logs beside its own."""
+    if complete(Logs(RESULTS), name):
+        assert superfluous(name) == []
+    else:
+        assert name in NOT_YET
 
 
 @pytest.mark.parametrize("page, name", [(p, n) for p, ns in tables.HOMES.items() for n in ns])
-def test_the_tables_are_those_of_the_logs(page, name):
-    block = f"<!-- results:{name} -->\n{tables.BLOCKS[name]()}\n<!-- end -->"
-    assert PAGES[page].count(block) == 1, "run reproduce.py --figures-only"
+def test_the_blocks_are_those_of_the_logs(page, name):
+    old = PAGES[page].partition(f"<!-- results:{name} -->\n")[2].partition("<!-- end -->")[0]
+    assert old == tables.content(name, old) + "\n", "run reproduce.py --figures-only"
 
 
 def test_every_table_has_one_home():
@@ -47,13 +51,15 @@ def test_every_table_has_one_home():
     assert sorted(homes) == sorted(marked) == sorted(tables.BLOCKS)
 
 
-def test_tables_are_written_between_their_markers(tmp_path):
+def test_blocks_are_written_between_their_markers(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "can_be_made", lambda name: True)
+    monkeypatch.setattr(tables, "BLOCKS", {n: lambda n=n: f"of {n}" for n in tables.BLOCKS})
     for page, text in PAGES.items():
-        emptied = re.sub(r"(<!-- results:.* -->\n)[^<]*", r"\1", text)
-        assert emptied != text
-        (tmp_path / page).write_text(emptied, encoding="utf-8")
+        (tmp_path / page).write_text(text, encoding="utf-8")
     tables.write(tmp_path)
-    assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in PAGES} == PAGES
+    for page, names in tables.HOMES.items():
+        text = (tmp_path / page).read_text(encoding="utf-8")
+        assert all(f"-->\nof {name}\n<!-- end -->" in text for name in names)
     (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"README\.md has no markers"):
         tables.write(tmp_path)
@@ -84,10 +90,9 @@ def test_every_link_leads_somewhere(page):
             assert heading in map(slug, headings), f"{target} has no #{heading}"
 
 
-def test_every_figure_that_is_drawn_is_shown():
-    drawn = {f"assets/{f.__name__.replace('_', '-')}.png" for fs in FIGURES.values() for f in fs}
-    assert drawn <= {path for path, _ in links("RESULTS.md")}
-    assert {f"assets/{path.name}" for path in (ROOT / "assets").glob("*")} == drawn
+def test_every_figure_there_is_is_shown():
+    shown = {path for page in PAGES for path, _ in links(page)}
+    assert {f"assets/{path.name}" for path in (ROOT / "assets").glob("*")} <= shown
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -105,36 +110,6 @@ def test_every_command_that_is_shown_is_one(page):
             checked_task(parse_args(command.split())[0])
 
 
-@pytest.mark.parametrize("number", FIGURES)
-def test_figures_are_drawn_from_the_logs(tmp_path, number):
-    """In the size of the committed ones; what is in them, fonts decide too."""
-    for path in draw(Logs(RESULTS), tmp_path, number):
-        size = slice(16, 24)  # of a PNG: where its width and height are
-        committed = ROOT / "assets" / path.name
-        assert path.read_bytes()[size] == committed.read_bytes()[size], path.name
-
-
-@pytest.mark.parametrize("sweep", SWEEPS)
-def test_logs_are_of_the_runs_they_name(sweep):
-    for path, flags in logs_of(sweep):
-        head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        assert is_of(head["config"], flags), path
-        config, _, _ = parse_args(flags.split())
-        assert parse_args(head["command"].split()[2:])[0] == config
-        assert rows[0]["step"] == 0 and rows[-1]["step"] == config.steps
-
-
-def test_the_logs_are_all_there_and_small_and_no_others_are_committed():
-    """Files of your own may lie beside them."""
-    expected = {path for sweep in SWEEPS for path, _ in logs_of(sweep)}
-    expected |= {RESULTS / f"{f.__name__}.json" for f in MEASUREMENTS.values()}
-    expected |= {RESULTS / name for name in ("bench.json", "bench-longer.json", "soak.json")}
-    assert sum(path.stat().st_size for path in expected) < 5e6
-    git = ["git", "-C", str(ROOT), "ls-files", "results"]
-    committed = subprocess.run(git, capture_output=True, text=True).stdout.split()
-    assert {ROOT / name for name in committed} in (expected, set()), "empty: not a clone"
-
-
 def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
     """What a log or a checkpoint does not mention has its default; so they are still of their run.
 
@@ -148,31 +123,71 @@ def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
             assert getattr(from_dict(older), name) == default
 
 
+@pytest.mark.parametrize("number", READY)
+def test_figures_are_drawn_from_the_logs(tmp_path, number):
+    """In the size of the committed ones; what is in them, fonts decide too."""
+    for path in draw(Logs(RESULTS), tmp_path, number):
+        size = slice(16, 24)  # of a PNG: where its width and height are
+        committed = ROOT / "assets" / path.name
+        assert path.read_bytes()[size] == committed.read_bytes()[size], path.name
+
+
+@pytest.mark.parametrize("name", [name for name in SWEEPS if name not in NOT_YET])
+def test_logs_are_of_the_runs_they_name(name):
+    for path in (RESULTS / name).rglob("*.jsonl"):
+        head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        flags = head["command"].partition("train.py ")[2]
+        config, _, _ = parse_args(flags.split())
+        assert is_of(head["config"], flags), path
+        assert (config.eval_split == "validation") == (path.parent.name == "tuning")
+        assert rows[0]["step"] == 0 and rows[-1]["step"] == config.steps
+
+
+def test_results_are_small():
+    assert sum(path.stat().st_size for path in RESULTS.rglob("*") if path.is_file()) < 12e6
+
+
 @pytest.mark.parametrize("quick", [False, True])
-@pytest.mark.parametrize("sweep", SWEEPS)
-def test_a_sweep_is_fair(sweep, quick):
-    """All labels start from the same weights, draw the same prompts, and are tuned alike."""
-    runs = reported_runs(SWEEPS[sweep], chosen(sweep), quick)
-    configs = [parse_args(flags.split())[0] for flags in runs.values()]
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_is_fair(name, quick):
+    """All labels start from the same weights and are judged by the same held-out prompts."""
+    sweep = SWEEPS[name]
+    configs = [parse_args(f.split())[0] for f in reported_runs(sweep, chosen(name), quick).values()]
     free = {"method", "k", "order", "lr", "seed", "reward"}
-    rounds = {"rounds", "steps", "pool", "epochs", "eval_every"} if sweep == "latent" else set()
+    free |= {"budget": {"batch_size"}, "latent": {"rounds", "steps", "pool", "eval_every"}}.get(
+        name, {"train_prompts", "steps", "eval_every"} if "pool=" in str(sweep.labels) else set()
+    )
     for config in configs:
         checked_task(config)
         differ = {n for n, v in vars(config).items() if v != getattr(configs[0], n)}
-        assert differ <= free | rounds
-        assert config.seed != TUNING_SEED
-    tried = {}
-    for flags in tuning_runs(SWEEPS[sweep]).values():
-        config, _, _ = parse_args(flags.split())
-        assert config.seed == TUNING_SEED
-        tried.setdefault((config.method, config.order, config.reward), set()).add(config.lr)
-    assert len({frozenset(rates) for rates in tried.values()}) <= 1
-    assert len({seed for seed in SWEEPS[sweep].seeds}) >= 3
+        assert differ <= free
+    source = SWEEPS[sweep.rates_of or name]
+    assert set(sweep.tuned_at) <= set(sweep.labels)
+    assert set(sweep.tuned_at.values()) <= set(source.labels)
+    assert sweep.criterion in sweep.figures
 
 
-def test_the_latent_methods_have_as_many_rollouts():
-    last = {label: Logs(RESULTS).runs("latent", label)[0][-1] for label in SWEEPS["latent"].labels}
-    assert len({row["rollouts"] for row in last.values()}) == 1
+def test_methods_of_one_setting_have_the_same_steps():
+    for name in ("countdown", "scarce-hard", "scarce-half"):
+        by_pool = {}
+        for label, flags in SWEEPS[name].labels.items():
+            by_pool.setdefault(label.split("pool=")[1], set()).add(flags.partition("--train")[2])
+        assert all(len(flags) == 1 for flags in by_pool.values())
+
+
+def test_the_same_number_of_rollouts():
+    """On countdown for all methods, and a step of "budget" for all k."""
+    runs = {**sweeps.MANY_ANSWERS, **SWEEPS["latent"].labels}
+    configs = [
+        parse_args(f"{SWEEPS['countdown' if 'pool' in m else 'latent'].flags} {own}".split())[0]
+        for m, own in runs.items()
+    ]
+    per_step = {
+        c.method: c.pool if "rounds" in runs.get(c.method, "") else c.batch_size for c in configs
+    }
+    assert {per_step[c.method] * c.k * c.steps for c in configs} == {64 * 16 * 160}
+    budget = [parse_args(own.split())[0] for own in SWEEPS["budget"].labels.values()]
+    assert {c.batch_size * c.k for c in budget} == {1024}
 
 
 # ---------------------------------------------------------------------------------- running
@@ -186,33 +201,31 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_run_leaves_its_log_only(folder):
-    flags = f"--method ce --steps 4 --eval-every 2 --train-prompts 6 --lr 0.05 --warmup 0 {TINY}"
-    job = Job(flags, "runs/a", folder / "results" / "s" / "a.jsonl")
+    flags = f"--k 5 --steps 4 --eval-every 2 --train-prompts 6 --lr 0.05 --warmup 0 {TINY}"
+    job = Job(flags, "runs/a", folder / "results" / "s" / "a.jsonl", KEPT)
     assert "pass@1" in do(job)
     head, *rows = map(json.loads, job.log.read_text().splitlines())
     assert head["command"] == f"python train.py {flags}"
     git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     made_at = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     assert head["commit"].rstrip("+") == made_at[: len(head["commit"].rstrip("+"))]
-    assert len(head["train_base"]) == len(head["train_final"]) == 6
     assert [row["step"] for row in rows] == [0, 2, 4]
-    assert not any("logp" in row for row in rows) and "pass@16384" in rows[0]
     assert not Path("runs/a").exists()
     train.main([*flags.split(), "--out", "again"])
     steps = read_lines(Path("again/metrics.jsonl"))
-    pass_rates = [row["pass_rate"] for row in steps if "loss" in row]
-    assert "pass_rate" not in rows[0]
-    assert rows[1]["pass_rate"] == pytest.approx(sum(pass_rates[:2]) / 2, abs=1e-8)
-    assert rows[2]["pass_rate"] == pytest.approx(sum(pass_rates[2:]) / 2, abs=1e-8)
-    assert rows[2]["pass@32"] == pytest.approx(more_pass_rates(steps[-1])["pass@32"], abs=1e-8)
-    assert sum(head["train_final"]) > sum(head["train_base"]), "cross-entropy on these prompts"
+    live = [row["live"] for row in steps if "loss" in row]
+    assert rows[1]["live"] == pytest.approx(sum(live[:2]) / 2, abs=1e-7)
+    assert rows[2]["live"] == pytest.approx(sum(live[2:]) / 2, abs=1e-7)
+    assert rows[2]["pass@32"] == pytest.approx(more_pass_rates(steps[-1])["pass@32"], abs=1e-7)
+    assert set(rows[2]) == {"step", "seconds", "rollouts", "live", *KEPT}
+    assert set(rows[2]["halves"]) == {"pass@1", "pass@32"}
 
 
 def test_a_run_that_fails_says_why_and_is_gone_on_with(folder):
-    flags = f"--method maxrl --steps 6 --eval-every 3 {TINY}"
-    job = Job(flags, "runs/a", folder / "a.jsonl")
+    flags = f"--method maxrl --k 5 --steps 6 --eval-every 3 {TINY}"
+    job = Job(flags, "runs/a", folder / "a.jsonl", KEPT)
     with pytest.raises(reproduce.RunFailed, match="multiple of --n-head"):
-        do(Job(f"{flags} --n-head 3", "runs/b", folder / "b.jsonl"))
+        do(Job(f"{flags} --n-head 3", "runs/b", folder / "b.jsonl", KEPT))
     do(job)
     whole = job.log.read_text()
     assert train.main([*flags.replace("steps 6", "steps 3").split(), "--out", "runs/a"]) == 0
@@ -223,31 +236,74 @@ def test_a_run_that_fails_says_why_and_is_gone_on_with(folder):
     assert drop_seconds.sub("", job.log.read_text()) == drop_seconds.sub("", whole)
 
 
-def test_what_is_there_is_not_run_again_unless_its_flags_are_others(folder):
-    logs, flags = Logs(folder), f"--method exact --order inf --steps 1 {TINY}"
-    job = Job(flags, "runs/a", logs.path("x", "a"))
-    assert [job.flags for job in missing(logs, "x", {"a": flags})] == [flags]
-    do(job)
-    assert missing(logs, "x", {"a": flags}) == []
-    assert [job.out for job in missing(logs, "x", {"a": f"{flags} --lr 1"})] == [
-        "runs/reproduce/x/a"
-    ]
-
-
 def test_a_folder_of_other_flags_is_not_gone_on_with(folder):
     flags = f"--method ce --steps 2 {TINY}"
     assert train.main([*flags.split(), "--lr", "0.1", "--out", "runs/a"]) == 0
-    do(Job(flags, "runs/a", folder / "a.jsonl"))
+    do(Job(flags, "runs/a", folder / "a.jsonl", KEPT))
     assert json.loads((folder / "a.jsonl").read_text().splitlines()[0])["config"]["lr"] == 5e-5
+
+
+@pytest.fixture
+def toy(folder, monkeypatch):
+    """Two sweeps of runs that take no time, the second at the rates of the first."""
+    labels = {"ce": "--method ce", "exact order=1": "--method exact --order 1"}
+    words = {"number": 1, "flags": f"--steps 1 {TINY}", "quick": "", "seeds": 2, "labels": labels}
+    first = Sweep(**words, tuned_at={"ce": "ce"}, figures=("pass@1",))
+    second = Sweep(**words, tuned_at={"ce": "ce"}, figures=("pass@1",), rates_of="first")
+    for module in (sweeps, logs, reproduce, measure):
+        monkeypatch.setattr(module, "SWEEPS", {"first": first, "second": second})
+    monkeypatch.setattr(logs, "RESULTS", folder)
+    return Plan(Logs(folder), [], ["first", "second"], folder / "assets")
+
+
+def test_a_plan_goes_on_until_all_is_there(toy, folder, capsys, monkeypatch):
+    """Tuning first, then the runs; a finished sweep is announced and swept."""
+    monkeypatch.setattr(Plan, "publish", lambda self, numbers: None)
+    (folder / "first").mkdir()
+    (folder / "first" / "of-an-older-list.jsonl").write_text("")
+    done = []
+    while work := list(toy.work()):
+        path, how = work[0]
+        how()
+        done.append(path.relative_to(folder).as_posix())
+    assert [d for d in done if "tuning" in d] == done[: done.index("first/ce-s0.jsonl")]
+    assert 6 <= sum("tuning" in d for d in done) and len(set(done)) == len(done)
+    assert done[-1].startswith("second/") and toy.sweeps == []
+    assert capsys.readouterr().out.count("is complete") == 2
+    assert not (folder / "first" / "of-an-older-list.jsonl").exists()
+    assert list(Plan(toy.logs, [], ["first", "second"], folder).work()) == []
+
+
+def test_quick_takes_the_committed_rate_or_the_middle_one(toy, folder):
+    quick = Logs(folder / "quick", quick=True)
+    flags = {how.args[0].flags for _, how in work_of(quick, "first")}
+    assert flags == {f"--method ce --steps 1 {TINY} --lr 1e-4 --seed 0",
+                     f"--method exact --order 1 --steps 1 {TINY} --seed 0"}  # fmt: skip
+
+
+def test_work_that_comes_up_later_is_done_too(folder):
+    """Each piece makes the next possible."""
+    names = ["a", "b", "c"]
+
+    def work():
+        for before, name in zip([None, *names], names, strict=False):
+            if not Path(name).exists() and (before is None or Path(before).exists()):
+                yield folder / name, functools.partial(str, folder / name)
+                Path(name).touch()
+
+    do_all(work, 2)
+    assert all(Path(name).exists() for name in names)
 
 
 def test_ctrl_c_leaves_checkpoints_and_no_worker(folder):
     """Of three runs, two at a time: a signal to all of the processes, as a terminal sends it."""
-    jobs = [(f"--method ce --steps 1000000 --eval-every 1000000 {TINY}", n) for n in "abc"]
+    runs = [(f"--method ce --steps 1000000 --eval-every 1000000 {TINY}", n) for n in "abc"]
     script = f"""
+from functools import partial
 from pathlib import Path
-from reproduce import Job, do_all
-do_all([Job(flags, f"{folder}/{{n}}", Path("{folder}/logs", n)) for flags, n in {jobs}], 2)
+from reproduce import Job, do, do_all
+jobs = [Job(flags, f"{folder}/{{n}}", Path("{folder}/logs", n), ()) for flags, n in {runs}]
+do_all(lambda: [(job.log, partial(do, job)) for job in jobs], 2)
 """
     words = [sys.executable, "-c", script]
     main = subprocess.Popen(words, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE)
@@ -272,18 +328,16 @@ def until(condition, seconds=60):
 
 def test_names_of_runs():
     assert run_name("maxrl k=16", "s0") == "maxrl-k16-s0"
-    names = [n for s in SWEEPS.values() for n in [*reported_runs(s, {}), *tuning_runs(s)]]
+    names = [name for sweep in SWEEPS.values() for name in reported_runs(sweep, {})]
     assert all(re.fullmatch(r"[a-z0-9.-]+", name) for name in names)
 
 
-def test_figures_without_logs(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(reproduce, "RESULTS", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", "--figures-only", "--only", "3"])
-    assert reproduce.main() == 1
-    assert "scarce" in (err := capsys.readouterr().err) and len(err.splitlines()) == 1
+def test_every_experiment_is_made_from_something():
+    made = {number: sweeps_of(number) or MEASUREMENTS.get(number) for number in FIGURES}
+    assert all(made.values()) and set(FIGURES) == set(tables.EXPERIMENTS)
 
 
-@pytest.mark.parametrize("flags", ["--only 9", "--jobs 0", "--fast", "3"])
+@pytest.mark.parametrize("flags", ["--only 10", "--jobs 0", "--fast", "3"])
 def test_wrong_use_is_one_line(flags, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["reproduce.py", *flags.split()])
     with pytest.raises(SystemExit) as stop:
