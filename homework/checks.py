@@ -126,8 +126,11 @@ def verdicts(student: Student, pairs: list[tuple[str, str]]) -> list[bool]:
 
 
 def all_false(student: Student, pairs: list[tuple[str, str]], what: str) -> Outcome:
-    """None of these is right."""
-    wrong = [p for p, said in zip(pairs, verdicts(student, pairs), strict=True) if said]
+    """None of these is right, but the right answers are: to refuse everything is no merit."""
+    said = verdicts(student, [*PROMPTS.items(), *pairs])
+    if not all(said[: len(PROMPTS)]):
+        return 0, "verify refuses right answers, so what else it refuses does not count"
+    wrong = [p for p, ok in zip(pairs, said[len(PROMPTS) :], strict=True) if ok]
     if not wrong:
         return 1, ""
     prompt, text = wrong[0]
@@ -257,6 +260,8 @@ def in_a_batch(student: Student, name: str) -> Outcome:
     """A group alone, in a batch, in another order, and entry by entry."""
     k, batch = 5, [group(5, s) for s in (2, 0, 4, 1, 5, 1, 3)]
     alone = ask_groups(student, name, batch)
+    if vacuous(name, alone):
+        return 0, f"{name}: it does not look at the group, so this test has nothing to test"
     mean = [[sum(g) / k] for g in batch]
     mixed = [g[2:] + g[:2] for g in batch]
     # as in training: one entry for each reward that occurs in each group, and its group's mean
@@ -275,9 +280,18 @@ def in_a_batch(student: Student, name: str) -> Outcome:
     return 1, ""
 
 
+def vacuous(name: str, A: list[Numbers]) -> bool:
+    """Whether these are not advantages at all. A: of groups with 2, 0, 4, ... successes of 5."""
+    same = close(A[0][0], A[0][-1]) or close(A[2][0], A[2][-1])
+    return same or (name != "reinforce" and close(A[0][0], A[2][0]))
+
+
 def dead_groups(student: Student, name: str, ks: tuple[int, ...] = (2, 5, 16)) -> Outcome:
     """No signal where all rewards are equal."""
     A = ask_groups(student, name, [group(k, s) for k in ks for s in (0, k)])
+    live = ask_groups(student, name, [group(5, s) for s in (2, 1, 4)])
+    if vacuous(name, live):
+        return 0, f"{name}: it does not look at the group, so this test has nothing to test"
     if all(close(a, 0, absolute=1e-4) for row in A for a in row):
         return 1, ""
     return 0, f"{name}: a group whose rewards are all equal does not get 0. Try all 0, and all 1"
@@ -334,8 +348,10 @@ def pass_large(student: Student) -> Outcome:
 
 def pass_edges(student: Student) -> Outcome:
     """pass_at_k: no success is 0, and n < k a ValueError."""
-    if not all(close(x, 0) for x in pass_at(student, [(5, 0, 1), (5, 0, 5), (1, 0, 1)])):
-        return 0, "pass_at_k of no success in n samples is not 0"
+    none, all_right = [(5, 0, 1), (5, 0, 5), (1, 0, 1)], [(5, 5, 1), (5, 5, 5), (1, 1, 1)]
+    said = pass_at(student, none + all_right)
+    if not all(close(x, i // 3) for i, x in enumerate(said)):
+        return 0, "pass_at_k of no success in n samples is 0, and of n successes 1"
     for reply in student.sandbox.calls([Call("pass_at_k", [4, 2, 5]), Call("pass_at_k", [1, 1, 2])]):
         if not reply.error.startswith("ValueError"):
             return 0, "pass_at_k with n < k must raise a ValueError: so few samples say nothing"
@@ -471,7 +487,9 @@ def loss_constant(student: Student) -> Outcome:
     """policy_gradient_loss: advantages are constants."""
     reply, _ = ask_loss(student, [[4.0, -1, -1, -1, -1], [0.0] * 5, [1.5, 1.5, -1, -1, -1]], (0, 1))
     grads = reply.grads + [None, None]
-    if grads[0] is not None and (grads[1] is None or not any(flat(grads[1].values))):
+    if grads[0] is None or not any(flat(grads[0].values)):
+        return 0, "policy_gradient_loss: no gradient arrives at the log-probabilities"
+    if grads[1] is None or not any(flat(grads[1].values)):
         return 1, ""
     return 0, "policy_gradient_loss: a gradient flows into the advantages; detach them"
 

@@ -63,13 +63,14 @@ def grade(
     write(out, results)
     try:
         submission = Submission(path)
+    except Missing as missing:  # not even a zip file
+        results["output"] += f"{missing}. "
+        submission = Submission(Path(sandbox.folder.name) / "nothing")
+    try:
         sandbox.load(submission.read("solution.py", MOST_SOURCE))
     except Missing as missing:
-        results["output"] += f"{missing}. "
-        sandbox.load(f"raise ImportError({str(missing)!r})".encode())
-        submission = Submission(Path(sandbox.folder.name) / "nothing")
-    else:
-        results["output"] += declared(submission, student)
+        sandbox.load(b"", str(missing))
+    results["output"] += declared(submission, student)
     for i, check in enumerate(checks):
         tests[i] = test_row(check, *outcome(check, Student(student, sandbox, submission)))
         results["execution_time"] = round(time.monotonic() - began, 1)
@@ -109,7 +110,12 @@ def id_of(submission: Path, given: str | None) -> str:
         named = Submission(submission).json("answers.json", 100_000).get("student")
     except (Missing, AttributeError):
         named = None
-    return normal(named if isinstance(named, str) and named.strip() else submission.stem)
+    return normal(named if isinstance(named, str) and named.strip() else name_of(submission))
+
+
+def name_of(submission: Path) -> str:
+    """The name of a folder, or of a zip file without its ending."""
+    return submission.resolve().name.removesuffix(".zip")
 
 
 def total(results: dict[str, Any]) -> float:
@@ -135,7 +141,7 @@ def grade_all(folder: Path, table: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(["student", "points", *(check.name for check in TABLE), "remarks"])
         for path in paths:
-            name = normal(path.stem if path.suffix == ".zip" else path.name)
+            name = normal(name_of(path))
             results = grade(path, name, sandbox, folder / f"{name}.results.json")
             scores = [test["score"] for test in results["tests"]]
             rows.writerow([name, total(results), *scores, results["output"]])

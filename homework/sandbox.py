@@ -108,12 +108,12 @@ class Sandbox:
             self.stop()
             raise RuntimeError("the server for student code does not start: is torch installed?")
 
-    def load(self, source: bytes) -> None:
-        """From now on sessions are about this solution.py."""
+    def load(self, source: bytes, problem: str = "") -> None:
+        """From now on sessions are about this solution.py; if there is a problem, there are none."""
         self.solution.write_bytes(source)
         os.chmod(self.solution, 0o644)
         self.spent = 0.0
-        self.too_slow: dict[str, str] = {}  # functions that ran out of time, and how it was said
+        self.given_up: dict[str, str] = {"": problem} if problem else {}  # functions, and why
 
     def calls(
         self, calls: list[Call], answer: Callable[..., Any] | None = None, within: str = ""
@@ -124,8 +124,8 @@ class Sandbox:
         where an argument is `ASK`.
         """
         name = calls[0].function
-        if name in self.too_slow or "" in self.too_slow:
-            raise Failed(self.too_slow.get(name) or self.too_slow[""])
+        if name in self.given_up or "" in self.given_up:
+            raise Failed(self.given_up.get(name) or self.given_up[""])
         if self.spent > ALL_CPU_SECONDS:
             raise Failed(f"not run: solution.py has used {ALL_CPU_SECONDS:g} seconds already")
         if self.server is None:
@@ -176,14 +176,14 @@ class Sandbox:
         """Why there are no answers, for the student."""
         ended = -os.waitstatus_to_exitcode(status)
         if message.get("slow") or ended == signal.SIGXCPU:
-            self.too_slow[name] = (
+            self.given_up[name] = (
                 f"{name} did not come back within {CPU_SECONDS} seconds; "
                 "its other tests are not run"
             )
-            return self.too_slow[name]
+            return self.given_up[name]
         if isinstance(told := message.get("failed"), str) and told:
             if message.get("loading"):
-                self.too_slow[""] = told[:500]
+                self.given_up[""] = told[:500]
             return told[:500]
         if ended == signal.SIGSEGV or ended == signal.SIGABRT:
             return f"{name} crashed the process it runs in"
