@@ -126,8 +126,14 @@ def without_answers(file: str, text: str) -> str:
     if file in DOCSTRINGS:
         text = replaced(text, ast.parse(text).body[0], f'"""{DOCSTRINGS[file]}"""')
     if bridged:
-        text = re.sub(r"^import torch$", "import torch\n\nimport solution", text, count=1, flags=re.M)
-        text = text if "import solution" in text else text.replace("import re\n", "import re\n\nimport solution\n", 1)
+        text = re.sub(
+            r"^import torch$", "import torch\n\nimport solution", text, count=1, flags=re.M
+        )
+        text = (
+            text
+            if "import solution" in text
+            else text.replace("import re\n", "import re\n\nimport solution\n", 1)
+        )
     return without_leftovers(text)
 
 
@@ -193,13 +199,15 @@ def student_files(start: Path) -> dict[str, bytes]:
 
     from questions import TEMPLATE
 
-    files = {
-        file: without_answers(file, source_of(file)).encode() for file in closure(COMMANDS)
-    }
+    files = {file: without_answers(file, source_of(file)).encode() for file in closure(COMMANDS)}
     files["solution.py"] = starter().encode()
     files["answers.json"] = (json.dumps(TEMPLATE, indent=1) + "\n").encode()
     files["start.pt"] = start.read_bytes()
-    mine = {"assignment.md": "assignment.md", "student.md": "README.md", "personal.py": "personal.py"}
+    mine = {
+        "assignment.md": "assignment.md",
+        "student.md": "README.md",
+        "personal.py": "personal.py",
+    }
     mine |= {"test_public.py": "test_public.py", "answers.md": "answers.md"}
     files |= {name: (HERE / file).read_bytes() for file, name in mine.items()}
     files |= {name: (ROOT / name).read_bytes() for name in ("requirements.txt", "LICENSE")}

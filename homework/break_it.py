@@ -78,8 +78,12 @@ def _std(m: float) -> float:
     return math.sqrt(m * (1 - m)) or 1.0
 
 
-def _claims(k: int, order: int, right: bool, behave: Callable[..., Any], hint: str = "") -> Behaviour:
-    return Behaviour(behave, right, [k, order], hint or "the chances of all 2^k outcomes add up to 1")
+def _claims(
+    k: int, order: int, right: bool, behave: Callable[..., Any], hint: str = ""
+) -> Behaviour:
+    return Behaviour(
+        behave, right, [k, order], hint or "the chances of all 2^k outcomes add up to 1"
+    )
 
 
 ODD = "nothing says that equal rewards get equal advantages, so sum over all 2^k outcomes"

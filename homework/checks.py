@@ -141,7 +141,9 @@ def verify_right(student: Student) -> Outcome:
     """verify: right answers are right."""
     said = verdicts(student, list((PROMPTS | MORE).items()))
     refused = [p for p, ok in zip(PROMPTS | MORE, said, strict=True) if not ok]
-    return float(not refused), refused and f"verify refuses the right answer to {refused[0]!r}" or ""
+    return float(
+        not refused
+    ), refused and f"verify refuses the right answer to {refused[0]!r}" or ""
 
 
 def verify_short(student: Student) -> Outcome:
@@ -342,7 +344,10 @@ def pass_large(student: Student) -> Outcome:
     for (n, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
         fail = math.prod(max(n - k - i, 0) / (n - i) for i in range(c))
         if not close(theirs, 1 - fail, 1e-6):
-            return 0, "pass_at_k is not exact for n = 100,000: a product of k factors is, or math.comb"
+            return (
+                0,
+                "pass_at_k is not exact for n = 100,000: a product of k factors is, or math.comb",
+            )
     return 1, ""
 
 
@@ -352,7 +357,9 @@ def pass_edges(student: Student) -> Outcome:
     said = pass_at(student, none + all_right)
     if not all(close(x, i // 3) for i, x in enumerate(said)):
         return 0, "pass_at_k of no success in n samples is 0, and of n successes 1"
-    for reply in student.sandbox.calls([Call("pass_at_k", [4, 2, 5]), Call("pass_at_k", [1, 1, 2])]):
+    for reply in student.sandbox.calls(
+        [Call("pass_at_k", [4, 2, 5]), Call("pass_at_k", [1, 1, 2])]
+    ):
         if not reply.error.startswith("ValueError"):
             return 0, "pass_at_k with n < k must raise a ValueError: so few samples say nothing"
     return 1, ""
@@ -402,7 +409,9 @@ def ask_logprobs(student: Student, logits: list, grad: tuple[int, ...] = ()) -> 
 def logprobs_sum(student: Student) -> Outcome:
     """summed_logprobs: the sum of log pi(token), the end token included."""
     logits = some_logits(1)
-    theirs = numbers(value(ask_logprobs(student, logits), "summed_logprobs"), (5,), "summed_logprobs")
+    theirs = numbers(
+        value(ask_logprobs(student, logits), "summed_logprobs"), (5,), "summed_logprobs"
+    )
     for mine, row, scores in zip(theirs, TOKENS, logits, strict=True):
         terms = [log_softmax(x)[t] for x, t in zip(scores, row, strict=True)]
         if not close(mine, sum(terms[: counted(row)]), 1e-3, 1e-4):
@@ -417,7 +426,10 @@ def logprobs_end(student: Student) -> Outcome:
     """summed_logprobs: nothing after the first end token counts."""
     before = some_logits(2)
     after = [
-        [x if t < counted(row) else [9.0 * (v == t) for v in range(V)] for t, x in enumerate(scores)]
+        [
+            x if t < counted(row) else [9.0 * (v == t) for v in range(V)]
+            for t, x in enumerate(scores)
+        ]
         for row, scores in zip(TOKENS, before, strict=True)
     ]
     a, b = (
@@ -453,7 +465,9 @@ def ask_loss(student: Student, A: list[Numbers], grad: tuple[int, ...]) -> tuple
     """loss of some log-probabilities (3, 5) and these advantages, and how many entries it has."""
     draw = random.Random(5).uniform
     logp = [[draw(-9, -1) for _ in row] for row in A]
-    reply = student.sandbox.calls([Call("policy_gradient_loss", [Tensor(logp), Tensor(A)], grad)])[0]
+    reply = student.sandbox.calls([Call("policy_gradient_loss", [Tensor(logp), Tensor(A)], grad)])[
+        0
+    ]
     value(reply, "policy_gradient_loss, differentiated,")
     return reply, len(flat(A))
 

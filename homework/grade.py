@@ -163,7 +163,9 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, help="a submission: a folder or a zip file")
-    parser.add_argument("--out", type=Path, default=Path("results.json"), help="default results.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results.json"), help="default results.json"
+    )
     parser.add_argument("--student", help="whose numbers (default: what answers.json says)")
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="grade everything in FOLDER")
     parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="default grades.csv")

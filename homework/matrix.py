@@ -17,14 +17,16 @@ from typing import Any
 
 import archives
 from grade import grade, total
-from points import TABLE
+from points import TABLE, Check
 from sandbox import Sandbox
 
 HERE = Path(__file__).resolve().parent
 KINDS = ("wrong", "equivalent", "cheats")
 FOLDER = ("answers", "folder", "blank", "forged")  # edits of the folder, not functions in it
 NAMES = [check.name for check in TABLE]
-CODE = [c.name for c in TABLE if c.part in "ABD" or (c.name.startswith("runs") and "ex" not in c.name)]
+CODE = [
+    c.name for c in TABLE if c.part in "ABD" or (c.name.startswith("runs") and "ex" not in c.name)
+]
 NUMBERS = [c.name for c in TABLE if c.part == "C" and not c.name.startswith("runs")]
 GROUPS = {"code": CODE, "numbers": NUMBERS}
 GROUPS |= {f"part {part}": [c.name for c in TABLE if c.part == part] for part in "ABCD"}
@@ -85,7 +87,9 @@ def hand_in(variant: Variant, reference: Path, blank: Path, folder: Path) -> Non
     if target not in FOLDER:
         text = variant.file.read_text()
         kept = archives.needed(ast.parse(text), [variant.name])
-        lines = [archives.lines_of(text, n) for n in kept if "COEFFICIENTS" not in archives.defined(n)]
+        lines = [
+            archives.lines_of(text, n) for n in kept if "COEFFICIENTS" not in archives.defined(n)
+        ]
         with open(folder / "solution.py", "a") as solution:
             solution.write("\n\n" + "\n\n".join(lines) + f"\n\n{target} = {variant.name}\n")
         return
@@ -102,15 +106,57 @@ def hand_in(variant: Variant, reference: Path, blank: Path, folder: Path) -> Non
         edit(folder)
 
 
-def grade_some(some: list[Variant], reference: Path, blank: Path, student: str) -> list[Graded]:
+@dataclass
+class Reference:
+    """The submissions that variants are made from, and what the reference's checks came to."""
+
+    folder: Path
+    blank: Path
+    student: str
+    tests: dict[str, dict[str, Any]]
+    asks: dict[str, set[str]]  # of each check the functions that it calls
+
+    def checks(self, variant: Variant, folder: Path) -> list[Check]:
+        """Those that a variant can touch; of the others the reference's results hold."""
+        target = variant.name.partition("__")[0]
+        solution = (self.folder / "solution.py").read_text()
+        if target not in FOLDER:
+            tree, hit = ast.parse(solution), set()
+            for name in archives.TASKS:
+                needs = archives.needed(tree, [name])
+                hit |= {name} if any(target in archives.defined(node) for node in needs) else set()
+            return [check for check in TABLE if self.asks[check.name] & hit]
+        path = folder / "solution.py"
+        same = path.is_file() and path.read_bytes() == solution.encode()
+        return [check for check in TABLE if check.part == "C"] if same else TABLE
+
+
+def graded_reference(folder: Path, blank: Path, student: str) -> Reference:
+    """Grade the reference, check by check."""
+    reference = Reference(folder, blank, student, {}, {})
+    with Sandbox() as sandbox:
+        for check in TABLE:
+            sandbox.asked = set()
+            reference.tests[check.name] = grade(folder, student, sandbox, checks=[check])["tests"][
+                0
+            ]
+            reference.asks[check.name] = sandbox.asked
+    return reference
+
+
+def grade_some(some: list[Variant], reference: Reference) -> list[Graded]:
     """Grade these, with one server."""
     graded = []
     with Sandbox() as sandbox:
         for variant in some:
             with tempfile.TemporaryDirectory(prefix="homework-") as place:
                 folder = Path(place) / "submission"
-                hand_in(variant, reference, blank, folder)
-                graded.append(judge(variant, grade(folder, student, sandbox)))
+                hand_in(variant, reference.folder, reference.blank, folder)
+                checks = reference.checks(variant, folder)
+                results = grade(folder, reference.student, sandbox, checks=checks)
+            names = [check.name for check in checks]
+            tests = reference.tests | dict(zip(names, results["tests"], strict=True))
+            graded.append(judge(variant, {"tests": [tests[name] for name in NAMES]}))
     return graded
 
 
@@ -122,10 +168,10 @@ def judge(variant: Variant, results: dict[str, Any]) -> Graded:
     return Graded(variant, total(results), lost, broken)
 
 
-def grade_all(reference: Path, blank: Path, student: str, some: list[Variant]) -> list[Graded]:
+def grade_all(reference: Reference, some: list[Variant]) -> list[Graded]:
     """All variants, by two processes."""
     with ProcessPoolExecutor(2) as pool:
-        halves = [pool.submit(grade_some, some[i::2], reference, blank, student) for i in (0, 1)]
+        halves = [pool.submit(grade_some, some[i::2], reference) for i in (0, 1)]
         graded = [g for half in halves for g in half.result()]
     return sorted(graded, key=lambda g: some.index(g.variant))
 

@@ -9,6 +9,7 @@ matrix. Only if each is as it should be are the archives left in homework/dist/.
 archives are made (archives.py), what the variants are (matrix.py).
 """
 
+import io
 import json
 import shutil
 import subprocess
@@ -20,12 +21,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import archives
+import matrix
 import personal
 import questions
 import start
+from grade import grade, total
+from sandbox import Sandbox
 
 DIST = Path(__file__).resolve().parent / "dist"
 STUDENT = "reference@example.edu"
+LEAST = {"wrong": 50, "equivalent": 10, "cheats": 10}
 TRAIN = """
 import os, sys
 os.environ["TQDM_DISABLE"] = "1"
@@ -37,10 +42,8 @@ for flags in sys.stdin.read().splitlines():
 """
 
 
-def solved(archive: Path, folder: Path, student: str = STUDENT) -> None:
-    """The student's archive with a good solution in it, runs included, made with what is in it."""
-    with zipfile.ZipFile(archive) as content:
-        content.extractall(folder)
+def solve(folder: Path, student: str = STUDENT) -> None:
+    """A good solution into the student's archive, unpacked; its runs are made with what is there."""
     (folder / "solution.py").write_text(archives.reference(student))
     (folder / "answers.json").write_text(json.dumps(questions.right_answers(student)))
     commands = list(personal.runs(student).values())
@@ -58,20 +61,62 @@ def train_there(folder: Path, commands: list[str]) -> None:
         raise SystemExit(f"the student's archive does not train:\n{done.stdout}{done.stderr}")
 
 
+def objections(reference: matrix.Reference, blank: float, graded: list[matrix.Graded]) -> list[str]:
+    """Why the grader cannot be trusted; nothing if it can."""
+    lost = [f"the reference loses {n}: {t['output']}" for n, t in reference.tests.items()
+            if t["status"] != "passed"]  # fmt: skip
+    lost += [f"the starter gets {blank:g} points"] if blank else []
+    for g in graded:
+        if not g.as_it_should_be:
+            should = (
+                "get nothing" if g.variant.name.startswith("blank") else f"lose {g.variant.loses}"
+            )
+            lost.append(
+                f"{g.variant.name} should {should}; it loses {g.lost}, {g.points:g} points left"
+            )
+            lost += [f"{g.variant.name}: the grader itself fails in {name}" for name in g.broken]
+    for kind, least in LEAST.items():
+        found = sum(g.variant.kind == kind for g in graded)
+        lost += [f"only {found} variants are {kind}"] if found < least else []
+    return lost
+
+
 def main() -> int:
     """Build, try, keep."""
     began = time.monotonic()
     shutil.rmtree(DIST, ignore_errors=True)
-    DIST.mkdir()
     checkpoint = start.start()
     student = archives.packed(archives.student_files(checkpoint))
     grader = archives.packed(archives.grader_files(checkpoint))
-    (DIST / "student.zip").write_bytes(student)
     with tempfile.TemporaryDirectory(prefix="homework-") as place:
-        solved(DIST / "student.zip", Path(place) / "reference")
-        print(f"the reference is trained, {time.monotonic() - began:.0f} s")
-    (DIST / "autograder.zip").write_bytes(grader)
+        reference, blank = Path(place) / "reference", Path(place) / "blank"
+        for folder in (reference, blank):
+            with zipfile.ZipFile(io.BytesIO(student)) as content:
+                content.extractall(folder)
+        solve(reference)
+        said(began, "the reference has trained its twelve runs")
+        tried = matrix.graded_reference(reference, blank, STUDENT)
+        with Sandbox() as sandbox:
+            nothing = total(grade(blank, STUDENT, sandbox))
+        said(began, "the reference and the starter are graded")
+        graded = matrix.grade_all(tried, matrix.variants())
+    print(matrix.matrix(graded))
+    most = sum(test["score"] for test in tried.tests.values())
+    said(
+        began, f"{len(graded)} variants; the reference has {most:g} points, the starter {nothing:g}"
+    )
+    if problems := objections(tried, nothing, graded):
+        print("\n".join(["not released:", *problems]), file=sys.stderr)
+        return 1
+    for name, content in (("student.zip", student), ("autograder.zip", grader)):
+        (DIST / name).write_bytes(content)
+        print(f"{DIST / name}: {len(content) / 1000:.0f} kB")
     return 0
+
+
+def said(began: float, what: str) -> None:
+    """A line with the seconds so far."""
+    print(f"{time.monotonic() - began:4.0f} s  {what}", flush=True)
 
 
 if __name__ == "__main__":

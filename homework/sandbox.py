@@ -78,6 +78,7 @@ class Sandbox:
         self.folder = tempfile.TemporaryDirectory(prefix="homework-")
         os.chmod(self.folder.name, 0o755)
         self.solution = Path(self.folder.name) / "solution.py"
+        self.asked: set[str] = set()  # functions that were called, for who wants to know
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -124,6 +125,7 @@ class Sandbox:
         where an argument is `ASK`.
         """
         name = calls[0].function
+        self.asked.add(name)
         if name in self.given_up or "" in self.given_up:
             raise Failed(self.given_up.get(name) or self.given_up[""])
         if self.spent > ALL_CPU_SECONDS:
@@ -377,7 +379,9 @@ def answered(module: Any, name: str, args: list, grad: list[int], ask: Callable)
         message = {"value": plain(value)}
         if grad:
             value.sum().backward()
-            message["grads"] = [None if given[i].grad is None else plain(given[i].grad) for i in grad]
+            message["grads"] = [
+                None if given[i].grad is None else plain(given[i].grad) for i in grad
+            ]
         return message
     except BaseException as error:
         return {"error": f"{in_a_line(error)}"}
@@ -411,7 +415,11 @@ def plain(value: Any) -> Any:
 
 def in_a_line(error: BaseException) -> str:
     """What happened, as the last line of a traceback says it, and where in solution.py."""
-    text, where, step = " ".join(f"{type(error).__name__}: {error}".split()), "", error.__traceback__
+    text, where, step = (
+        " ".join(f"{type(error).__name__}: {error}".split()),
+        "",
+        error.__traceback__,
+    )
     while step is not None:
         if step.tb_frame.f_code.co_filename.endswith("solution.py"):
             where = f" (line {step.tb_lineno} of solution.py)"
