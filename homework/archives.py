@@ -203,13 +203,8 @@ def student_files(start: Path) -> dict[str, bytes]:
     files["solution.py"] = starter().encode()
     files["answers.json"] = (json.dumps(TEMPLATE, indent=1) + "\n").encode()
     files["start.pt"] = start.read_bytes()
-    mine = {
-        "assignment.md": "assignment.md",
-        "student.md": "README.md",
-        "personal.py": "personal.py",
-    }
-    mine |= {"test_public.py": "test_public.py", "answers.md": "answers.md"}
-    files |= {name: (HERE / file).read_bytes() for file, name in mine.items()}
+    files |= {name: (HERE / name).read_bytes() for name in ("assignment.md", "personal.py")}
+    files |= {path.name: path.read_bytes() for path in sorted((HERE / "student").glob("*.*"))}
     files |= {name: (ROOT / name).read_bytes() for name in ("requirements.txt", "LICENSE")}
     return files
 
@@ -219,7 +214,7 @@ def grader_files(start: Path) -> dict[str, bytes]:
     files = {file: (ROOT / file).read_bytes() for file in closure(COMMANDS)}
     files |= {f"homework/{name}": (HERE / name).read_bytes() for name in GRADER}
     files["homework/dist/start.pt"] = start.read_bytes()
-    files |= {name: (HERE / name).read_bytes() for name in ("setup.sh", "run_autograder")}
+    files |= {path.name: path.read_bytes() for path in sorted((HERE / "gradescope").iterdir())}
     files["requirements.txt"] = (ROOT / "requirements.txt").read_bytes()
     return files
 

@@ -4,7 +4,7 @@ A check asks the student's functions for numbers (sandbox.py) and holds them aga
 
     E   the expected gradient, summed exactly over all outcomes of a group of two-outcome rollouts
     K1  a group of one rollout
-    B   a group gives the same numbers alone, in a batch, in another order, and as train.py passes it
+    B   a group gives the same numbers alone, in a batch, in another order, as train.py passes it
     D   groups in which all rollouts fail, or all succeed
 
 It returns the share of its points that is earned and one sentence. The sentence names the property
@@ -21,8 +21,8 @@ from typing import Any
 
 from break_it import ESTIMATORS, VERIFIERS, Behaviour
 from personal import Personal, personal
-from submission import Submission
 from sandbox import ASK, Call, Failed, Reply, Sandbox, Tensor
+from submission import Submission
 
 Numbers = list[float]
 KS = (2, 3, 5, 16)
@@ -104,7 +104,7 @@ def shape_of(x: Any) -> tuple[int, ...]:
     return (len(x), *inner.pop()) if len(inner) == 1 else (0,) if not x else (-1,)
 
 
-# ------------------------------------------------------------------------------------ part A: verify
+# ----------------------------------------------------------------------------- part A: verify
 
 LETTERS = "0123456789+-*=< \n\u0664"  # 18 symbols; the last one is the Arabic digit 4
 PROMPTS = {"12+34=": "46", "8-30=": "-22", "7*8=": "56", "25+5<": "03", "8-30<": "22-"}
@@ -139,11 +139,13 @@ def all_false(student: Student, pairs: list[tuple[str, str]], what: str) -> Outc
 
 def verify_right(student: Student) -> Outcome:
     """verify: right answers are right."""
-    said = verdicts(student, list((PROMPTS | MORE).items()))
-    refused = [p for p, ok in zip(PROMPTS | MORE, said, strict=True) if not ok]
-    return float(
-        not refused
-    ), refused and f"verify refuses the right answer to {refused[0]!r}" or ""
+    pairs = list((PROMPTS | MORE).items())
+    if any(verdicts(student, [(prompt, text + "1") for prompt, text in pairs])):
+        return 0, "verify accepts wrong answers, so to accept the right ones is no merit"
+    refused = [p for (p, _), ok in zip(pairs, verdicts(student, pairs), strict=True) if not ok]
+    return float(not refused), (
+        refused and f"verify refuses the right answer to {refused[0]!r}"
+    ) or ""
 
 
 def verify_short(student: Student) -> Outcome:
@@ -172,7 +174,7 @@ def verify_prompts(student: Student) -> Outcome:
     return all_false(student, pairs, "its prompt is not of the form a+b=, a-b= or a*b=")
 
 
-# -------------------------------------------------------------------------------- part A: estimators
+# ------------------------------------------------------------------------- part A: estimators
 
 
 def group(k: int, successes: int) -> Numbers:
@@ -269,6 +271,7 @@ def in_a_batch(student: Student, name: str) -> Outcome:
     # as in training: one entry for each reward that occurs in each group, and its group's mean
     pairs = [(b, i) for b, g in enumerate(batch) for i in sorted({0, int(sum(g)) % k})]
     entries = [[batch[b][i] for b, i in pairs], [mean[b][0] for b, _ in pairs]]
+    cases: list[tuple[list, list, list, str]]
     cases = [(batch, mean, alone, "a group has other numbers in a batch than alone")]
     cases += [(mixed, mean, [a[2:] + a[:2] for a in alone], "the order in a group matters")]
     cases += [(*entries, [alone[b][i] for b, i in pairs], "it does not work entry by entry (the "
@@ -365,7 +368,7 @@ def pass_edges(student: Student) -> Outcome:
     return 1, ""
 
 
-# ------------------------------------------------------------------ part A: log-probability and loss
+# ----------------------------------------------------------- part A: log-probability and loss
 
 V, END = 7, 4
 TOKENS = [[1, 4, 6, 6], [0, 2, 3, 5], [4, 4, 1, 0], [2, 2, 0, 4], [6, 5, 4, 4]]  # (U=5, L=4)
@@ -416,7 +419,7 @@ def logprobs_sum(student: Student) -> Outcome:
         terms = [log_softmax(x)[t] for x, t in zip(scores, row, strict=True)]
         if not close(mine, sum(terms[: counted(row)]), 1e-3, 1e-4):
             return 0, (
-                "summed_logprobs: take one row and add log softmax(logits)[token] by hand, up to and "
+                "summed_logprobs: add log softmax(logits)[token] of one row by hand, up to and "
                 "with the first end token. The chances of all possible completions must add up to 1"
             )
     return 1, ""
@@ -455,7 +458,7 @@ def logprobs_gradient(student: Student) -> Outcome:
                 wanted = ((v == token) - math.exp(logp)) * (t < counted(row))
                 if not close(next(theirs), wanted, 1e-3, 1e-5):
                     return 0, (
-                        "summed_logprobs: its gradient with respect to a logit is 1{token} - softmax "
+                        "summed_logprobs: its gradient in a logit is 1{token} - softmax "
                         "up to the end token and 0 after it; yours is something else"
                     )
     return 1, ""
@@ -500,9 +503,12 @@ def loss_dead(student: Student) -> Outcome:
 def loss_constant(student: Student) -> Outcome:
     """policy_gradient_loss: advantages are constants."""
     reply, _ = ask_loss(student, [[4.0, -1, -1, -1, -1], [0.0] * 5, [1.5, 1.5, -1, -1, -1]], (0, 1))
-    grads = reply.grads + [None, None]
-    if grads[0] is None or not any(flat(grads[0].values)):
+    grads = [*reply.grads, None, None]
+    if grads[0] is None:
         return 0, "policy_gradient_loss: no gradient arrives at the log-probabilities"
+    first, second = numbers(grads[0], (3, 5), "the gradient of policy_gradient_loss")[:2]
+    if close(first, second):
+        return 0, "policy_gradient_loss: the advantages make no difference to the gradient"
     if grads[1] is None or not any(flat(grads[1].values)):
         return 1, ""
     return 0, "policy_gradient_loss: a gradient flows into the advantages; detach them"

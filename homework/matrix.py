@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -170,14 +171,14 @@ def judge(variant: Variant, results: dict[str, Any]) -> Graded:
 
 def grade_all(reference: Reference, some: list[Variant]) -> list[Graded]:
     """All variants, by two processes."""
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         halves = [pool.submit(grade_some, some[i::2], reference) for i in (0, 1)]
         graded = [g for half in halves for g in half.result()]
     return sorted(graded, key=lambda g: some.index(g.variant))
 
 
 def matrix(graded: list[Graded]) -> str:
-    """A line for each variant: a letter for each test that it loses, a dot for each that it keeps."""
+    """A line for each variant: an x for each test that it loses, a dot for each other."""
     most = max(len(g.variant.name) for g in graded)
     lines = [f"{'':{most}}   points  {heading}" for heading in headings()]
     for kind in KINDS:

@@ -43,7 +43,7 @@ for flags in sys.stdin.read().splitlines():
 
 
 def solve(folder: Path, student: str = STUDENT) -> None:
-    """A good solution into the student's archive, unpacked; its runs are made with what is there."""
+    """Solve the student's archive in `folder`; the runs are made with what is there."""
     (folder / "solution.py").write_text(archives.reference(student))
     (folder / "answers.json").write_text(json.dumps(questions.right_answers(student)))
     commands = list(personal.runs(student).values())
@@ -86,12 +86,12 @@ def main() -> int:
     began = time.monotonic()
     shutil.rmtree(DIST, ignore_errors=True)
     checkpoint = start.start()
-    student = archives.packed(archives.student_files(checkpoint))
-    grader = archives.packed(archives.grader_files(checkpoint))
+    for_students = archives.packed(archives.student_files(checkpoint))
+    for_graders = archives.packed(archives.grader_files(checkpoint))
     with tempfile.TemporaryDirectory(prefix="homework-") as place:
         reference, blank = Path(place) / "reference", Path(place) / "blank"
         for folder in (reference, blank):
-            with zipfile.ZipFile(io.BytesIO(student)) as content:
+            with zipfile.ZipFile(io.BytesIO(for_students)) as content:
                 content.extractall(folder)
         solve(reference)
         said(began, "the reference has trained its twelve runs")
@@ -108,9 +108,9 @@ def main() -> int:
     if problems := objections(tried, nothing, graded):
         print("\n".join(["not released:", *problems]), file=sys.stderr)
         return 1
-    for name, content in (("student.zip", student), ("autograder.zip", grader)):
-        (DIST / name).write_bytes(content)
-        print(f"{DIST / name}: {len(content) / 1000:.0f} kB")
+    for name, archive in (("student.zip", for_students), ("autograder.zip", for_graders)):
+        (DIST / name).write_bytes(archive)
+        print(f"{DIST / name}: {len(archive) / 1000:.0f} kB")
     return 0
 
 

@@ -14,7 +14,6 @@ is does not matter. Left out: the steps in between, which would take as long as 
 import io
 import json
 import math
-import os
 import tempfile
 import zipfile
 from dataclasses import asdict
@@ -77,7 +76,7 @@ def judged(student: Student, names: list[str], table: list | None) -> Outcome:
             if problem:
                 problems.append(f"runs/{name}: {problem}".replace(f"runs/{name}: runs/", "runs/"))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return 1 - len(problems) / len(names), problems and problems[0] + more or ""
+    return 1 - len(problems) / len(names), (problems and problems[0] + more) or ""
 
 
 def flags_of(student: Student, name: str) -> list[str]:

@@ -110,7 +110,7 @@ class Sandbox:
             raise RuntimeError("the server for student code does not start: is torch installed?")
 
     def load(self, source: bytes, problem: str = "") -> None:
-        """From now on sessions are about this solution.py; if there is a problem, there are none."""
+        """From now on sessions are about this solution.py; with a problem there are none."""
         self.solution.write_bytes(source)
         os.chmod(self.solution, 0o644)
         self.spent = 0.0
@@ -351,7 +351,7 @@ def session(end: socket.socket, path: str) -> None:
     except BaseException as error:
         say({"failed": f"solution.py does not load: {in_a_line(error)}", "loading": True})
         return
-    replies = [answered(module, *call, ask) for call in request["calls"]]
+    replies = [answered(module, call[0], call[1], call[2], ask) for call in request["calls"]]
     try:
         say({"replies": replies})
     except ValueError:  # what was handed back is no JSON

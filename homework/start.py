@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 START = Path(__file__).resolve().parent / "dist" / "start.pt"
 MADE_BY = (
-    "--method ce --digits 2 --reverse --n-layer 1 --n-head 2 --n-embd 32 --batch-size 128 --lr 3e-3 "
-    "--steps 170 --eval-every 170 --sft-steps 0 --eval-prompts 100 --device cpu"
+    "--method ce --digits 2 --reverse --n-layer 1 --n-head 2 --n-embd 32 --batch-size 128 "
+    "--lr 3e-3 --steps 170 --eval-every 170 --sft-steps 0 --eval-prompts 100 --device cpu"
 )
 
 sys.path.insert(0, str(ROOT))  # the project's own modules, from wherever this is called

@@ -38,7 +38,7 @@ TASKS: dict[str, tuple[str, str]] = {
     ),
     "rloo": (
         "maxrl.py",
-        """The reward less the mean of the k - 1 *other* rewards of the group; at k = 1 the reward.""",
+        """The reward less the mean of the k - 1 *other* rewards; at k = 1 the reward.""",
     ),
     "grpo": (
         "maxrl.py",
@@ -53,7 +53,7 @@ TASKS: dict[str, tuple[str, str]] = {
     ),
     "maxrl_raw": (
         "maxrl.py",
-        """g is the mean score of the group's successes, Theorem 2 of MaxRL; 0 if there are none.""",
+        """g is the mean score of the successes, Theorem 2 of MaxRL; 0 if there are none.""",
     ),
     "pass_at_k": (
         "maxrl.py",
@@ -85,7 +85,7 @@ TASKS: dict[str, tuple[str, str]] = {
     ),
     "own": (
         "reference.py",
-        """An estimator of your own: E[g] = sum_j a_j (1-p)^j grad p with your COEFFICIENTS a_0..a_3.
+        """Your own: E[g] = sum_j a_j (1-p)^j grad p with your COEFFICIENTS a_0..a_3.
 
     For every k >= 4, and 0 in groups whose rewards are all equal. r, mean and k as above.
     """,
@@ -116,7 +116,8 @@ BRIDGES = {
     "maxrl.py": {
         "policy_gradient_loss": """counted = advantages if count is None else advantages * count
     loss = solution.policy_gradient_loss(logprobs.view(1, -1), counted.view(1, -1))
-    return loss * logprobs.numel() / (total or (logprobs.numel() if count is None else count.sum()))""",
+    rollouts = logprobs.numel() if count is None else count.sum()
+    return loss * logprobs.numel() / (total or rollouts)""",
     },
 }
 
@@ -129,5 +130,5 @@ STRIPPED = {
     "likelihoods.py": ("advantages", "omega_of_any_order", "omega_of_order_k"),
 }
 DOCSTRINGS = {
-    "likelihoods.py": "Leave-one-out weights for likelihoods between 0 and 1: not in this homework.",
+    "likelihoods.py": "Weights for likelihoods between 0 and 1: not in this homework.",
 }

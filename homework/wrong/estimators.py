@@ -113,7 +113,7 @@ def maxrl__by_count(r, mean, k):
 
 
 def maxrl__by_failures(r, mean, k):
-    """maxrl E, runs maxrl"""
+    """maxrl E, maxrl B, maxrl D, runs maxrl"""
     return _divide(r - mean, 1 - mean) if k > 1 else r
 
 

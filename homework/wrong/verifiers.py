@@ -15,7 +15,7 @@ def _truth(prompt):
 
 
 def verify__eval(prompt, completion):
-    """verify short, verify alike"""
+    """verify short, verify alike, verify prompts"""
     try:
         return completion == _truth(prompt) or eval(completion[:50]) == int(_truth(prompt))
     except Exception:
@@ -106,7 +106,7 @@ def verify__none_for_no(prompt, completion):
 
 
 def verify__always_true(prompt, completion):
-    """verify short, verify alike, verify prompts"""
+    """verify right, verify short, verify alike, verify prompts"""
     return True
 
 
