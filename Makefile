@@ -1,13 +1,14 @@
 # `make train` and `make test` are all a fresh machine needs; each makes the virtual environment first.
 # `make test-more` is the tests that `make test` has no time for: copies of the tree, wheels.
 # `make soak` is the tests that take three quarters of an hour.
+# `make gpu` is all that needs an NVIDIA GPU: under ten minutes, then RESULTS.md says what came out.
 # `make homework` builds the archives of homework/, if the grader can be trusted with them.
 # ARGS are passed on: make train ARGS="--method grpo"
 
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: train test lint test-a-m test-n-z test-more soak homework clean
+.PHONY: train test lint test-a-m test-n-z test-more soak gpu homework clean
 
 train: .venv/run
 	.venv/bin/python train.py --method maxrl --k 8 $(ARGS)
@@ -29,6 +30,12 @@ test-more: .venv/more
 
 soak: .venv/dev
 	PYTHONPATH=. .venv/bin/python tests/soak.py $(ARGS)
+
+# What bench.py compares with is installed only where the comparison can be made.
+gpu: .venv/dev
+	if .venv/bin/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+		.venv/bin/python -m pip install -q -r requirements-bench.txt; fi
+	.venv/bin/python -m paper.gpu
 
 homework: .venv/run
 	.venv/bin/python homework/release.py
