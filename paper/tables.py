@@ -409,13 +409,13 @@ def seconds(row: dict[str, float]) -> str:
     return f"{row['median_s']:.3g} ({row['min_s']:.3g} to {row['max_s']:.3g})"
 
 
-def scaling_rows(benches: Sequence[dict]) -> str:
+def scaling_rows(files: Sequence[dict]) -> str:
     """A step against the number of rollouts."""
     columns = ("pass rate", "rollouts per prompt", "distinct, in all", "seconds", "peak memory, MB")
     rows = [
         [f"{measured['scaling']['pass_rate']:.2f}", f"{row['k']:,}", f"{row['distinct']:,}",
          f"{row['seconds']:.3g}", f"{row['peak_mb']:.0f}"]
-        for measured in benches
+        for measured in files
         for row in measured["scaling"]["rows"]
     ]  # fmt: skip
     return markdown(columns, rows)
