@@ -2,12 +2,15 @@
 # `make test-more` is the tests that `make test` has no time for: copies of the tree, wheels.
 # `make soak` is the tests that take three quarters of an hour.
 # `make test-engines` tests recipes/ in TRL and in verl, each in an environment of its own.
+# `make gpu` is all that needs an NVIDIA GPU: under ten minutes, then RESULTS.md says what came out.
+# `make homework` builds the archives of homework/, if the grader can be trusted with them.
 # ARGS are passed on: make train ARGS="--method grpo"
 
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: train test lint test-a-m test-n-z test-more soak recipe-trl recipe-verl test-engines clean
+.PHONY: train test lint test-a-m test-n-z test-more test-engines soak gpu homework recipe-trl \
+	recipe-verl clean
 
 train: .venv/run
 	.venv/bin/python train.py --method maxrl --k 8 $(ARGS)
@@ -29,6 +32,15 @@ test-more: .venv/more
 
 soak: .venv/dev
 	PYTHONPATH=. .venv/bin/python tests/soak.py $(ARGS)
+
+# What bench.py compares with is installed only where the comparison can be made.
+gpu: .venv/dev
+	if .venv/bin/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+		.venv/bin/python -m pip install -q -r requirements-bench.txt; fi
+	.venv/bin/python -m paper.gpu
+
+homework: .venv/run
+	.venv/bin/python homework/release.py
 
 test-engines: recipe-trl recipe-verl
 	.venv-trl/bin/python -m pytest tests/engines/test_trl.py $(ARGS)

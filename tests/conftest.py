@@ -17,6 +17,11 @@ TINY = (
 ).split()
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("needs CUDA")
+
+
 @pytest.fixture(autouse=True)
 def signals_as_in_a_terminal():
     """A background job of a script starts with Ctrl-C ignored; the tests are about a terminal's."""
