@@ -91,8 +91,8 @@ def defined(node: ast.stmt) -> list[str]:
         return [node.name]
     if isinstance(node, ast.Import | ast.ImportFrom):
         return [(a.asname or a.name).split(".")[0] for a in node.names]
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    return [n.id for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name)]
+    targets = [*getattr(node, "targets", []), *([node.target] if hasattr(node, "target") else [])]
+    return [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
 
 
 def used(node: ast.AST) -> set[str]:

@@ -270,12 +270,16 @@ def in_a_batch(student: Student, name: str) -> Outcome:
     mixed = [g[2:] + g[:2] for g in batch]
     # as in training: one entry for each reward that occurs in each group, and its group's mean
     pairs = [(b, i) for b, g in enumerate(batch) for i in sorted({0, int(sum(g)) % k})]
-    entries = [[batch[b][i] for b, i in pairs], [mean[b][0] for b, _ in pairs]]
-    cases: list[tuple[list, list, list, str]]
-    cases = [(batch, mean, alone, "a group has other numbers in a batch than alone")]
-    cases += [(mixed, mean, [a[2:] + a[:2] for a in alone], "the order in a group matters")]
-    cases += [(*entries, [alone[b][i] for b, i in pairs], "it does not work entry by entry (the "
-               "training loop passes r and mean of any one shape)")]  # fmt: skip
+    cases: list[tuple[list, list, list, str]] = [
+        (batch, mean, alone, "a group has other numbers in a batch than alone"),
+        (mixed, mean, [a[2:] + a[:2] for a in alone], "the order in a group matters"),
+        (
+            [batch[b][i] for b, i in pairs],
+            [mean[b][0] for b, _ in pairs],
+            [alone[b][i] for b, i in pairs],
+            "it does not work entry by entry (train.py passes r and mean of any one shape)",
+        ),
+    ]
     calls = [Call(name, [Tensor(r, "float64"), Tensor(m, "float64"), k]) for r, m, _, _ in cases]
     replies = student.sandbox.calls(calls)
     for reply, (r, _, right, why) in zip(replies, cases, strict=True):

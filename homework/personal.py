@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 EDITION = "1"  # change it for each class: everybody's numbers change with it
 
-# one prompt of each kind: nearly solved, half solved, seldom solved, hard, very hard
+# one prompt of each kind, from .. to, and in what steps
 KINDS = (
-    (0.95, 0.9, 0.85, 0.8),
-    (0.6, 0.55, 0.5, 0.45, 0.4),
-    (0.2, 0.15, 0.1, 0.08),
-    (0.02, 0.015, 0.01, 0.008),
-    (0.0005, 0.0002, 0.0001, 0.00005),
+    (80, 95, 0.01),  # nearly solved
+    (40, 60, 0.01),  # half
+    (8, 20, 0.01),  # seldom
+    (8, 20, 0.001),  # hard
+    (5, 50, 0.00001),  # very hard
 )
 METHODS = ("rloo", "grpo", "maxrl")  # trained by one's own function, with three seeds each
 ORDERS = ("1", "4", "inf")  # trained by `exact`, with the first seed
@@ -52,17 +52,20 @@ def personal(student: str) -> Personal:
     digest = hashlib.sha256(f"{EDITION}:{normal(student)}".encode()).digest()
     draws = iter(digest)
 
-    def one_of(values: tuple) -> int | float:
-        return values[next(draws) % len(values)]
+    def one_of(low: int, high: int) -> int:
+        return low + next(draws) % (high - low + 1)
 
-    nonzero = (-3, -2, -1, 1, 2, 3)
-    coefficients = (one_of((1, 2, 3)), one_of(nonzero), one_of(nonzero), one_of(nonzero))
-    prompts = tuple(float(one_of(kind)) for kind in KINDS)
-    lost = float(one_of((0.1, 0.15, 0.2, 0.25, 0.3))), int(one_of((3, 4, 5, 6)))
-    noise = float(one_of((0.05, 0.1, 0.2, 0.4)))
+    def but_0(most: int) -> int:
+        x = one_of(-most, most - 1)
+        return x if x < 0 else x + 1
+
+    coefficients = (one_of(1, 3), but_0(3), but_0(3), but_0(3))
+    prompts = tuple(round(one_of(low, high) * step, 6) for low, high, step in KINDS)
+    lost = one_of(10, 30) / 100, one_of(3, 6)
+    noise = one_of(5, 40) / 100
     first = 10 * int.from_bytes(digest[-3:], "big")
     seeds = tuple(range(first, first + 3))
-    return Personal(tuple(map(int, coefficients)), prompts, lost, noise, seeds)
+    return Personal(coefficients, prompts, lost, noise, seeds)
 
 
 def runs(student: str) -> dict[str, str]:

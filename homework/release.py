@@ -1,11 +1,12 @@
-"""`make homework`: the two archives, if the grader can be trusted with them.
+"""`make homework`: the archives of the homework, if the grader can be trusted.
 
     python homework/release.py
 
 It makes start.pt, packs student.zip, and solves it as a student would: the reference in place of
 the starter, the twelve runs by the archive's own train.py. Then it grades the reference (all
 points), the starter (none), and every variant in wrong/, equivalent/ and cheats/, and prints the
-matrix. Only if each is as it should be are the archives left in homework/dist/. Left out: how
+matrix. Only if each is as it should be are the archives left in homework/dist/, and reference.zip,
+a whole submission to try the grader with, which is not for students. Left out: how
 archives are made (archives.py), what the variants are (matrix.py).
 """
 
@@ -61,6 +62,12 @@ def train_there(folder: Path, commands: list[str]) -> None:
         raise SystemExit(f"the student's archive does not train:\n{done.stdout}{done.stderr}")
 
 
+def handed_in(folder: Path) -> dict[str, bytes]:
+    """What a student hands in, by name."""
+    files = [folder / "solution.py", folder / "answers.json", *sorted(folder.glob("runs/*/*"))]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 def objections(reference: matrix.Reference, blank: float, graded: list[matrix.Graded]) -> list[str]:
     """Why the grader cannot be trusted; nothing if it can."""
     lost = [f"the reference loses {n}: {t['output']}" for n, t in reference.tests.items()
@@ -94,6 +101,7 @@ def main() -> int:
             with zipfile.ZipFile(io.BytesIO(for_students)) as content:
                 content.extractall(folder)
         solve(reference)
+        solved = archives.packed(handed_in(reference))
         said(began, "the reference has trained its twelve runs")
         tried = matrix.graded_reference(reference, blank, STUDENT)
         with Sandbox() as sandbox:
@@ -108,7 +116,11 @@ def main() -> int:
     if problems := objections(tried, nothing, graded):
         print("\n".join(["not released:", *problems]), file=sys.stderr)
         return 1
-    for name, archive in (("student.zip", for_students), ("autograder.zip", for_graders)):
+    for name, archive in (
+        ("student.zip", for_students),
+        ("autograder.zip", for_graders),
+        ("reference.zip", solved),
+    ):
         (DIST / name).write_bytes(archive)
         print(f"{DIST / name}: {len(archive) / 1000:.0f} kB")
     return 0
