@@ -10,6 +10,7 @@ only; no module of the repository is run but paper/sweeps.py, the list of the ex
 
 import ast
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -100,9 +101,9 @@ def results_of(name: str, sweep: Sweep) -> dict[str, Any]:
 
 
 def results() -> dict[str, Any]:
-    """All experiments with a log, in the order of their numbers."""
+    """All experiments with a log, in the order of their numbers; 0, the default run, is the last."""
     found = {name: results_of(name, sweep) for name, sweep in SWEEPS.items()}
-    ordered = sorted(found.items(), key=lambda item: item[1]["number"])
+    ordered = sorted(found.items(), key=lambda item: item[1]["number"] or math.inf)
     return {name: content for name, content in ordered if content["labels"]}
 
 

@@ -148,28 +148,35 @@ export function startGroup() {
 
   const SVG = "http://www.w3.org/2000/svg";
 
-  function barsOf(A, scale, color) {
-    const [width, height, half] = [Math.min(11, 132 / A.length), 44, 21];
+  /** A bar for each rollout; `up` and `down` are what the space above and below 0 stands for. */
+  function barsOf(A, up, down, color) {
+    const [width, height] = [Math.min(14, 150 / A.length), 58];
+    const zero = (height - 3) * (up / (up + down)) + 1;
     const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("width", A.length * width);
+    svg.setAttribute("viewBox", `0 0 ${A.length * width} ${height}`);
+    svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("height", height);
+    svg.style.maxWidth = `${A.length * width}px`;
     svg.setAttribute("aria-hidden", "true");
     const rect = (x, y, w, h, fill) => {
       const node = document.createElementNS(SVG, "rect");
       for (const [name, value] of Object.entries({ x, y, width: w, height: h, fill, rx: 1 })) node.setAttribute(name, value);
       svg.append(node);
     };
-    rect(0, half + 0.5, A.length * width, 1, "var(--line)");
+    rect(0, zero, A.length * width, 1, "var(--faint)");
     A.forEach((a, i) => {
-      const size = (half * Math.abs(a)) / scale;
-      if (size > 0) rect(i * width + 1, a > 0 ? half - size + 0.5 : half + 1.5, width - 2, size, `var(--${color})`);
+      const size = ((height - 3) * Math.abs(a)) / (up + down);
+      if (size > 0) rect(i * width + 1, a > 0 ? zero - size : zero + 1, width - 2, size, `var(--${color})`);
     });
     return svg;
   }
 
+  /** The largest advantage and the size of the most negative one. */
+  const extent = (A) => [Math.max(1e-3, ...A), Math.max(1e-3, ...A.map((a) => -a))];
+
   function draw() {
     const values = METHODS.map(all);
-    const scales = groups.map((_, b) => Math.max(1e-9, ...values.flatMap((A, m) => (METHODS[m] === "maxrl-std" ? [] : A[b].map(Math.abs)))));
+    const scales = groups.map((_, b) => extent(values.flatMap((A, m) => (METHODS[m] === "maxrl-std" ? [] : A[b]))));
     [...host.children].forEach((row, b) => {
       const S = groups[b].reduce((a, c) => a + c, 0);
       row.firstChild.setAttribute("aria-pressed", b === chosen);
@@ -180,14 +187,14 @@ export function startGroup() {
     const rows = METHODS.map((name, m) => {
       const color = methodVariable(name);
       const cells = values[m].map((A, b) => {
-        const worst = Math.max(scales[b], ...A.map(Math.abs));
+        const [up, down] = name === "maxrl-std" ? extent(A) : scales[b];
         const spoken = [...new Set(A.map((a) => minus(format(a + 0, 3))))].join(" or ");
-        return el("td", {}, barsOf(A, name === "maxrl-std" ? worst : scales[b], color), el("span", { class: "hidden" }, spoken));
+        return el("td", {}, barsOf(A, up, down, color), el("span", { class: "hidden" }, spoken));
       });
       const label = el("th", { scope: "row" }, el("span", { class: "swatch", style: `--swatch: var(--${color})` }), name, el("div", { class: "filled" }, ABOUT[name]));
       return el("tr", {}, label, ...cells, el("td", { class: "filled" }, ...filled(name, groups[chosen], values[m][chosen])));
     });
-    part.slot("table").replaceChildren(el("table", { class: "advantages" }, head, el("tbody", {}, ...rows)));
+    part.slot("table").replaceChildren(el("table", { class: "advantages", style: `--groups: ${groups.length}` }, head, el("tbody", {}, ...rows)));
     const group = groups[chosen];
     const [right, wrong] = [group.indexOf(1), group.indexOf(0)];
     const of = (name) => `${name} ${[right, wrong].filter((i) => i >= 0).map((i) => minus(format(values[METHODS.indexOf(name)][chosen][i] + 0, 3))).join(" and ")}`;

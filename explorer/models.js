@@ -5,7 +5,7 @@ import { exactPassAtK } from "./math.js";
 import { Part, linkButton } from "./part.js";
 import { Plot } from "./plot.js";
 import { methodVariable } from "./theme.js";
-import { button, buttonRow, chance, doublings, el, keyEntry, minus, numberControl, whole } from "./ui.js";
+import { button, buttonRow, chance, commandLine, doublings, el, keyEntry, minus, numberControl, whole } from "./ui.js";
 
 const LABELS = { base: "base", rloo: "RLOO", grpo: "GRPO", maxrl: "MaxRL" };
 const MOST_K = 1024;
@@ -71,10 +71,10 @@ function svg(tag, attributes, text) {
 }
 
 /** The rollouts as blocks: a column for each character, as high as it is frequent. */
-function drawTree(tree, answer, color) {
-  const [width, height, column] = [260, 210, 46];
+function drawTree(tree, answer, color, width) {
+  const [height, column] = [width > 250 ? 130 : 200, Math.min(48, width * 0.165)];
   const letters = models().length - 1;
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  const picture = svg("svg", { width, height, "aria-hidden": "true" });
   const blocks = (node, depth, top, text) => {
     let y = top;
     for (const child of node.children) {
@@ -140,13 +140,14 @@ export function startModels() {
     const series = names.map((name) => ({ color: methodVariable(name), width: name === "maxrl" ? 3 : 2, dash: name === "base" ? [5, 4] : undefined }));
     const axes = { x: { log: true, range: [1, MOST_K], title: "tries k", ticks: [1, 4, 16, 64, 256, 1024] }, y: { range: [0, 1.03] }, series };
     here = new Plot(part.slot("here"), { label: "pass@k of this prompt against k, for each model", ...axes });
-    all = new Plot(part.slot("all"), { label: "mean pass@k over held-out prompts against k, for each model", ...axes, y: { range: [0.3, 1.02] } });
+    all = new Plot(part.slot("all"), { label: "mean pass@k over held-out prompts against k, for each model", ...axes });
     part.slot("key").append(...names.map((name) => keyEntry(methodVariable(name), LABELS[name] ?? name, name === "base")));
     part.slot("all-title").textContent = `pass@k, mean over ${models().prompts.length} additions that no model was trained on`;
     const mean = (logp, count) => logp.reduce((sum, x) => sum + exactPassAtK(Math.exp(x), count), 0) / logp.length;
     all.set([KS, ...names.map((name) => KS.map((count) => mean(models().models[name].logp, count)))]);
     suggest();
     describe();
+    new ResizeObserver(() => part.draw()).observe(part.slot("cards"));
   }
 
   function suggest() {
@@ -163,7 +164,7 @@ export function startModels() {
     const size = decodeHalves(found.base.weights).length;
     part.slot("about").replaceChildren(
       `Each is a transformer of ${config.n_layer} layers and width ${config.n_embd}, ${size.toLocaleString("en")} numbers of 16 bits, of seed 0. It writes the sum digit by digit. All three methods had the same prompts, the same number of tries and the same learning rate: `,
-      el("code", {}, found.maxrl.command), ". One seed is an example, not a result: part 6 has those.");
+      commandLine(found.maxrl.command), ". One seed is an example, not a result: part 6 has those.");
   }
 
   function draw() {
@@ -180,8 +181,8 @@ export function startModels() {
       const right = answers.get(asked.answer) ?? 0;
       const { p: big, small, tree: place, list } = cards[m];
       big.textContent = chance(p);
-      small.replaceChildren(`chance of ${asked.answer}, log p = ${minus(logs[m].toFixed(2))}`, el("br"), `${right.toLocaleString("en")} of ${k.value.toLocaleString("en")} right · ${answers.size} different`, el("br"), `pass@${k.value.toLocaleString("en")} = ${chance(exactPassAtK(p, k.value))}`);
-      place.replaceChildren(drawTree(tree, asked.answer, methodVariable(name)));
+      small.replaceChildren(`chance of ${asked.answer}, log p = ${minus(logs[m].toFixed(2))}`, el("br"), `${right.toLocaleString("en")} of ${k.value.toLocaleString("en")} right · ${answers.size} different`, el("br"), `pass@${k.value.toLocaleString("en")}: ${chance(exactPassAtK(p, k.value))}`);
+      place.replaceChildren(drawTree(tree, asked.answer, methodVariable(name), Math.floor(place.clientWidth)));
       const most = [...answers].sort((a, b) => b[1] - a[1]).slice(0, 6);
       list.replaceChildren(...most.map(([text, count]) => el("li", {}, `${text}: ${count} times${text === asked.answer ? ", right" : ""}`)));
       return `${LABELS[name] ?? name} ${chance(p)}, ${right} of ${k.value} right`;

@@ -78,19 +78,19 @@ export class Part {
 
 /** A button that copies the link of what a part shows. */
 export function linkButton(part) {
-  const text = "Copy link to this view";
-  const node = el("button", { type: "button", class: "quiet link", onclick: async () => {
+  const text = "Copy link";
+  const node = el("button", { type: "button", class: "quiet link", title: "Copy a link to what this part shows", onclick: async () => {
     const link = location.href.split("#")[0] + part.fragment();
     history.replaceState(null, "", part.fragment());
     try {
       await navigator.clipboard.writeText(link);
       node.textContent = "Link copied";
     } catch {
-      node.textContent = "The link is in the address bar";
+      node.textContent = "It is in the address bar";
     }
     setTimeout(() => (node.textContent = text), 2500);
   } }, text);
-  part.slot("controls").after(node);
+  part.section.querySelector("h2").append(node);
 }
 
 /** Show what the address asks for. */

@@ -9,14 +9,16 @@ const LOG = 3; // uPlot's name for a logarithmic scale
 
 /**
  * host: where it goes. label: what it shows, for who cannot see it. x, y: {title, log, range,
- * ticks, text}; series: [{color, width, dash}], color a CSS variable's name. `set(data)` draws.
+ * ticks, text}; series: [{color, width, dash}], color a CSS variable's name. move: called when the
+ * cursor moves; marks: draws on top, in the canvas. `set(data)` draws.
  */
 export class Plot {
-  constructor(host, { label, x, y, series, draggable = false, move }) {
+  constructor(host, { label, x, y, series, draggable = false, move, marks }) {
     this.host = host.appendChild(el("div", { class: `plot${draggable ? " draggable" : ""}`, role: "img", "aria-label": label }));
     this.x = x;
     this.y = y;
     this.move = move;
+    this.marks = marks;
     this.draggable = draggable;
     this.handles = [];
     this.make(series, [[0, 1], ...series.map(() => [null, null])]);
@@ -33,7 +35,8 @@ export class Plot {
       width: Math.max(width, 50),
       height: Math.max(height, 50),
       legend: { show: false },
-      padding: [8, 12, 0, 0],
+      padding: [8, 22, 0, 0],
+      pxAlign: 0,
       cursor: {
         show: Boolean(this.move),
         drag: { x: false, y: false, setScale: false },
@@ -51,7 +54,7 @@ export class Plot {
         points: { show: false },
         spanGaps: true,
       }))],
-      hooks: { setCursor: this.move ? [(u) => this.move(u)] : [], draw: [() => this.place()] },
+      hooks: { setCursor: this.move ? [(u) => this.move(u)] : [], draw: [(u) => this.marks?.(u), () => this.place()] },
     };
     this.u = new uPlot(options, data, this.host);
     if (this.draggable) this.dragAnywhere();
@@ -59,9 +62,11 @@ export class Plot {
   }
 
   axis({ title, ticks, text, log }, size, side) {
+    const isDecade = (v) => Number.isInteger(Math.round(1e9 * Math.log10(v)) / 1e9);
+    const filter = (u, splits) => (log && !ticks ? splits.map((v) => (isDecade(v) ? v : null)) : splits);
     return {
       stroke: () => css("soft"),
-      grid: { stroke: () => css("grid"), width: 1 },
+      grid: { stroke: () => css("grid"), width: 1, filter },
       ticks: { show: false },
       font: FONT,
       labelFont: FONT,
@@ -70,7 +75,7 @@ export class Plot {
       gap: 5,
       size: side ? size : 26,
       splits: ticks && ((u) => (typeof ticks === "function" ? ticks(u) : ticks)),
-      filter: log && !ticks ? (u, splits) => splits.map((v) => (Number.isInteger(Math.round(1e9 * Math.log10(v)) / 1e9) ? v : null)) : undefined,
+      filter,
       values: (u, splits) => splits.map((v) => (v === null ? "" : text ? text(v) : format(v))),
     };
   }
@@ -137,8 +142,11 @@ export class Plot {
   }
 
   place() {
+    const taken = [];
     for (const { node, toX, get, show } of this.handles) {
       const at = this.u.valToPos(toX(get()), "x");
+      node.style.setProperty("--level", taken.filter((other) => Math.abs(other - at) < 24).length);
+      taken.push(at);
       node.style.left = `${at}px`;
       node.setAttribute("aria-valuenow", get());
       node.setAttribute("aria-valuetext", show(get()));
@@ -152,9 +160,9 @@ export const fromLogit = (z) => 1 / (1 + Math.exp(-z));
 export const LOGIT_TICKS = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999];
 
 /** The axis of a pass rate between two ends. */
-export function passRateAxis(low, high, title = "pass rate p") {
+export function passRateAxis(low, high) {
   return {
-    title,
+    title: "pass rate p",
     range: [logit(low), logit(high)],
     ticks: (u) => LOGIT_TICKS.filter((p) => p >= low && p <= high && (u.width > 420 || ![0.9999, 0.001, 0.999].includes(p))).map(logit),
     text: (z) => format(fromLogit(z)),

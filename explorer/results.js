@@ -3,7 +3,7 @@
 import { Part, linkButton } from "./part.js";
 import { Plot } from "./plot.js";
 import { methodVariable } from "./theme.js";
-import { chipsControl, choiceControl, el, format, selectControl } from "./ui.js";
+import { chipsControl, choiceControl, commandLine, el, format, selectControl } from "./ui.js";
 
 const NAMES = { nll: "nll, −log p in nats", greedy: "right when the likeliest token is taken", live: "groups with a success", pass_rate: "pass rate in training", grad_norm: "norm of the gradient", unique: "different answers per rollout" };
 const DASHES = [undefined, [7, 4], [2, 3], [9, 3, 2, 3]]; // of one colour
@@ -104,13 +104,13 @@ export function startResults() {
     const readout = part.slot("readout");
     const line = lines[chosen];
     dot.hidden = !line;
-    part.slot("command").textContent = "";
     if (!line) {
+      part.slot("command").replaceChildren("All runs of this experiment: ", commandLine(`python train.py ${content[sweep.value].flags}`));
       readout.textContent = lines.length ? "Move over the lines, or focus the plot and use the arrow keys." : "No run to show: switch a method on.";
       return;
     }
     readout.replaceChildren(el("span", { class: "swatch", style: `--swatch: var(--${line.color})` }), el("b", {}, line.label), `, seed ${line.seed}, ${x.value} ${line.x[at].toLocaleString("en")}: `, el("b", {}, line.y[at] === null ? "not measured" : format(line.y[at], 5)));
-    part.slot("command").replaceChildren("This run: ", el("code", {}, line.run.command));
+    part.slot("command").replaceChildren("This run: ", commandLine(line.run.command));
     const { u } = plot;
     u.over.append(dot);
     dot.style.cssText = `left:${u.valToPos(line.x[at], "x")}px;top:${u.valToPos(line.y[at] ?? 0, "y")}px;background:var(--${line.color})`;

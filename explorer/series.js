@@ -3,6 +3,7 @@
 import { exactPassAtK, objective, termsBetween, weightOfOrder } from "./math.js";
 import { Part, linkButton } from "./part.js";
 import { Plot, fromLogit, logit } from "./plot.js";
+import { css } from "./theme.js";
 import { between, chance, choiceControl, doublings, el, format, keyEntry, minus, numberControl, passRates, whole } from "./ui.js";
 
 const MOST = 1024;
@@ -40,16 +41,42 @@ export function startSeries() {
   });
   const line = (color, more) => ({ color, ...more });
   const reference = { width: 1.5, dash: [5, 4] };
+  /** Dots where the line crosses the curves, and between the first two what is missing. */
+  const marks = (...of) => (u) => {
+    const at = u.valToPos(toX(p.value), "x", true);
+    const ys = of.map(([color, f]) => [color, u.valToPos(f(p.value), "y", true)]);
+    const { ctx } = u;
+    const pixel = devicePixelRatio;
+    ctx.save();
+    ctx.strokeStyle = css("accent");
+    ctx.globalAlpha = 0.3;
+    ctx.lineWidth = 9 * pixel;
+    ctx.beginPath();
+    ctx.moveTo(at, ys[0][1]);
+    ctx.lineTo(at, ys[1][1]);
+    ctx.stroke();
+    ctx.globalAlpha = 1;
+    for (const [color, y] of ys) {
+      ctx.beginPath();
+      ctx.arc(at, y, 4.5 * pixel, 0, 2 * Math.PI);
+      ctx.fillStyle = css(color);
+      ctx.fill();
+    }
+    ctx.restore();
+  };
   const curve = new Plot(part.slot("curve"), {
+    marks: marks(["ink", Math.log], ["m-maxrl", (x) => objective(x, T.value)]),
     label: "log p, its first term and its first T terms against the pass rate p", draggable: true, x: pAxis(),
     y: { range: [-9.4, 0.3] },
     series: [line("ink", reference), line("m-reinforce"), line("m-maxrl", { width: 2.5 })],
   });
   const slope = new Plot(part.slot("weight"), {
+    marks: marks(["ink", (x) => 1 / x], ["m-maxrl", (x) => weightOfOrder(x, T.value)]),
     label: "the weight w of order T against p, beside 1/p", draggable: true, x: pAxis(), y: { log: true, range: [0.8, 12000] },
     series: [line("ink", reference), line("m-reinforce"), line("m-maxrl", { width: 2.5 })],
   });
   const pass = new Plot(part.slot("pass"), {
+    marks: marks(["m-reinforce", (x) => x], ["m-maxrl", (x) => exactPassAtK(x, T.value)]),
     label: "pass@T against p", draggable: true, x: pAxis(), y: { range: [0, 1.04] }, series: [line("m-reinforce"), line("m-maxrl", { width: 2.5 })],
   });
   for (const plot of [curve, slope, pass]) {
@@ -78,7 +105,7 @@ export function startSeries() {
     const fillOf = el("i");
     return { bar: bars.appendChild(el("div", {}, fillOf)), fillOf };
   });
-  part.slot("bars").append(el("div", { class: "bars-labels", "aria-hidden": "true" }, ...BINS.map(([a]) => el("span", {}, String(a))), el("span", {}, "…")));
+  part.slot("bars").append(el("div", { class: "bars-labels", "aria-hidden": "true" }, ...BINS.map(([a]) => el("span", {}, String(a))), el("span", {}, ">1024")));
 
   function drawTerms(log) {
     const all = BINS.map(([a, b]) => termsBetween(p.value, a, b));
@@ -95,7 +122,7 @@ export function startSeries() {
     track.replaceChildren(...widths.map((w) => el("i", { style: `width:${100 * w}%` })));
   }
 
-  const names = ["log p", "sum of T terms, J_T", "missing", "pass@T", "weight w(p)", "1/p, the full weight"];
+  const names = ["log p", "sum of T terms", "missing", "pass@T", "weight w(p)", "1/p, the full weight"];
   const cells = names.map((name) => {
     const value = el("b");
     part.slot("numbers").append(el("div", {}, el("span", {}, name), value));

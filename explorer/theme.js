@@ -2,7 +2,7 @@
 // Left out: all other styles, which are in style.css.
 
 const colors = JSON.parse(document.getElementById("data-colors").textContent);
-const more = { passk: "#6C5CE0", exact: "#000000", regression: "#882255", base: "#7f7a70" };
+const more = { passk: "#6C5CE0", exact: "#000000", base: "#7f7a70", regression: "#882255" };
 const listeners = [];
 const root = document.documentElement;
 const preference = matchMedia("(prefers-color-scheme: dark)");
@@ -19,6 +19,7 @@ function isDark() {
 
 /** A method's colour, lightened in the dark and darkened in the light until it can be seen. */
 function visible(hex) {
+  if (hex === "#000000") return "var(--ink)";
   let rgb = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
   const luminance = () => (0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]) / 255;
   const [target, enough] = isDark() ? [255, (l) => l > 0.42] : [0, (l) => l < 0.66];

@@ -7,10 +7,17 @@ export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") node[name] = value;
+    else if (name.startsWith("aria-")) node.setAttribute(name, value);
     else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children);
   return node;
+}
+
+/** A command line that breaks between its flags, and only there. */
+export function commandLine(text) {
+  const words = text.split(/ (?=--)/).flatMap((word, i) => (i ? [" ", el("span", {}, word)] : [el("span", {}, word)]));
+  return el("code", {}, ...words);
 }
 
 // --------------------------------------------------------------------------------------- numbers
@@ -28,13 +35,13 @@ export function format(x, digits = 4) {
 
 /** A chance, never rounded to 0 or 1. */
 export function chance(p) {
-  if (p > 0.9995 && p < 1) return `1 − ${format(1 - p, 2)}`;
+  if (p > 0.99995) return ">0.9999";
   return format(p, p > 0.9 ? 4 : 3);
 }
 
 export function percent(share) {
   const x = 100 * share;
-  if (x >= 10) return `${x.toFixed(1)}%`;
+  if (x >= 1) return `${x.toFixed(1)}%`;
   return x >= 0.01 ? `${format(x, 2)}%` : x > 0 ? "<.01%" : "0%";
 }
 

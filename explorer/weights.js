@@ -54,12 +54,12 @@ export function startWeights() {
   const curve = new Plot(part.slot("curve"), {
     label: "the weight of each method against the pass rate, both axes logarithmic",
     draggable: true,
-    x: passRateAxis(LOW, HIGH, "pass rate p (logarithmic towards 0 and towards 1)"),
+    x: passRateAxis(LOW, HIGH),
     y: { log: true, range: [0.08, 60000], title: "weight w(p)" },
     series: [],
   });
   ps.forEach((_, i) => curve.handle({
-    label: `Pass rate of prompt ${i + 1}`, text: String(i + 1), toX: logit, color: `prompt-${i + 1}`,
+    label: `Pass rate of prompt ${i + 1}`, text: String(i + 1), toX: logit, color: `hardness-${i + 1}`,
     fromX: (z) => Math.min(Math.max(tidy(fromLogit(z)), LOW), HIGH), get: () => ps[i], show: (x) => `p = ${chance(x)}`,
     set: (value) => ((ps[i] = value), change()),
     step: (value, steps) => Math.min(Math.max(tidy(fromLogit(logit(value) + steps * 0.1)), LOW), HIGH),
@@ -113,6 +113,12 @@ export function startWeights() {
     drawShares(names);
   }
 
+  /** As much as fits. */
+  function shareLabel(i, share) {
+    const room = share * (part.slot("shares").clientWidth - 150);
+    return room > 66 ? `${i + 1} · ${percent(share)}` : room > 44 ? percent(share) : room > 14 ? i + 1 : "";
+  }
+
   function drawShares(names) {
     const chances = ps.map((p) => binomial(k.value - 1, p));
     const slope = (p) => (measure.value === "logit" ? p * (1 - p) : 1);
@@ -124,7 +130,7 @@ export function startWeights() {
     });
     const bars = table.map(({ name, shares }) => el("div", { class: "share" },
       el("span", {}, el("span", { class: "swatch", style: `--swatch: var(--${methodVariable(name)})` }), LABELS[name]?.split(",")[0] ?? name),
-      el("div", { class: "stackbar" }, ...shares.map((share, i) => el("i", { class: `prompt-${i + 1}`, style: `width:${100 * share}%`, title: `prompt ${i + 1}: ${percent(share)}` }, share > 0.07 ? `${i + 1} · ${percent(share)}` : "")))));
+      el("div", { class: "stackbar" }, ...shares.map((share, i) => el("i", { class: `prompt-${i + 1}`, style: `width:${100 * share}%`, title: `prompt ${i + 1}: ${percent(share)}` }, shareLabel(i, share))))));
     const head = el("tr", {}, el("th", { scope: "col" }, "weight w(p), and share"), ...ps.map((p, i) => el("th", { scope: "col" }, `${i + 1}: p = ${chance(p)}`)), el("th", { scope: "col" }, "hardest : easiest"));
     const rows = table.map(({ name, weights, shares }) => {
       const [hard, easy] = [ps.indexOf(Math.min(...ps)), ps.indexOf(Math.max(...ps))];
