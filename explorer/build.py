@@ -101,7 +101,7 @@ def results_of(name: str, sweep: Sweep) -> dict[str, Any]:
 
 
 def results() -> dict[str, Any]:
-    """All experiments with a log, in the order of their numbers; 0, the default run, is the last."""
+    """All experiments with a log, by their numbers; number 0, the default run, is the last."""
     found = {name: results_of(name, sweep) for name, sweep in SWEEPS.items()}
     ordered = sorted(found.items(), key=lambda item: item[1]["number"] or math.inf)
     return {name: content for name, content in ordered if content["labels"]}

@@ -2,7 +2,7 @@
 // Left out: gradients, batches.
 //
 //     const model = new GPT(config, weights);        // weights: Float32Array, in state_dict order
-//     model.step(token, position)                    // logits of the token after it
+//     model.after(prompt, written)                   // chances of each token that may follow
 
 import { uniform } from "./random.js";
 
@@ -27,6 +27,23 @@ export class GPT {
     }));
     this.norm = norm();
     if (at !== weights.length) throw new Error("the weights do not fit the sizes");
+  }
+
+  /** How likely each token is after a prompt and what was written since. Remembered, for the prompt
+   *  at hand: then more rollouts cost only what they write that was not written before. */
+  after(prompt, written) {
+    if (this.prompt !== prompt.join()) {
+      this.prompt = prompt.join();
+      this.known = new Map([["", softmax(this.run(prompt, 0))]]);
+    }
+    const text = written.join();
+    if (!this.known.has(text)) this.known.set(text, softmax(this.run(written, prompt.length)));
+    return this.known.get(text);
+  }
+
+  /** Run tokens from `position` on; the logits after the last. */
+  run(tokens, position) {
+    return tokens.map((token, i) => this.step(token, position + i)).at(-1);
   }
 
   /** Logits of what follows `token` at `position`; the cache holds the positions before it. */
@@ -66,22 +83,10 @@ export class GPT {
 
 // ------------------------------------------------------------------------- scoring and sampling
 
-/** Run a prompt; the logits of the first token after it. */
-export function read(model, prompt) {
-  let logits;
-  prompt.forEach((token, position) => (logits = model.step(token, position)));
-  return logits;
-}
-
 /** log pi(completion | prompt), summed over tokens; the end token is one of them. */
 export function logprobOf(model, prompt, completion) {
-  let logits = read(model, prompt);
-  let sum = 0;
-  completion.forEach((token, i) => {
-    sum += Math.log(softmax(logits)[token]);
-    if (i + 1 < completion.length) logits = model.step(token, prompt.length + i);
-  });
-  return sum;
+  const log = (token, i) => Math.log(model.after(prompt, completion.slice(0, i))[token]);
+  return completion.reduce((sum, token, i) => sum + log(token, i), 0);
 }
 
 /**
@@ -94,23 +99,23 @@ export function sampleTree(model, prompt, k, length, end, seed) {
     const draw = uniform(seed, i);
     return Array.from({ length }, draw);
   });
-  const grow = (rollouts, logits, depth) => {
+  const grow = (rollouts, written) => {
     const drawn = new Map();
-    const shares = softmax(logits);
+    const shares = model.after(prompt, written);
     for (const rollout of rollouts) {
-      const token = pick(shares, numbers[rollout][depth]);
+      const token = pick(shares, numbers[rollout][written.length]);
       if (!drawn.has(token)) drawn.set(token, []);
       drawn.get(token).push(rollout);
     }
     const children = [...drawn].map(([token, ids]) => {
-      const over = token === end || depth + 1 === length;
-      const next = over ? null : model.step(token, prompt.length + depth);
-      return { token, count: ids.length, children: over ? [] : grow(ids, next, depth + 1) };
+      const text = [...written, token];
+      const over = token === end || text.length === length;
+      return { token, count: ids.length, children: over ? [] : grow(ids, text) };
     });
     return children.sort((a, b) => b.count - a.count || a.token - b.token);
   };
   const everyone = Array.from({ length: k }, (_, i) => i);
-  return { token: null, count: k, children: grow(everyone, read(model, prompt), 0) };
+  return { token: null, count: k, children: grow(everyone, []) };
 }
 
 function pick(shares, number) {

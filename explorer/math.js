@@ -124,14 +124,18 @@ export function worthTable(name, k, order) {
   return Float64Array.from({ length: k }, (_, c) => A(1, (c + 1) / k, k, T) - A(0, c / k, k, T));
 }
 
-/** P(c of n are right) for c = 0..n, from logarithms, so that nothing overflows. */
+/** P(c of n are right) for c = 0..n: the likeliest c by logarithms, the others from it by ratios. */
 export function binomial(n, p) {
+  const chances = new Float64Array(n + 1);
+  const top = Math.min(Math.floor((n + 1) * p), n);
   const logs = logFactorials(n);
-  const log = (count, logOf) => (count === 0 ? 0 : count * logOf);
-  const [right, wrong] = [Math.log(p), Math.log1p(-p)];
-  return Float64Array.from({ length: n + 1 }, (_, c) =>
-    Math.exp(logs[n] - logs[c] - logs[n - c] + log(c, right) + log(n - c, wrong)),
-  );
+  const log = (count, x) => (count === 0 ? 0 : count * Math.log(x));
+  const failures = n - top === 0 ? 0 : (n - top) * Math.log1p(-p);
+  chances[top] = Math.exp(logs[n] - logs[top] - logs[n - top] + log(top, p) + failures);
+  const odds = p / (1 - p);
+  for (let c = top; c < n; c++) chances[c + 1] = ((chances[c] * (n - c)) / (c + 1)) * odds;
+  for (let c = top; c > 0; c--) chances[c - 1] = (chances[c] * c) / (n - c + 1) / odds;
+  return chances;
 }
 
 /** w(p) from a table of worths and the distribution of the k-1 peers. */

@@ -4,27 +4,29 @@
 
 One seed, one warm start: `base`. From it RLOO, GRPO and MaxRL train with the same settings (one
 learning rate, the same prompts, as many rollouts). The weights become 16-bit numbers. models.json
-also has held-out prompts with each model's exact pass rate, by the rounded weights in model.py.
+also has test prompts with each model's exact pass rate, by the rounded weights in model.py.
 """
 
 import base64
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import train
-from data.batches import make_batch, rng
-from data.tokenizer import ALPHABET, END
-from harness import checkpoint
-from model import GPT, logprobs
+import train  # noqa: E402
+from data.batches import make_batch, rng  # noqa: E402
+from data.tokenizer import ALPHABET, END  # noqa: E402
+from harness import checkpoint  # noqa: E402
+from model import GPT, logprobs  # noqa: E402
 
+CPU = torch.device("cpu")
 OUT = Path(__file__).with_name("models.json")
-HELD_OUT = 1000  # draws of prompts that no model was trained on; repeated ones count once
+TEST = 1000  # draws of test prompts, which no model was trained on; repeated ones count once
 SHARED = (
     "--digits 2 --n-layer 2 --n-head 4 --n-embd 64 --sft-until 0.4 --sft-steps 5000 --sft-lr 2e-3 "
     "--batch-size 64 --k 64 --lr 4e-4 --seed 0 --device cpu"
@@ -51,23 +53,28 @@ def packed(model: GPT) -> str:
     return base64.b64encode(flat.numpy().astype("<f2").tobytes()).decode()
 
 
+def checkpoint_of(name: str) -> tuple[Path, str]:
+    """Where a run's checkpoint is, trained if it is not there, and the command that trains it."""
+    out, flags = Path("runs/explorer", name), f"{RUNS[name]} {SHARED}"
+    if not (out / "ckpt.pt").exists() and train.main([*flags.split(), "--out", str(out)]):
+        raise SystemExit(1)
+    return out, f"python train.py {flags}"
+
+
 def main() -> None:
     """Train what is missing in runs/explorer, then export."""
-    models = {}
-    for name, own in RUNS.items():
-        out = f"runs/explorer/{name}"
-        flags = f"{own} {SHARED}"
-        if not Path(out, "ckpt.pt").exists() and train.main([*flags.split(), "--out", out]):
-            raise SystemExit(1)
-        content = checkpoint.load(Path(out))
-        model = rounded(checkpoint.load_model(Path(out), content, torch.device("cpu")))
-        models[name] = {"command": f"python train.py {flags}", "weights": packed(model)}
-        task = checkpoint.load_task(Path(out), content)
-        problems = sorted(set(task.draw(rng(0, "explorer"), HELD_OUT, "held-out")))
-        batch = make_batch(problems, task, torch.device("cpu"))
+    models: dict[str, Any] = {}
+    for name in RUNS:
+        out, command = checkpoint_of(name)
+        content = checkpoint.load(out)
+        model = rounded(checkpoint.load_model(out, content, CPU))
+        task = checkpoint.load_task(out, content)
+        problems = sorted(set(task.draw(rng(0, "explorer"), TEST, "test")))
+        batch = make_batch(problems, task, CPU)
         with torch.no_grad():
             logp = logprobs(model, batch.prompts, batch.answers, END)
-        models[name]["logp"] = [round(x, 4) for x in logp.tolist()]
+        models[name] = {"command": command, "logp": [round(x, 4) for x in logp.tolist()]}
+        models[name]["weights"] = packed(model)
     common = {
         "config": content["model_config"],
         "alphabet": ALPHABET,

@@ -88,20 +88,21 @@ export function startWeights() {
     return chances.map((chance) => weightFrom(worth, chance));
   }
 
-  /** The curves depend on k and T only, so dragging a prompt does not compute them again. */
-  function fillCurves() {
-    const key = `${k.value} ${T.value}`;
-    if (key === curvesOf) return;
-    const chances = grid.map((p) => binomial(k.value - 1, p));
-    curves = Object.fromEntries(NAMES.map((name) => [name, weightsOf(name, grid, chances)]));
-    curvesOf = key;
+  /** Only rft's curve depends on the prompts, so dragging one computes no other again. */
+  function fillCurves(names) {
+    const key = [k.value, T.value, names].join();
+    if (key !== curvesOf) {
+      const chances = grid.map((p) => binomial(k.value - 1, p));
+      curves = Object.fromEntries(names.map((name) => [name, weightsOf(name, grid, chances)]));
+      curvesOf = key;
+    }
+    curves.rft = weightsOf("rft", grid);
   }
 
   let drawn = "";
   function draw() {
-    fillCurves();
     const names = NAMES.filter((name) => methods.value.has(name));
-    curves.rft = grid.map(() => 1 / meanP());
+    fillCurves(names);
     const data = [zs, ...names.map((name) => curves[name].map((w) => (w > 1e-3 ? w : null)))];
     if (drawn !== names.join()) {
       drawn = names.join();
