@@ -6,7 +6,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: train test lint test-a-m test-n-z test-more soak clean
+.PHONY: train test lint test-a-m test-n-z test-more soak explorer clean
 
 train: .venv/run
 	.venv/bin/python train.py --method maxrl --k 8 $(ARGS)
@@ -28,6 +28,10 @@ test-more: .venv/more
 
 soak: .venv/dev
 	PYTHONPATH=. .venv/bin/python tests/soak.py $(ARGS)
+
+# docs/index.html, from explorer/ and results/: needs Python only.
+explorer:
+	$(PYTHON) explorer/build.py
 
 .venv/run: requirements.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

@@ -72,8 +72,8 @@ export function startGroup() {
   function resize() {
     groups = Array.from({ length: B.value }, (_, b) => Array.from({ length: k.value }, (_, i) => groups[b]?.[i] ?? 0));
     chosen = Math.min(chosen, groups.length - 1);
-    T.limit(Array.from({ length: k.value }, (_, i) => i + 1));
-    if (T.value > k.value || T.value === lastK) T.set(k.value); // an order of k stays one of k
+    const order = T.value > k.value || T.value === lastK ? k.value : T.value; // k stays k
+    T.limit(Array.from({ length: k.value }, (_, i) => i + 1), order);
     lastK = k.value;
     rebuild();
   }
@@ -203,6 +203,7 @@ export function startGroup() {
 
   const restore = part.restore.bind(part);
   part.restore = (query) => {
+    if (new URLSearchParams(query).has("T")) lastK = 0; // an order that was asked for stays
     restore(query);
     resize();
   };

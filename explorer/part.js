@@ -95,7 +95,7 @@ export function linkButton(part) {
 
 /** Show what the address asks for. */
 export function followFragment() {
-  const [id, query] = decodeURI(location.hash.slice(1)).split("?");
+  const [id, query] = location.hash.slice(1).split("?");
   const known = id === "" || id === "top" || parts.has(id);
   problem.textContent = known ? "" : `The link asks for “${id}”, which this page does not have. Its parts are ${[...parts.keys()].join(", ")}.`;
   problem.hidden = known;

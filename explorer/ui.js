@@ -116,10 +116,10 @@ export function numberControl(host, { name, label, value, values, check, show = 
       field.toggleAttribute("aria-invalid", Boolean(why));
       if (why) field.setAttribute("aria-invalid", "true");
     },
-    limit(more) {
+    limit(more, number) {
       values = more;
       slider.max = values.length - 1;
-      control.set(control.value);
+      control.set(number);
     },
   };
   field.setAttribute("aria-describedby", complaint.id);

@@ -26,7 +26,7 @@ export function startWeights() {
     change: () => (follow(), change()),
   }));
   const T = part.add(numberControl(controls, {
-    name: "T", label: "Order T of maxrl-loo and passk", value: 8, values: doublings(1, MOST_K), check: whole("T", 1, () => k.value), change,
+    name: "T", label: "Order T of maxrl-loo and passk", value: 8, values: doublings(1, 8), check: whole("T", 1, () => k.value), change,
   }));
   const measure = part.add(choiceControl(controls, {
     name: "share", label: "Share of", value: "w", options: [["w", "weight w"], ["logit", "gradient in logits"]], change,
@@ -50,6 +50,12 @@ export function startWeights() {
     },
   });
   linkButton(part);
+  const restore = part.restore.bind(part);
+  part.restore = (query) => {
+    if (new URLSearchParams(query).has("T")) lastK = 0; // an order that was asked for stays
+    restore(query);
+    follow();
+  };
 
   const curve = new Plot(part.slot("curve"), {
     label: "the weight of each method against the pass rate, both axes logarithmic",
@@ -74,7 +80,8 @@ export function startWeights() {
   /** An order of k stays one of k. */
   let lastK = 8;
   function follow() {
-    if (T.value > k.value || T.value === lastK) T.set(k.value);
+    const order = T.value > k.value || T.value === lastK ? k.value : T.value;
+    T.limit(doublings(1, k.value), order);
     lastK = k.value;
   }
 

@@ -3,7 +3,7 @@
 Needs a Chromium that is installed already (Debian: apt-get install chromium) and playwright's
 client (requirements-more.txt); nothing is downloaded. The picture in the README is made by
 
-    EXPLORER_PICTURE=assets/explorer.png python -m pytest tests/more/test_explorer_page.py -k picture
+    EXPLORER_PICTURE=assets/explorer.png python -m pytest tests/more -k picture_for_the_readme
 """
 
 import base64
@@ -218,8 +218,8 @@ def test_log_probabilities_are_those_of_model_py(open_page):
 
 def test_all_that_a_model_may_say_adds_up_to_one(open_page):
     total = open_page().evaluate(
-        "['', ...Array(1000).keys()].map(x => Math.exp(maxrl.logprob('maxrl', '47+85=', String(x))))"
-        ".reduce((a, b) => a + b)"
+        "[...Array(1000).keys()].map(x => maxrl.logprob('maxrl', '47+85=', String(x)))"
+        ".reduce((sum, logp) => sum + Math.exp(logp), 0)"
     )
     assert 0.99 < total <= 1  # the rest begins with 0, has four digits, or is no number
 
@@ -245,29 +245,27 @@ def test_the_five_prompts_of_the_homework(open_page):
     page = open_page()
     rows = "#weights .share-table tbody tr"
     page.locator(rows).first.wait_for()
-    cells = {row[0]: row[1:] for row in (
-        [cell.inner_text() for cell in line.locator("th, td").all()]
+    cells = {
+        line.locator("th").inner_text(): line.locator("td").all_inner_texts()
         for line in page.locator(rows).all()
-    )}  # fmt: skip
+    }
     weights = {name: [cell.split(" · ")[0] for cell in line[:5]] for name, line in cells.items()}
     assert weights["REINFORCE"] == ["1"] * 5
     assert weights["GRPO"] == ["2.328", "1.856", "2.328", "2.609", "2.645"]
     assert weights["MaxRL"] == ["1.111", "1.984", "5.217", "6.793", "6.998"]
     assert weights["maximum likelihood"] == ["1.111", "2", "10", "100", "10,000"]
     page.locator("#weights").get_by_text("gradient in logits").click()
-    shares = (
-        lambda: {  # noqa: E731
-            line.locator("th").inner_text(): [
-                cell.split(" · ")[1] for cell in line.locator("td").all_inner_texts()[:5]
-            ]
-            for line in page.locator(rows).all()
-        }
-    )
     playwright.expect(page.locator(rows).first).to_contain_text("20.5%")
-    assert shares()["REINFORCE"] == ["20.5%", "56.8%", "20.5%", "2.3%", "0.023%"]
-    assert shares()["GRPO"] == ["23.0%", "51.0%", "23.0%", "2.8%", "0.029%"]
-    assert shares()["MaxRL"] == ["8.8%", "43.8%", "41.4%", "5.9%", "0.062%"]
-    assert shares()["maximum likelihood"] == ["2.9%", "14.3%", "25.8%", "28.4%", "28.7%"]
+    shares = {
+        line.locator("th").inner_text(): [
+            cell.split(" · ")[1] for cell in line.locator("td").all_inner_texts()[:5]
+        ]
+        for line in page.locator(rows).all()
+    }
+    assert shares["REINFORCE"] == ["20.5%", "56.8%", "20.5%", "2.3%", "0.023%"]
+    assert shares["GRPO"] == ["23.0%", "51.0%", "23.0%", "2.8%", "0.029%"]
+    assert shares["MaxRL"] == ["8.8%", "43.8%", "41.4%", "5.9%", "0.062%"]
+    assert shares["maximum likelihood"] == ["2.9%", "14.3%", "25.8%", "28.4%", "28.7%"]
 
 
 def number(page, label):
@@ -314,15 +312,19 @@ def test_the_race_repeats_itself_and_another_seed_differs(open_page):
 # ---------------------------------------------------------------------------------- every control
 
 
+STATE = """id => {
+    const section = document.getElementById(id);
+    const parts = section.querySelectorAll("input, select, [aria-pressed], [role=slider], .lane i");
+    const now = ["aria-pressed", "aria-valuenow"];
+    const say = e => [e.value, e.checked, e.style.left, ...now.map(name => e.getAttribute(name))];
+    return [section.innerText, ...[...parts].map(say)].join();
+}"""
+
+
 def state(page, part):
-    """All that a part shows, as text, positions and pressed buttons."""
+    """All that a part shows, as text, positions and pressed buttons, once it is drawn."""
     page.wait_for_timeout(120)
-    return page.evaluate(
-        "id => { const s = document.getElementById(id); return [s.innerText, ...[...s.querySelectorAll("
-        "'input, select, [aria-pressed], [role=slider], .lane i')].map(e => [e.value, e.checked, "
-        "e.getAttribute('aria-pressed'), e.getAttribute('aria-valuenow'), e.style.left].join())].join() }",
-        part,
-    )
+    return page.evaluate(STATE, part)
 
 
 def shown(page, part):
@@ -337,9 +339,9 @@ def test_every_slider_by_mouse_by_key_and_by_typing(open_page, part):
     page = open_page()
     section = shown(page, part)
     for slider in section.locator("input[type=range]").all():
+        slider.press("Home")
         before = state(page, part)
-        slider.focus()
-        page.keyboard.press("ArrowRight")
+        slider.press("ArrowRight")
         keyed = state(page, part)
         box = slider.bounding_box()
         page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2)
@@ -405,6 +407,10 @@ def test_every_handle_by_mouse_and_by_key(open_page, part):
     section = shown(page, part)
     for handle in section.locator(".handle").all():
         handle.scroll_into_view_if_needed()
+        handle.press("Home")
+        for _ in range(3):
+            handle.press("PageUp")
+        page.wait_for_timeout(60)
         value = lambda handle=handle: float(handle.get_attribute("aria-valuenow"))  # noqa: E731
         before = value()
         box = handle.bounding_box()
@@ -515,9 +521,12 @@ def test_everything_has_a_name_for_a_screen_reader(open_page):
     page = open_page()
     for part in PARTS:
         shown(page, part)
+    named = "button, input, select, a, [role=img], [role=slider]"
     nameless = page.evaluate(
-        "[...document.querySelectorAll('button, input, select, a, [role=img], [role=slider]')].filter(e => "
-        "!(e.getAttribute('aria-label') || e.innerText || e.labels?.[0]?.innerText)).map(e => e.outerHTML)"
+        "named => [...document.querySelectorAll(named)].map(e => [e.outerHTML, "
+        "e.getAttribute('aria-label') || e.innerText || e.labels?.[0]?.innerText])"
+        ".filter(([_, name]) => !name)",
+        named,
     )
     assert nameless == []
     assert page.locator("[aria-live]").count() >= len(PARTS)
@@ -589,7 +598,7 @@ def test_a_prompt_that_the_models_cannot_read(open_page, typed, says):
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("theme", THEMES)
 def test_screenshots(open_page, tmp_path, width, theme):
-    """For people to look at; a machine sees that nothing is wider than the screen, and not empty."""
+    """For people to look at. A machine sees that nothing is wider than the screen, or empty."""
     page = open_page(width=width, theme=theme)
     for part in PARTS:
         shown(page, part)
