@@ -25,7 +25,7 @@ export function startRace() {
   const controls = part.slot("controls");
   const restart = () => (begin(), part.changed());
   const k = part.add(numberControl(controls, {
-    name: "k", label: "Rollouts per prompt, k", value: 64, values: doublings(2, 1024), check: whole("k", 2, () => 1024), change: restart,
+    name: "k", label: "Rollouts per prompt, k", value: 256, values: doublings(2, 1024), check: whole("k", 2, () => 1024), change: restart,
   }));
   const rate = part.add(numberControl(controls, {
     name: "rate", label: "Learning rate", value: 0.1, values: [0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1], show: (x) => format(x),
