@@ -14,7 +14,7 @@ const LOG = 3; // uPlot's name for a logarithmic scale
  */
 export class Plot {
   constructor(host, { label, x, y, series, draggable = false, move, marks }) {
-    this.host = host.appendChild(el("div", { class: `plot${draggable ? " draggable" : ""}`, role: "img", "aria-label": label }));
+    this.host = host.appendChild(el("div", { class: `plot${draggable ? " draggable" : ""}`, role: draggable ? "group" : "img", "aria-label": label }));
     this.x = x;
     this.y = y;
     this.move = move;
@@ -95,11 +95,10 @@ export class Plot {
   }
 
   /** A vertical line that is dragged, or moved by the arrow keys. toX and fromX: value <-> x. */
-  handle({ label, text = "", toX, fromX, get, set, step, show, color }) {
+  handle({ label, text = "", toX, fromX, get, set, step, show, color = () => "accent" }) {
     const node = el("button", { type: "button", class: "handle", role: "slider", "aria-label": label, "aria-orientation": "horizontal" });
     if (text) node.append(el("span", {}, text));
-    if (color) node.style.setProperty("--handle", `var(--${color})`);
-    const handle = { node, toX, get, show, fromX, set };
+    const handle = { node, toX, get, show, fromX, set, color };
     node.onpointerdown = (event) => {
       event.preventDefault();
       event.stopPropagation();
@@ -143,10 +142,11 @@ export class Plot {
 
   place() {
     const taken = [];
-    for (const { node, toX, get, show } of this.handles) {
+    for (const { node, toX, get, show, color } of this.handles) {
       const at = this.u.valToPos(toX(get()), "x");
       node.style.setProperty("--level", taken.filter((other) => Math.abs(other - at) < 24).length);
       taken.push(at);
+      node.style.setProperty("--handle", `var(--${color()})`);
       node.style.left = `${at}px`;
       node.setAttribute("aria-valuenow", get());
       node.setAttribute("aria-valuetext", show(get()));

@@ -2,8 +2,8 @@
 
 import { Part, linkButton } from "./part.js";
 import { Plot } from "./plot.js";
-import { methodVariable } from "./theme.js";
-import { chipsControl, choiceControl, commandLine, el, format, selectControl } from "./ui.js";
+import { css, methodVariable } from "./theme.js";
+import { button, chipsControl, choiceControl, commandLine, el, format, selectControl } from "./ui.js";
 
 const NAMES = { nll: "nll, −log p in nats", greedy: "right when the likeliest token is taken", live: "groups with a success", pass_rate: "pass rate in training", grad_norm: "norm of the gradient", unique: "different answers per rollout" };
 const DASHES = [undefined, [7, 4], [2, 3], [9, 3, 2, 3]]; // of one colour
@@ -26,6 +26,8 @@ export function startResults() {
   const x = part.add(choiceControl(controls, { name: "x", label: "Against", value: "step", options: [["step", "steps"], ["rollouts", "rollouts"]], change }));
   const scale = part.add(choiceControl(controls, { name: "y", label: "Scale", value: "linear", options: [["linear", "linear"], ["log", "log"]], change }));
   const shown = part.add(chipsControl(part.slot("labels"), { name: "show", label: "Methods shown", value: [], options: [], change }));
+  const choose = (names) => () => (shown.accept(names().join()), change());
+  part.slot("labels").after(el("div", { class: "buttons all" }, button("All", choose(() => Object.keys(content[sweep.value].labels)), { class: "quiet" }), button("None", choose(() => []), { class: "quiet" })));
   linkButton(part);
 
   /** Of the experiment at hand: its figures and labels. */
@@ -34,7 +36,10 @@ export function startResults() {
     const curves = Object.values(labels).flatMap((runs) => Object.values(runs).flatMap((run) => Object.keys(run.curves)));
     const figures = [...new Set(curves)].sort(byTries);
     figure.fill(figures.map((name) => [name, NAMES[name] ?? name]), figures.includes(figure.value) ? figure.value : figures[0]);
-    shown.fill(Object.keys(labels).map((label) => [label, label, methodVariable(label)]), Object.keys(labels));
+    const names = Object.keys(labels);
+    const setting = (label) => label.split(" ")[1];
+    const first = names.filter((label) => setting(label) === setting(names[0])); // not all of many
+    shown.fill(names.map((label) => [label, label, methodVariable(label)]), names.length > 10 ? first : names);
   }
 
   // ------------------------------------------------------------------------------- the lines
@@ -43,7 +48,7 @@ export function startResults() {
   let xRange = [0, 1];
   let chosen = -1;
   const plot = new Plot(part.slot("plot"), {
-    label: "the chosen figure of each run; arrow keys read it", x: { range: () => xRange }, y: { range: () => range }, series: [], move: (u) => point(u),
+    label: "the chosen figure of each run; arrow keys read it", x: { range: () => xRange }, y: { range: () => range }, series: [], move: (u) => point(u), marks: (u) => highlight(u),
   });
   plot.host.tabIndex = 0;
   plot.host.setAttribute("role", "application");
@@ -98,12 +103,34 @@ export function startResults() {
     read();
   };
 
+  /** The line that is read, drawn again on top of the others. */
+  function highlight(u) {
+    const line = lines[chosen];
+    if (!line) return;
+    const { ctx } = u;
+    ctx.save();
+    ctx.beginPath();
+    line.x.forEach((value, j) => {
+      if (positive(line.y[j]) !== null) ctx.lineTo(u.valToPos(value, "x", true), u.valToPos(line.y[j], "y", true));
+    });
+    ctx.lineJoin = "round";
+    for (const [color, width] of [["panel", 7], [line.color, 3.5]]) {
+      ctx.strokeStyle = css(color);
+      ctx.lineWidth = width * devicePixelRatio;
+      ctx.stroke();
+    }
+    ctx.restore();
+  }
+
+  let highlighted = -1;
   const dot = el("i", { class: "dot", "aria-hidden": "true" });
 
   function read() {
     const readout = part.slot("readout");
     const line = lines[chosen];
     dot.hidden = !line;
+    if (highlighted !== chosen) plot.u.redraw(false);
+    highlighted = chosen;
     if (!line) {
       part.slot("command").replaceChildren("All runs of this experiment: ", commandLine(`python train.py ${content[sweep.value].flags}`));
       readout.textContent = lines.length ? "Move over the lines, or focus the plot and use the arrow keys." : "No run to show: switch a method on.";

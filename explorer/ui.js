@@ -28,9 +28,15 @@ export function format(x, digits = 4) {
   if (!Number.isFinite(x)) return "–";
   if (x === 0) return "0";
   const size = Math.abs(x);
-  if (size < 1e-4 || size >= 1e7) return minus(x.toExponential(digits - 2).replace(/\.?0+e/, "e"));
+  if (size < 1e-4 || size >= 1e7) return scientific(x, digits - 2);
   const places = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
   return minus(x.toLocaleString("en", { maximumFractionDigits: places }));
+}
+
+function scientific(x, places) {
+  const [mantissa, exponent] = x.toExponential(places).split("e");
+  const raised = exponent.replace("+", "").replace("-", "⁻").replace(/\d/g, (d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]);
+  return `${minus(Number(mantissa))} × 10${raised}`;
 }
 
 /** A chance, never rounded to 0 or 1. */

@@ -57,6 +57,9 @@ export function startWeights() {
     follow();
   };
 
+  /** The name of a prompt's colour: 1 for the easiest of the five, 5 for the hardest. */
+  const hardness = (i) => `hardness-${1 + ps.filter((p, j) => p > ps[i] || (p === ps[i] && j < i)).length}`;
+
   const curve = new Plot(part.slot("curve"), {
     label: "the weight of each method against the pass rate, both axes logarithmic",
     draggable: true,
@@ -65,7 +68,7 @@ export function startWeights() {
     series: [],
   });
   ps.forEach((_, i) => curve.handle({
-    label: `Pass rate of prompt ${i + 1}`, text: String(i + 1), toX: logit, color: `hardness-${i + 1}`,
+    label: `Pass rate of prompt ${i + 1}`, text: String(i + 1), toX: logit, color: () => hardness(i),
     fromX: (z) => Math.min(Math.max(tidy(fromLogit(z)), LOW), HIGH), get: () => ps[i], show: (x) => `p = ${chance(x)}`,
     set: (value) => ((ps[i] = value), change()),
     step: (value, steps) => Math.min(Math.max(tidy(fromLogit(logit(value) + steps * 0.1)), LOW), HIGH),
@@ -123,7 +126,7 @@ export function startWeights() {
 
   /** As much as fits. */
   function shareLabel(i, share) {
-    const room = share * (part.slot("shares").clientWidth - 150);
+    const room = share * (part.slot("shares").clientWidth - 184);
     return room > 66 ? `${i + 1} · ${percent(share)}` : room > 44 ? percent(share) : room > 14 ? i + 1 : "";
   }
 
@@ -138,7 +141,7 @@ export function startWeights() {
     });
     const bars = table.map(({ name, shares }) => el("div", { class: "share" },
       el("span", {}, el("span", { class: "swatch", style: `--swatch: var(--${methodVariable(name)})` }), LABELS[name]?.split(",")[0] ?? name),
-      el("div", { class: "stackbar" }, ...shares.map((share, i) => el("i", { class: `prompt-${i + 1}`, style: `width:${100 * share}%`, title: `prompt ${i + 1}: ${percent(share)}` }, shareLabel(i, share))))));
+      el("div", { class: "stackbar" }, ...shares.map((share, i) => el("i", { class: hardness(i), style: `width:${100 * share}%`, title: `prompt ${i + 1}: ${percent(share)}` }, shareLabel(i, share))))));
     const head = el("tr", {}, el("th", { scope: "col" }, "weight w(p), and share"), ...ps.map((p, i) => el("th", { scope: "col" }, `${i + 1}: p = ${chance(p)}`)), el("th", { scope: "col" }, "hardest : easiest"));
     const rows = table.map(({ name, weights, shares }) => {
       const [hard, easy] = [ps.indexOf(Math.min(...ps)), ps.indexOf(Math.max(...ps))];
