@@ -6,7 +6,7 @@ import { css, methodVariable } from "./theme.js";
 import { button, chipsControl, choiceControl, commandLine, el, format, selectControl } from "./ui.js";
 
 const NAMES = { nll: "nll, −log p in nats", greedy: "right when the likeliest token is taken", live: "groups with a success", pass_rate: "pass rate in training", grad_norm: "norm of the gradient", unique: "different answers per rollout" };
-const DASHES = [undefined, [7, 4], [2, 3], [9, 3, 2, 3]]; // of one colour
+const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 6], [12, 4]]; // of one colour
 
 export function startResults() {
   const content = JSON.parse(document.getElementById("data-results").textContent);
@@ -39,7 +39,8 @@ export function startResults() {
     const names = Object.keys(labels);
     const setting = (label) => label.split(" ")[1];
     const first = names.filter((label) => setting(label) === setting(names[0])); // not all of many
-    shown.fill(names.map((label) => [label, label, methodVariable(label)]), names.length > 10 ? first : names);
+    const dashes = dashesOf(names);
+    shown.fill(names.map((label) => [label, label, methodVariable(label), dashes.get(label)]), names.length > 10 ? first : names);
   }
 
   // ------------------------------------------------------------------------------- the lines

@@ -14,6 +14,13 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
+export function svgElement(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
 /** A command line that breaks between its flags, and only there. */
 export function commandLine(text) {
   const words = text.split(/ (?=--)/).flatMap((word, i) => (i ? [" ", el("span", {}, word)] : [el("span", {}, word)]));
@@ -218,7 +225,8 @@ function oneOf(name, label, options, show) {
   return control;
 }
 
-/** Any number of them, as pressed buttons. options: [value, label, CSS variable of its swatch]. */
+/** Any number of them, as pressed buttons. options: [value, label, CSS variable of its swatch, the
+ *  dashes of its line if it is one]. */
 export function chipsControl(host, { name, label, value, options, change }) {
   const control = {
     name,
@@ -235,12 +243,12 @@ export function chipsControl(host, { name, label, value, options, change }) {
     fill(more, chosen) {
       control.options = more;
       control.value = new Set(chosen);
-      host.replaceChildren(...more.map(([option, text, color]) => {
+      host.replaceChildren(...more.map(([option, text, color, dash]) => {
         const button = el("button", { type: "button", class: "chip", "data-value": option, onclick: () => {
           if (!control.value.delete(option)) control.value.add(option);
           control.draw();
           change();
-        } }, el("span", { class: "swatch", style: `--swatch: var(--${color})` }), text);
+        } }, dash === undefined ? el("span", { class: "swatch", style: `--swatch: var(--${color})` }) : line(color, dash), text);
         return button;
       }));
       control.draw();
@@ -254,6 +262,14 @@ export function chipsControl(host, { name, label, value, options, change }) {
   host.classList.add("chips");
   control.fill(options, value);
   return control;
+}
+
+/** A short line with these dashes. */
+function line(color, dash) {
+  const svg = svgElement("svg", { class: "line", width: 24, height: 8, "aria-hidden": "true" });
+  const stroke = `stroke: var(--${color}); stroke-dasharray: ${dash.join(" ")}`;
+  svg.append(svgElement("path", { d: "M0 4H24", style: stroke }));
+  return svg;
 }
 
 /** A row of buttons under one label. */

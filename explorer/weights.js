@@ -126,7 +126,8 @@ export function startWeights() {
 
   /** As much as fits. */
   function shareLabel(i, share) {
-    const room = share * (part.slot("shares").clientWidth - 184);
+    const width = part.slot("shares").clientWidth;
+    const room = share * (width > 560 ? width - 184 : width);
     return room > 66 ? `${i + 1} · ${percent(share)}` : room > 44 ? percent(share) : room > 14 ? i + 1 : "";
   }
 
