@@ -9,8 +9,8 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: train test lint test-a-m test-n-z test-more test-engines soak gpu homework recipe-trl \
-	recipe-verl clean
+.PHONY: train test lint test-a-m test-n-z test-more test-engines soak gpu homework explorer \
+	recipe-trl recipe-verl clean
 
 train: .venv/run
 	.venv/bin/python train.py --method maxrl --k 8 $(ARGS)
@@ -48,6 +48,10 @@ test-engines: recipe-trl recipe-verl
 
 # TRL and verl want unlike versions of transformers.
 recipe-trl recipe-verl: recipe-%: .venv-%/done
+
+# docs/index.html, from explorer/ and results/: needs Python only.
+explorer:
+	$(PYTHON) explorer/build.py
 
 .venv/run: requirements.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
