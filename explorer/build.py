@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
-from paper.sweeps import SWEEPS, Sweep, run_name  # noqa: E402
+from paper.sweeps import SWEEPS, Sweep, run_name, seeds_of  # noqa: E402
 
 PAGE = ROOT / "docs" / "index.html"
 RESULTS = ROOT / "results"
@@ -93,7 +93,7 @@ def results_of(name: str, sweep: Sweep) -> dict[str, Any]:
     """Label -> seed -> run, of the reported runs that have a log."""
     labels: dict[str, dict[str, Any]] = {}
     for label in sweep.labels:
-        for seed in sweep.seeds:
+        for seed in seeds_of(sweep, quick=False):
             path = RESULTS / name / f"{run_name(label, f's{seed}')}.jsonl"
             if path.exists():
                 labels.setdefault(label, {})[str(seed)] = run_of(path)
