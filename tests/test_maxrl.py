@@ -259,6 +259,32 @@ def test_advantages_of_a_million_rollouts():
         maxrl.counted_advantages("maxrl-loo", r / 2, prompt, torch.tensor([k - 1, 1]), k)
 
 
+def test_whole_numbers_and_verdicts_are_rewards_too():
+    """bool and int give float64; floats keep their dtype."""
+    for dtype in (torch.bool, torch.long):
+        A = ADVANTAGES["maxrl"](torch.tensor([[1, 0, 0, 0]]).to(dtype))
+        assert A.dtype == torch.float64 and A.tolist() == [[3, -1, -1, -1]]
+    k = 3 * 10**5  # float32 knows S/k too roughly, and counts beyond 2**24 not at all
+    A = ADVANTAGES["maxrl"]((torch.arange(k) > 0).float().unsqueeze(0))
+    assert A[0, 1].item() == pytest.approx(1 / (k - 1), rel=1e-6)
+
+
+def test_which_order_is_trained():
+    known = {
+        ("reinforce", 5, None): 1, ("rloo", 5, None): 1, ("maxrl", 5, None): 4,
+        ("maxrl", 1, None): 1, ("maxrl-raw", 5, None): 5, ("maxrl-loo", 5, None): 5,
+        ("maxrl-loo", 5, 3): 3, ("passk", 5, 1): 1, ("passk", 1, None): 1, ("passk", 5, None): None,
+        ("passk", 5, 2): None, ("grpo", 2, None): 1, ("grpo", 3, None): None,
+        ("rft", 5, None): None, ("maxrl-std", 5, None): None, ("a method of yours", 5, None): None,
+    }  # fmt: skip
+    for (name, k, order), T in known.items():
+        assert maxrl.trained_order(name, k, order) == T, (name, k, order)
+    p = torch.tensor([0.3])
+    assert maxrl.population_weight("a method of yours", p, 5).isnan().all()
+    passk = maxrl.population_weight("passk", p.double(), 5, 3).item()
+    assert passk == pytest.approx(maxrl.enumerated_weight("passk", 0.3, 5, 3)[0], rel=1e-6)
+
+
 def test_orders_that_a_method_does_not_take():
     rewards = torch.tensor([[1.0, 0.0, 0.0]])
     for name in ADVANTAGES:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import verify as verify_module
 from data.tokenizer import ALPHABET
-from verify import likelihood, regression, verify
+from verify import likelihood, number, regression, verify
 
 numbers = st.integers(0, 10**9)
 
@@ -148,6 +148,32 @@ def test_any_two_strings_give_a_verdict(prompt, completion):
 def test_what_is_not_a_prompt_has_no_right_answer(prompt):
     for answer in ("46", "12", "0", "1", "", "6", "25", "256", prompt):
         assert verify(prompt, answer) is False
+
+
+def test_the_longest_numbers():
+    """18 digits and 18 spaces before them, in every place; no more."""
+    nine, space = "9" * 18, " " * 18
+    result = str(2 * int(nine))
+    assert verify(f"{space}{nine}+{space}{nine}=", result)
+    assert verify(f"{nine}*{nine}%{space}{nine}=", "0")
+    for a, b in ((f"9{nine}", nine), (nine, f"9{nine}"), (f" {space}1", "1"), ("1", f" {space}1")):
+        assert not verify(f"{a}+{b}=", str(int(a) + int(b)))
+    assert not verify(f"1*1%9{nine}=", "1") and not verify(f"1*1% {space}7=", "1")
+    assert verify(f"{space}{nine},{space}1:{space}{nine}=", f"{nine}*1")
+    for numbers, target in ((f"9{nine},1", nine), (f"{nine},1", f"9{nine}"), (f" {space}9,1", "9"),
+                            (f"9, {space}1", "9"), ("9,1", f" {space}9")):  # fmt: skip
+        a, b = numbers.split(",")
+        assert not verify(f"{numbers}:{target}=", f"{int(a)}*{int(b)}")
+    z = f"-{nine}"
+    assert number(z) == int(z) and number(f"{z}9") is None and number("0") == 0
+    assert likelihood("1+1~", z, float(z), 2.0) == 1
+
+
+@pytest.mark.parametrize("n, takes", [(1, False), (2, True), (6, True), (7, False)])
+def test_countdown_has_two_to_six_numbers(n, takes):
+    numbers = [str(i + 1) for i in range(n)]
+    target = sum(map(int, numbers))
+    assert verify(f"{','.join(numbers)}:{target}=", "+".join(numbers)) == takes
 
 
 # ---------------------------------------------------------------------- scratchpads and countdown
