@@ -257,7 +257,8 @@ def test_a_mutated_solution_is_judged_by_what_it_says(data):
 @pytest.mark.parametrize(
     "text",
     ["9**9**9", "(" * 10_000, "(" * 10_000 + "1" + ")" * 10_000, "٣*7+5-2", "", "9" * 10**6,
-     "-" * 10**5, "1+" * 10**5, "\x00", "\ud800", "__import__('os')", "3*7+5-2" * 1000],
+     "(" * 10**5 + "3*7+5-2" + ")" * 10**5, "-" * 10**5, "1+" * 10**5,
+     "\x00", "\ud800", "__import__('os')", "3*7+5-2" * 1000],
 )  # fmt: skip
 def test_hostile_expressions_are_false_at_once(text):
     assert verify("3,5,7,2:24=", text) is False and verify(text, "3*7+5-2") is False
