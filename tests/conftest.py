@@ -5,10 +5,13 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 os.environ["TQDM_DISABLE"] = "1"
+hypothesis.settings.register_profile("ours", deadline=None)  # a busy machine is not a fault
+hypothesis.settings.load_profile("ours")
 torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
 
 TINY = (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import verify as verify_module
 from data.tokenizer import ALPHABET
-from verify import likelihood, regression, verify
+from verify import likelihood, number, regression, verify
 
 numbers = st.integers(0, 10**9)
 
@@ -150,6 +150,32 @@ def test_what_is_not_a_prompt_has_no_right_answer(prompt):
         assert verify(prompt, answer) is False
 
 
+def test_the_longest_numbers():
+    """18 digits and 18 spaces before them, in every place; no more."""
+    nine, space = "9" * 18, " " * 18
+    result = str(2 * int(nine))
+    assert verify(f"{space}{nine}+{space}{nine}=", result)
+    assert verify(f"{nine}*{nine}%{space}{nine}=", "0")
+    for a, b in ((f"9{nine}", nine), (nine, f"9{nine}"), (f" {space}1", "1"), ("1", f" {space}1")):
+        assert not verify(f"{a}+{b}=", str(int(a) + int(b)))
+    assert not verify(f"1*1%9{nine}=", "1") and not verify(f"1*1% {space}7=", "1")
+    assert verify(f"{space}{nine},{space}1:{space}{nine}=", f"{nine}*1")
+    for numbers, target in ((f"9{nine},1", nine), (f"{nine},1", f"9{nine}"), (f" {space}9,1", "9"),
+                            (f"9, {space}1", "9"), ("9,1", f" {space}9")):  # fmt: skip
+        a, b = numbers.split(",")
+        assert not verify(f"{numbers}:{target}=", f"{int(a)}*{int(b)}")
+    z = f"-{nine}"
+    assert number(z) == int(z) and number(f"{z}9") is None and number("0") == 0
+    assert likelihood("1+1~", z, float(z), 2.0) == 1
+
+
+@pytest.mark.parametrize("n, takes", [(1, False), (2, True), (6, True), (7, False)])
+def test_countdown_has_two_to_six_numbers(n, takes):
+    numbers = [str(i + 1) for i in range(n)]
+    target = sum(map(int, numbers))
+    assert verify(f"{','.join(numbers)}:{target}=", "+".join(numbers)) == takes
+
+
 # ---------------------------------------------------------------------- scratchpads and countdown
 
 GOOD = st.tuples(st.integers(0, 999), st.integers(0, 999))
@@ -231,7 +257,8 @@ def test_a_mutated_solution_is_judged_by_what_it_says(data):
 @pytest.mark.parametrize(
     "text",
     ["9**9**9", "(" * 10_000, "(" * 10_000 + "1" + ")" * 10_000, "٣*7+5-2", "", "9" * 10**6,
-     "-" * 10**5, "1+" * 10**5, "\x00", "\ud800", "__import__('os')", "3*7+5-2" * 1000],
+     "(" * 10**5 + "3*7+5-2" + ")" * 10**5, "-" * 10**5, "1+" * 10**5,
+     "\x00", "\ud800", "__import__('os')", "3*7+5-2" * 1000],
 )  # fmt: skip
 def test_hostile_expressions_are_false_at_once(text):
     assert verify("3,5,7,2:24=", text) is False and verify(text, "3*7+5-2") is False
