@@ -27,7 +27,8 @@ computes every w(p) by exact enumeration and prints it beside its closed form.
 
 Three words: the *reward* of a rollout is 0 or 1, its *log-probability* is log pi(z|x), summed over
 its tokens, and its *score* is grad log pi(z|x). Left out: models, tokens, files. No clipping, no
-KL, no epsilon, no second whitening. Example:
+KL, no epsilon, and advantages are not
+normalised again. Example:
 
     >>> ADVANTAGES["maxrl"](torch.tensor([[1., 0., 0., 0.], [1., 1., 0., 0.], [0., 0., 0., 0.]]))
     tensor([[ 3., -1., -1., -1.],
@@ -80,8 +81,9 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / mean. MaxRL, Algorithm 1. Trains order k-1, not k.
 
     g is the average score of the S successes (`maxrl_raw`, order k) less the average score of all
-    k, in groups with a success; the others are dropped. Scores have mean 0, and those of a group
-    that fails have mean E[score | wrong] = -grad p / (1-p). So what is subtracted has the mean
+    k, in groups with a success; the others are dropped. Scores have mean 0, so E[1{S>0} mean score]
+    + E[1{S=0} mean score] = 0. A group that fails, with chance (1-p)^k, has the mean E[score |
+    wrong] = -grad p / (1-p). So what is subtracted has the mean
 
         E[1{S>0} mean score] = -E[1{S=0} mean score] = (1-p)^k grad p / (1-p) = (1-p)^(k-1) grad p,
 
@@ -177,7 +179,7 @@ def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> 
     """
     if rewards.dim() != 2 or rewards.numel() == 0:
         raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
-    r, k = rewards.detach().cpu().double(), rewards.shape[1]  # double: S/k is 1 only if S is k
+    r, k = rewards.detach().cpu().double(), rewards.shape[1]  # double: std is 0 only if S is k
     check_rewards(name, r)
     check_order(name, k, order)
     if name == "maxrl-loo" and not is_binary(r) and k > 1:
@@ -206,13 +208,14 @@ def counted_advantages(
     check_rewards(name, r)
     check_order(name, k, order)
     if name == "maxrl-loo" and not is_binary(r):
-        copies = count.cpu()  # no closed form in the counts: all k of a group, then one of each
+        copies = count.cpu()  # no closed form in the counts: write out all k, keep one of each
         A = group_advantages(name, r.repeat_interleave(copies).view(-1, k), order)
         return A.flatten()[copies.cumsum(0) - copies].to(rewards)
     total = r.new_zeros(int(b.max()) + 1).index_add(0, b, r * count.cpu())
     mean = total / k  # (B,)
     mean = mean.mean() if name in OF_THE_BATCH else mean[b]  # (U,)
-    return apply_formula(name, r, mean, k, order).to(rewards)
+    A = apply_formula(name, r, mean, k, order)
+    return A.to(rewards if rewards.is_floating_point() else rewards.device)
 
 
 def apply_formula(name: str, r: Tensor, mean: Tensor, k: int, order: float | None) -> Tensor:
@@ -254,7 +257,8 @@ def objective(p: Tensor, order: float) -> Tensor:
     """J_T(p) = -sum_{j=1..T} (1-p)^j / j, elementwise and differentiable; T = inf is log p.
 
     p in [0, 1]; order an integer >= 1 or math.inf, else ValueError. MaxRL paper, section 3.
-    All terms have one sign, so the plain sum is accurate from p = 0 (-H_T) to p = 1 (0).
+    All terms have one sign, so the plain sum is accurate from p = 0 (minus the harmonic number) to
+    p = 1 (0).
     """
     p, T = torch.as_tensor(p), _order(order)
     if T == math.inf:
@@ -273,8 +277,9 @@ def weight(p: Tensor, order: float) -> Tensor:
 def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
     """pass@k = 1 - (1-p)^k of a known pass rate; 1 at k = inf, even where p underflows.
 
-    1 - (1-p)^k cancels for small p and expm1 has no slope at p = 1, so each serves its half. (The
-    inner where keeps log1p away from p = 1: its infinite slope would make the gradient NaN.)
+    1 - (1-p)^k cancels for small p and the slope of expm1(k log1p(-p)) at p = 1 is 0 times inf, so
+    each serves its half. (The inner where keeps log1p away from p = 1: its infinite slope would
+    make the gradient NaN.)
     """
     p = torch.as_tensor(p)
     if k == math.inf:
@@ -381,7 +386,9 @@ def enumerated_weight(
     """w(p) and the standard deviation of its estimate, exactly: a sum over S = 0..k successes.
 
     The policy has two outcomes and one logit, so that the score of a success is 1 - p, that of a
-    failure -p, and grad p = p (1 - p), by which the estimate g is divided.
+    failure -p, and grad p = p (1 - p), by which the estimate g is divided. That is enough for w of
+    any policy: A depends on rewards only, and the mean score is grad p / p if a rollout is right,
+    -grad p / (1-p) if it is wrong. The standard deviation is that of this policy.
     """
     mean = mean_square = 0.0
     for s in range(k + 1):
@@ -401,7 +408,9 @@ def main() -> None:
     print("                    A = (r - mean) / std   grpo")
     print("                    A = (r - mean) / mean  maxrl")
     print("\nE[g] = w(p) grad p. Each cell: w by exact enumeration, w in closed form, and the")
-    print("standard deviation of one prompt's estimate. Maximum likelihood: w = 1/p, that is")
+    print(
+        "standard deviation of one prompt's estimate, on two outcomes. Maximum likelihood: 1/p,"
+    )
     print(", ".join(f"{1 / p:.4f} at p = {p:g}" for p in ps) + ".")
     print("~ marks a limit of large k, where there is no closed form; rft: a batch of one prompt.")
     for k in (1, 2, 4, 8, 64):

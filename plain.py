@@ -1,12 +1,12 @@
-"""MaxRL whole, the textbook way: sample, verify, weigh, differentiate, repeat. Start reading here.
+"""MaxRL whole, the textbook way: sample, verify, weigh, differentiate, repeat.
 
     python plain.py                        # half a minute; prints the pass rate as it rises
     python plain.py --method grpo --k 16   # any estimator of maxrl.py: the keys of ADVANTAGES
 
-A small transformer adds two-digit numbers, writing the sum right to left. It first sees right
-answers, until it is right about once in twelve tries; from then on it is only told whether its own
-answers are right. Left out: speed, files, settings (train.py has them). The tests hold train.py's
-fast step against the one in here.
+Read maxrl.py first: the formulas are there. A small transformer adds two-digit numbers, writing the
+sum right to left. It first imitates right answers for 150 steps, after which it is right about once
+in thirteen tries. From then on it is only told whether its own answers are right. Left out: speed,
+files, settings (train.py has them). The tests hold train.py's fast step against the one in here.
 """
 
 import torch

@@ -3,10 +3,12 @@
     python train.py --method maxrl --k 8
 
 From the top: what a step is, what a warm start is, what a run is. It is plain.py's loop (read that
-first), with three differences: equal rollouts are one row with a count (tree.py), every method is
-one flag, and a run leaves config.json, metrics.jsonl and ckpt.pt in --out. A step makes one update
-from one batch of rollouts. It is on-policy, so there is no ratio, no clipping, no KL, and no
-entropy bonus. What a formula means is in maxrl.py; folders, signals and --resume are in harness/.
+first), faster and with more around it: rollouts that agree are run once (tree.py), methods without
+rollouts and with rounds of imitation are here too, the warm start is kept, and a run leaves
+config.json, metrics.jsonl and ckpt.pt in --out. A step makes one update from one batch of rollouts
+(a round of expert iteration or STaR: many). It is on-policy, so there is no ratio, no clipping of
+it, no KL, and no entropy bonus. What a formula means is in maxrl.py; folders, signals and --resume
+are in harness/.
 """
 
 import hashlib
@@ -65,7 +67,7 @@ def train_step(
             generator = torch_rng(config.seed, "rollouts", step, device)
             figures = rollout_backward(model, batch, config, task, generator)
     for settings in optimizer.param_groups:
-        settings["lr"] = config.lr * min(1.0, step / max(config.warmup, 1))
+        settings["lr"] = config.lr * min(1.0, step / max(config.warmup, 1))  # rises, then stays
     return figures | {"grad_norm": update(model, optimizer, config, figures["loss"])}
 
 
@@ -81,7 +83,7 @@ def rollout_backward(
     )
     weighed = A.nonzero().squeeze(1)  # completions; without an advantage there is no gradient
     loss = 0.0
-    for part in weighed.split(config.micro_batch) if len(weighed) else ():  # none: one empty part
+    for part in weighed.split(config.micro_batch) if len(weighed) else ():  # of none: one empty
         group, tokens = rollouts.group[part], rollouts.tokens[part]
         logp = tree.logprobs(model, batch.prompts, group, tokens, END)
         part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
@@ -96,6 +98,7 @@ def likelihood_backward(model: GPT, batch: Batch, config: Config) -> dict[str, A
     loss = maxrl.exact_loss(logp, config.order or math.inf)  # ce: order inf
     loss.backward()
     figures = {"loss": loss.item(), "pass_rate": logp.detach().exp().mean().item()}
+    # the log's other figures are of rollouts: None
     return figures | dict.fromkeys(("live", "dead", "all_pass", "unique", "eos_rate", "entropy"))
 
 
@@ -108,7 +111,7 @@ def self_training_round(
     first_weights: dict[str, torch.Tensor],
 ) -> dict[str, Any]:
     """A step of expert iteration or STaR: many updates, each by cross-entropy on right answers."""
-    if config.method == "star":
+    if config.method == "star":  # begins every round at the first weights
         model.load_state_dict(first_weights)
         optimizer.state.clear()
     loss, norm = 0.0, 0.0
@@ -140,7 +143,8 @@ def new_optimizer(model: GPT, lr: float) -> torch.optim.Optimizer:
 
 
 def zero_gradients(model: GPT) -> None:
-    """Zeros, not None: a batch without any signal is an update like any other."""
+    """Zeros, not None, which AdamW would skip: a batch without any signal is an update like any
+    other, in which its momentum moves the weights."""
     for w in model.parameters():
         w.grad = torch.zeros_like(w)
 
@@ -166,8 +170,9 @@ def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
 
 
 def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> GPT:
-    """Steps of cross-entropy on reference answers, until the pass rate of the last ten is
-    --sft-until; or the file that an earlier run with the same key left."""
+    """At most --sft-steps of cross-entropy on reference answers, ended when their likelihood, which
+    is the pass rate where one answer is right, is --sft-until in the mean of ten steps; or the file
+    that an earlier run with the same key left."""
     ce = warm_start_config(config, device)
     path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
     if path.exists():
@@ -181,7 +186,7 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
     for step in tqdm(range(1, ce.steps + 1), desc="warm start", disable=None):
         recent.append(train_step(model, optimizer, ce, task, step, "demonstrations")["pass_rate"])
         if len(recent) == 10 and sum(recent) / 10 >= ce.sft_until:
-            break  # when carries are found varies with the seed, so a step count would not do
+            break  # seeds discover carrying at different times: a step count would not do
     try:
         checkpoint.insist_on_numbers(model)
     except FloatingPointError as error:
@@ -241,10 +246,10 @@ def train(run: Run) -> None:
     held_out = make_batch(problems, task, device)
     model = run.saved_model() or starting_model(config, task, device)
     optimizer = new_optimizer(model, config.lr)
-    run.begin(model, optimizer)
-    if run.due():
+    run.begin(model, optimizer)  # a resumed one: the optimizer and the log as they were saved
+    if run.due():  # is an evaluation to be made now? At step 0, of the base model
         run.record(*measure(model, held_out, config, task, run.step))
-    for step in run.steps():
+    for step in run.steps():  # up to --steps, or until a signal
         if config.method in SELF_TRAINING:
             first = run.first_weights
             run.log(self_training_round(model, optimizer, config, task, step, first))

@@ -14,13 +14,15 @@ path; collect the terms of one edge, and
     loss = -(1/(B k)) sum over edges W log pi(token | prefix),    W = sum of A over its rollouts.
 
 So the weight of a token is the sum of the advantages of all the rollouts that pass through it.
-Nobody has to add them up: all these rollouts read the one log pi(token | prefix) that `logprobs`
-has computed, and backpropagation sums what they send back.
+Nobody has to add them up. All these rollouts read the one log pi(token | prefix) that `logprobs`
+has computed, each with its A (times its count, if it stands for several), and backpropagation sums
+what they send back.
 
 How the network runs a tree: everything in it but attention looks at one token at a time, and takes
 the nodes as one long list. For attention the nodes stand in *rows*, each of at most WIDTH paths
-through the tree of one prompt. A mask lets a node see the prompt, its ancestors and itself. Where
-two rows share a prefix, each has a node for it. Left out: rewards, advantages, strings.
+through the tree of one prompt. A mask lets a node see the prompt, its ancestors and itself. (Where
+a prompt has more paths than that, each of its rows has a node of its own for a prefix that they
+share: run once a row.) Left out: rewards, advantages, strings.
 
     >>> model = GPT(ModelConfig(vocab_size=7, block_size=9, n_layer=1, n_head=2, n_embd=8))
     >>> prompts = torch.tensor([[1, 2, 3], [3, 2, 1]])                              # (B=2, P=3)
