@@ -274,6 +274,24 @@ def test_a_plan_goes_on_until_all_is_there(toy, folder, capsys, monkeypatch):
     assert list(Plan(toy.logs, [], ["first", "second"], folder).work()) == []
 
 
+def test_an_experiment_is_published_once_and_when_all_of_it_is_there(toy, folder, monkeypatch):
+    """1 is two sweeps and a measurement, which is the last to come; 2 is a measurement."""
+    measured = {n: (lambda quick: {},) for n in (1, 2)}
+    measured[1][0].__name__, measured[2][0].__name__ = "one", "two"
+    monkeypatch.setattr(reproduce, "MEASUREMENTS", measured)
+    published = []
+    monkeypatch.setattr(Plan, "publish", lambda self, numbers: published.extend(numbers))
+    plan = Plan(toy.logs, [1, 2], ["first", "second"], folder)
+    assert next(plan.work())[0].name == "two.json"
+    next(plan.work())[1]()
+    while work := [w for w in plan.work() if w[0].name != "one.json"]:
+        work[0][1]()
+    assert published == [2] and plan.sweeps == []
+    [(_, how)] = plan.work()
+    how()
+    assert list(plan.work()) == [] and published == [2, 1]
+
+
 def test_quick_takes_the_committed_rate_or_the_middle_one(toy, folder):
     quick = Logs(folder / "quick", quick=True)
     flags = {how.args[0].flags for _, how in work_of(quick, "first")}
