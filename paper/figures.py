@@ -181,7 +181,8 @@ def few(logs: Logs, path: Path) -> None:
         ax.axhline(0, **BASE)
         ax.set_xticks(range(4), ["3", "4", "8", "16"])
         better = "lower is better" if figure == "nll" else "higher is better"
-        ax.set(xlabel="rollouts, k", title=f"{figure} ({better})")
+        ax.set_xlabel("rollouts, k")
+        ax.set_title(f"{figure} ({better})", fontsize=10)
         ax.margins(x=0.15)
         ax.grid(alpha=0.25)
     axes[0].set_ylabel("maxrl-loo less maxrl: a point per\nseed, the mean, 95% interval")
@@ -395,6 +396,7 @@ def dots(
         if best and figure in best:
             ax.axvline(best[figure], color="#009E73", ls=":", lw=2, label="maximum likelihood")
         ax.set(title=title, ylim=(-0.6, len(names) - 0.4))
+        ax.locator_params(axis="x", nbins=5)
         ax.grid(alpha=0.25)
     axes[0].set_yticks(range(len(names)), names)
     fig.legend(
