@@ -227,6 +227,12 @@ def minus_log(path: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(x, -math.log(min(max(y, 1e-7), 1 - 1e-7))) for x, y in path]
 
 
+def fresh_paths(logs: Logs, path: Path) -> None:
+    """Fresh prompts, more and more rollouts: where each method goes."""
+    ks = ks_of("scaling")
+    plane(logs, path, [("scaling", f" k={k}", "pass@1024", f"k = {k}") for k in ks])
+
+
 def paths(logs: Logs, path: Path) -> None:
     """Few prompts and many: where each method goes."""
     plane(logs, path, [
@@ -529,7 +535,7 @@ def of_bins(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[flo
 FIGURES: dict[int, tuple[Callable[[Logs, Path], None], ...]] = {
     0: (),
     1: (convergence, exact, cosines),
-    2: (scaling, few),
+    2: (scaling, fresh_paths, few),
     3: (paths, border),
     4: (efficiency,),
     5: (dynamics,),

@@ -310,4 +310,6 @@ def sweeps_of(number: int) -> list[str]:
     return [name for name, sweep in SWEEPS.items() if number in (sweep.number, *sweep.also)]
 
 
-NOT_YET = frozenset(SWEEPS)  # may lack runs; their folders may still hold the logs of a62fe76
+# These may lack runs, and results/ may still hold the logs of a62fe76. Take a name out when all of
+# its logs are committed.
+NOT_YET = frozenset(SWEEPS)

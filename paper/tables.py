@@ -39,6 +39,10 @@ OLD_MARK = (
     "*From the runs at a62fe76: three seeds, learning rates chosen on the prompts that are"
     " reported. To be made anew.*\n\n"
 )
+PATHS = (
+    "*Thick: the mean over seeds, from the base (square) to the end (dot). Thin: the tuning runs, on"
+    " validation problems, at all rates that were tried.*"
+)
 NOT_RUN = "*Not run yet.*"
 
 
@@ -196,6 +200,8 @@ def experiment_2() -> str:
         scaling(),
         f"`maxrl` less the others, {seeds_said('scaling')}, with 95% intervals:",
         gaps_by_k(),
+        picture("fresh-paths", "Paths in the plane of pass@1 and -log pass@1024, by rollouts"),
+        PATHS,
         "A question of our own: `maxrl` trains order k - 1 and `maxrl-loo` order k, exactly. Does"
         " that matter when rollouts are few? `maxrl-loo` less `maxrl` at the end:",
         picture("few", "maxrl-loo less maxrl at k = 3, 4, 8, 16, a point for each seed"),
@@ -233,8 +239,7 @@ def experiment_3() -> str:
     equal, end = ("; ".join(counted(m, how) for m in RIVALS) for how in ("equal", "end"))
     return block(
         picture("paths", "Paths in the plane of pass@1 and -log pass@k, few prompts and many"),
-        "*Thick: the mean over seeds, from the base (square) to the end (dot). Thin: the tuning"
-        " runs, on validation problems, at other rates.*",
+        PATHS,
         picture("border", "Where MaxRL helps and where it hurts, over prompts and base pass rate"),
         "*Framed: the 95% interval excludes zero.*",
         f"At equal pass@1, in pass@k, `maxrl` is {equal}. In pass@1 at the end it is {end}.",
@@ -304,6 +309,7 @@ def experiment_6() -> str:
         f" `rloo`, {seeds_said('latent')} of the others. Different right answers: distinct right"
         " ones of 64, per solved prompt.",
         picture("latent-paths", "Paths in the plane of pass@1 and -log pass@k: countdown, chain"),
+        PATHS,
         "chain, at the end:",
         markdown(["", *figures.values()], ends("chain", list(figures))),
     )
