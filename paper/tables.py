@@ -40,8 +40,8 @@ OLD_MARK = (
     " reported. To be made anew.*\n\n"
 )
 PATHS = (
-    "*Thick: the mean over seeds, from the base (square) to the end (dot). Thin: the tuning runs, on"
-    " validation problems, at all rates that were tried.*"
+    "*Thick: the mean over seeds, from the base (square) to the end (dot). Thin: the tuning runs,"
+    " on validation problems, at all rates that were tried.*"
 )
 NOT_RUN = "*Not run yet.*"
 
