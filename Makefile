@@ -1,12 +1,16 @@
 # `make train` and `make test` are all a fresh machine needs; each makes the virtual environment first.
 # `make test-more` is the tests that `make test` has no time for: copies of the tree, wheels.
 # `make soak` is the tests that take three quarters of an hour.
+# `make test-engines` tests recipes/ in TRL and in verl, each in an environment of its own.
+# `make gpu` is all that needs an NVIDIA GPU: under ten minutes, then RESULTS.md says what came out.
+# `make homework` builds the archives of homework/, if the grader can be trusted with them.
 # ARGS are passed on: make train ARGS="--method grpo"
 
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: train test lint test-a-m test-n-z test-more soak clean
+.PHONY: train test lint test-a-m test-n-z test-more test-engines soak gpu homework explorer \
+	recipe-trl recipe-verl clean
 
 train: .venv/run
 	.venv/bin/python train.py --method maxrl --k 8 $(ARGS)
@@ -29,6 +33,26 @@ test-more: .venv/more
 soak: .venv/dev
 	PYTHONPATH=. .venv/bin/python tests/soak.py $(ARGS)
 
+# What bench.py compares with is installed only where the comparison can be made.
+gpu: .venv/dev
+	if .venv/bin/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+		.venv/bin/python -m pip install -q -r requirements-bench.txt; fi
+	.venv/bin/python -m paper.gpu
+
+homework: .venv/run
+	.venv/bin/python homework/release.py
+
+test-engines: recipe-trl recipe-verl
+	.venv-trl/bin/python -m pytest tests/engines/test_trl.py $(ARGS)
+	.venv-verl/bin/python -m pytest tests/engines/test_verl.py $(ARGS)
+
+# TRL and verl want unlike versions of transformers.
+recipe-trl recipe-verl: recipe-%: .venv-%/done
+
+# docs/index.html, from explorer/ and results/: needs Python only.
+explorer:
+	$(PYTHON) explorer/build.py
+
 .venv/run: requirements.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -q -r requirements.txt
@@ -42,5 +66,12 @@ soak: .venv/dev
 	.venv/bin/python -m pip install -q $(patsubst %,-r %,$(filter %.txt,requirements-dev.txt $^))
 	touch $@
 
+# verl's own list of dependencies holds what needs a GPU: recipes/requirements-verl.txt says more.
+.venv-trl/done .venv-verl/done: .venv-%/done: recipes/requirements-%.txt
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install -q -r $< -c requirements-dev.txt pytest
+	[ $* != verl ] || .venv-verl/bin/python -m pip install -q --no-deps verl==0.9.1
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-trl .venv-verl

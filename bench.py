@@ -3,12 +3,14 @@
     python bench.py            a few minutes on two cores: the tables below, and bench.json
     python bench.py --peers    with Hugging Face generate and TRL's GRPOTrainer beside it
                                (pip install -r requirements-bench.txt)
+    python bench.py --device cuda --peers    the same on a GPU, without plain.py, which has none
 
 Contenders take turns inside one process, so that a slow minute of the machine hits them all;
 figures are medians with their range. *Cold* is an untrained model: nearly all rollouts differ, the
 worst case for counting, and a stand-in verdict gives every row weight. *Warm* is train.py's warm
 start with its real verdicts, where rollouts agree. Everything is float32 with the same threads,
-layers, width, vocabulary and lengths. Left out: what the methods learn (reproduce.py).
+layers, width, vocabulary and lengths. The last table is no time: how many tokens the network runs
+when it scores a batch. Left out: what the methods learn (reproduce.py).
 """
 
 import argparse
@@ -40,11 +42,18 @@ from data import Task
 from data.batches import Batch, Problems, draw_problems, make_batch, rng
 from data.tokenizer import ALPHABET, END, PAD, VOCAB_SIZE
 from evaluate import evaluate
-from harness.config import Config, Parser, UsageError, checked_task, positive, whole
-from model import GPT
-from tree import generate
+from harness.config import (
+    Config,
+    Parser,
+    UsageError,
+    checked_task,
+    pick_device,
+    positive,
+    whole,
+)
+from model import GPT, completion_mask
+from tree import Rollouts, logprobs
 
-CPU = torch.device("cpu")
 SCALING_K = (8, 1024, 16384, 10**6)
 
 
@@ -80,7 +89,8 @@ def peer_model(model: GPT) -> Any:
             theirs[f"{theirs_name}.bias"].copy_(ours[f"{ours_name}.bias"])
         elif f"{theirs_name}.bias" in theirs:
             theirs[f"{theirs_name}.bias"].zero_()
-    tokens = torch.randint(0, VOCAB_SIZE, (3, c.block_size))
+    peer.to(model.tokens.weight.device)
+    tokens = torch.randint(0, VOCAB_SIZE, (3, c.block_size), device=peer.device)
     assert torch.allclose(peer(tokens).logits, model(tokens), atol=1e-4), "not the same network"
     return peer.eval()
 
@@ -118,10 +128,10 @@ def time_trl(case: "Case", rounds: int, others: dict[str, Callable]) -> dict[str
 
     class Turns(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.start = time.perf_counter()
+            self.start = now()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            seconds["TRL GRPOTrainer"].append(time.perf_counter() - self.start)
+            seconds["TRL GRPOTrainer"].append(now() - self.start)
             for name, call in others.items():
                 seconds[name].append(timed(call))
 
@@ -141,7 +151,8 @@ def time_trl(case: "Case", rounds: int, others: dict[str, Callable]) -> dict[str
             train_dataset=Dataset.from_dict({"prompt": [prompt for prompt, _ in rows]}),
             callbacks=[Turns()],
             args=GRPOConfig(
-                output_dir=folder, use_cpu=True, bf16=False, gradient_checkpointing=False,
+                output_dir=folder, use_cpu=case.device.type == "cpu", bf16=False,
+                gradient_checkpointing=False,
                 per_device_train_batch_size=B * k, gradient_accumulation_steps=1,
                 steps_per_generation=1, num_iterations=1, num_generations=k, beta=0.0,
                 max_completion_length=task.max_new_tokens, temperature=1.0, top_p=1.0, top_k=0,
@@ -156,10 +167,17 @@ def time_trl(case: "Case", rounds: int, others: dict[str, Callable]) -> dict[str
 # ------------------------------------------------------------------------------------ measuring
 
 
+def now() -> float:
+    """A clock that is read when the GPU, if one is in use, has done what it was given."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = now()
     call()
-    return time.perf_counter() - start
+    return now() - start
 
 
 def alternate(calls: dict[str, Callable], rounds: int, most: float = 8.0) -> dict[str, list[float]]:
@@ -192,11 +210,27 @@ class Case:
     def with_(self, **changes: Any) -> "Case":
         return replace(self, config=replace(self.config, **changes))
 
+    @property
+    def device(self) -> torch.device:
+        return self.model.tokens.weight.device
+
+    @property
+    def name(self) -> str:
+        return f"{self.regime}, {self.config.batch_size} prompts x {self.config.k}"
+
     def problems(self) -> Problems:
         return draw_problems(self.task, self.config.seed, 1, self.config.batch_size)
 
     def batch(self) -> Batch:
-        return make_batch(self.problems(), self.task, CPU)
+        return make_batch(self.problems(), self.task, self.device)
+
+    def generator(self) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(0)
+
+    def roll_out(self, generator: torch.Generator) -> Rollouts:
+        """Ours: the rollouts of the batch."""
+        prompts = self.batch().prompts
+        return rollouts.roll_out(self.model, prompts, self.config.k, self.task, generator)
 
     def stepper(self) -> Callable[[], dict]:
         """Our training step, on weights and an optimizer of its own."""
@@ -205,45 +239,50 @@ class Case:
         return lambda: train.train_step(own, optimizer, self.config, self.task, step=1)
 
 
-def make_case(regime: str, sizes: dict[str, Any]) -> Case:
+def make_case(regime: str, sizes: dict[str, Any], device: torch.device) -> Case:
     """Cold: 4 layers of 128, untrained. Warm: train.py's own defaults. `sizes` override both."""
     cold = {"n_layer": 4, "n_head": 4, "n_embd": 128} | sizes | {"sft_steps": 0}
     config = Config(method="rloo", **(cold if regime == "cold" else sizes))
     task = checked_task(config)
-    return Case(regime, config, task, train.starting_model(config, task, CPU))
+    return Case(regime, config, task, train.starting_model(config, task, device))
 
 
 def sampling(case: Case, rounds: int, peers: bool) -> dict:
     """(a): the rollouts of one batch."""
     model, prompts, k = case.model, case.batch().prompts, case.config.k
-    L, generator = case.task.max_new_tokens, torch.Generator().manual_seed(0)
-    words: dict[str, Any] = {"end": END, "pad": PAD, "generator": generator}
+    L, generator = case.task.max_new_tokens, case.generator()
     copies = prompts.repeat_interleave(k, dim=0)
     calls: dict[str, Callable] = {
         "plain.py": lambda: plain.sample(model, copies, L, generator),
-        "ours": lambda: generate(model, prompts, k, L, **words),
+        "ours": lambda: rollouts.roll_out(model, prompts, k, case.task, generator),
     }
     if peers:
         calls["HF generate"] = peer_sampler(model, prompts, k, L)
-    return table("sampling", case, alternate(calls, rounds))
+    return table("sampling", case, alternate(runnable(calls, case), rounds))
 
 
 def steps(case: Case, rounds: int, peers: bool) -> dict:
     """(b): sample, verify, weigh, differentiate, update."""
-    own, generator = copy.deepcopy(case.model), torch.Generator().manual_seed(0)
+    own, generator = copy.deepcopy(case.model), case.generator()
     words = (own, train.new_optimizer(own, 1e-6), case.task, case.problems(), case.config.method)
     calls: dict[str, Callable] = {
         "plain.py": functools.partial(plain.train_step, *words, case.config.k, generator),
         "ours": case.stepper(),
     }
+    calls = runnable(calls, case)
     if peers:
         return table("training step", case, time_trl(case, rounds, calls))
     return table("training step", case, alternate(calls, rounds))
 
 
+def runnable(calls: dict[str, Callable], case: Case) -> dict[str, Callable]:
+    """plain.py is written for a CPU; elsewhere it sits out."""
+    return {n: call for n, call in calls.items() if n != "plain.py" or case.device.type == "cpu"}
+
+
 def table(what: str, case: Case, seconds: dict[str, list[float]]) -> dict[str, Any]:
     """Print and return the median, the range, the turns, and how many times slower than ours."""
-    name = f"{what}, {case.regime}, {case.config.batch_size} prompts x {case.config.k}"
+    name = f"{what}, {case.name}"
     print(f"\n{name}\n{'':17}{'median s':>10}{'range':>18}{'turns':>7}{'times ours':>12}")
     rows, ours = {}, median(seconds["ours"])
     for label, s in seconds.items():
@@ -265,24 +304,27 @@ def scaling(case: Case, rounds: int, flags: list[str]) -> dict[str, Any]:
     print(f"{'rollouts each':>14}{'distinct in all':>17}{'seconds':>9}{'peak MB':>9}")
     rows = []
     for k, c in cases.items():
-        generator = torch.Generator().manual_seed(0)
-        sampled = rollouts.roll_out(c.model, c.batch().prompts, k, c.task, generator)
-        row = {"k": k, "distinct": len(sampled.count), "seconds": median(seconds[str(k)]),
+        distinct = len(c.roll_out(c.generator()).count)
+        row = {"k": k, "distinct": distinct, "seconds": median(seconds[str(k)]),
                "peak_mb": process_memory(k, flags)}  # fmt: skip
         rows.append(row)
         print("{k:14,}{distinct:17,}{seconds:9.3f}{peak_mb:9.0f}".format(**row), flush=True)
-    print(f"(of the memory, {idle:.0f} MB are Python, torch and the model)")
+    held = "Python, torch and the model" if case.device.type == "cpu" else "the model"
+    print(f"(of the memory, {idle:.0f} MB are {held})")
     return {"pass_rate": pass_rate, "idle_mb": idle, "rows": rows}
 
 
 def process_memory(k: int, flags: list[str]) -> float:
-    """Peak resident MB of a fresh process that does one warm training step (none for k = 0)."""
+    """Peak MB of a fresh process that does one warm training step (none for k = 0)."""
     command = [sys.executable, __file__, f"--memory={k}", *flags]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def peak_mb() -> float:
-    """Of this process. (On Linux getrusage would count the parent that started it.)"""
+def peak_mb(device: torch.device) -> float:
+    """Of this process: resident, or what torch has allocated on the GPU. (On Linux getrusage would
+    count the parent that started it.)"""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status")
     if status.exists():
         (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
@@ -290,37 +332,73 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
-def matmul_peak(rounds: int) -> float:
+def matmul_peak(rounds: int, device: torch.device) -> float:
     """The best float32 matrix product of this machine and its threads, in FLOP/s."""
     best = 0.0
     for n in (512, 1024, 2048):
-        a, b = torch.randn(n, n), torch.randn(n, n)
+        a, b = (torch.randn(n, n, device=device) for _ in range(2))
         product = functools.partial(torch.mm, a, b)
         best = max(best, 2 * n**3 / min(timed(product) for _ in range(4 * rounds)))
     return best
 
 
-def model_flops(model: GPT, call: Callable[[], object]) -> float:
+def tokens_run(model: GPT, call: Callable[[], object]) -> tuple[int, int]:
+    """How many tokens go through the network in `call`: without gradients, and with them."""
+    ran = [0, 0]
+
+    def count(module: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
+        ran[torch.is_grad_enabled()] += inputs[0].numel()
+
+    handle = model.register_forward_hook(count)
+    call()
+    handle.remove()
+    return ran[0], ran[1]
+
+
+def model_flops(model: GPT, call: Callable[[], object]) -> int:
     """Arithmetic of the matrix products in `call`: 2 per weight and token forward, 6 with backward.
 
     Attention's own products are left out; at these lengths they are a few percent.
     """
     weights = sum(w.numel() for name, w in model.named_parameters() if "positions" not in name)
-    flops = 0.0
+    forward, both = tokens_run(model, call)
+    return weights * (2 * forward + 6 * both)
 
-    def count(module: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
-        nonlocal flops
-        flops += inputs[0].numel() * weights * (6 if torch.is_grad_enabled() else 2)
 
-    handle = model.register_forward_hook(count)
-    call()
-    handle.remove()
-    return flops
+def tree_sizes(case: Case) -> dict[str, int]:
+    """Tokens of one batch's completions: how many nodes scoring them runs, how many the distinct
+    ones have and how many all rollouts, ends included.
+
+    Scored as train.py does it, in parts of --micro-batch, but all of them, also those without an
+    advantage. The prompts are not counted: everybody runs them. The last token of a completion is
+    predicted and never run; a prefix in two rows, or in two parts, is run twice.
+    """
+    prompts, sampled = case.batch().prompts, case.roll_out(case.generator())
+    lengths = completion_mask(sampled.tokens, END).sum(1)
+    nodes = 0
+    for part in torch.arange(len(lengths), device=case.device).split(case.config.micro_batch):
+        group, tokens = sampled.group[part], sampled.tokens[part]
+        with torch.no_grad():
+            score = functools.partial(logprobs, case.model, prompts, group, tokens, END)
+            nodes += tokens_run(case.model, score)[0] - len(group.unique()) * prompts.shape[1]
+    return {"nodes": nodes, "distinct_tokens": int(lengths.sum()),
+            "all_tokens": int((lengths * sampled.count).sum())}  # fmt: skip
+
+
+def nodes_table(cases: list[Case]) -> dict[str, dict[str, int]]:
+    """Print and return the sizes of each: what is run of what was sampled."""
+    print(f"\n{'tokens':31}{'nodes run':>12}{'distinct':>12}{'all rollouts':>14}")
+    rows = {}
+    for case in cases:
+        rows[case.name] = row = tree_sizes(case)
+        sizes = "{nodes:12,}{distinct_tokens:12,}{all_tokens:14,}".format(**row)
+        print(f"{case.name:31}{sizes}", flush=True)
+    return rows
 
 
 def shares(case: Case, rounds: int) -> dict[str, float]:
     """The share of the machine's own matmul peak that a cross-entropy and an RL step reach."""
-    peak = matmul_peak(rounds)
+    peak = matmul_peak(rounds, case.device)
     rows = {"matmul_gflops": peak / 1e9}
     for name, c in (("cross-entropy step", case.with_(method="ce", batch_size=128)),
                     ("cold RL step", case)):  # fmt: skip
@@ -338,10 +416,9 @@ def shares(case: Case, rounds: int) -> dict[str, float]:
 
 def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
     """What is not the network: tokenization and verification, evaluation, start-up."""
-    batch, generator = case.batch(), torch.Generator().manual_seed(0)
-    sampled = rollouts.roll_out(case.model, batch.prompts, case.config.k, case.task, generator)
+    batch, sampled = case.batch(), case.roll_out(case.generator())
     problems = case.task.draw(rng(0, "held-out"), 1000, "held-out")
-    held_out = make_batch(problems, case.task, CPU)
+    held_out = make_batch(problems, case.task, case.device)
     calls = {
         "step": case.stepper(),
         "text": lambda: (case.batch(), rollouts.rewards_of(batch, sampled, case.task, case.config)),
@@ -350,7 +427,7 @@ def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
     seconds = {name: median(s) for name, s in alternate(calls, rounds).items()}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(train.ROOT / "train.py"), *"--sft-steps 0 --steps 1".split(),
-                   "--out", folder]  # fmt: skip
+                   "--device", case.device.type, "--out", folder]  # fmt: skip
         run = lambda: subprocess.run(command, check=True, capture_output=True)  # noqa: E731
         start_up = timed(run)
     rows = {"text_share": seconds["text"] / seconds["step"], "start_up_s": start_up,
@@ -365,21 +442,24 @@ def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
 
 def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -> dict:
     """Everything bench.json holds."""
-    B, k, rounds = args.batch_size, args.k, args.rounds
-    cold, warm = make_case("cold", sizes), make_case("warm", sizes)
+    B, k, rounds, device = args.batch_size, args.k, args.rounds, torch.device(args.device)
+    cold, warm = (make_case(regime, sizes, device) for regime in ("cold", "warm"))
     results: dict[str, Any] = {"sampling": {}, "step": {}}
-    few = max(B // 4, 1)
-    for case in (cold.with_(batch_size=B, k=k), warm.with_(batch_size=few, k=16 * k)):
+    few, half = max(B // 4, 1), max(B // 2, 1)
+    sampled = [cold.with_(batch_size=B, k=k), warm.with_(batch_size=few, k=16 * k)]
+    for case in sampled:
         results["sampling"] |= sampling(case, rounds, args.peers)
-    for case in (cold, warm):
-        rollouts.verify = plain.verify = stand_in if case is cold else verify.verify
-        case = case.with_(batch_size=max(B // 2, 1), k=k)
+    stepped = [case.with_(batch_size=half, k=k) for case in (cold, warm)]
+    for case in stepped:
+        rollouts.verify = plain.verify = stand_in if case.regime == "cold" else verify.verify
         results["step"] |= steps(case, rounds, args.peers)
         if case.regime == "cold":
             results["share_of_peak"] = shares(case, rounds)
-    results["scaling"] = scaling(warm.with_(batch_size=B), rounds, flags)
-    results["beside"] = beside_the_model(warm.with_(batch_size=B, k=8), rounds)
-    return results
+    warm = warm.with_(batch_size=B)
+    results["scaling"] = scaling(warm, rounds, flags)
+    results["beside"] = beside_the_model(warm.with_(k=8), rounds)
+    scaled = [warm.with_(k=k) for k in SCALING_K]
+    return results | {"nodes": nodes_table([*sampled, *stepped, *scaled])}
 
 
 SIZES = ("digits", "n_layer", "n_head", "n_embd", "sft_until", "sft_steps")
@@ -395,26 +475,30 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help="as in train.py")
     parser.add_argument("--rounds", type=whole(1), default=5, help="timed turns (default 5)")
     parser.add_argument("--peers", action="store_true", help="also time transformers and trl")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default cpu")
     parser.add_argument("--json", default="bench.json", help="where the figures go")
     parser.add_argument("--memory", type=whole(0), help=argparse.SUPPRESS)
     args = parser.parse_args()
     sizes = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in sizes.items()]
-    flags.append(f"--batch-size={args.batch_size}")
+    flags += [f"--batch-size={args.batch_size}", f"--device={args.device}"]
     if args.memory is not None:
-        case = make_case("warm", sizes).with_(batch_size=args.batch_size, k=args.memory)
+        device = torch.device(args.device)
+        case = make_case("warm", sizes, device).with_(batch_size=args.batch_size, k=args.memory)
         if args.memory:
             case.stepper()()
-        print(peak_mb())
+        print(peak_mb(device))
         return
     if args.peers and not all(map(find_spec, ("transformers", "trl", "datasets"))):
         print("bench.py: no peers here: pip install -r requirements-bench.txt; the rest runs")
         args.peers = False
     try:
+        pick_device(args.device)
         results = measure(args, sizes, flags)
     except UsageError as error:
         parser.error(str(error))
     about = {"command": " ".join(["python bench.py", *sys.argv[1:]]), "cpu": cpu_name(),
+             "gpu": torch.cuda.get_device_name() if args.device == "cuda" else None,
              "threads": torch.get_num_threads(), "torch": torch.__version__}  # fmt: skip
     Path(args.json).write_text(json.dumps(about | results, indent=1) + "\n")
 

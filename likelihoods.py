@@ -52,7 +52,7 @@ def omega_of_any_order(l: Tensor, T: int) -> Tensor:
     j = torch.arange(1, T, dtype=l.dtype, device=l.device)
     for n in range(1, l.shape[1]):
         x = 1 - l.roll(n, dims=1).unsqueeze(-1)  # the n-th peer of every rollout at once
-        E[..., 1:] = ((n - j).clamp(min=0) * E[..., 1:] + j * x * E[..., :-1]) / n
+        E[..., 1:] = ((n - j) * E[..., 1:] + j * x * E[..., :-1]) / n  # E_j is 0 for j > n
     return E.sum(-1)
 
 

@@ -232,7 +232,7 @@ def policy_gradient_loss(
     """
     if logprobs.shape != advantages.shape:
         raise ValueError(f"shapes {tuple(logprobs.shape)} and {tuple(advantages.shape)} differ")
-    count = torch.ones_like(advantages) if count is None else count
+    count = torch.ones_like(logprobs) if count is None else count
     weights = advantages.detach().to(logprobs.dtype) * count
     return -(weights * logprobs).sum() / (total or count.sum())
 

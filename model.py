@@ -95,10 +95,10 @@ class GPT(nn.Module):
     ) -> Tensor:
         """tokens (N, T) -> logits (N, T, V): position t predicts token t + 1.
 
-        tree.py runs tokens in another arrangement, of any shape. It says where in its text each
-        token stands (`positions`, of that shape), who sees whom (`attend`), and whose logits it
-        wants (`keep`, indices into the first dimension; the other tokens are only seen by these,
-        so the last layer does less for them).
+        That is all to know at first. tree.py runs tokens in another arrangement, of any shape. It
+        says where in its text each token stands (`positions`, of that shape), who sees whom
+        (`attend`), and whose logits it wants (`keep`, indices into the first dimension; the other
+        tokens are only seen by these, so the last layer does less for them).
         """
         if positions is None:
             T, known = tokens.shape[1], self.config.block_size

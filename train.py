@@ -49,9 +49,12 @@ def train_step(
     step: int,
     purpose: str = "data",
 ) -> dict[str, Any]:
-    """One batch, one update. The step's training figures; FloatingPointError if not finite."""
-    n, fixed = config.batch_size, config.train_prompts
-    problems = draw_problems(task, config.seed, step, n, fixed, purpose)
+    """One batch, one update. The step's training figures; FloatingPointError if not finite.
+
+    purpose: what the problems are drawn for, so that a warm start sees others than the run.
+    """
+    fixed = config.train_prompts  # 0: fresh ones every step
+    problems = draw_problems(task, config.seed, step, config.batch_size, fixed, purpose)
     device = next(model.parameters()).device
     batch = make_batch(problems, task, device)
     zero_gradients(model)
@@ -61,8 +64,8 @@ def train_step(
         else:
             generator = torch_rng(config.seed, "rollouts", step, device)
             figures = rollout_backward(model, batch, config, task, generator)
-    for group in optimizer.param_groups:
-        group["lr"] = config.lr * min(1.0, step / max(config.warmup, 1))
+    for settings in optimizer.param_groups:
+        settings["lr"] = config.lr * min(1.0, step / max(config.warmup, 1))
     return figures | {"grad_norm": update(model, optimizer, config, figures["loss"])}
 
 
@@ -76,9 +79,9 @@ def rollout_backward(
     A = maxrl.counted_advantages(
         config.method, rewards, rollouts.group, rollouts.count, k, config.order
     )
-    rows = A.nonzero().squeeze(1)  # without an advantage there is no gradient
+    weighed = A.nonzero().squeeze(1)  # completions; without an advantage there is no gradient
     loss = 0.0
-    for part in rows.split(config.micro_batch) if len(rows) else ():
+    for part in weighed.split(config.micro_batch) if len(weighed) else ():  # none: one empty part
         group, tokens = rollouts.group[part], rollouts.tokens[part]
         logp = tree.logprobs(model, batch.prompts, group, tokens, END)
         part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
@@ -90,7 +93,7 @@ def rollout_backward(
 def likelihood_backward(model: GPT, batch: Batch, config: Config) -> dict[str, Any]:
     """`ce` and `exact`: differentiate the likelihood of the reference answer, without sampling."""
     logp = logprobs(model, batch.prompts, batch.answers, END)  # (B,)
-    loss = maxrl.exact_loss(logp, config.order or math.inf)
+    loss = maxrl.exact_loss(logp, config.order or math.inf)  # ce: order inf
     loss.backward()
     figures = {"loss": loss.item(), "pass_rate": logp.detach().exp().mean().item()}
     return figures | dict.fromkeys(("live", "dead", "all_pass", "unique", "eos_rate", "entropy"))
@@ -114,9 +117,9 @@ def self_training_round(
         for part in selftrain.mini_batches(right, config, step):
             zero_gradients(model)
             group, tokens = right.group[part], right.tokens[part]
-            mean = -tree.logprobs(model, prompts, group, tokens, END).mean()
-            mean.backward()
-            loss = mean.item()
+            cross_entropy = -tree.logprobs(model, prompts, group, tokens, END).mean()
+            cross_entropy.backward()
+            loss = cross_entropy.item()
             norm = update(model, optimizer, config, loss)
     return {"loss": loss} | figures | {"grad_norm": norm}
 
@@ -163,7 +166,8 @@ def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
 
 
 def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> GPT:
-    """Steps of cross-entropy on reference answers, until the pass rate is --sft-until."""
+    """Steps of cross-entropy on reference answers, until the pass rate of the last ten is
+    --sft-until; or the file that an earlier run with the same key left."""
     ce = warm_start_config(config, device)
     path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
     if path.exists():
@@ -232,7 +236,8 @@ def initial_model(path: Path, config: Config, task: Task, device: torch.device) 
 def train(run: Run) -> None:
     """A whole run: the base model is evaluated, then steps, and an evaluation every so often."""
     config, task, device = run.config, run.task, run.device
-    problems = task.draw(rng(0, "held-out"), config.eval_prompts, config.eval_split)
+    generator = rng(0, "held-out")  # the same prompts whatever the seed
+    problems = task.draw(generator, config.eval_prompts, config.eval_split)
     held_out = make_batch(problems, task, device)
     model = run.saved_model() or starting_model(config, task, device)
     optimizer = new_optimizer(model, config.lr)
@@ -240,11 +245,11 @@ def train(run: Run) -> None:
     if run.due():
         run.record(*measure(model, held_out, config, task, run.step))
     for step in run.steps():
-        words = (model, optimizer, config, task, step)
         if config.method in SELF_TRAINING:
-            run.log(self_training_round(*words, run.first_weights))
+            first = run.first_weights
+            run.log(self_training_round(model, optimizer, config, task, step, first))
         else:
-            run.log(train_step(*words))
+            run.log(train_step(model, optimizer, config, task, step))
         if run.due():
             run.record(*measure(model, held_out, config, task, run.step))
 

@@ -1,4 +1,4 @@
-"""k rollouts of a prompt as one prefix tree: sampling and scoring run every prefix once.
+"""k rollouts of a prompt as one prefix tree: drawing and differentiating run every prefix once.
 
 The rollouts of a prompt begin alike. `12+34=` may be answered `46`, `47`, `46` and `4`:
 
@@ -33,7 +33,7 @@ two rows share a prefix, each has a node for it. Left out: rewards, advantages, 
     True
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -188,16 +188,16 @@ def run_level(
 ) -> tuple[Level, Tensor, Cache]:
     """Run the last tokens of N prefixes: logits (N, V), and the cache with them in it.
 
-    `level` comes with the rows of the parents, and goes with rows of its own.
+    `level` comes with the rows of the parents; what is returned has rows of its own.
     """
     new: Cache = []
     path = torch.arange(len(token), device=token.device)
     first = torch.searchsorted(level.row, level.row)  # the first node of the same row
     rows = in_rows(level.row, path - first)
     itself = F.one_hot(rows.place % rows.n, rows.n).bool()
-    level.sees = torch.cat((level.sees, itself), dim=1)  # (N, S + n)
-    level.row = rows.place // rows.n
-    mask = rows.pad(level.sees)
+    sees = torch.cat((level.sees, itself), dim=1)  # (N, S + n)
+    level = replace(level, row=rows.place // rows.n, sees=sees)
+    mask = rows.pad(sees)
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         pairs = zip(cache[layer], (k, v), strict=True)
@@ -230,7 +230,7 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
     return n[:, :V].long().to(device)
 
 
-# ------------------------------------------------------------------------------------- scoring
+# --------------------------------------------------------------------------- log-probabilities
 
 
 def logprobs(model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, end: int) -> Tensor:
@@ -244,11 +244,11 @@ def logprobs(model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, end: in
     prompts = prompts[used]  # (B', P)
     order = lexicographic(group, tokens)
     group, tokens = group[order], tokens[order]
-    scored = completion_mask(tokens, end)  # (U, L)
-    paths = Paths(group, tokens, scored)
+    counts = completion_mask(tokens, end)  # (U, L)
+    paths = Paths(group, tokens, counts)
     logp = run_paths(model, prompts, paths).log_softmax(-1)  # (B' + N, V)
     per_token = logp.flatten()[paths.node * logp.shape[1] + tokens]  # (U, L)
-    return (per_token * scored).sum(1)[order.argsort()]
+    return (per_token * counts).sum(1)[order.argsort()]
 
 
 def lexicographic(group: Tensor, tokens: Tensor) -> Tensor:
@@ -260,20 +260,28 @@ def lexicographic(group: Tensor, tokens: Tensor) -> Tensor:
 
 
 class Paths:
-    """The paths of U completions, sorted, through the nodes: whose prefix is whose.
+    """The paths of U sorted completions through the tree: which node predicts which token.
 
-    Numbers 0..B'-1 are the B' prompts, the nodes behind them B'..B'+N-1 in the order of the paths.
+    Nodes are numbered path by path: 0..B'-1 are the prompts, B'..B'+N-1 the prefixes. A prefix of t
+    tokens that the path before has too is the same node. With one prompt (its number is 0), `e` for
+    the end token and `.` for a pad:
+
+        tokens      new         node
+        4 6 e       - x x       0 1 2       `4` and `46` are nodes
+        4 7 e       - - x       0 1 3       `4` is node 1 already, `47` is new
+        4 e .       - - -       0 1 .       nothing goes on from `4e`
     """
 
-    def __init__(self, group: Tensor, tokens: Tensor, scored: Tensor):
+    def __init__(self, group: Tensor, tokens: Tensor, counts: Tensor):
+        """group (U,); tokens (U, L); counts (U, L) bool, True up to the end token."""
         self.group, self.tokens = group, tokens
         self.path = torch.arange(len(group), device=group.device) - torch.searchsorted(group, group)
-        other = (tokens != tokens.roll(1, 0)).cumsum(1) > 0  # than the path before, up to token t
+        other = (tokens != tokens.roll(1, 0)).cumsum(1) > 0  # than the path before, in tokens 0..t
         other |= (self.path % WIDTH == 0).unsqueeze(1)  # every row has nodes of its own
-        self.new = F.pad(other[:, :-1], (1, 0)) & scored  # (U, L): its prefix of t tokens is a node
-        self.new[:, 0] = False  # the prompt itself
+        self.new = F.pad(other[:, :-1], (1, 0)) & counts  # (U, L): tokens 0..t-1 are a new node
+        self.new[:, 0] = False  # no tokens: the prompt itself
         number = self.new.flatten().cumsum(0).view_as(tokens) + int(group[-1])
-        number = torch.where(self.new, number, 0).cummax(0).values  # else that of a path before
+        number = torch.where(self.new, number, 0).cummax(0).values  # not new: that of a path before
         self.node = torch.cat((group.unsqueeze(1), number[:, 1:]), dim=1)  # (U, L) predicts token t
 
 
@@ -284,11 +292,13 @@ def run_paths(model: GPT, prompts: Tensor, paths: Paths) -> Tensor:
     if len(u) == 0:  # all completions are one token long
         return run_prompts(model, prompts)[0]
     rows = in_rows(paths.group[u], paths.path[u])
+    # Which places of its row each node sees: those of the nodes on its path, up to itself.
     columns = torch.arange(paths.node.shape[1], device=u.device)
-    place = F.pad(rows.place % rows.n, (B, 0))[paths.node[u]]  # (N, L) of its ancestors
-    place = torch.where((columns > 0) & (columns <= t.unsqueeze(1)), place, rows.n)
+    before = (columns > 0) & (columns <= t.unsqueeze(1))  # (N, L); column 0 is the prompt
+    place = F.pad(rows.place % rows.n, (B, 0))[paths.node[u]]  # (N, L), the prompts have none
+    place = torch.where(before, place, rows.n)  # an extra place takes what is not meant
     sees = prompts.new_zeros(len(u), rows.n + 1, dtype=torch.bool).scatter(1, place, True)
-    mask = rows.pad(F.pad(sees[:, :-1], (P, 0), value=True))  # (R, n, P + n)
+    mask = rows.pad(F.pad(sees[:, :-1], (P, 0), value=True))  # (R, n, P + n), all of the prompt
     mask[..., 0] = True  # also for places without a node: a softmax over nothing is NaN
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -477,21 +477,30 @@ def benches() -> list[dict]:
 
 def speed_table() -> str:
     """Each contender's seconds in each test, and how many times ours that is."""
-    tests = {}
-    for i, measured in enumerate(benches()):
-        rate = f"pass rate {measured['scaling']['pass_rate']:.2f}"
-        for name, rows in (measured["sampling"] | measured["step"]).items():
-            if "warm" in name or i == 0:  # cold is the same in both
-                tests[name.replace("warm", f"warm, {rate}")] = rows
+    first, *more = map(by_test, benches())
+    for tests in more:  # cold is the same in all of them
+        first |= {name: rows for name, rows in tests.items() if "warm" in name}
+    return contenders(first)
+
+
+def by_test(measured: dict) -> dict[str, dict]:
+    """The rows of each test, whose name says how good the warm model is."""
+    warm = f"warm, pass rate {measured['scaling']['pass_rate']:.2f}"
+    tests = measured["sampling"] | measured["step"]
+    return {name.replace("warm", warm): rows for name, rows in tests.items()}
+
+
+def contenders(tests: dict[str, dict]) -> str:
+    """A table of tests by contenders."""
     names = [n for n in dict.fromkeys(n for rows in tests.values() for n in rows) if n != "ours"]
-    lines = [f"| | ours | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    lines = []
     for test, rows in sorted(tests.items(), key=lambda item: item[0].split(",")[0]):
         cells = []
         for name in names:
             row = rows.get(name)
             cells.append(f"{seconds(row)}, **{row['vs_ours']:.3g}x**" if row else "")
-        lines.append(f"| {test} | {seconds(rows['ours'])} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([test, seconds(rows["ours"]), *cells])
+    return markdown(["", "ours", *names], lines)
 
 
 def seconds(row: dict[str, float]) -> str:
@@ -499,21 +508,24 @@ def seconds(row: dict[str, float]) -> str:
     return f"{row['median_s']:.3g} ({row['min_s']:.3g} to {row['max_s']:.3g})"
 
 
+def scaling_rows(files: Sequence[dict]) -> str:
+    """A step against the number of rollouts."""
+    columns = ("pass rate", "rollouts per prompt", "distinct, in all", "seconds", "peak memory, MB")
+    rows = [
+        [f"{measured['scaling']['pass_rate']:.2f}", f"{row['k']:,}", f"{row['distinct']:,}",
+         f"{row['seconds']:.3g}", f"{row['peak_mb']:.0f}"]
+        for measured in files
+        for row in measured["scaling"]["rows"]
+    ]  # fmt: skip
+    return markdown(columns, rows)
+
+
 def scaling_table() -> str:
     """A step against the number of rollouts, at both pass rates; then what else was measured."""
-    columns = ("pass rate", "rollouts per prompt", "distinct, in all", "seconds", "peak memory, MB")
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for measured in benches():
-        rate = measured["scaling"]["pass_rate"]
-        for row in measured["scaling"]["rows"]:
-            lines.append(
-                f"| {rate:.2f} | {row['k']:,} | {row['distinct']:,} | {row['seconds']:.3g} "
-                f"| {row['peak_mb']:.0f} |"
-            )
     measured = benches()[0]
     shares, beside = measured["share_of_peak"], measured["beside"]
     commands = " and ".join(f"`{m['command']}`" for m in benches())
-    return "\n".join(lines) + (
+    return scaling_rows(benches()) + (
         f"\n\nMachine: {measured['cpu']}, {measured['threads']} threads, torch "
         f"{measured['torch']}, {shares['matmul_gflops']:.0f} GFLOP/s in a matrix product, of which "
         f"the cross-entropy step reaches {shares['cross-entropy step']:.0%} and the cold step "
@@ -522,6 +534,34 @@ def scaling_table() -> str:
         f"held-out prompts {beside['evaluation_s']:.2f} s, a whole process that does one step "
         f"{beside['start_up_s']:.1f} s. Commands: {commands}."
     )
+
+
+def gpu() -> str:
+    """What the last `make gpu` measured, if there was one; a part that failed is left out."""
+    path = RESULTS / "gpu.json"
+    if not path.exists():
+        return "Not measured on a GPU."
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    tests, bench = measured["tests"], measured["bench"]
+    parts = [
+        f"On a GPU: {measured['gpu']}, torch {measured['torch']}, float32, commit "
+        f"{measured['commit']}. Of {tests['of']} tests that need one, {tests['passed']} pass. "
+        f"`make gpu` took {measured['minutes']:.1f} minutes."
+    ]
+    if bench:
+        parts += [contenders(by_test(bench)), scaling_rows([bench])]
+    return "\n\n".join([*parts, gpu_runs(measured["runs"])])
+
+
+def gpu_runs(runs: dict[str, dict]) -> str:
+    """Runs of figure 1, beside the same on a CPU; a run that failed has no row."""
+    rows = []
+    for name, there in runs.items():
+        here = LOGS.lines("convergence", name)[-1]
+        if there:
+            cells = [f"{run['seconds']:.0f} s, {run['pass@1']:.3f}" for run in (there, here)]
+            rows.append([f"`{name}`", *cells])
+    return markdown(["of figure 1: seconds, pass@1", "GPU", "one thread of a CPU"], rows)
 
 
 def soak_text() -> str:
@@ -558,6 +598,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "headlines": partial(claims_table, short=True),
     "speed": speed_table,
     "scaling-of-a-step": scaling_table,
+    "gpu": gpu,
     "soak": soak_text,
 }
 

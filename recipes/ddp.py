@@ -33,7 +33,7 @@ def sample(model: GPT, prompts: Tensor, uniforms: Tensor) -> Tensor:
     """plain.sample from given uniforms, (N, P) and (N, L) -> (N, L): token where the CDF passes."""
     text, ended = prompts, torch.zeros(len(prompts), 1, dtype=torch.bool)
     for u in uniforms.unsqueeze(2).unbind(1):  # (N, 1)
-        cdf = model(text)[0][:, -1].softmax(-1).cumsum(-1)  # (N, V)
+        cdf = model(text)[:, -1].softmax(-1).cumsum(-1)  # (N, V)
         token = torch.searchsorted(cdf, u.contiguous(), right=True).clamp(max=VOCAB_SIZE - 1)
         token[ended] = PAD
         ended |= token == END

@@ -5,16 +5,24 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 os.environ["TQDM_DISABLE"] = "1"
+hypothesis.settings.register_profile("ours", deadline=None)  # a busy machine is not a fault
+hypothesis.settings.load_profile("ours")
 torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
 
 TINY = (
     "--digits 1 --batch-size 3 --k 5 --steps 4 --eval-every 2 --eval-prompts 20 --sft-steps 60 "
     "--sft-lr 3e-3 --sft-batch-size 32 --n-layer 1 --n-head 2 --n-embd 16 --device cpu"
 ).split()
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("needs CUDA")
 
 
 @pytest.fixture(autouse=True)

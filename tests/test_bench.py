@@ -12,10 +12,13 @@ import maxrl
 import plain
 import rollouts as rollouts_module
 import train
-from data.tokenizer import decode
+import tree
+from data.tokenizer import END, PAD, decode
 from harness.config import Config, checked_task
+from tree import Rollouts
 from verify import verify
 
+CPU = torch.device("cpu")
 TINY = {"digits": 1, "n_layer": 1, "n_head": 2, "n_embd": 16}
 
 
@@ -23,7 +26,7 @@ def tiny_case(scale: float = 3.0, **changes) -> bench.Case:
     """A random model that is far from uniform, so that rollouts repeat."""
     config = Config(**(TINY | {"sft_steps": 0, "batch_size": 3, "k": 50} | changes))
     task = checked_task(config)
-    model = train.starting_model(config, task, bench.CPU)
+    model = train.starting_model(config, task, CPU)
     with torch.no_grad():
         for w in model.parameters():
             w.mul_(scale)
@@ -56,11 +59,38 @@ def test_flops_by_hand():
     assert bench.model_flops(case.model, lambda: case.model(prompts)) == 6 * 3 * 4 * weights
 
 
+def test_nodes_by_hand(monkeypatch):
+    """`46` three times, `47`, `4`, nothing at all; and for another prompt `46` twice.
+
+    Nodes: 4, 46, 47 of the first prompt; 4, 46 of the second. With ends, `46` has 3 tokens, `47`
+    3, `4` 2 and the empty text 1: 12 of the distinct ones, 3 + 3 + 2 + 1 + 3.
+    """
+    case = tiny_case(batch_size=3, k=6)
+    texts = [[4, 6, END], [4, 7, END], [4, END, PAD], [END, PAD, PAD], [4, 6, END]]
+    sampled = Rollouts(
+        group=torch.tensor([0, 0, 0, 0, 2]),
+        tokens=torch.tensor(texts),
+        count=torch.tensor([3, 1, 1, 1, 2]),
+        logprob=torch.zeros(5),
+        ended=torch.ones(5, dtype=torch.bool),
+    )
+    monkeypatch.setattr(rollouts_module, "roll_out", lambda *_: sampled)
+    assert bench.tree_sizes(case) == {
+        "nodes": 5,
+        "distinct_tokens": 12,
+        "all_tokens": 3 * 3 + 3 + 2 + 1 + 2 * 3,
+    }
+    one_by_one = replace(case, config=replace(case.config, micro_batch=1))
+    assert bench.tree_sizes(one_by_one)["nodes"] == 2 + 2 + 1 + 0 + 2, "nothing is shared"
+    monkeypatch.setattr(tree, "WIDTH", 2)  # `4`, which ends the second row, is in both
+    assert bench.tree_sizes(case)["nodes"] == 3 + 1 + 2
+
+
 def test_the_command(tmp_path, monkeypatch, capsys):
     """Small sizes, no peers: they are asked for, their absence is said, the rest is measured."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bench, "SCALING_K", (8, 1024))
-    monkeypatch.setattr(bench, "process_memory", lambda k, flags: bench.peak_mb() + k)
+    monkeypatch.setattr(bench, "process_memory", lambda k, flags: bench.peak_mb(CPU) + k)
     monkeypatch.setattr(bench, "find_spec", lambda name: None)
     flags = "--batch-size 6 --k 4 --digits 1 --n-layer 1 --n-head 2 --n-embd 16 --sft-steps 0"
     monkeypatch.setattr(bench.sys, "argv", ["bench.py", *flags.split(), "--rounds", "1", "--peers"])
@@ -75,15 +105,21 @@ def test_the_command(tmp_path, monkeypatch, capsys):
             assert rows["ours"]["vs_ours"] == 1 and all(r["median_s"] > 0 for r in rows.values())
     assert [row["k"] for row in results["scaling"]["rows"]] == [8, 1024]
     assert all(math.isfinite(x) and x > 0 for x in results["beside"].values())
+    names = {f"{regime}, 3 prompts x 4" for regime in ("cold", "warm")}
+    names |= {"cold, 6 prompts x 4", "warm, 1 prompts x 64"}
+    assert set(results["nodes"]) == names | {f"warm, 6 prompts x {k}" for k in (8, 1024)}
+    for name, row in results["nodes"].items():
+        assert 0 < row["nodes"] < row["distinct_tokens"] <= row["all_tokens"], name
+        assert name in out
 
 
 def test_memory_is_that_of_a_process_of_its_own():
     """Not that of this one, which has just held half a gigabyte."""
     held = torch.ones(2**27)
-    assert bench.peak_mb() > 500
+    assert bench.peak_mb(CPU) > 500
     del held
     flags = "--digits=1 --n-layer=1 --n-head=2 --n-embd=16 --sft-steps=0 --batch-size=3".split()
-    assert 50 < bench.process_memory(8, flags) < bench.peak_mb() - 100
+    assert 50 < bench.process_memory(8, flags) < bench.peak_mb(CPU) - 100
 
 
 def test_wrong_use(monkeypatch, capsys):
@@ -91,6 +127,15 @@ def test_wrong_use(monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit_:
         bench.main()
     assert exit_.value.code == 2 and "multiple" in capsys.readouterr().err
+
+
+def test_no_gpu(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(bench.sys, "argv", ["bench.py", "--device", "cuda"])
+    with pytest.raises(SystemExit) as exit_:
+        bench.main()
+    err = capsys.readouterr().err
+    assert exit_.value.code == 2 and "not available here" in err and err.count("\n") == 1
 
 
 def test_our_step_of_a_case_leaves_its_model_alone():

@@ -13,7 +13,6 @@ from data.batches import make_batch, rng
 from data.tokenizer import END, encode_completions
 from evaluate import evaluate, graded_figures, pass_rates, sampled_figures
 from harness.config import Config, checked_task, parse_args
-from rollouts import REGRESSION_CLIP, rewards_of
 from train import starting_model
 from tree import Rollouts
 
@@ -99,11 +98,6 @@ def test_graded_figures_by_hand():
     assert figures["spread"] == pytest.approx((0.5 / 1.349 + 0) / 2)  # quartiles of 15 15 15 17
     regression = replace(config, method="rloo", reward="regression")
     assert graded_figures(batch, rollouts, task, regression) == figures
-    clip = REGRESSION_CLIP * 2.0
-    expected = [-4 / clip**2, 0, -1, -16 / clip**2, -1]
-    assert rewards_of(batch, rollouts, task, regression).tolist() == pytest.approx(expected)
-    expected = [math.exp(-0.5), 1, 0, math.exp(-2), 0]
-    assert rewards_of(batch, rollouts, task, config).tolist() == pytest.approx(expected)
 
 
 def test_a_truth_of_zero_counts():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from test_maxrl import expected_gradient, gradient, p_of
 
 import likelihoods
+import maxrl
 from maxrl import ADVANTAGES
 
 LIKELIHOODS = [
@@ -27,6 +28,28 @@ def test_leave_one_out_with_fractional_likelihoods(k, order, likelihood):
     )
     got = expected_gradient("maxrl-loo", k, likelihood, order=order)
     assert torch.allclose(got, truth, rtol=1e-9, atol=1e-12)
+
+
+def test_groups_that_are_too_large(monkeypatch):
+    """The cost is k^2, so there is a limit; it is inclusive."""
+    assert likelihoods.MOST == 4096
+    monkeypatch.setattr(likelihoods, "MOST", 5)
+    assert likelihoods.advantages(torch.full((1, 5), 0.5), 5).shape == (1, 5)
+    with pytest.raises(ValueError, match="up to 5, not 6"):
+        likelihoods.advantages(torch.full((1, 6), 0.5), 5)
+
+
+@given(st.lists(st.floats(0, 1), min_size=6, max_size=6), st.integers(1, 5))
+def test_counted_advantages_of_fractions_are_those_of_the_rollouts(values, order):
+    """Two groups of five: the second and third rollout of each are equal."""
+    k, count = 5, torch.tensor([1, 2, 1, 1, 2, 2])
+    group, l = torch.tensor([0, 0, 0, 0, 1, 1]), torch.tensor(values, dtype=torch.float64)
+    count[4], count[5] = 2, 3
+    full = l.repeat_interleave(count).view(2, k)
+    for name, T in (("maxrl-loo", order), ("maxrl-loo", None), ("rloo", None), ("reinforce", None)):
+        A = maxrl.counted_advantages(name, l, group, count, k, T)
+        expected = ADVANTAGES[name](full, **({"order": T} if T else {})).flatten()
+        assert torch.allclose(A.repeat_interleave(count), expected, atol=1e-12), name
 
 
 def test_doctests():

@@ -259,6 +259,47 @@ def test_advantages_of_a_million_rollouts():
         maxrl.counted_advantages("maxrl-loo", r / 2, prompt, torch.tensor([k - 1, 1]), k)
 
 
+def test_whole_numbers_and_verdicts_are_rewards_too():
+    """bool and int give float64; floats keep their dtype."""
+    for dtype in (torch.bool, torch.long):
+        A = ADVANTAGES["maxrl"](torch.tensor([[1, 0, 0, 0]]).to(dtype))
+        assert A.dtype == torch.float64 and A.tolist() == [[3, -1, -1, -1]]
+    k = 3 * 10**5  # float32 knows S/k too roughly, and counts beyond 2**24 not at all
+    A = ADVANTAGES["maxrl"]((torch.arange(k) > 0).float().unsqueeze(0))
+    assert A[0, 1].item() == pytest.approx(1 / (k - 1), rel=1e-6)
+
+
+@pytest.mark.parametrize("k, S", [(49, 1), (49, 7), (103, 1), (107, 3)])
+def test_counts_of_successes_are_whole(k, S):
+    """k (S/k) is not always S in floating point. omega by hand, of both ordered estimators."""
+    assert k != 49 or k * (1 / k) != 1
+    rewards, T = (torch.arange(k) < S).double().unsqueeze(0), 3
+    for r, c, others in ((1, S, S - 1), (0, S + 1, S)):  # itself a success; among its peers
+        omega = (1 - math.comb(k - c, T) / math.comb(k, T)) / (c / k)
+        centred = r - others / (k - 1)
+        A = ADVANTAGES["maxrl-loo"](rewards, order=T)[0, 0 if r else -1].item()
+        assert A == pytest.approx(omega * centred, rel=1e-9)
+        omega = T * math.comb(k - 1 - others, T - 1) / math.comb(k - 1, T - 1)
+        A = ADVANTAGES["passk"](rewards, order=T)[0, 0 if r else -1].item()
+        assert A == pytest.approx(omega * centred, rel=1e-9)
+
+
+def test_which_order_is_trained():
+    known = {
+        ("reinforce", 5, None): 1, ("rloo", 5, None): 1, ("maxrl", 5, None): 4,
+        ("maxrl", 1, None): 1, ("maxrl-raw", 5, None): 5, ("maxrl-loo", 5, None): 5,
+        ("maxrl-loo", 5, 3): 3, ("passk", 5, 1): 1, ("passk", 1, None): 1, ("passk", 5, None): None,
+        ("passk", 5, 2): None, ("grpo", 2, None): 1, ("grpo", 3, None): None,
+        ("rft", 5, None): None, ("maxrl-std", 5, None): None, ("a method of yours", 5, None): None,
+    }  # fmt: skip
+    for (name, k, order), T in known.items():
+        assert maxrl.trained_order(name, k, order) == T, (name, k, order)
+    p = torch.tensor([0.3])
+    assert maxrl.population_weight("a method of yours", p, 5).isnan().all()
+    passk = maxrl.population_weight("passk", p.double(), 5, 3).item()
+    assert passk == pytest.approx(maxrl.enumerated_weight("passk", 0.3, 5, 3)[0], rel=1e-6)
+
+
 def test_orders_that_a_method_does_not_take():
     rewards = torch.tensor([[1.0, 0.0, 0.0]])
     for name in ADVANTAGES:
@@ -340,6 +381,20 @@ def test_exact_loss_has_the_gradient_of_the_objective(order):
     assert torch.allclose(got, truth, rtol=1e-9)
 
 
+@pytest.mark.parametrize("k", [1, 2, 7, INF])
+def test_pass_at_k_of_a_known_pass_rate_and_its_slope(k):
+    """Also at both ends: 1 - (1-p)^k rises by k (1-p)^(k-1)."""
+    p = torch.tensor([0.0, 1e-12, 0.3, 0.5, 0.7, 1.0], dtype=torch.float64, requires_grad=True)
+    got = maxrl.exact_pass_at_k(p, k)
+    if k == INF:
+        assert got.tolist() == [1] * 6
+        return
+    exact = [float(1 - (1 - Fraction(x)) ** k) for x in p.tolist()]
+    assert got.tolist() == pytest.approx(exact, rel=1e-12, abs=0)
+    (slope,) = torch.autograd.grad(got.sum(), p)
+    assert slope.tolist() == pytest.approx([k * (1 - x) ** (k - 1) for x in p.tolist()], rel=1e-9)
+
+
 def test_exact_loss_of_order_infinity_survives_underflow():
     logp = torch.tensor([-2000.0, -1.0], requires_grad=True)
     maxrl.exact_loss(logp, INF).backward()
@@ -367,7 +422,15 @@ def test_pass_at_k_on_tensors_and_edges():
     )
     assert pass_at_k(5, 0, 5) == 0.0 and isinstance(pass_at_k(5, 2, 1), float)
     assert pass_at_k(100_000, 1, 1000) == pytest.approx(0.01, rel=1e-9)
-    for bad in ((4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0), (4, 1, 2.5), (4, math.nan, 2)):
+    for bad in (
+        (4, 1, 5),
+        (4, 5, 2),
+        (4, -1, 2),
+        (4, 1, 0),
+        (4, 1, 2.5),
+        (4, math.nan, 2),
+        (4.5, 1, 2),
+    ):
         with pytest.raises(ValueError):
             pass_at_k(*bad)
 
@@ -388,7 +451,8 @@ def test_pass_at_k_of_many_tries(k):
 def test_the_loss_is_a_sum_over_a_constant():
     logp = torch.tensor([[-1.0, -2.0, -4.0], [-3.0, -5.0, -6.0]])
     A = torch.tensor([[2.0, -1.0, -1.0], [0.0, 0.0, 0.0]])
-    assert maxrl.policy_gradient_loss(logp, A).item() == pytest.approx(-(-2 + 2 + 4) / 6)
+    loss = maxrl.policy_gradient_loss(logp, A.double())
+    assert loss.item() == pytest.approx(-(-2 + 2 + 4) / 6) and loss.dtype == logp.dtype
 
 
 def test_advantages_are_constants():

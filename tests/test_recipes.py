@@ -1,8 +1,13 @@
 """recipes/: what needs neither TRL nor verl. The rest is tests/engines (`make test-engines`)."""
 
+import importlib
+import json
+import subprocess
 import sys
+from collections import defaultdict, deque
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +19,10 @@ import plain
 from data import make_task
 from data.tokenizer import VOCAB_SIZE
 from model import GPT, ModelConfig
-from recipes import ddp
+from recipes import ddp, measure, verl_maxrl
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = ROOT / "recipes"
 
 # ------------------------------------------------------------------------------------------ ddp
 
@@ -103,7 +111,7 @@ def test_samples_by_inverse_cdf_follow_the_model():
     prompts = torch.tensor([[1, 2, 3]]).repeat(n, 1)
     u = torch.rand(n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.double)
     with torch.no_grad():
-        p = model(prompts[:1])[0][0, -1].softmax(-1)
+        p = model(prompts[:1])[0, -1].softmax(-1)
         tokens = ddp.sample(model, prompts, u).flatten()
     share = torch.bincount(tokens, minlength=VOCAB_SIZE) / n
     assert ((share - p).abs() < 6 * (p * (1 - p) / n).sqrt() + 2 / n).all() and p.max() < 0.9
@@ -117,3 +125,219 @@ def test_wrong_use_of_ddp_is_one_line(monkeypatch, capsys, flags):
         ddp.main()
     lines = capsys.readouterr().err.splitlines()
     assert end.value.code == 2 and len(lines) == 1 and (flags or "torchrun" in lines[0])
+
+
+# ------------------------------------------------------------------- TRL, without TRL
+
+
+class FakeTrainer:
+    """As much of GRPOTrainer as EstimatorTrainer touches: rank 1 of 2, three rows on each."""
+
+    def __init__(self, args, rewards, k):
+        self.args, self.rewards, self.num_generations, self.num_generations_eval = (
+            args,
+            rewards,
+            k,
+            k,
+        )
+        self.eos_token_ids, self.reward_weights = [1, 9], torch.tensor([1.0])
+        self.model = SimpleNamespace(training=True)
+        self.accelerator = SimpleNamespace(process_index=1)
+        self._logs = {"advantages": deque([0.5], maxlen=7)}
+        self._metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
+
+    def _calculate_rewards(self, inputs, prompts, completions, ids):
+        return self.rewards.view(-1, 1)  # of both ranks
+
+    def _generate_and_score_completions(self, inputs):
+        self._calculate_rewards(inputs, None, None, [[4, 1], [4, 5], [9]])  # the second is cut off
+        self._logs["advantages"].extend([7.0] * 6)
+        return {"advantages": torch.full((3,), 7.0), "other": "kept"}
+
+
+@pytest.fixture
+def trl_maxrl(monkeypatch):
+    """The module on stand-ins, whatever is installed; gather puts rank 0's rows first."""
+    names = "accelerate accelerate.utils datasets transformers transformers.trainer_utils trl"
+    for name in names.split():
+        fake = ModuleType(name)
+        fake.__getattr__ = lambda attribute: FakeTrainer  # any name can be imported from it
+        monkeypatch.setitem(sys.modules, name, fake)
+    monkeypatch.delitem(sys.modules, "recipes.trl_maxrl", raising=False)
+    module = importlib.import_module("recipes.trl_maxrl")
+    monkeypatch.delitem(sys.modules, "recipes.trl_maxrl")
+    monkeypatch.setattr(module, "gather", lambda mine: torch.cat((torch.tensor([True] * 3), mine)))
+    return module
+
+
+def fake_args(module, **settings):
+    steps = dict(steps_per_generation=4, gradient_accumulation_steps=4)
+    return SimpleNamespace(**(module.EXACT | steps | settings))
+
+
+def test_the_trainer_replaces_this_ranks_advantages(trl_maxrl):
+    """Groups [1 0] [0 0 -> across the ranks] [1 1, of which the first is cut off]: by hand."""
+    rewards = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 1.0])
+    trainer = trl_maxrl.EstimatorTrainer(fake_args(trl_maxrl), rewards, 2, estimator="maxrl")
+    output = trainer._generate_and_score_completions([{}] * 3)
+    assert output["advantages"].tolist() == [0.0, -1.0, 1.0] and output["other"] == "kept"
+    assert list(trainer._logs["advantages"]) == [0.5, 1.0, -1.0, 0.0, 0.0, -1.0, 1.0]
+    assert trainer._metrics["train"] == {"pass_rate": [0.5, 0.0, 0.5], "live": [1.0, 0.0, 1.0]}
+    trainer.model.training = False
+    trainer._generate_and_score_completions([{}] * 3)
+    assert trainer._metrics["eval"]["pass@1"] == [0.5, 0.0, 0.5]
+    assert trainer._metrics["eval"]["pass@2"] == [1.0, 0.0, 1.0]
+
+
+def test_settings_that_are_not_exact_are_named(trl_maxrl, recwarn):
+    trl_maxrl.EstimatorTrainer(fake_args(trl_maxrl), None, 2)
+    assert not recwarn.list
+    for name, value in (("loss_type", "dapo"), ("beta", 0.1), ("steps_per_generation", 8)):
+        with pytest.warns(UserWarning, match=name):
+            trl_maxrl.EstimatorTrainer(fake_args(trl_maxrl, **{name: value}), None, 2)
+    with pytest.raises(ValueError, match="maxrl-loo"):
+        trl_maxrl.EstimatorTrainer(fake_args(trl_maxrl), None, 2, estimator="ppo")
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "right"),
+    [
+        ("6 * 7 = 42\n#### 42", "42", True),
+        ("####42", "42", True),
+        ("#### 42.0", "42", True),
+        ("#### 1,000", "1000", True),
+        ("#### $5.", "5", True),
+        ("#### -3", "-3", True),
+        ("#### x + 1", "x + 1", True),
+        ("#### 0.1", "0.10", True),
+        ("#### 43", "42", False),
+        ("42", "42", False),
+        ("####", "42", False),
+        ("#### 42 #### 42", "42", False),
+        ("#### 42 or 43", "42", False),
+        ("#### 4 2", "42", False),
+        ("#### 9**9**9", "0", False),
+        ("#### __import__('os')", "0", False),
+        ("#### " + "9" * 10**5, "9", False),
+        ("#### nan", "0", False),
+        ("#### 1e9", "1000000000", False),
+        ("#### \u0664\u0662", "42", False),
+        ("", "42", False),
+    ],
+)
+def test_the_verdict_on_a_text(trl_maxrl, text, reference, right):
+    assert trl_maxrl.is_right([text], [reference], other="ignored") == [float(right)]
+    conversation = [{"role": "assistant", "content": text}]
+    assert trl_maxrl.is_right([conversation], answer=[reference]) == [float(right)]
+
+
+def test_rows_become_problems(trl_maxrl):
+    rows = [{"question": "6*7?", "answer": "6*7=<<42>>42\n#### 42"}]
+    assert trl_maxrl.problems(rows, "", chat=False) == [{"prompt": "6*7?", "answer": "42"}]
+    chat = trl_maxrl.problems(rows, "Think.", chat=True)
+    assert chat[0]["prompt"] == [{"role": "user", "content": "6*7?\nThink.\n"}]
+    for bad, says in (
+        ([{"question": "6*7?", "answer": "42"}], "row 0 has no single ####"),
+        ([*rows, {"question": "6*7?"}], "row 1"),
+        ([{"question": "6*7?", "answer": 42}], "row 0"),
+        ([], "no rows"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            trl_maxrl.problems(bad, "", chat=False)
+
+
+def test_held_out_problems_are_not_trained_on(trl_maxrl):
+    rows = list(range(10))
+    train, test = trl_maxrl.split(rows, [], 3, seed=1)
+    assert sorted(train + test) == rows and len(test) == 3
+    train, test = trl_maxrl.split(rows, [10, 11, 12], 2, seed=1)
+    assert train == rows and len(test) == 2 and set(test) <= {10, 11, 12}
+    for data in ((rows, [], 10), (rows, [10], 2)):
+        with pytest.raises(ValueError, match="--held-out"):
+            trl_maxrl.split(*data, seed=1)
+
+
+def test_passes_divide_the_rollouts(trl_maxrl):
+    assert trl_maxrl.micro_batch(16 * 7, 2, None) == 8 and trl_maxrl.micro_batch(15, 3, None) == 5
+    assert trl_maxrl.micro_batch(24, 2, 12) == 12
+    for rollouts, processes, wanted in ((15, 2, None), (24, 2, 8), (24, 5, None), (1, 2, None)):
+        with pytest.raises(ValueError, match="do not divide"):
+            trl_maxrl.micro_batch(rollouts, processes, wanted)
+
+
+def test_without_trl_one_line_says_what_to_install(tmp_path):
+    (tmp_path / "accelerate.py").write_text("raise ImportError('none here')")
+    done = subprocess.run(
+        [sys.executable, str(RECIPES / "trl_maxrl.py"), "--demo", "--out", "x"],
+        capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "requirements-trl.txt" in done.stderr
+
+
+# ------------------------------------------------------------------ verl, without verl
+
+
+def test_groups_of_verl_are_rows_of_one_uid():
+    """Shuffled, of three sizes; by hand. The reward may stand at any token."""
+    uid = ["b", "a", "c", "a", "b", "a", "b", "a"]
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0]] * 4).float()
+    rewards = torch.zeros(8, 3)
+    rewards[1, 0] = rewards[4, 1] = rewards[6, 2] = rewards[2, 2] = 1.0  # a: 1 of 4, b: 2 of 3
+    advantages, returns = verl_maxrl.uid_advantages("maxrl", rewards, mask, uid)
+    want = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0])  # c: a group of one
+    assert torch.equal(advantages, want.unsqueeze(1) * mask) and torch.equal(returns, advantages)
+
+
+def test_the_order_of_verls_estimators_is_in_the_environment(monkeypatch):
+    rewards, mask = torch.tensor([[1.0], [0.0], [0.0]]), torch.ones(3, 1)
+    monkeypatch.setenv("MAXRL_ORDER", "1")
+    one, _ = verl_maxrl.uid_advantages("maxrl-loo", rewards, mask, "aaa")
+    rloo, _ = verl_maxrl.uid_advantages("rloo", rewards, mask, "aaa")
+    monkeypatch.delenv("MAXRL_ORDER")
+    k, _ = verl_maxrl.uid_advantages("maxrl-loo", rewards, mask, "aaa")
+    assert torch.allclose(one, rloo) and not torch.allclose(one, k)
+
+
+def test_verl_gets_errors_that_say_what_is_wrong(monkeypatch, capsys):
+    rewards, mask = torch.tensor([[1.0], [0.01]]), torch.ones(2, 1)
+    with pytest.raises(ValueError, match="0 or 1"):  # what use_kl_in_reward would do
+        verl_maxrl.uid_advantages("maxrl", rewards, mask, ["a", "a"])
+    with pytest.raises(ValueError, match="uid"):
+        verl_maxrl.uid_advantages("maxrl", rewards, mask)
+    monkeypatch.setattr(verl_maxrl, "find_spec", lambda name: None)
+    assert verl_maxrl.main() == 2
+    assert capsys.readouterr().err == "verl_maxrl.py: no verl here; install it: make recipe-verl\n"
+
+
+# ------------------------------------------------------------------------------ the table
+
+
+def test_the_readme_shows_what_was_measured():
+    rows = json.loads(measure.MEASURED.read_text())
+    readme = (RECIPES / "README.md").read_text(encoding="utf-8")
+    assert f"<!-- measured -->\n{measure.table(rows)}\n<!-- end -->" in readme
+    pins = {p.read_text() for p in (*RECIPES.glob("requirements-*.txt"), ROOT / "Makefile")}
+    for engine in {row["engine"] for row in rows}:
+        assert any(engine.lower().replace(" ", "==") in text for text in pins)
+
+
+def test_the_settings_that_the_recipes_use_are_exactly_ours(trl_maxrl):
+    rows = {row["setting"]: row for row in json.loads(measure.MEASURED.read_text())}
+    for name in (f"loss_type={trl_maxrl.EXACT['loss_type']}", "loss_agg_mode=seq-mean-token-sum"):
+        assert rows[name]["factor"] == "1" and rows[name]["exact"]
+    assert not rows["loss_type=grpo"]["exact"]
+
+
+def test_a_factor_is_named_only_if_it_holds_in_every_batch():
+    ours = torch.tensor([1.0, -2.0, 0.5], dtype=torch.double)
+    tokens = (70, 140)
+    same = [measure.compare(ours * 35 / n, ours, n) for n in tokens]
+    row = measure.summary("e", "s", same)
+    assert row["factor"] == "B k / tokens of the batch" and row["exact"]
+    assert (
+        measure.summary("e", "s", [measure.compare(ours * 0.5, ours, n) for n in tokens])["factor"]
+        is None
+    )
+    turned = measure.compare(ours + torch.tensor([0.0, 0.0, 0.1]), ours, 70)
+    assert not measure.summary("e", "s", [same[0], turned])["exact"]

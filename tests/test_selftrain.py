@@ -1,6 +1,7 @@
 """selftrain.py: rounds of expert iteration and STaR."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ from conftest import TINY, read, same, weights
 
 import plain
 import rollouts as rollouts_module
+import selftrain
 import train as train_module
 import tree
 from data.batches import make_batch, rng
 from data.tokenizer import END
 from harness.config import Config, checked_task, parse_args
+from tree import Rollouts
 
 CPU = torch.device("cpu")
 TINY_ROUNDS = TINY[: TINY.index("--steps")] + TINY[TINY.index("--steps") + 2 :]  # without --steps
@@ -138,8 +141,54 @@ def test_each_distinct_success_is_imitated_once_an_epoch(monkeypatch):
     )
     half = pairs[: len(pairs) // 2]
     assert sorted(half) == sorted(pairs[len(half) :]) and half != pairs[len(half) :], "reshuffled"
-    assert len(pairs) // 2 == len(set(half)), "also where a prompt is in the pool twice"
     assert 0 < figures["pass_rate"] < 1 and figures["grad_norm"] > 0
+
+
+def test_a_right_answer_is_imitated_once_wherever_its_prompt_stands():
+    """The first two prompts of this pool are the same; wrong answers are never imitated."""
+    group, tokens = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([[3], [4], [5], [3], [3], [9]])
+    one = torch.ones(6)
+    r = Rollouts(group, tokens, one, one, one.bool())
+    rewards = torch.tensor([1.0, 0, 1, 1, 1, 0])
+    kept = selftrain.distinct_successes(["1+2=", "1+2=", "3+0="], r, rewards)
+    assert kept.tolist() == [0, 2, 4] and kept.dtype == torch.long
+    assert selftrain.distinct_successes(["", "", ""], r, 0 * rewards).tolist() == []
+
+
+def test_mini_batches():
+    """Each completion once an epoch, in an order of the seed's, the round's and the epoch's own."""
+    config = parse_args([*TINY_ROUNDS, *FLAGS.split(), "--method", "star"])[0]
+    n = torch.arange(11)
+    right = Rollouts(n, n[:, None], n, n.float(), n > -1)
+
+    def order(step: int, **changes) -> list[int]:
+        parts = list(selftrain.mini_batches(right, replace(config, **changes), step))
+        assert [len(part) for part in parts] == [3, 3, 3, 2] * config.epochs
+        return torch.cat(parts).tolist()
+
+    one = order(1)
+    assert sorted(one[:11]) == sorted(one[11:]) == n.tolist() and one[:11] != one[11:]
+    assert order(1) == one and one not in (order(2), order(1, seed=1))
+    nothing = Rollouts(*(column[:0] for column in vars(right).values()))
+    assert list(selftrain.mini_batches(nothing, config, 1)) == []
+
+
+def test_a_pool_is_drawn_for_its_round_from_what_may_be_trained_on():
+    """And its rollouts with the seed's and the round's own numbers, also for the same prompts."""
+    words = [*TINY_ROUNDS, *FLAGS.split(), "--method", "star", "--sft-steps", "0"]
+    config = parse_args([*words, "--train-prompts", "12", "--k", "50"])[0]
+    task = checked_task(config)
+    model = train_module.starting_model(config, task, CPU)
+    fixed = make_batch(task.draw(rng(0, "pool"), 12, "train"), task, CPU).prompts
+    figures = []
+    for step, seed in ((1, 0), (2, 0), (1, 0), (1, 1)):
+        changed = replace(config, seed=seed)
+        prompts, right, found = selftrain.successes(model, changed, task, step)
+        if seed == 0:
+            assert sorted(prompts.tolist()) == sorted(fixed.tolist())
+        assert len(prompts) == 12 and found["unique"] > 0 and (right.group < 12).all()
+        figures.append(found["entropy"])
+    assert figures[0] == figures[2] and len({*figures}) == 3
 
 
 def test_without_a_success_nothing_happens(monkeypatch):

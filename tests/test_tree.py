@@ -254,7 +254,7 @@ def test_the_gradient_is_finite_where_rows_are_of_unlike_length():
     assert gradients(model, logp.sum()).isfinite().all()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_a_gpu_is_waited_for_only_for_the_width_of_a_level():
     """At most five times a level: two nonzeros, the rows, their number and their length."""
     import warnings

@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-core_algos = pytest.importorskip("verl.trainer.ppo.core_algos")
-from maxrl import ADVANTAGES  # noqa: E402
-from recipes import measure, verl_maxrl  # noqa: E402
+pytest.importorskip("verl")
+import hydra
+from verl import DataProto
+from verl.trainer.ppo import core_algos, ray_trainer
+
+from maxrl import ADVANTAGES
+from recipes import measure, verl_maxrl
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("reinforce", "maxrl", "maxrl-raw", "maxrl-loo", "passk", "maxrl-std")
@@ -53,9 +57,6 @@ def test_names_that_verl_has_stay_its_own():
 @pytest.mark.parametrize("name", OURS)
 def test_compute_advantage_with_shuffled_groups_of_unlike_size(name):
     """The function of verl's trainer that calls the registry, on a batch of its own type."""
-    ray_trainer = pytest.importorskip("verl.trainer.ppo.ray_trainer")
-    from verl import DataProto
-
     rewards, mask, uids = batch()
     tensors = {"token_level_rewards": at_the_last_token(rewards, mask), "response_mask": mask}
     data = DataProto.from_dict(tensors=tensors, non_tensors={"uid": uids})
@@ -136,7 +137,6 @@ print("without", without, "with", with_it)
 
 def test_the_launch_script_makes_a_configuration_of_verl(tmp_path):
     """Every setting is one that verl knows; the last ones on the command line win."""
-    hydra = pytest.importorskip("hydra")
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n')
     python.chmod(0o755)

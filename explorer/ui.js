@@ -1,0 +1,288 @@
+// Controls, and the numbers as they are written. A control has a name, which is its key in a
+// link, `text()`, its value in one, and `accept(text)`, which takes a value or says why not.
+// Left out: plots.
+
+/** An element: el("p", {class: "note"}, "text", child). Functions become event handlers. */
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") node[name] = value;
+    else if (name.startsWith("aria-")) node.setAttribute(name, value);
+    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children);
+  return node;
+}
+
+export function svgElement(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** A command line that breaks between its flags, and only there. */
+export function commandLine(text) {
+  const words = text.split(/ (?=--)/).flatMap((word, i) => (i ? [" ", el("span", {}, word)] : [el("span", {}, word)]));
+  return el("code", {}, ...words);
+}
+
+// --------------------------------------------------------------------------------------- numbers
+
+/** Four digits, the way people write them: 0.0001, 9,000, 2.5e-7. */
+export function format(x, digits = 4) {
+  if (x === Infinity) return "∞";
+  if (!Number.isFinite(x)) return "–";
+  if (x === 0) return "0";
+  const size = Math.abs(x);
+  if (size < 1e-4 || size >= 1e7) return scientific(x, digits - 2);
+  const places = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
+  return minus(x.toLocaleString("en", { maximumFractionDigits: places }));
+}
+
+function scientific(x, places) {
+  const [mantissa, exponent] = x.toExponential(places).split("e");
+  const raised = exponent.replace("+", "").replace("-", "⁻").replace(/\d/g, (d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]);
+  return `${minus(Number(mantissa))} × 10${raised}`;
+}
+
+/** A chance, never rounded to 0 or 1. */
+export function chance(p) {
+  if (p > 0.99995) return ">0.9999";
+  return format(p, p > 0.9 ? 4 : 3);
+}
+
+export function percent(share) {
+  const x = 100 * share;
+  if (x >= 1) return `${x.toFixed(1)}%`;
+  return x >= 0.01 ? `${format(x, 2)}%` : x > 0 ? "<.01%" : "0%";
+}
+
+export const minus = (text) => String(text).replaceAll("-", "−");
+
+// ------------------------------------------------------------------------------ values of sliders
+
+/** 1, 2, ... up to `high`, a few in each doubling. */
+export function doublings(low, high, each = 6) {
+  const values = new Set();
+  for (let i = 0; ; i++) {
+    const value = Math.round(low * 2 ** (i / each));
+    if (value > high) break;
+    values.add(value);
+  }
+  return [...values.add(high)];
+}
+
+/** Pass rates from .0001 to .9999, closer together towards both ends. */
+export function passRates() {
+  const steps = 320;
+  const end = Math.log(9999);
+  return Array.from({ length: steps + 1 }, (_, i) => {
+    const odds = Math.exp(-end + (2 * end * i) / steps);
+    return tidy(odds / (1 + odds));
+  });
+}
+
+/** A pass rate to three digits of what is rare: the success or the failure. */
+export function tidy(p) {
+  return p < 0.5 ? Number(p.toPrecision(3)) : 1 - Number((1 - p).toPrecision(3));
+}
+
+// -------------------------------------------------------------------------------------- controls
+
+let ids = 0;
+
+/**
+ * A number by slider or keyboard. values: what the slider has; check(number): why a typed one is
+ * refused, or nothing.
+ */
+export function numberControl(host, { name, label, value, values, check, show = String, change }) {
+  const id = `control-${++ids}`;
+  const slider = el("input", { type: "range", id, min: 0, max: values.length - 1, step: 1 });
+  const field = el("input", { type: "text", inputmode: "decimal", "aria-label": `${label}, typed`, autocomplete: "off" });
+  const complaint = el("div", { class: "complaint", role: "alert", id: `${id}-complaint` });
+  const node = el("div", { class: "control number" }, el("label", { for: id }, label),
+    el("div", { class: "row" }, slider, field), complaint);
+  const control = {
+    name,
+    node,
+    value,
+    text: () => String(control.value),
+    accept(text) {
+      const number = parse(text);
+      const why = Number.isNaN(number) ? `${label}: “${text}” is not a number` : check(number);
+      if (why) return why;
+      control.set(number);
+      return "";
+    },
+    set(number) {
+      control.value = number;
+      control.complain("");
+      const index = nearest(values, number);
+      slider.value = index;
+      slider.style.setProperty("--at", `${(100 * index) / (values.length - 1)}%`);
+      slider.setAttribute("aria-valuetext", show(number));
+      if (document.activeElement !== field || parse(field.value) !== number) field.value = show(number);
+    },
+    complain(why) {
+      complaint.textContent = why;
+      field.toggleAttribute("aria-invalid", Boolean(why));
+      if (why) field.setAttribute("aria-invalid", "true");
+    },
+    limit(more, number) {
+      values = more;
+      slider.max = values.length - 1;
+      control.set(number);
+    },
+  };
+  field.setAttribute("aria-describedby", complaint.id);
+  slider.oninput = () => {
+    control.set(values[slider.value]);
+    change();
+  };
+  field.onchange = () => {
+    const why = control.accept(field.value);
+    control.complain(why);
+    if (!why) change();
+  };
+  control.set(value);
+  host.append(node);
+  return control;
+}
+
+function parse(text) {
+  const cleaned = String(text).trim().replaceAll(",", "").replace("−", "-");
+  if (cleaned === "∞" || cleaned.toLowerCase() === "inf") return Infinity;
+  return cleaned === "" ? NaN : Number(cleaned);
+}
+
+function nearest(values, number) {
+  let best = 0;
+  const distance = (i) => Math.abs(values[i] - number);
+  for (let i = 1; i < values.length; i++) if (distance(i) < distance(best)) best = i;
+  return best;
+}
+
+/** For `check`: a whole number between two others. */
+export function whole(what, low, high) {
+  return (x) =>
+    Number.isInteger(x) && x >= low && x <= high() ? "" : `${what} is a whole number from ${low} to ${high().toLocaleString("en")}`;
+}
+
+/** For `check`: any number between two others. */
+export function between(what, low, high) {
+  return (x) => (x >= low && x <= high ? "" : `${what} is a number from ${low} to ${high}`);
+}
+
+/** One of a few. options: [value, label] pairs. */
+export function choiceControl(host, { name, label, value, options, change }) {
+  const group = `choice-${++ids}`;
+  const inputs = options.map(([option, text]) => {
+    const input = el("input", { type: "radio", name: group, value: option, onchange: () => (control.set(option), change()) });
+    return [input, el("label", {}, input, text)];
+  });
+  const node = el("div", { class: "control", role: "radiogroup", "aria-label": label },
+    el("span", { class: "legend" }, label), el("div", { class: "segments" }, ...inputs.map(([, text]) => text)));
+  const control = oneOf(name, label, options, (chosen) => inputs.forEach(([input]) => (input.checked = input.value === chosen)));
+  control.node = node;
+  control.set(value);
+  host.append(node);
+  return control;
+}
+
+/** One of many. */
+export function selectControl(host, { name, label, value, options, change }) {
+  const id = `control-${++ids}`;
+  const select = el("select", { id, onchange: () => (control.set(select.value), change()) });
+  const node = el("div", { class: "control" }, el("label", { for: id }, label), select);
+  const control = oneOf(name, label, options, (chosen) => (select.value = chosen));
+  control.node = node;
+  control.fill = (more, chosen) => {
+    control.options = more;
+    select.replaceChildren(...more.map(([option, text]) => el("option", { value: option }, text)));
+    control.set(chosen);
+  };
+  control.fill(options, value);
+  host.append(node);
+  return control;
+}
+
+function oneOf(name, label, options, show) {
+  const control = {
+    name,
+    options,
+    text: () => control.value,
+    accept(text) {
+      if (!control.options.some(([option]) => option === text)) return `${label}: there is no “${text}”`;
+      control.set(text);
+      return "";
+    },
+    set(chosen) {
+      control.value = chosen;
+      show(chosen);
+    },
+  };
+  return control;
+}
+
+/** Any number of them, as pressed buttons. options: [value, label, CSS variable of its swatch, the
+ *  dashes of its line if it is one]. */
+export function chipsControl(host, { name, label, value, options, change }) {
+  const control = {
+    name,
+    value: new Set(value),
+    text: () => [...control.value].join(","),
+    accept(text) {
+      const asked = text.split(",").filter(Boolean);
+      const unknown = asked.find((one) => !control.options.some(([option]) => option === one));
+      if (unknown) return `${label}: there is no “${unknown}”`;
+      control.value = new Set(asked);
+      control.draw();
+      return "";
+    },
+    fill(more, chosen) {
+      control.options = more;
+      control.value = new Set(chosen);
+      host.replaceChildren(...more.map(([option, text, color, dash]) => {
+        const button = el("button", { type: "button", class: "chip", "data-value": option, onclick: () => {
+          if (!control.value.delete(option)) control.value.add(option);
+          control.draw();
+          change();
+        } }, dash === undefined ? el("span", { class: "swatch", style: `--swatch: var(--${color})` }) : line(color, dash), text);
+        return button;
+      }));
+      control.draw();
+    },
+    draw() {
+      for (const button of host.children) button.setAttribute("aria-pressed", control.value.has(button.dataset.value));
+    },
+  };
+  host.setAttribute("role", "group");
+  host.setAttribute("aria-label", label);
+  host.classList.add("chips");
+  control.fill(options, value);
+  return control;
+}
+
+/** A short line with these dashes. */
+function line(color, dash) {
+  const svg = svgElement("svg", { class: "line", width: 24, height: 8, "aria-hidden": "true" });
+  const stroke = `stroke: var(--${color}); stroke-dasharray: ${dash.join(" ")}`;
+  svg.append(svgElement("path", { d: "M0 4H24", style: stroke }));
+  return svg;
+}
+
+/** A row of buttons under one label. */
+export function buttonRow(host, label, buttons) {
+  const row = el("div", { class: "buttons" }, ...buttons);
+  host.append(el("div", { class: "control", role: "group", "aria-label": label }, el("span", { class: "legend" }, label), row));
+}
+
+export function button(text, onclick, attributes = {}) {
+  return el("button", { type: "button", onclick, ...attributes }, text);
+}
+
+/** One entry of a key: a stroke in a colour, and what it is. */
+export function keyEntry(color, text, dashed = false) {
+  return el("span", {}, el("span", { class: `swatch ${dashed ? "dashed" : "stroke"}`, style: `--swatch: var(--${color})` }), text);
+}

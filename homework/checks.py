@@ -1,0 +1,580 @@
+"""What is tested, for how many points, and what is said when it fails.
+
+A check asks the student's functions for numbers (sandbox.py) and holds them against a property:
+
+    E   the expected gradient, summed exactly over all outcomes of a group of two-outcome rollouts
+    K1  a group of one rollout
+    B   a group gives the same numbers alone, in a batch, in another order, as train.py passes it
+    D   groups in which all rollouts fail, or all succeed
+
+It returns the share of its points that is earned and one sentence. The sentence names the property
+and a way to see it oneself; it never holds the number that was expected. Left out: the points
+(points.py), the questions (questions.py), the submitted runs (runs.py).
+"""
+
+import itertools
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from break_it import ESTIMATORS, VERIFIERS, Behaviour
+from personal import Personal, personal
+from sandbox import ASK, Call, Failed, Reply, Sandbox, Tensor
+from submission import Submission
+
+Numbers = list[float]
+KS = (2, 3, 5, 16)
+PS = (0.05, 0.3, 0.5, 0.8)
+
+
+@dataclass
+class Student:
+    """A submission as the checks see it."""
+
+    id: str
+    sandbox: Sandbox
+    submission: Submission
+
+    @property
+    def own(self) -> Personal:
+        """The numbers of this id."""
+        return personal(self.id)
+
+
+Outcome = tuple[float, str]
+
+
+def close(a: float, b: float, relative: float = 1e-3, absolute: float = 1e-6) -> bool:
+    """Equal for our purposes; an epsilon of 1e-5 in a denominator is."""
+    return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
+
+
+# ------------------------------------------------------------------------- numbers out of replies
+
+
+def value(reply: Reply, name: str) -> Any:
+    """What a call returned; Failed if it raised."""
+    if reply.error:
+        missing = reply.error.startswith("solution.py has no")
+        raise Failed(reply.error if missing else f"{name} raised {reply.error}")
+    return reply.value
+
+
+def number(x: Any, name: str) -> float:
+    """One finite number."""
+    if isinstance(x, Tensor):
+        x = flat(x.values)[0] if len(flat(x.values)) == 1 else x.values
+    if type(x) not in (int, float):
+        raise Failed(f"{name} returned {described(x)} where a number is needed")
+    if not abs(x) < 1e30:  # also false for NaN
+        raise Failed(f"{name} returned {'NaN' if x != x else 'infinity'}")
+    return float(x)
+
+
+def numbers(x: Any, shape: tuple[int, ...], name: str) -> Numbers:
+    """The entries of a tensor of this shape, in order."""
+    if not isinstance(x, Tensor):
+        raise Failed(f"{name} returned {described(x)} where a tensor is needed")
+    if shape_of(x.values) != shape:
+        theirs = shape_of(x.values)
+        raise Failed(f"{name} returned a tensor of shape {theirs} where {shape} is needed")
+    return [number(e, name) for e in flat(x.values)]
+
+
+def described(x: Any) -> str:
+    """What something is, for a message."""
+    if isinstance(x, Tensor):
+        return "a tensor"
+    names = {bool: "True or False", str: "text", type(None): "nothing", list: "a list"}
+    return names.get(type(x), f"a {type(x).__name__}")
+
+
+def flat(x: Any) -> list:
+    """All entries of nested lists."""
+    return [e for part in x for e in flat(part)] if isinstance(x, list) else [x]
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape of nested lists; a ragged one has the shape (-1,)."""
+    if not isinstance(x, list):
+        return ()
+    inner = {shape_of(part) for part in x}
+    return (len(x), *inner.pop()) if len(inner) == 1 else (0,) if not x else (-1,)
+
+
+# ----------------------------------------------------------------------------- part A: verify
+
+LETTERS = "0123456789+-*=< \n\u0664"  # 18 symbols; the last one is the Arabic digit 4
+PROMPTS = {"12+34=": "46", "8-30=": "-22", "7*8=": "56", "25+5<": "03", "8-30<": "22-"}
+MORE = {
+    " 8+ 3<": "11", "48+ 7=": "55", "90+15<": "501", "  3*12=": "36", "5-5=": "0", "5-5<": "0",
+    "999999999999999999+1=": "1000000000000000000", "0*9=": "0", " 9-10=": "-1", " 9-10<": "1-",
+    "12*34=": "408", "12*34<": "804",
+}  # fmt: skip
+
+
+def verdicts(student: Student, pairs: list[tuple[str, str]]) -> list[bool]:
+    """What the student's verify says of each."""
+    replies = student.sandbox.calls([Call("verify", list(pair)) for pair in pairs])
+    said = [value(reply, f"verify{pair!r:.60}") for reply, pair in zip(replies, pairs, strict=True)]
+    for verdict, pair in zip(said, pairs, strict=True):
+        if type(verdict) is not bool:
+            raise Failed(f"verify{pair!r:.60} returned {described(verdict)}, not True or False")
+    return said
+
+
+def all_false(student: Student, pairs: list[tuple[str, str]], what: str) -> Outcome:
+    """None of these is right, but the right answers are: to refuse everything is no merit."""
+    said = verdicts(student, [*PROMPTS.items(), *pairs])
+    if not all(said[: len(PROMPTS)]):
+        return 0, "verify refuses right answers, so what else it refuses does not count"
+    wrong = [p for p, ok in zip(pairs, said[len(PROMPTS) :], strict=True) if ok]
+    if not wrong:
+        return 1, ""
+    prompt, text = wrong[0]
+    return 0, f"verify accepts {text!r:.60} for the prompt {prompt!r:.40}: {what}"
+
+
+def verify_right(student: Student) -> Outcome:
+    """verify: right answers are right."""
+    pairs = list((PROMPTS | MORE).items())
+    if any(verdicts(student, [(prompt, text + "1") for prompt, text in pairs])):
+        return 0, "verify accepts wrong answers, so to accept the right ones is no merit"
+    refused = [p for (p, _), ok in zip(pairs, verdicts(student, pairs), strict=True) if not ok]
+    return float(not refused), (
+        refused and f"verify refuses the right answer to {refused[0]!r}"
+    ) or ""
+
+
+def verify_short(student: Student) -> Outcome:
+    """verify: of all strings of up to 3 of 18 symbols, only the answer is right."""
+    texts = ["".join(t) for n in range(4) for t in itertools.product(LETTERS, repeat=n)]
+    pairs = [(p, t) for p, answer in PROMPTS.items() for t in texts if t != answer]
+    return all_false(student, pairs, "a result has one right form, its canonical digits")
+
+
+def verify_alike(student: Student) -> Outcome:
+    """verify: what looks like the answer, or computes to it, or holds it, is wrong."""
+    near = "046 +46 46.0 12+34 int('46') 0x2e 4_6 46=46 45;46 146 461 a46 46a 46<end> ４６ ٤٦ 40+6"
+    texts = [*near.split(), " 46", "46 ", "46\n", "\n46", "4 6", "46\x00", "\ud800", "9**9**9" * 9]
+    texts += ["the answer is 46", "46, I think", "46\n46", "4" * 10**4, "(" * 10**4, "12+34=46"]
+    pairs = [("12+34=", t) for t in texts] + [("3-3=", t) for t in ("-0", "00", "+0", "", "0.0")]
+    pairs += [("8-30<", t) for t in ("-22", "22", "2-2", "022-", "22-0")]
+    pairs += [("25+5<", t) for t in ("30", "3", "030", "003")]
+    return all_false(student, pairs, "compare texts, not what they would compute to")
+
+
+def verify_prompts(student: Student) -> Outcome:
+    """verify: a prompt that asks for nothing has no right answer, and nothing raises."""
+    prompts = ["12+34", "", "46", "46=", "12+34=46", "1 2+34=", "12+=", "+34=", "12/2=", "a+b="]
+    prompts += ["12+34=\n", "12.0+34=", "-12+58=", "1+2+43=", "__import__('os')=", "(" * 10**4]
+    pairs = [(p, t) for p in prompts for t in ("46", "6", "", "12", "34", "0", "None")]
+    return all_false(student, pairs, "its prompt is not of the form a+b=, a-b= or a*b=")
+
+
+# ------------------------------------------------------------------------- part A: estimators
+
+
+def group(k: int, successes: int) -> Numbers:
+    """The rewards of a group; the successes come first."""
+    return [1.0] * successes + [0.0] * (k - successes)
+
+
+def ask_groups(student: Student, name: str, groups: list[Numbers]) -> list[Numbers]:
+    """Advantages of each group, as a batch of its own."""
+    calls = [
+        Call(name, [Tensor([g], "float64"), Tensor([[sum(g) / len(g)]], "float64"), len(g)])
+        for g in groups
+    ]
+    replies = student.sandbox.calls(calls)
+    return [
+        numbers(value(reply, name), (1, len(g)), f"{name}, in a group with {sum(g):g} of {len(g)}")
+        for reply, g in zip(replies, groups, strict=True)
+    ]
+
+
+def expected_weight(A: list[Numbers], k: int, p: float) -> float:
+    """w of E[g] = w grad p: A holds the advantages of the groups with 0..k successes."""
+    total = 0.0
+    for s, advantages in enumerate(A):
+        pairs = zip(advantages, group(k, s), strict=True)
+        g = sum(a * (r - p) for a, r in pairs) / k / (p * (1 - p))
+        total += math.comb(k, s) * p**s * (1 - p) ** (k - s) * g
+    return total
+
+
+def order(T: int) -> Callable[[float], float]:
+    """w_T."""
+    return lambda p: -math.expm1(T * math.log1p(-p)) / p
+
+
+def std_weight(k: int) -> Callable[[float], float]:
+    """w of (r - mean) / std: E[std] / (p (1-p))."""
+
+    def w(p: float) -> float:
+        chance = [math.comb(k, s) * p**s * (1 - p) ** (k - s) for s in range(k + 1)]
+        return sum(c * math.sqrt(s * (k - s)) / k for s, c in enumerate(chance)) / (p * (1 - p))
+
+    return w
+
+
+TARGETS: dict[str, Callable[[int], Callable[[float], float]]] = {
+    "reinforce": lambda k: order(1),
+    "rloo": lambda k: order(1),
+    "grpo": std_weight,
+    "maxrl": lambda k: order(k - 1),
+    "maxrl_raw": order,
+}
+SEE = {
+    "reinforce": "the gradient of p itself",
+    "rloo": "the gradient of p itself: the baseline is the mean of the other rollouts",
+    "grpo": "that of (r - mean) / std, std over the group with divisor k",
+    "maxrl": "that of order k - 1",
+    "maxrl_raw": "that of order k",
+}
+
+
+def expectation(student: Student, name: str) -> Outcome:
+    """E[g] on a two-outcome policy, for k = 2, 3, 5, 16."""
+    groups = [group(k, s) for k in KS for s in range(k + 1)]
+    A = ask_groups(student, name, groups)
+    for k in KS:
+        mine = [a for a, g in zip(A, groups, strict=True) if len(g) == k]
+        target = TARGETS[name](k)
+        if not all(close(expected_weight(mine, k, p), target(p)) for p in PS):
+            return 0, (
+                f"{name}: at k = {k} the expected gradient is not {SEE[name]}. See it by hand: "
+                "write down the k + 1 possible numbers of successes, their chances, and "
+                "g = (1/k) sum A (r - p) in each; the handout works k = 2 out"
+            )
+    return 1, ""
+
+
+def group_of_one(student: Student, name: str) -> Outcome:
+    """k = 1."""
+    (failed,), (passed,) = ask_groups(student, name, [[0.0], [1.0]])
+    if close(failed, 0) and close(passed, 1):
+        return 1, ""
+    return 0, f"{name}: with k = 1 it is not reinforce. Call it with r = mean = 1 and k = 1"
+
+
+def in_a_batch(student: Student, name: str) -> Outcome:
+    """A group alone, in a batch, in another order, and entry by entry."""
+    k, batch = 5, [group(5, s) for s in (2, 0, 4, 1, 5, 1, 3)]
+    alone = ask_groups(student, name, batch)
+    if vacuous(name, alone):
+        return 0, f"{name}: it does not look at the group, so this test has nothing to test"
+    mean = [[sum(g) / k] for g in batch]
+    mixed = [g[2:] + g[:2] for g in batch]
+    # as in training: one entry for each reward that occurs in each group, and its group's mean
+    pairs = [(b, i) for b, g in enumerate(batch) for i in sorted({0, int(sum(g)) % k})]
+    cases: list[tuple[list, list, list, str]] = [
+        (batch, mean, alone, "a group has other numbers in a batch than alone"),
+        (mixed, mean, [a[2:] + a[:2] for a in alone], "the order in a group matters"),
+        (
+            [batch[b][i] for b, i in pairs],
+            [mean[b][0] for b, _ in pairs],
+            [alone[b][i] for b, i in pairs],
+            "it does not work entry by entry (train.py passes r and mean of any one shape)",
+        ),
+    ]
+    calls = [Call(name, [Tensor(r, "float64"), Tensor(m, "float64"), k]) for r, m, _, _ in cases]
+    replies = student.sandbox.calls(calls)
+    for reply, (r, _, right, why) in zip(replies, cases, strict=True):
+        theirs = numbers(value(reply, f"{name}, {why},"), shape_of(r), name)
+        if not all(close(a, b) for a, b in zip(theirs, flat(right), strict=True)):
+            return 0, f"{name}: {why}. Compare f(r, mean, k) with f(r[:1], mean[:1], k)"
+    return 1, ""
+
+
+def vacuous(name: str, A: list[Numbers]) -> bool:
+    """Whether these are not advantages at all. A: of groups with 2, 0, 4, ... successes of 5."""
+    same = close(A[0][0], A[0][-1]) or close(A[2][0], A[2][-1])
+    return same or (name != "reinforce" and close(A[0][0], A[2][0]))
+
+
+def dead_groups(student: Student, name: str, ks: tuple[int, ...] = (2, 5, 16)) -> Outcome:
+    """No signal where all rewards are equal."""
+    A = ask_groups(student, name, [group(k, s) for k in ks for s in (0, k)])
+    live = ask_groups(student, name, [group(5, s) for s in (2, 1, 4)])
+    if vacuous(name, live):
+        return 0, f"{name}: it does not look at the group, so this test has nothing to test"
+    if all(close(a, 0, absolute=1e-4) for row in A for a in row):
+        return 1, ""
+    return 0, f"{name}: a group whose rewards are all equal does not get 0. Try all 0, and all 1"
+
+
+def dead_raw(student: Student) -> Outcome:
+    """maxrl_raw: a group that fails gets 0, one that passes 1 (D)."""
+    ks = (1, 2, 5)
+    A = ask_groups(student, "maxrl_raw", [group(k, s) for k in ks for s in (0, k)])
+    wanted = [x for k in ks for s in (0.0, 1.0) for x in [s] * k]
+    if all(close(a, w) for a, w in zip(flat(A), wanted, strict=True)):
+        return 1, ""
+    return 0, "maxrl_raw: average the scores of the successes, in a group of none and of all"
+
+
+def unit_variance(student: Student) -> Outcome:
+    """grpo: mean 0 and variance 1 in every live group."""
+    groups = [group(k, s) for k in (2, 5, 16) for s in range(1, k)]
+    for A in ask_groups(student, "grpo", groups):
+        if not close(sum(A), 0, absolute=1e-3) or not close(sum(a * a for a in A) / len(A), 1):
+            return 0, "grpo: take A of one group: its mean must be 0, the mean of its squares 1"
+    return 1, ""
+
+
+# ----------------------------------------------------------------------------------- part A: pass@k
+
+
+def pass_at(student: Student, cases: list[tuple[int, int, int]]) -> Numbers:
+    """The student's pass_at_k of each."""
+    replies = student.sandbox.calls([Call("pass_at_k", list(case)) for case in cases])
+    pairs = zip(replies, cases, strict=True)
+    return [number(value(r, f"pass_at_k{c}"), f"pass_at_k{c}") for r, c in pairs]
+
+
+def pass_brute(student: Student) -> Outcome:
+    """pass_at_k: counted one by one, for n up to 7."""
+    cases = [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
+    for (n, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
+        tries = list(itertools.combinations(range(n), k))
+        if not close(theirs, sum(min(t) < c for t in tries) / len(tries), 1e-6):
+            return 0, f"pass_at_k({n}, {c}, {k}): list all ways to take {k} of {n}, and count"
+    return 1, ""
+
+
+def pass_large(student: Student) -> Outcome:
+    """pass_at_k: n = 100,000."""
+    cases = [(100_000, 7, 1000), (100_000, 99_000, 3), (100_000, 1, 1), (100_000, 5, 99_998)]
+    for (n, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
+        fail = math.prod(max(n - k - i, 0) / (n - i) for i in range(c))
+        if not close(theirs, 1 - fail, 1e-6):
+            return (
+                0,
+                "pass_at_k is not exact for n = 100,000: a product of k factors is, or math.comb",
+            )
+    return 1, ""
+
+
+def pass_edges(student: Student) -> Outcome:
+    """pass_at_k: no success is 0, and n < k a ValueError."""
+    none, all_right = [(5, 0, 1), (5, 0, 5), (1, 0, 1)], [(5, 5, 1), (5, 5, 5), (1, 1, 1)]
+    said = pass_at(student, none + all_right)
+    if not all(close(x, i // 3) for i, x in enumerate(said)):
+        return 0, "pass_at_k of no success in n samples is 0, and of n successes 1"
+    for reply in student.sandbox.calls(
+        [Call("pass_at_k", [4, 2, 5]), Call("pass_at_k", [1, 1, 2])]
+    ):
+        if not reply.error.startswith("ValueError"):
+            return 0, "pass_at_k with n < k must raise a ValueError: so few samples say nothing"
+    return 1, ""
+
+
+# ----------------------------------------------------------- part A: log-probability and loss
+
+V, END = 7, 4
+TOKENS = [[1, 4, 6, 6], [0, 2, 3, 5], [4, 4, 1, 0], [2, 2, 0, 4], [6, 5, 4, 4]]  # (U=5, L=4)
+
+
+def some_logits(seed: int) -> list:
+    """(U, L, V), the same every time."""
+    draw = random.Random(seed).uniform
+    return [[[draw(-2, 2) for _ in range(V)] for _ in row] for row in TOKENS]
+
+
+def log_softmax(x: Numbers) -> Numbers:
+    """In plain Python."""
+    total = math.log(sum(map(math.exp, x)))
+    return [e - total for e in x]
+
+
+def counted(row: list[int]) -> int:
+    """Tokens up to the first end token, included."""
+    return row.index(END) + 1 if END in row else len(row)
+
+
+def mask(student: Student) -> Outcome:
+    """completion_mask: true up to the first end token."""
+    call = Call("completion_mask", [Tensor(TOKENS, "int64"), END])
+    theirs = value(student.sandbox.calls([call])[0], "completion_mask")
+    if not isinstance(theirs, Tensor) or theirs.dtype != "bool":
+        raise Failed(f"completion_mask returned {described(theirs)} that is not a bool tensor")
+    wanted = [[t < counted(row) for t in range(len(row))] for row in TOKENS]
+    if theirs.values == wanted:
+        return 1, ""
+    return 0, "completion_mask: mark the tokens that were drawn: the first end token is the last"
+
+
+def ask_logprobs(student: Student, logits: list, grad: tuple[int, ...] = ()) -> Reply:
+    """summed_logprobs of TOKENS under these logits."""
+    args = [Tensor(logits), Tensor(TOKENS, "int64"), END]
+    return student.sandbox.calls([Call("summed_logprobs", args, grad)])[0]
+
+
+def logprobs_sum(student: Student) -> Outcome:
+    """summed_logprobs: the sum of log pi(token), the end token included."""
+    logits = some_logits(1)
+    theirs = numbers(
+        value(ask_logprobs(student, logits), "summed_logprobs"), (5,), "summed_logprobs"
+    )
+    for mine, row, scores in zip(theirs, TOKENS, logits, strict=True):
+        terms = [log_softmax(x)[t] for x, t in zip(scores, row, strict=True)]
+        if not close(mine, sum(terms[: counted(row)]), 1e-3, 1e-4):
+            return 0, (
+                "summed_logprobs: add log softmax(logits)[token] of one row by hand, up to and "
+                "with the first end token. The chances of all possible completions must add up to 1"
+            )
+    return 1, ""
+
+
+def logprobs_end(student: Student) -> Outcome:
+    """summed_logprobs: nothing after the first end token counts."""
+    before = some_logits(2)
+    after = [
+        [
+            x if t < counted(row) else [9.0 * (v == t) for v in range(V)]
+            for t, x in enumerate(scores)
+        ]
+        for row, scores in zip(TOKENS, before, strict=True)
+    ]
+    a, b = (
+        numbers(value(ask_logprobs(student, x), "summed_logprobs"), (5,), "summed_logprobs")
+        for x in (before, after)
+    )
+    if all(close(x, y, 1e-4) for x, y in zip(a, b, strict=True)) and len(set(a)) == 5:
+        return 1, ""
+    return 0, "summed_logprobs: change the logits after the end token; nothing may change"
+
+
+def logprobs_gradient(student: Student) -> Outcome:
+    """summed_logprobs: its gradient."""
+    logits = some_logits(3)
+    reply = ask_logprobs(student, logits, (0,))
+    value(reply, "summed_logprobs, differentiated,")
+    if not reply.grads or reply.grads[0] is None:
+        return 0, "summed_logprobs: no gradient arrives at the logits"
+    theirs = iter(numbers(reply.grads[0], (5, 4, V), "the gradient of summed_logprobs"))
+    for row, scores in zip(TOKENS, logits, strict=True):
+        for t, (token, x) in enumerate(zip(row, scores, strict=True)):
+            for v, logp in enumerate(log_softmax(x)):
+                wanted = ((v == token) - math.exp(logp)) * (t < counted(row))
+                if not close(next(theirs), wanted, 1e-3, 1e-5):
+                    return 0, (
+                        "summed_logprobs: its gradient in a logit is 1{token} - softmax "
+                        "up to the end token and 0 after it; yours is something else"
+                    )
+    return 1, ""
+
+
+def ask_loss(student: Student, A: list[Numbers], grad: tuple[int, ...]) -> tuple[Reply, int]:
+    """loss of some log-probabilities (3, 5) and these advantages, and how many entries it has."""
+    draw = random.Random(5).uniform
+    logp = [[draw(-9, -1) for _ in row] for row in A]
+    reply = student.sandbox.calls([Call("policy_gradient_loss", [Tensor(logp), Tensor(A)], grad)])[
+        0
+    ]
+    value(reply, "policy_gradient_loss, differentiated,")
+    return reply, len(flat(A))
+
+
+def loss_gradient(student: Student, A: list[Numbers], why: str) -> Outcome:
+    """The gradient with respect to the log-probabilities is -A / (B k)."""
+    reply, n = ask_loss(student, A, (0,))
+    number(reply.value, "policy_gradient_loss")
+    if not reply.grads or reply.grads[0] is None:
+        return 0, "policy_gradient_loss: no gradient arrives at the log-probabilities"
+    theirs = numbers(reply.grads[0], (3, 5), "the gradient of policy_gradient_loss")
+    if all(close(g, -a / n) for g, a in zip(theirs, flat(A), strict=True)):
+        return 1, ""
+    return 0, f"policy_gradient_loss: its gradient is not that of -(1/(B k)) sum A log pi. {why}"
+
+
+def loss_live(student: Student) -> Outcome:
+    """policy_gradient_loss: the gradient is -A / (B k)."""
+    draw = random.Random(6).uniform
+    A = [[draw(-2, 2) for _ in range(5)] for _ in range(3)]
+    return loss_gradient(student, A, "Set all but one A to 0 and look at logprobs.grad")
+
+
+def loss_dead(student: Student) -> Outcome:
+    """policy_gradient_loss: groups without a signal stay in the divisor."""
+    A = [[4.0, -1.0, -1.0, -1.0, -1.0], [0.0] * 5, [1.5, 1.5, -1.0, -1.0, 0.0]]
+    return loss_gradient(student, A, "A group of zeros adds nothing, but it counts in B k")
+
+
+def loss_constant(student: Student) -> Outcome:
+    """policy_gradient_loss: advantages are constants."""
+    reply, _ = ask_loss(student, [[4.0, -1, -1, -1, -1], [0.0] * 5, [1.5, 1.5, -1, -1, -1]], (0, 1))
+    grads = [*reply.grads, None, None]
+    if grads[0] is None:
+        return 0, "policy_gradient_loss: no gradient arrives at the log-probabilities"
+    first, second = numbers(grads[0], (3, 5), "the gradient of policy_gradient_loss")[:2]
+    if close(first, second):
+        return 0, "policy_gradient_loss: the advantages make no difference to the gradient"
+    if grads[1] is None or not any(flat(grads[1].values)):
+        return 1, ""
+    return 0, "policy_gradient_loss: a gradient flows into the advantages; detach them"
+
+
+# ------------------------------------------------------------------------------------------- part B
+
+
+def own_expectation(student: Student, k: int) -> Outcome:
+    """E[g] = sum_j a_j (1-p)^j grad p."""
+    A = ask_groups(student, "own", [group(k, s) for s in range(k + 1)])
+    for p in PS:
+        target = sum(a * (1 - p) ** j for j, a in enumerate(student.own.coefficients))
+        if not close(expected_weight(A, k, p), target, absolute=1e-4):
+            return 0, (
+                f"own: at k = {k} the expected gradient is not the sum of a_j (1-p)^j times grad p "
+                f"with the coefficients of {student.id}. Begin with a_0 alone, which is rloo times "
+                "a_0; then with a_1 alone: (1-p) is the chance that another rollout fails"
+            )
+    return 1, ""
+
+
+# ------------------------------------------------------------------------------------------- part D
+
+
+def caught(student: Student, function: str, cases: list[Behaviour]) -> Outcome:
+    """The share of the wrong ones that are refused; nothing if a right one is."""
+    cases = random.SystemRandom().sample(cases, len(cases))
+    wrong = [case for case in cases if not case.right]
+    missed = 0
+    for case in cases:
+        call = Call(function, [ASK, *case.args])
+        verdict = value(student.sandbox.calls([call], Counted(case.behave))[0], function)
+        if type(verdict) is not bool:
+            raise Failed(f"{function} returned {described(verdict)}, not True or False")
+        if case.right and not verdict:
+            return 0, f"{function} refuses one that is right, so it earns nothing: {case.hint}"
+        missed += verdict and not case.right
+    share = 1 - missed / len(wrong)
+    return share, "" if share == 1 else (
+        f"{function} lets {missed} of {len(wrong)} wrong ones pass. Think of mistakes that you made"
+    )
+
+
+class Counted:
+    """A behaviour that may be asked so many times."""
+
+    def __init__(self, behave: Callable[..., Any], most: int = 2000):
+        self.behave, self.left = behave, most
+
+    def __call__(self, *args: Any) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("asked more than 2000 times")
+        return self.behave(*args)
+
+
+def break_estimators(student: Student) -> Outcome:
+    """has_order: tells estimators of the order that is claimed from others."""
+    return caught(student, "has_order", ESTIMATORS)
+
+
+def break_verifiers(student: Student) -> Outcome:
+    """is_verifier: tells a verifier from something that is nearly one."""
+    return caught(student, "is_verifier", VERIFIERS)

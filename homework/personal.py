@@ -1,0 +1,103 @@
+"""What is different for each student: coefficients, prompts, seeds, all drawn from the id.
+
+    $ python personal.py ada@example.edu           # your numbers
+    $ python personal.py ada@example.edu --runs    # your twelve training commands
+
+Teams use the id that comes first in alphabetical order. Left out: what the answers are (checks.py).
+"""
+
+import argparse
+import hashlib
+import json
+import shlex
+from dataclasses import dataclass
+
+EDITION = "1"  # change it for each class: everybody's numbers change with it
+
+# one prompt of each kind, from .. to, and in what steps
+KINDS = (
+    (80, 95, 0.01),  # nearly solved
+    (40, 60, 0.01),  # half
+    (8, 20, 0.01),  # seldom
+    (8, 20, 0.001),  # hard
+    (5, 50, 0.00001),  # very hard
+)
+METHODS = ("rloo", "grpo", "maxrl")  # trained by one's own function, with three seeds each
+ORDERS = ("1", "4", "inf")  # trained by `exact`, with the first seed
+STEPS = 200
+RUN = (
+    "--init start.pt --digits 2 --reverse --n-layer 1 --n-head 2 --n-embd 32 --batch-size 32 "
+    f"--lr 2e-3 --steps {STEPS} --eval-every 50 --eval-prompts 500 --device cpu"
+)
+
+
+@dataclass(frozen=True)
+class Personal:
+    """A student's numbers."""
+
+    coefficients: tuple[int, ...]  # a_0..a_3 of part B
+    prompts: tuple[float, ...]  # the five pass rates of question 1
+    lost: tuple[float, int]  # p and k of question 2
+    noise: float  # p of question 3
+    seeds: tuple[int, ...]  # of the runs
+
+
+def normal(student: str) -> str:
+    """How an id is written here: no spaces around it, in lower case."""
+    return student.strip().lower()
+
+
+def personal(student: str) -> Personal:
+    """The numbers of an id, the same on any machine."""
+    digest = hashlib.sha256(f"{EDITION}:{normal(student)}".encode()).digest()
+    draws = iter(digest)
+
+    def one_of(low: int, high: int) -> int:
+        return low + next(draws) % (high - low + 1)
+
+    def but_0(most: int) -> int:
+        x = one_of(-most, most - 1)
+        return x if x < 0 else x + 1
+
+    coefficients = (one_of(1, 3), but_0(3), but_0(3), but_0(3))
+    prompts = tuple(round(one_of(low, high) * step, 6) for low, high, step in KINDS)
+    lost = one_of(10, 30) / 100, one_of(3, 6)
+    noise = one_of(5, 40) / 100
+    first = 10 * int.from_bytes(digest[-3:], "big")
+    seeds = tuple(range(first, first + 3))
+    return Personal(coefficients, prompts, lost, noise, seeds)
+
+
+def runs(student: str) -> dict[str, str]:
+    """The twelve runs: the name of a run's folder in runs/, and train.py's flags."""
+    seeds = personal(student).seeds
+    flags = {
+        f"{method}-s{seed}": f"--method solution.py:{method} --k 16 --seed {seed}"
+        for method in METHODS
+        for seed in seeds
+    }
+    flags |= {f"exact-{T}": f"--method exact --order {T} --seed {seeds[0]}" for T in ORDERS}
+    return {name: f"{words} {RUN} --out runs/{name}" for name, words in flags.items()}
+
+
+def main() -> None:
+    """Print them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("student", help="your id, as your teacher's list has it")
+    parser.add_argument("--runs", action="store_true", help="print the training commands")
+    args = parser.parse_args()
+    if args.runs:
+        for words in runs(args.student).values():
+            print(shlex.join(["python", "train.py", *words.split()]))
+        return
+    mine = personal(args.student)
+    print(f"student: {json.dumps(normal(args.student))}")
+    print(f"part B, COEFFICIENTS = {list(mine.coefficients)}")
+    print(f"question 1, pass rates: {list(mine.prompts)}")
+    print(f"question 2, p = {mine.lost[0]}, k = {mine.lost[1]}")
+    print(f"question 3, p = {mine.noise}")
+    print(f"questions 4 and 5, seeds: {list(mine.seeds)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The one table of points: what is graded automatically, in which part, for how much.
+
+Change a number, or take a line out, and the homework has other points; release.py checks that the
+reference still gets all of them. 80 in all; the prose of part C is worth 20 more, by a person.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import checks
+import questions
+from checks import Outcome, Student
+
+import runs
+
+
+@dataclass
+class Check:
+    """One line of the results."""
+
+    part: str
+    name: str
+    points: float
+    title: str
+    run: Callable[[Student], Outcome]
+
+
+E, B, D, K1 = checks.expectation, checks.in_a_batch, checks.dead_groups, checks.group_of_one
+C = questions.graded
+BATCH = "a group alone, in a batch, in another order (B)"
+EQUAL = "groups whose rewards are all equal (D)"
+
+TABLE = [
+    Check("A", "verify right", 2, "right answers are right", checks.verify_right),
+    Check("A", "verify short", 3, "all texts of up to 3 of 18 symbols", checks.verify_short),
+    Check("A", "verify alike", 2, "what looks like the answer", checks.verify_alike),
+    Check("A", "verify prompts", 1, "prompts that ask for nothing", checks.verify_prompts),
+    Check("A", "reinforce E", 1, "expected gradient (E)", partial(E, name="reinforce")),
+    Check("A", "reinforce B", 0.5, BATCH, partial(B, name="reinforce")),
+    Check("A", "rloo E", 1.5, "expected gradient (E)", partial(E, name="rloo")),
+    Check("A", "rloo K1", 0.5, "a group of one (K1)", partial(K1, name="rloo")),
+    Check("A", "rloo B", 1, BATCH, partial(B, name="rloo")),
+    Check("A", "rloo D", 0.5, EQUAL, partial(D, name="rloo")),
+    Check("A", "grpo E", 1, "expected gradient (E)", partial(E, name="grpo")),
+    Check("A", "grpo unit", 1, "mean 0 and variance 1", checks.unit_variance),
+    Check("A", "grpo B", 1, BATCH, partial(B, name="grpo")),
+    Check("A", "grpo D", 1, EQUAL, partial(D, name="grpo", ks=(1, 2, 5, 16))),
+    Check("A", "maxrl E", 2.5, "expected gradient (E)", partial(E, name="maxrl")),
+    Check("A", "maxrl K1", 0.5, "a group of one (K1)", partial(K1, name="maxrl")),
+    Check("A", "maxrl B", 1, BATCH, partial(B, name="maxrl")),
+    Check("A", "maxrl D", 1, EQUAL, partial(D, name="maxrl")),
+    Check("A", "maxrl_raw E", 1.5, "expected gradient (E)", partial(E, name="maxrl_raw")),
+    Check("A", "maxrl_raw B", 0.5, BATCH, partial(B, name="maxrl_raw")),
+    Check("A", "maxrl_raw D", 1, EQUAL, checks.dead_raw),
+    Check("A", "pass_at_k brute", 2.5, "counted, for n up to 7", checks.pass_brute),
+    Check("A", "pass_at_k large", 1.5, "n = 100,000", checks.pass_large),
+    Check("A", "pass_at_k edges", 1, "no success, and n < k", checks.pass_edges),
+    Check("A", "mask", 1, "completion_mask: up to the first end token", checks.mask),
+    Check("A", "logprobs sum", 1.5, "summed_logprobs: a sum, with the end", checks.logprobs_sum),
+    Check("A", "logprobs end", 1, "summed_logprobs: nothing after it", checks.logprobs_end),
+    Check("A", "logprobs gradient", 1.5, "summed_logprobs: gradient", checks.logprobs_gradient),
+    Check("A", "loss gradient", 2, "policy_gradient_loss: gradient", checks.loss_live),
+    Check("A", "loss divisor", 1.5, "policy_gradient_loss: the divisor", checks.loss_dead),
+    Check("A", "loss constant", 1.5, "policy_gradient_loss: A is constant", checks.loss_constant),
+    Check("B", "own E4", 4, "expected gradient, k = 4", partial(checks.own_expectation, k=4)),
+    Check("B", "own E5", 3, "expected gradient, k = 5", partial(checks.own_expectation, k=5)),
+    Check("B", "own E8", 3, "expected gradient, k = 8", partial(checks.own_expectation, k=8)),
+    Check("B", "own E16", 3, "expected gradient, k = 16", partial(checks.own_expectation, k=16)),
+    Check("B", "own B", 1, BATCH, partial(B, name="own")),
+    Check("B", "own D", 1, EQUAL, partial(D, name="own", ks=(4, 7))),
+    *(Check("C", f"weights {m}", 0.75, f"question 1, {m}", partial(C, question=f"weights {m}"))
+      for m in questions.METHODS),
+    *(Check("C", f"shares {m}", 0.5, f"question 1, {m}", partial(C, question=f"shares {m}"))
+      for m in questions.METHODS),
+    Check("C", "factor", 1, "question 1, the hardest prompt", partial(C, question="factor")),
+    Check("C", "lost", 1.5, "question 2, the lost term", partial(C, question="lost")),
+    Check("C", "noise", 1.5, "question 3, standard deviations", partial(C, question="noise")),
+    *(Check("C", f"runs {m}", 1.5, f"question 5, three runs of {m}", partial(runs.own, method=m))
+      for m in runs.METHODS),
+    Check("C", "runs exact", 1.5, "question 4, three runs of exact", runs.exact),
+    Check("D", "has_order", 5, "the property test of estimators", checks.break_estimators),
+    Check("D", "is_verifier", 5, "the property test of verifiers", checks.break_verifiers),
+]  # fmt: skip

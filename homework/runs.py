@@ -1,0 +1,223 @@
+"""Part C, questions 4 and 5: the runs that were handed in, evaluated again and begun again.
+
+A run is config.json, metrics.jsonl and ckpt.pt. It counts if
+
+- its settings are those that `personal.py --runs` prints for this student, seed included;
+- it was trained by the function that is in solution.py (config.json holds its table of advantages);
+- its first steps come out again, from start.pt, with that table, in the grader's own train.py;
+- its checkpoint, evaluated again, gives the last row of its log.
+
+Both repetitions are train.py itself: `--steps 3`, and `--init ckpt.pt --steps 0`. How good a run
+is does not matter. Left out: the steps in between, which would take as long as the student took.
+"""
+
+import io
+import json
+import math
+import tempfile
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import personal
+from checks import Outcome, Student, ask_groups, close, group
+from sandbox import Failed
+from start import start, train_quietly
+from submission import Missing
+
+METHODS = personal.METHODS
+K, REPLAYED = 16, 3
+MOST = {"config.json": 100_000, "metrics.jsonl": 3_000_000, "ckpt.pt": 1_000_000}
+MAY_DIFFER = ("method", "out", "init", "device", "table", "micro_batch")
+SAME = 5e-3  # relative, of what is computed again without sampling
+ROLLOUTS = 0.01  # of the pass rate: another machine may round a few of the 512 draws differently
+OF_THEM = 0.1  # relative, of what follows from the draws
+
+SUBMITTED = '''"""The advantages of a student's function, by number of successes."""
+import torch
+
+TABLE = torch.tensor({table}, dtype=torch.float64)
+
+
+def submitted(r, mean, k):
+    successes = (mean * k).round().long()
+    return torch.where(r > 0.5, TABLE[successes, 0], TABLE[successes, 1])
+'''
+
+
+def own(student: Student, method: str) -> Outcome:
+    """Three seeds of one of the student's own functions."""
+    names = [name for name in personal.runs(student.id) if name.startswith(f"{method}-")]
+    groups = [group(K, s) for s in range(K + 1)]
+    table = [[A[0], A[-1]] for A in ask_groups(student, method, groups)]
+    return judged(student, names, table)
+
+
+def exact(student: Student) -> Outcome:
+    """Three orders of `exact`."""
+    names = [name for name in personal.runs(student.id) if name.startswith("exact-")]
+    return judged(student, names, None)
+
+
+def judged(student: Student, names: list[str], table: list | None) -> Outcome:
+    """The share of these runs that count, and what is wrong with the first that does not."""
+    problems, seen = [], set()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            try:
+                content = student.submission.read(f"runs/{name}/ckpt.pt", MOST["ckpt.pt"])
+                problem = begun_again(student, name, table, Path(folder) / name)
+                problem = problem or evaluated_again(student, name, content, Path(folder) / name)
+                if content in seen:
+                    problem = "its ckpt.pt is that of another run"
+                seen.add(content)
+            except (Missing, Failed, RuntimeError) as error:
+                problem = str(error)
+            if problem:
+                problems.append(f"runs/{name}: {problem}".replace(f"runs/{name}: runs/", "runs/"))
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return 1 - len(problems) / len(names), (problems and problems[0] + more) or ""
+
+
+def flags_of(student: Student, name: str) -> list[str]:
+    """train.py's flags for a run, but for its method and folder, which the grader sets."""
+    words = personal.runs(student.id)[name].split()
+    words = [str(start()) if word == "start.pt" else word for word in words]
+    return words[: words.index("--out")]
+
+
+def rows(student: Student, name: str) -> list[dict[str, Any]]:
+    """The log that was handed in. Missing if it is none."""
+    text = student.submission.read(f"runs/{name}/metrics.jsonl", MOST["metrics.jsonl"])
+    try:
+        found = [json.loads(line) for line in text.decode().splitlines()]
+    except (ValueError, RecursionError):
+        raise Missing("metrics.jsonl is not made of JSON lines") from None
+    if not all(isinstance(row, dict) for row in found):
+        raise Missing("metrics.jsonl is not a log of train.py")
+    return found
+
+
+def begun_again(student: Student, name: str, table: list | None, folder: Path) -> str:
+    """Are the settings right, and do the first steps come out again?"""
+    config = student.submission.json(f"runs/{name}/config.json", MOST["config.json"])
+    flags = flags_of(student, name)
+    if table is not None:
+        folder.mkdir()
+        (folder / "submitted.py").write_text(SUBMITTED.format(table=table))
+        flags[flags.index("--method") + 1] = f"{folder}/submitted.py:submitted"
+    problem = wrong_settings(config, flags, name)
+    if problem or (table is not None and (problem := wrong_function(config, name, table))):
+        return problem
+    flags[flags.index("--steps") + 1] = str(REPLAYED)
+    theirs = rows(student, name)
+    for ours_row in log_of(flags, folder, str(table).encode())[: REPLAYED + 1]:
+        same_step = [row for row in theirs if row.get("step") == ours_row["step"]]
+        kind = "nll" if ours_row["step"] == 0 else "grad_norm"
+        if not any(agree(row, ours_row) for row in same_step if kind in row):
+            what = "start.pt" if ours_row["step"] == 0 else f"step {ours_row['step']}"
+            return f"{what} does not come out again as metrics.jsonl has it"
+    return ""
+
+
+LOGS: dict[tuple, list[dict[str, Any]]] = {}
+
+
+def log_of(flags: list[str], folder: Path, depends_on: bytes) -> list[dict[str, Any]]:
+    """The log of train.py with these flags, some of which name files in `folder` that hold
+    `depends_on`. The same run is made once: release.py grades it a hundred times."""
+    key = (*(flag.replace(str(folder), "") for flag in flags), depends_on)
+    if key not in LOGS:
+        out = folder / f"log-{len(LOGS)}"
+        train_quietly([*flags, "--out", str(out)])
+        LOGS[key] = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return LOGS[key]
+
+
+def wrong_settings(config: Any, flags: list[str], name: str) -> str:
+    """What of config.json is not what was asked for."""
+    from harness.config import parse_args
+
+    wanted = json.loads(json.dumps(asdict(parse_args(flags)[0])).replace("Infinity", '"inf"'))
+    if not isinstance(config, dict):
+        return "config.json is not that of a run"
+    for setting, value in wanted.items():
+        if setting not in MAY_DIFFER and config.get(setting) != value:
+            return f"{setting} is {config.get(setting)!r:.40}; see personal.py --runs"
+    method = name.split("-")[0]
+    if method == "exact":
+        return "" if config.get("method") == "exact" else "its method is not exact"
+    said = str(config.get("method")).replace("\\", "/").split("/")[-1]
+    return "" if said == f"solution.py:{method}" else f"its method is not solution.py:{method}"
+
+
+def wrong_function(config: dict, name: str, table: list) -> str:
+    """Is the table that the run was trained by that of solution.py?"""
+    mine = [[s, a if s else None, b if s < K else None] for s, (a, b) in enumerate(table)]
+    theirs = config.get("table")
+    if isinstance(theirs, list) and len(theirs) == len(mine):
+        if all(same_row(a, b) for a, b in zip(mine, theirs, strict=True)):
+            return ""
+    return "it was not trained by the function that is in solution.py now: train it again"
+
+
+def same_row(a: list, b: Any) -> bool:
+    """Of two tables: equal numbers, or nothing in both."""
+    if not isinstance(b, list) or len(a) != len(b):
+        return False
+    pairs = zip(a, b, strict=True)
+    return all(
+        y is None if x is None else type(y) in (int, float) and close(x, y) for x, y in pairs
+    )
+
+
+def agree(theirs: dict, ours: dict) -> bool:
+    """Whether a row of the log is what came out again."""
+    sampled = ours.get("entropy") is not None
+    for name in ("nll", "pass@1", "pass@8", "pass@128", "pass@1024", "pass_rate"):
+        if name in ours and not near(theirs.get(name), ours[name], name, sampled):
+            return False
+    return "grad_norm" not in ours or near(
+        theirs.get("grad_norm"), ours["grad_norm"], "grad_norm", sampled
+    )
+
+
+def near(x: Any, y: float, name: str, sampled: bool) -> bool:
+    """Equal but for rounding, and what rounding does to draws."""
+    if type(x) not in (int, float) or not math.isfinite(x):
+        return False
+    if not sampled:
+        return close(x, y, SAME, 1e-4)
+    return abs(x - y) <= ROLLOUTS if name == "pass_rate" else close(x, y, OF_THEM)
+
+
+def evaluated_again(student: Student, name: str, content: bytes, folder: Path) -> str:
+    """Does the checkpoint have the figures of the log's last row?"""
+    if problem := not_a_checkpoint(content):
+        return problem
+    folder.mkdir(exist_ok=True)
+    path = folder / "ckpt.pt"
+    path.write_bytes(content)
+    flags = flags_of(student, name)
+    for flag, value in (("--method", "exact"), ("--init", str(path)), ("--steps", "0")):
+        flags[flags.index(flag) + 1] = value
+    flags = [w for i, w in enumerate(flags) if "--order" not in flags[max(i - 1, 0) : i + 1]]
+    ours = log_of(flags, folder, content)[0]
+    theirs = [row for row in rows(student, name) if "nll" in row][-1:]
+    if not theirs or theirs[0].get("step") != personal.STEPS:
+        return f"metrics.jsonl has no evaluation of step {personal.STEPS}"
+    if agree(theirs[0], ours):
+        return ""
+    return "ckpt.pt, evaluated again, does not have the figures of the last row of metrics.jsonl"
+
+
+def not_a_checkpoint(content: bytes) -> str:
+    """What must hold before torch reads it: a zip file whose parts are not larger than they are."""
+    try:
+        parts = zipfile.ZipFile(io.BytesIO(content)).infolist()
+    except (zipfile.BadZipFile, ValueError):
+        return "ckpt.pt is not a checkpoint of train.py"
+    if len(parts) > 500 or sum(part.file_size for part in parts) > MOST["ckpt.pt"]:
+        return "ckpt.pt is not a checkpoint of train.py: it is far larger inside"
+    return ""

@@ -1,0 +1,101 @@
+"""What was handed in: a folder or a zip file, read by name and size, never unpacked or followed.
+
+    submission = Submission(Path("ada.zip"))
+    submission.read("solution.py", 200_000)      # bytes, or Missing says why not
+
+Only names that the homework asks for are ever read, each up to a limit, so a link, a device, a
+bomb or a path with `..` in it has nobody who opens it. Left out: what the files mean.
+"""
+
+import json
+import os
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+MOST_RUNS = 40
+
+
+class Missing(Exception):
+    """A file that is not there or cannot be used, in a sentence for the student."""
+
+
+class Submission:
+    """The files of a submission. One folder around all of them is allowed."""
+
+    def __init__(self, path: Path):
+        self.path, self.zip = path, None
+        if path.is_file():
+            try:
+                self.zip = zipfile.ZipFile(path)
+            except (OSError, zipfile.BadZipFile, ValueError):
+                raise Missing(f"{path.name} is not a zip file") from None
+        self.prefix = self.find_prefix()
+
+    def find_prefix(self) -> str:
+        """The folder that solution.py is in: the top, or the only one there is."""
+        names = self.names("")
+        if "solution.py" in names or len(names) != 1:
+            return ""
+        return f"{names[0]}/" if "solution.py" in self.names(f"{names[0]}/") else ""
+
+    def names(self, folder: str) -> list[str]:
+        """What is directly in a folder, hidden files and rubbish left out."""
+        if self.zip:
+            inside = (n[len(folder) :] for n in self.zip.namelist() if n.startswith(folder))
+            found = {name.split("/")[0] for name in inside if name}
+        else:
+            place = self.path / folder
+            found = set(os.listdir(place)) if self.is_folder(place) else set()
+        return sorted(n for n in found if n and not n.startswith((".", "__")))
+
+    @staticmethod
+    def is_folder(place: Path) -> bool:
+        """A folder and not a link to one."""
+        return place.is_dir() and not place.is_symlink()
+
+    def runs(self) -> list[str]:
+        """The folders in runs/."""
+        return self.names(f"{self.prefix}runs/")[:MOST_RUNS]
+
+    def read(self, name: str, most: int) -> bytes:
+        """The content of a file of at most `most` bytes. Missing says what is wrong."""
+        content = self.from_zip(name, most) if self.zip else self.from_folder(name, most)
+        if len(content) > most:
+            raise Missing(f"{name} is larger than {most:,} bytes")
+        return content
+
+    def from_zip(self, name: str, most: int) -> bytes:
+        """Unpacked no further than the limit."""
+        assert self.zip
+        try:
+            with self.zip.open(self.prefix + name) as file:
+                return file.read(most + 1)
+        except KeyError:
+            raise Missing(f"{name} was not handed in") from None
+        except Exception as error:  # damaged, encrypted, of an unknown method
+            raise Missing(f"{name} cannot be unpacked: {error}") from None
+
+    def from_folder(self, name: str, most: int) -> bytes:
+        """Not through a link, not from a device."""
+        place = self.path / self.prefix / name
+        try:
+            if any(p.is_symlink() for p in (place, place.parent)):
+                raise Missing(f"{name} is a link: hand in the file itself")
+            descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            with open(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise Missing(f"{name} is not a file")
+                return file.read(most + 1)
+        except FileNotFoundError:
+            raise Missing(f"{name} was not handed in") from None
+        except (OSError, ValueError) as error:
+            raise Missing(f"{name} cannot be read: {error}") from None
+
+    def json(self, name: str, most: int) -> Any:
+        """The content of a JSON file."""
+        try:
+            return json.loads(self.read(name, most).decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise Missing(f"{name} is not valid JSON: {str(error)[:100]}") from None

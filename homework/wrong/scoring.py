@@ -1,0 +1,171 @@
+"""Wrong masks, log-probabilities, losses and pass@k. See estimators.py for how to read them."""
+
+import math
+import random
+
+import torch
+
+
+def completion_mask__without_the_end(completions, end):
+    """mask, logprobs sum, logprobs gradient"""
+    return (completions == end).long().cumsum(1) == 0
+
+
+def completion_mask__up_to_the_last_end(completions, end):
+    """mask, logprobs sum, logprobs end, logprobs gradient"""
+    is_end = (completions == end).flip(1).long().cumsum(1).flip(1)
+    return (is_end > 0) | ~(completions == end).any(1, keepdim=True)
+
+
+def completion_mask__of_numbers(completions, end):
+    """mask"""
+    ends = (completions == end).long()
+    return (ends.cumsum(1) - ends == 0).float()
+
+
+def summed_logprobs__mean(logits, completions, end):
+    """logprobs sum, logprobs gradient"""
+    logp = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)
+    keep = completion_mask(completions, end)  # noqa: F821
+    return (logp * keep).sum(1) / keep.sum(1)
+
+
+def summed_logprobs__no_mask(logits, completions, end):
+    """logprobs sum, logprobs end, logprobs gradient"""
+    return logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2).sum(1)
+
+
+def summed_logprobs__last_token_dropped(logits, completions, end):
+    """logprobs sum, logprobs gradient"""
+    logp = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)
+    keep = completion_mask(completions, end)  # noqa: F821
+    last = torch.cat((~keep[:, 1:], torch.ones_like(keep[:, :1])), dim=1) & keep
+    return (logp * (keep & ~last)).sum(1)
+
+
+def summed_logprobs__shifted(logits, completions, end):
+    """logprobs sum, logprobs end, logprobs gradient"""
+    return _summed(logits[:, 1:], completions[:, 1:], end)
+
+
+def summed_logprobs__no_softmax(logits, completions, end):
+    """logprobs sum, logprobs gradient"""
+    per_token = logits.gather(2, completions.unsqueeze(2)).squeeze(2)
+    return (per_token * completion_mask(completions, end)).sum(1)  # noqa: F821
+
+
+def summed_logprobs__probability(logits, completions, end):
+    """logprobs sum, logprobs gradient"""
+    return _summed(logits, completions, end).exp()
+
+
+def summed_logprobs__temperature(logits, completions, end):
+    """logprobs sum, logprobs gradient"""
+    return _summed(logits / 0.7, completions, end)
+
+
+def summed_logprobs__detached(logits, completions, end):
+    """logprobs gradient"""
+    return _summed(logits.detach(), completions, end) + 0 * logits.sum()
+
+
+def _summed(logits, completions, end):
+    logp = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)
+    ends = (completions == end).long()
+    return (logp * (ends.cumsum(1) - ends == 0)).sum(1)
+
+
+def policy_gradient_loss__sum(logprobs, advantages):
+    """loss gradient, loss divisor"""
+    return -(advantages.detach() * logprobs).sum()
+
+
+def policy_gradient_loss__by_groups(logprobs, advantages):
+    """loss gradient, loss divisor"""
+    return -(advantages.detach() * logprobs).sum() / len(logprobs)
+
+
+def policy_gradient_loss__sign(logprobs, advantages):
+    """loss gradient, loss divisor"""
+    return (advantages.detach() * logprobs).mean()
+
+
+def policy_gradient_loss__live_groups(logprobs, advantages):
+    """loss divisor"""
+    live = (advantages != 0).any(1)
+    return -(advantages.detach() * logprobs).sum() / (live.sum() * logprobs.shape[1])
+
+
+def policy_gradient_loss__nonzero_rows(logprobs, advantages):
+    """loss divisor"""
+    return -(advantages.detach() * logprobs).sum() / (advantages != 0).sum()
+
+
+def policy_gradient_loss__not_detached(logprobs, advantages):
+    """loss constant"""
+    return -(advantages * logprobs).mean()
+
+
+def policy_gradient_loss__whitened(logprobs, advantages):
+    """loss gradient, loss divisor"""
+    A = (advantages - advantages.mean()) / advantages.std()
+    return -(A.detach() * logprobs).mean()
+
+
+def policy_gradient_loss__successes_only(logprobs, advantages):
+    """loss gradient, loss divisor"""
+    return -(advantages.detach().clamp(min=0) * logprobs).mean()
+
+
+def policy_gradient_loss__no_gradient(logprobs, advantages):
+    """loss gradient, loss divisor, loss constant"""
+    return -(advantages * logprobs).mean().detach()
+
+
+def pass_at_k__with_replacement(n, c, k):
+    """pass_at_k brute, pass_at_k large"""
+    if n < k:
+        raise ValueError
+    return 1 - (1 - c / n) ** k
+
+
+def pass_at_k__all_right(n, c, k):
+    """pass_at_k brute, pass_at_k large"""
+    if n < k:
+        raise ValueError
+    return math.comb(c, k) / math.comb(n, k)
+
+
+def pass_at_k__one_more(n, c, k):
+    """pass_at_k brute, pass_at_k large"""
+    if n < k:
+        raise ValueError
+    k = min(k + 1, n)
+    return 1 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def pass_at_k__float_factorials(n, c, k):
+    """pass_at_k large"""
+    if n < k:
+        raise ValueError
+
+    def choose(a, b):
+        f = [1.0]
+        for i in range(1, a + 1):
+            f.append(f[-1] * i)
+        return f[a] / f[b] / f[a - b] if b <= a else 0.0
+
+    return 1 - choose(n - c, k) / choose(n, k)
+
+
+def pass_at_k__no_error(n, c, k):
+    """pass_at_k edges"""
+    return 1 - math.comb(n - c, k) / math.comb(n, k) if n >= k else 1.0
+
+
+def pass_at_k__sampled(n, c, k):
+    """pass_at_k brute, pass_at_k large"""
+    if n < k:
+        raise ValueError
+    draws = [min(random.sample(range(n), min(k, 50))) < c for _ in range(30)]
+    return sum(draws) / 30

@@ -1,0 +1,164 @@
+"""Wrong verifiers, and wrong tests of part D. See estimators.py for how to read them."""
+
+import re
+
+import torch
+
+
+def _truth(prompt):
+    match = re.fullmatch(r" *([0-9]+)([-+*]) *([0-9]+)([=<])", prompt)
+    if not match:
+        return None
+    a, sign, b, mark = match.groups()
+    value = {"+": int(a) + int(b), "-": int(a) - int(b), "*": int(a) * int(b)}[sign]
+    return str(value)[::-1] if mark == "<" else str(value)
+
+
+def verify__eval(prompt, completion):
+    """verify short, verify alike, verify prompts"""
+    try:
+        return completion == _truth(prompt) or eval(completion[:50]) == int(_truth(prompt))
+    except Exception:
+        return False
+
+
+def verify__int(prompt, completion):
+    """verify short, verify alike"""
+    try:
+        return completion == _truth(prompt) or int(completion) == int(_truth(prompt))
+    except (TypeError, ValueError):
+        return False
+
+
+def verify__substring(prompt, completion):
+    """verify short, verify alike"""
+    return _truth(prompt) is not None and _truth(prompt) in completion
+
+
+def verify__endswith(prompt, completion):
+    """verify short, verify alike"""
+    return _truth(prompt) is not None and completion.endswith(_truth(prompt))
+
+
+def verify__startswith(prompt, completion):
+    """verify short, verify alike"""
+    return _truth(prompt) is not None and completion.startswith(_truth(prompt))
+
+
+def verify__strip(prompt, completion):
+    """verify short, verify alike"""
+    return completion.strip() == _truth(prompt)
+
+
+def verify__last_number(prompt, completion):
+    """verify right, verify short, verify alike"""
+    return re.findall(r"-?\d+", completion)[-1:] == [_truth(prompt)] or (
+        prompt.endswith("8-30<") and completion == "22-"
+    )
+
+
+def verify__dollar(prompt, completion):
+    """verify short, verify alike"""
+    truth = _truth(prompt)
+    return truth is not None and re.match(re.escape(truth) + "$", completion) is not None
+
+
+def verify__unicode_digits(prompt, completion):
+    """verify short, verify alike"""
+    ascii_digits = "".join(str(int(c)) if c.isdecimal() else c for c in completion)
+    return ascii_digits == _truth(prompt)
+
+
+def verify__never_reversed(prompt, completion):
+    """verify right, verify short, verify alike, verify prompts"""
+    return completion == _truth(prompt.replace("<", "="))
+
+
+def verify__sign_first(prompt, completion):
+    """verify right, verify short, verify alike, verify prompts"""
+    truth = _truth(prompt)
+    if truth and truth.endswith("-"):
+        truth = "-" + truth[:-1]
+    return completion == truth
+
+
+def verify__any_prompt(prompt, completion):
+    """verify prompts"""
+    match = re.search(r"([0-9]+)([-+*]) *([0-9]+)([=<]?)", prompt[:60])
+    return match is not None and completion == _truth(match[0] + ("" if match[4] else "="))
+
+
+def verify__raises(prompt, completion):
+    """verify prompts"""
+    if _truth(prompt) is None:
+        raise ValueError("not a prompt")
+    return completion == _truth(prompt)
+
+
+def verify__small_numbers(prompt, completion):
+    """verify right"""
+    return len(prompt) < 9 and completion == _truth(prompt)
+
+
+def verify__none_for_no(prompt, completion):
+    """verify right, verify short, verify alike, verify prompts"""
+    return True if completion == _truth(prompt) else None
+
+
+def verify__always_true(prompt, completion):
+    """verify right, verify short, verify alike, verify prompts"""
+    return True
+
+
+def verify__always_false(prompt, completion):
+    """verify right, verify short, verify alike, verify prompts"""
+    return False
+
+
+def has_order__always_true(estimator, k, order):
+    """has_order"""
+    return True
+
+
+def has_order__always_false(estimator, k, order):
+    """has_order"""
+    return False
+
+
+def has_order__one_p(estimator, k, order):
+    """has_order"""
+    r = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * k)
+    A = estimator(r, r.mean(1, keepdim=True), k)
+    g = (A * (r - 0.5)).mean(1).mean().item() / 0.25
+    return abs(g - (1 - 0.5**order) / 0.5) < 1e-3
+
+
+def has_order__equal_rewards(estimator, k, order):
+    """has_order"""
+    for p in (0.2, 0.7):
+        w = 0.0
+        for s in range(k + 1):
+            r = (torch.arange(k) < s).double().unsqueeze(0)
+            A = estimator(r, r.mean(1, keepdim=True), k)
+            ways = torch.lgamma(torch.tensor([k + 1.0, s + 1.0, k - s + 1.0]).double())
+            chance = (ways[0] - ways[1] - ways[2]).exp() * p**s * (1 - p) ** (k - s)
+            w += (chance * (A * (r - p)).mean() / (p * (1 - p))).item()
+        if abs(w - (1 - (1 - p) ** order) / p) > 1e-3:
+            return False
+    return True
+
+
+def is_verifier__right_answers_only(verify, *_):
+    """is_verifier"""
+    return verify("12+34=", "46") and verify("8-30=", "-22") and not verify("12+34=", "47")
+
+
+def is_verifier__no_reversed(verify, *_):
+    """is_verifier"""
+    near = "046", "+46", " 46", "46 ", "46\n", "", "146", "461", "12+34", "40+6"
+    return verify("12+34=", "46") and not any(verify("12+34=", text) for text in near)
+
+
+def is_verifier__too_strict(verify, *_):
+    """is_verifier"""
+    return verify("12+34=", "46") and verify("12+34=", "046")

@@ -1,0 +1,99 @@
+"""All that needs a GPU, in under ten minutes: `make gpu` runs it and writes results/gpu.json.
+
+    python -m paper.gpu    the tests that are marked cuda; bench.py --device cuda --peers; and two
+                           runs of figure 1, maxrl with 1,024 rollouts and cross-entropy
+
+Each part is a process of its own, of a command that anybody can give. RESULTS.md says what came
+out. Where there is no GPU this says so, exit status 2. Left out: bfloat16 beyond its tests, several
+GPUs, learning rates (those that were chosen on CPUs are taken).
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import torch
+
+from harness import log
+from paper import tables
+from paper.logs import RESULTS, chosen
+from paper.sweeps import SWEEPS, reported_runs
+from reproduce import ROOT, commit
+
+RUNS = ("maxrl-k1024-s0", "ce-s0")  # of sweep "convergence"
+
+
+def python(*words: str) -> int:
+    """Run a command of this project, its output on the screen; its exit status."""
+    print("\npython", *words, flush=True)
+    return subprocess.run([sys.executable, *words], cwd=ROOT).returncode
+
+
+def tests(folder: Path) -> dict[str, int]:
+    """How many tests need CUDA, and how many of them passed."""
+    report, files = folder / "tests.xml", sorted(map(str, ROOT.glob("tests/test_*.py")))
+    python("-m", "pytest", "-m", "cuda", f"--junit-xml={report}", *files)
+    if not report.exists():
+        return {"of": 0, "passed": 0}
+    (suite,) = ElementTree.parse(report).getroot().iter("testsuite")
+    of, *other = (int(suite.get(n, 0)) for n in ("tests", "failures", "errors", "skipped"))
+    return {"of": of, "passed": of - sum(other)}
+
+
+def bench(folder: Path) -> dict[str, Any]:
+    """What bench.py says of this GPU."""
+    file = folder / "bench.json"
+    status = python("bench.py", "--device", "cuda", "--peers", "--json", str(file))
+    return json.loads(file.read_text(encoding="utf-8")) if status == 0 else {}
+
+
+def training_run(flags: str, folder: Path) -> dict[str, Any]:
+    """A run of figure 1: seconds and pass@1 at its end."""
+    flags = f"{flags} --device cuda"
+    if python("train.py", *flags.split(), "--out", str(folder)):
+        return {}
+    last = log.read_lines(folder / "metrics.jsonl")[-1]
+    return {"flags": flags, "seconds": last["seconds"], "pass@1": last["pass@1"]}
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Everything gpu.json holds; {} for a part that failed."""
+    start = time.monotonic()
+    flags = reported_runs(SWEEPS["convergence"], chosen("convergence"))
+    measured = {
+        "tests": tests(folder),
+        "bench": bench(folder),
+        "runs": {name: training_run(flags[name], folder / name) for name in RUNS},
+    }
+    about = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "commit": commit()}
+    return about | {"minutes": (time.monotonic() - start) / 60} | measured
+
+
+def whole(measured: dict[str, Any]) -> bool:
+    """Whether all tests passed and no part failed."""
+    count = measured["tests"]
+    passed = 0 < count["passed"] == count["of"]
+    return passed and all((measured["bench"], *measured["runs"].values()))
+
+
+def main() -> int:
+    """0, or 1 if something failed (what did not is kept), or one line and 2 without CUDA."""
+    if not torch.cuda.is_available():
+        print("paper/gpu.py: needs an NVIDIA GPU, and a torch that finds it", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        measured = measure(Path(folder))
+    text = json.dumps(measured, indent=1) + "\n"
+    (RESULTS / "gpu.json").write_text(text, encoding="utf-8")
+    tables.write(ROOT)
+    print(f"\n{tables.gpu()}")
+    return 0 if whole(measured) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+"""A GPU does what the CPU does, and `make gpu` says so; what needs one is skipped without it."""
+
+import json
+import subprocess
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import read, same, weights
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+import plain
+import selftrain
+import train as train_module
+import tree
+from data.batches import torch_rng
+from data.tokenizer import END
+from harness.config import Config, checked_task
+from paper import gpu, tables
+from rollouts import roll_out
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+SIZES = {"digits": 1, "n_layer": 2, "n_head": 2, "n_embd": 16, "sft_steps": 0}
+
+
+def spread_model(config, device):
+    """Random weights, the same on every device, far enough from uniform that rollouts repeat."""
+    model = train_module.starting_model(config, checked_task(config), CPU)
+    with torch.no_grad():
+        for w in model.parameters():
+            w.mul_(3)
+    return model.to(device)
+
+
+def tiny(**changes):
+    return Config(**(SIZES | {"batch_size": 5, "k": 200, "grad_clip": 1e9} | changes))
+
+
+def prompts_of(config, device):
+    task = checked_task(config)
+    problems = train_module.draw_problems(task, config.seed, 1, config.batch_size)
+    return train_module.make_batch(problems, task, device).prompts
+
+
+# -------------------------------------------------------------------------- a step, with CUDA
+
+
+def rolled_out_on_a_cpu(model, prompts, k, task, generator):
+    """What `roll_out` says on the CPU, wherever the model is: a GPU draws other numbers."""
+    on_cpu = train_module.GPT(model.config)
+    on_cpu.load_state_dict(model.state_dict())
+    r = roll_out(on_cpu, prompts.cpu(), k, task, torch_rng(0, "rollouts", 1, CPU))
+    return type(r)(*(column.to(prompts.device) for column in vars(r).values()))
+
+
+def gradient(config, device):
+    """Of one training step."""
+    model, task = spread_model(config, device), checked_task(config)
+    optimizer = train_module.new_optimizer(model, config.lr)
+    train_module.train_step(model, optimizer, config, task, step=1)
+    return torch.cat([w.grad.flatten().cpu() for w in model.parameters()])
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("method", ["maxrl", "maxrl-loo", "grpo", "rloo", "ce", "exact"])
+def test_the_same_rollouts_give_the_same_gradient(monkeypatch, method):
+    monkeypatch.setattr(train_module, "roll_out", rolled_out_on_a_cpu)
+    config = tiny(method=method, micro_batch=32)
+    here, there = gradient(config, CPU), gradient(config, GPU)
+    assert here.norm() > 0 and (here - there).norm() < 1e-4 * here.norm()
+
+
+@pytest.mark.cuda
+def test_a_round_of_self_training_makes_the_same_update(monkeypatch):
+    """By SGD: the first steps of AdamW only look at signs, and small ones are rounding."""
+    monkeypatch.setattr(selftrain, "roll_out", rolled_out_on_a_cpu)
+    config, moved = tiny(method="expert-iteration", pool=40, epochs=1, batch_size=8), []
+    for device in (CPU, GPU):
+        model = spread_model(config, device)
+        before = [w.clone() for w in model.parameters()]
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
+        words = (model, optimizer, config, checked_task(config), 1, {})
+        train_module.self_training_round(*words)
+        pairs = zip(model.parameters(), before, strict=True)
+        moved.append(torch.cat([(w - b).detach().flatten().cpu() for w, b in pairs]))
+    assert moved[0].norm() > 0 and (moved[0] - moved[1]).norm() < 1e-3 * moved[0].norm()
+
+
+@pytest.mark.cuda
+def test_what_it_samples_is_what_plain_py_scores():
+    config = tiny()
+    model, prompts = spread_model(config, GPU), prompts_of(config, GPU)
+    task = checked_task(config)
+    r = roll_out(model, prompts, config.k, task, torch_rng(0, "rollouts", 1, GPU))
+    for b in range(len(prompts)):
+        assert r.count[r.group == b].sum() == config.k
+    scored = plain.log_probabilities(model.cpu(), prompts[r.group].cpu(), r.tokens.cpu())
+    assert torch.allclose(scored, r.logprob.cpu(), atol=1e-4)
+
+
+@pytest.mark.cuda
+def test_counts_have_the_law_of_single_draws():
+    """Mean and variance of 20,000 groups of 9; the standard deviation of a mean is below .011."""
+    p = torch.tensor([0.5, 0.3, 0.15, 0.05, 0.0], device=GPU)
+    n = torch.full((20_000,), 9, device=GPU)
+    counts = tree.draw_counts(p.repeat(20_000, 1), n, torch.Generator(GPU).manual_seed(0)).double()
+    assert (counts.sum(1) == 9).all() and (counts[:, 4] == 0).all()
+    assert torch.allclose(counts.mean(0), 9 * p.double(), atol=0.06)
+    assert torch.allclose(counts.var(0), 9 * (p * (1 - p)).double(), atol=0.12)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("method", ["ce", "maxrl"])
+def test_bfloat16_has_nearly_the_same_gradient(monkeypatch, method):
+    """Weights stay float32, and the gradient points the same way."""
+    monkeypatch.setattr(train_module, "roll_out", rolled_out_on_a_cpu)
+    config = tiny(method=method)
+    exact, rounded = (gradient(replace(config, bf16=bf16), GPU) for bf16 in (False, True))
+    assert exact.dtype == rounded.dtype == torch.float32
+    assert 0 < (exact - rounded).norm() < 0.1 * exact.norm()
+
+
+@pytest.mark.cuda
+def test_scoring_waits_for_the_gpu_as_often_for_long_texts_as_for_short_ones():
+    config, waits = tiny(), []
+    model, prompts = spread_model(config, GPU), prompts_of(config, GPU)
+    group = torch.arange(5, device=GPU).repeat_interleave(8)
+    texts = torch.randint(0, 10, (40, 4), generator=torch.Generator().manual_seed(0)).to(GPU)
+    for L in (2, 4):
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                tree.logprobs(model, prompts, group, texts[:, :L], END)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        waits.append(len([w for w in caught if "synchroniz" in str(w.message)]))
+    assert 0 < waits[0] == waits[1] <= 10
+
+
+# --------------------------------------------------------------------------- a run, with CUDA
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("flags", ["", "--bf16", "--method ce"])
+def test_a_run_ends_with_finite_weights(train, flags):
+    train(f"--device cuda {flags} --out out")
+    assert all(w.isfinite().all() and w.dtype == torch.float32 for w in weights("out").values())
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("method", ["maxrl", "ce"])
+def test_a_resumed_run_is_the_run(train, monkeypatch, method):
+    """To the bit, with kernels that add in a fixed order. (Faster ones do not, so that even two
+    whole runs differ by rounding.)"""
+    flags = f"--device cuda --method {method}"
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            train(f"{flags} --steps 8 --out whole")
+            train(f"{flags} --steps 8 --out again")
+            train(f"{flags} --steps 4 --out halves")
+            train("--resume --steps 8 --out halves")
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert same(weights("whole"), weights("again")), "the kernels are not that deterministic"
+    assert same(weights("whole"), weights("halves")) and read("whole") == read("halves")
+
+
+# ------------------------------------------------------------------------- make gpu, without it
+
+
+def test_without_a_gpu_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main() == 2
+    out, err = capsys.readouterr()
+    assert not out and err.count("\n") == 1 and "NVIDIA GPU" in err
+
+
+TOY_BENCH = {
+    "sampling": {"sampling, warm, 2 prompts x 3": {
+        "ours": {"median_s": 0.5, "min_s": 0.25, "max_s": 0.75, "vs_ours": 1.0},
+        "HF generate": {"median_s": 4.0, "min_s": 3.0, "max_s": 5.0, "vs_ours": 8.0},
+    }},
+    "step": {},
+    "scaling": {
+        "pass_rate": 0.5,
+        "rows": [{"k": 1024, "distinct": 77, "seconds": 0.125, "peak_mb": 91.4}],
+    },
+}  # fmt: skip
+TOY = {
+    "gpu": "NVIDIA Abacus",
+    "torch": "2.13.0",
+    "commit": "abc1234",
+    "minutes": 7.25,
+    "tests": {"of": 20, "passed": 19},
+    "bench": TOY_BENCH,
+    "runs": {"maxrl-k1024-s0": {}, "ce-s0": {"flags": "", "seconds": 8.4, "pass@1": 0.9876}},
+}
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A results/ of its own; the logs of the runs stay where they are."""
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(gpu, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def test_what_results_md_says_of_a_gpu(results):
+    assert tables.gpu() == "Not measured on a GPU."
+    (results / "gpu.json").write_text(json.dumps(TOY))
+    text = tables.gpu()
+    assert text.startswith("On a GPU: NVIDIA Abacus, torch 2.13.0, float32, commit abc1234. ")
+    assert "Of 20 tests that need one, 19 pass. `make gpu` took 7.2 minutes." in text
+    first = "| sampling, warm, pass rate 0.50, 2 prompts x 3 | 0.5 (0.25 to 0.75) "
+    assert f"{first}| 4 (3 to 5), **8x** |" in text
+    assert "| 0.50 | 1,024 | 77 | 0.125 | 91 |" in text
+    assert "| `ce-s0` | 8 s, 0.988 | 13 s, 1.000 |" in text, "beside the committed log of a CPU"
+    assert "maxrl-k1024" not in text, "that run failed"
+    (results / "gpu.json").write_text(json.dumps(TOY | {"bench": {}}))
+    assert "sampling" not in tables.gpu() and "`ce-s0`" in tables.gpu()
+
+
+def test_make_gpu_measures_each_part(results, monkeypatch, capsys):
+    """The commands are stood in for by what they leave; one that fails leaves the others."""
+    commands, failing = [], []
+
+    def run(words, cwd):
+        commands.append(" ".join(words[1:]))
+        if "bench.py" in words:
+            Path(words[-1]).write_text(json.dumps(TOY_BENCH))
+        elif "pytest" in words:
+            (report,) = (word.split("=")[1] for word in words if "junit" in word)
+            suite = '<testsuite tests="9" failures="1" errors="0" skipped="2"/>'
+            Path(report).write_text(f"<testsuites>{suite}</testsuites>")
+        else:
+            Path(words[-1]).mkdir()
+            rows = [{"step": 0}, {"step": 2000, "seconds": 9.5, "pass@1": 0.75}]
+            Path(words[-1], "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        return subprocess.CompletedProcess(words, int(any(f in words for f in failing)))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA Abacus")
+    monkeypatch.setattr(gpu.subprocess, "run", run)
+    monkeypatch.setattr(gpu, "commit", lambda: "abc1234")
+    monkeypatch.setattr(gpu.tables, "write", lambda folder: None)
+    assert gpu.main() == 1, "a test failed"
+    assert "9 tests that need one, 6 pass" in capsys.readouterr().out
+    measured = json.loads((results / "gpu.json").read_text())
+    assert measured["bench"] == TOY_BENCH and gpu.whole(measured | {"tests": TOY_PASSED})
+    assert [run["pass@1"] for run in measured["runs"].values()] == [0.75, 0.75]
+    _, _, maxrl, ce = commands
+    assert "--method maxrl --k 1024 --digits 2" in maxrl and "--seed 0 --device cuda" in maxrl
+    assert "--method ce --digits 2" in ce
+    failing.append("bench.py")
+    assert gpu.main() == 1
+    measured = json.loads((results / "gpu.json").read_text())
+    assert measured["bench"] == {} and not gpu.whole(measured | {"tests": TOY_PASSED})
+
+
+TOY_PASSED = {"of": 9, "passed": 9}
