@@ -180,30 +180,46 @@ def measurements_of(logs: Logs, numbers: Iterable[int]) -> Iterator[Work]:
 
 @dataclass
 class Plan:
-    """The sweeps that are not finished, in their order, and what is made when one is."""
+    """The sweeps and the experiments that are not finished, and what is made when one is."""
 
     logs: Logs
     numbers: list[int]  # of the experiments
-    sweeps: list[str]
+    sweeps: list[str]  # in their order
     assets: Path
 
+    def __post_init__(self) -> None:
+        self.unpublished = list(self.numbers)
+
     def work(self) -> Iterator[Work]:
-        """First comes what the first sweep needs. Finished ones leave the list."""
+        """First comes what the first sweep needs, and what is measured for its experiments."""
+        self.publish_finished()
+        of_no_sweep = [n for n in self.numbers if not sweeps_of(n)]
+        yield from measurements_of(self.logs, of_no_sweep)
         for name in list(self.sweeps):
             if complete(self.logs, name):
-                self.sweeps.remove(name)
                 self.finish(name)
             else:
                 yield from work_of(self.logs, name)
+                of_it = [n for n in self.numbers if name in sweeps_of(n)]
+                yield from measurements_of(self.logs, of_it)
         yield from measurements_of(self.logs, self.numbers)
 
     def finish(self, name: str) -> None:
-        """Drop what older lists left in its folder; make the figures and tables that it ends."""
+        """The sweep leaves the list, and what older lists left in its folder goes."""
         print(f"{name} is complete", flush=True)
+        self.sweeps.remove(name)
         if not self.logs.quick:
             for path in superfluous(name):
                 path.unlink()
-        self.publish([n for n in self.numbers if name in sweeps_of(n)])
+        self.publish_finished()
+
+    def publish_finished(self) -> None:
+        """The figures and tables of experiments that have come to their end since."""
+        waiting = [n for n in self.unpublished if not set(sweeps_of(n)) & set(self.sweeps)]
+        new = [n for n in waiting if not list(measurements_of(self.logs, [n]))]
+        if new:
+            self.unpublished = [n for n in self.unpublished if n not in new]
+            self.publish(new)
 
     def publish(self, numbers: list[int]) -> None:
         """The figures of those of the experiments that are all there; then the tables."""

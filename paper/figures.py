@@ -181,7 +181,8 @@ def few(logs: Logs, path: Path) -> None:
         ax.axhline(0, **BASE)
         ax.set_xticks(range(4), ["3", "4", "8", "16"])
         better = "lower is better" if figure == "nll" else "higher is better"
-        ax.set(xlabel="rollouts, k", title=f"{figure} ({better})")
+        ax.set_xlabel("rollouts, k")
+        ax.set_title(f"{figure} ({better})", fontsize=10)
         ax.margins(x=0.15)
         ax.grid(alpha=0.25)
     axes[0].set_ylabel("maxrl-loo less maxrl: a point per\nseed, the mean, 95% interval")
@@ -224,6 +225,12 @@ def plane(logs: Logs, path: Path, panels: Sequence[tuple[str, str, str, str]]) -
 def minus_log(path: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """(pass@1, pass@k) -> (pass@1, -log pass@k)."""
     return [(x, -math.log(min(max(y, 1e-7), 1 - 1e-7))) for x, y in path]
+
+
+def fresh_paths(logs: Logs, path: Path) -> None:
+    """Fresh prompts, more and more rollouts: where each method goes."""
+    ks = ks_of("scaling")
+    plane(logs, path, [("scaling", f" k={k}", "pass@1024", f"k = {k}") for k in ks])
 
 
 def paths(logs: Logs, path: Path) -> None:
@@ -395,6 +402,7 @@ def dots(
         if best and figure in best:
             ax.axvline(best[figure], color="#009E73", ls=":", lw=2, label="maximum likelihood")
         ax.set(title=title, ylim=(-0.6, len(names) - 0.4))
+        ax.locator_params(axis="x", nbins=5)
         ax.grid(alpha=0.25)
     axes[0].set_yticks(range(len(names)), names)
     fig.legend(
@@ -527,7 +535,7 @@ def of_bins(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[flo
 FIGURES: dict[int, tuple[Callable[[Logs, Path], None], ...]] = {
     0: (),
     1: (convergence, exact, cosines),
-    2: (scaling, few),
+    2: (scaling, fresh_paths, few),
     3: (paths, border),
     4: (efficiency,),
     5: (dynamics,),

@@ -39,6 +39,10 @@ OLD_MARK = (
     "*From the runs at a62fe76: three seeds, learning rates chosen on the prompts that are"
     " reported. To be made anew.*\n\n"
 )
+PATHS = (
+    "*Thick: the mean over seeds, from the base (square) to the end (dot). Thin: the tuning runs,"
+    " on validation problems, at all rates that were tried.*"
+)
 NOT_RUN = "*Not run yet.*"
 
 
@@ -153,6 +157,22 @@ def experiment_1() -> str:
     )
 
 
+def first_figure() -> str:
+    """What README.md begins with."""
+    tries = 1 / mean(LOGS.starts("convergence", "pass@1"))
+    labels = SWEEPS["convergence"].labels
+    ends_ = {m: mean(LOGS.ends("convergence", m, "pass@1")) for m in labels}
+    said_ = ", ".join(f"`{m}` {x:.2f}" for m, x in ends_.items())
+    return block(
+        picture("convergence", "Held-out pass@1 and nll from scratch against steps"),
+        "*Addition of numbers with up to two digits, from random weights, right about once in"
+        f" {tries:,.0f} tries at first: a thin line for each of {seeds_said('convergence')}, the"
+        " median thick. Cross-entropy (`ce`) is shown the answers, the others only get rewards."
+        f" Mean pass@1 at the end: {said_}. ([Experiment 1]"
+        "(RESULTS.md#1-with-enough-rollouts-maxrl-trains-as-maximum-likelihood-does))*",
+    )
+
+
 def scaling() -> str:
     figures = ("pass@1", "pass@128", "pass@1024")
     fewest, *_, most = ks_of("scaling")
@@ -196,6 +216,8 @@ def experiment_2() -> str:
         scaling(),
         f"`maxrl` less the others, {seeds_said('scaling')}, with 95% intervals:",
         gaps_by_k(),
+        picture("fresh-paths", "Paths in the plane of pass@1 and -log pass@1024, by rollouts"),
+        PATHS,
         "A question of our own: `maxrl` trains order k - 1 and `maxrl-loo` order k, exactly. Does"
         " that matter when rollouts are few? `maxrl-loo` less `maxrl` at the end:",
         picture("few", "maxrl-loo less maxrl at k = 3, 4, 8, 16, a point for each seed"),
@@ -233,8 +255,7 @@ def experiment_3() -> str:
     equal, end = ("; ".join(counted(m, how) for m in RIVALS) for how in ("equal", "end"))
     return block(
         picture("paths", "Paths in the plane of pass@1 and -log pass@k, few prompts and many"),
-        "*Thick: the mean over seeds, from the base (square) to the end (dot). Thin: the tuning"
-        " runs, on validation problems, at other rates.*",
+        PATHS,
         picture("border", "Where MaxRL helps and where it hurts, over prompts and base pass rate"),
         "*Framed: the 95% interval excludes zero.*",
         f"At equal pass@1, in pass@k, `maxrl` is {equal}. In pass@1 at the end it is {end}.",
@@ -304,6 +325,7 @@ def experiment_6() -> str:
         f" `rloo`, {seeds_said('latent')} of the others. Different right answers: distinct right"
         " ones of 64, per solved prompt.",
         picture("latent-paths", "Paths in the plane of pass@1 and -log pass@k: countdown, chain"),
+        PATHS,
         "chain, at the end:",
         markdown(["", *figures.values()], ends("chain", list(figures))),
     )
@@ -570,6 +592,7 @@ EXPERIMENTS: dict[int, Callable[[], str]] = {
 }
 BLOCKS: dict[str, Callable[[], str]] = {
     **{f"experiment-{n}": function for n, function in EXPERIMENTS.items()},
+    "first-figure": first_figure,
     "rates": rates,
     "claims": claims_table,
     "headlines": partial(claims_table, short=True),
@@ -581,17 +604,18 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 
 HOMES = {
-    "README.md": ("headlines",),
+    "README.md": ("first-figure", "headlines"),
     "PROMISES.md": ("soak",),
-    "RESULTS.md": tuple(name for name in BLOCKS if name not in ("headlines", "soak")),
+    "RESULTS.md": tuple(n for n in BLOCKS if n not in ("first-figure", "headlines", "soak")),
 }
+NEEDS = {f"experiment-{n}": n for n in EXPERIMENTS} | {"first-figure": 1}  # this experiment
 
 
 def can_be_made(name: str) -> bool:
     """Whether the runs of a block are there; claims and rates begin with the first experiment."""
     if name in ("claims", "headlines", "rates"):
         return any(ready(LOGS, n) for n in EXPERIMENTS if n)
-    return "-" not in name or not name[-1].isdigit() or ready(LOGS, int(name.split("-")[1]))
+    return name not in NEEDS or ready(LOGS, NEEDS[name])
 
 
 def content(name: str, old: str) -> str:

@@ -143,6 +143,15 @@ def test_logs_are_of_the_runs_they_name(name):
         assert rows[0]["step"] == 0 and rows[-1]["step"] == config.steps
 
 
+@pytest.mark.skipif(bool(NOT_YET), reason="the logs of a62fe76 are still there")
+def test_there_are_no_other_logs():
+    expected = {f"{m.__name__}.json" for ms in MEASUREMENTS.values() for m in ms}
+    expected |= {"bench.json", "bench-longer.json", "soak.json", *SWEEPS}
+    git = ["git", "-C", str(ROOT), "ls-files", "results"]
+    committed = subprocess.run(git, capture_output=True, text=True).stdout.split()
+    assert {name.split("/")[1] for name in committed} in (expected, set()), "empty: not a clone"
+
+
 def test_results_are_small():
     assert sum(path.stat().st_size for path in RESULTS.rglob("*") if path.is_file()) < 12e6
 
@@ -272,6 +281,24 @@ def test_a_plan_goes_on_until_all_is_there(toy, folder, capsys, monkeypatch):
     assert capsys.readouterr().out.count("is complete") == 2
     assert not (folder / "first" / "of-an-older-list.jsonl").exists()
     assert list(Plan(toy.logs, [], ["first", "second"], folder).work()) == []
+
+
+def test_an_experiment_is_published_once_and_when_all_of_it_is_there(toy, folder, monkeypatch):
+    """1 is two sweeps and a measurement, which is the last to come; 2 is a measurement."""
+    measured = {n: (lambda quick: {},) for n in (1, 2)}
+    measured[1][0].__name__, measured[2][0].__name__ = "one", "two"
+    monkeypatch.setattr(reproduce, "MEASUREMENTS", measured)
+    published = []
+    monkeypatch.setattr(Plan, "publish", lambda self, numbers: published.extend(numbers))
+    plan = Plan(toy.logs, [1, 2], ["first", "second"], folder)
+    assert next(plan.work())[0].name == "two.json"
+    next(plan.work())[1]()
+    while work := [w for w in plan.work() if w[0].name != "one.json"]:
+        work[0][1]()
+    assert published == [2] and plan.sweeps == []
+    [(_, how)] = plan.work()
+    how()
+    assert list(plan.work()) == [] and published == [2, 1]
 
 
 def test_quick_takes_the_committed_rate_or_the_middle_one(toy, folder):

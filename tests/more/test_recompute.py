@@ -272,6 +272,16 @@ def check_steps(cell, runs, target):
         agree(cell, [middle, steps[0], steps[-1]], cell)
 
 
+def check_first_figure(results, block):
+    tries = 1 / mean(results.starts("convergence", "pass@1"))
+    sentence = block[block.index("right about once in") : block.index("([Experiment 1]")]
+    labels = re.findall(r"`([^`]*)` [\d.]", sentence)
+    assert len(labels) == 7
+    ends = [mean(results.ends("convergence", label, "pass@1")) for label in labels]
+    seeds = len(results.runs("convergence", "ce"))
+    agree(sentence.replace("pass@1", ""), [tries, seeds, *ends], "caption")
+
+
 def check_2(results, block):
     ends, gaps, few = tables_of(block)
     columns = [(f, k) for f in ("pass@1", "pass@128", "pass@1024") for k in (4, 256)]
@@ -581,9 +591,15 @@ def check_rates(results, block):
     agree(line, [len(files), sum(seconds) / 3600], "cost")
 
 
-CHECKS = {f"experiment-{n}": f for n, f in enumerate(
-    (check_0, check_1, check_2, check_3, check_4, check_5, check_6, check_7, check_8, check_9)
-)} | {"claims": check_claims, "headlines": check_claims, "rates": check_rates}  # fmt: skip
+OF_EXPERIMENTS = (check_0, check_1, check_2, check_3, check_4)
+OF_EXPERIMENTS += (check_5, check_6, check_7, check_8, check_9)
+CHECKS = {
+    **{f"experiment-{n}": check for n, check in enumerate(OF_EXPERIMENTS)},
+    "first-figure": check_first_figure,
+    "claims": check_claims,
+    "headlines": check_claims,
+    "rates": check_rates,
+}
 
 
 @pytest.mark.parametrize("name", CHECKS)
