@@ -187,11 +187,12 @@ function checkGroups(name, rewards) {
     throw new Error("rewards must be groups of equal size");
   }
   const all = rewards.flat();
-  const takes = {
-    reinforce: Number.isFinite,
-    rloo: Number.isFinite,
-    "maxrl-loo": (r) => r >= 0 && r <= 1,
-  }[name] ?? ((r) => r === 0 || r === 1);
+  const takes =
+    {
+      reinforce: Number.isFinite,
+      rloo: Number.isFinite,
+      "maxrl-loo": (r) => r >= 0 && r <= 1,
+    }[name] ?? ((r) => r === 0 || r === 1);
   if (!all.every(takes)) throw new Error(`${name} does not take these rewards`);
   return k;
 }
