@@ -124,7 +124,7 @@ export function worthTable(name, k, order) {
   return Float64Array.from({ length: k }, (_, c) => A(1, (c + 1) / k, k, T) - A(0, c / k, k, T));
 }
 
-/** P(c of n are right) for c = 0..n: the likeliest c by logarithms, the others from it by ratios. */
+/** P(c of n are right) for c = 0..n: the likeliest by logarithms, the others from it by ratios. */
 export function binomial(n, p) {
   const chances = new Float64Array(n + 1);
   const top = Math.min(Math.floor((n + 1) * p), n);

@@ -45,7 +45,7 @@ function load(name) {
 
 // --------------------------------------------------------------------------------------- the text
 
-const END = () => models().alphabet.length; // the token after the alphabet's, as in data/tokenizer.py
+const END = () => models().alphabet.length; // the token after them, as in data/tokenizer.py
 
 function encode(text) {
   return [...text].map((character) => {
@@ -247,8 +247,8 @@ export class Models extends Part {
     const { config, models: all } = models();
     const size = count(decodeHalves(all.base.weights).length);
     this.slot("about").replaceChildren(
-      `Each is a transformer of ${config.n_layer} layers and width ${config.n_embd}, ${size} numbers ` +
-        "of 16 bits, of seed 0. It writes the sum digit by digit. All three methods had the same " +
+      `Each is a transformer of ${config.n_layer} layers and width ${config.n_embd}, ${size} ` +
+        "numbers of 16 bits, of seed 0. It writes the sum digit by digit. All three methods had the same " +
         "prompts, the same number of tries and the same learning rate: ",
       commandLine(all.maxrl.command),
       ". One seed is an example, not a result: part 6 has those.",

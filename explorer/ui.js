@@ -103,68 +103,68 @@ let ids = 0;
  * refused, or nothing.
  */
 export function numberControl(host, { name, label, value, values, check, show = String, change }) {
-  const id = `control-${++ids}`;
-  const slider = el("input", { type: "range", id, min: 0, max: values.length - 1, step: 1 });
-  const field = el("input", {
-    type: "text",
-    inputmode: "decimal",
-    "aria-label": `${label}, typed`,
-    autocomplete: "off",
-  });
-  const complaint = el("div", { class: "complaint", role: "alert", id: `${id}-complaint` });
-  const node = el(
-    "div",
-    { class: "control number" },
-    el("label", { for: id }, label),
-    el("div", { class: "row" }, slider, field),
-    complaint,
-  );
+  const { slider, field, complaint } = numberNodes(host, label);
   const control = {
     name,
-    node,
     value,
     text: () => String(control.value),
     accept(text) {
       const number = parse(text);
       const why = Number.isNaN(number) ? `${label}: “${text}” is not a number` : check(number);
-      if (why) return why;
-      control.set(number);
-      return "";
+      if (!why) control.set(number);
+      return why;
     },
     set(number) {
       control.value = number;
-      control.complain("");
-      const index = nearest(values, number);
-      slider.value = index;
-      slider.style.setProperty("--at", `${(100 * index) / (values.length - 1)}%`);
+      complain(complaint, field, "");
+      const [index, last] = [nearest(values, number), values.length - 1];
+      Object.assign(slider, { max: last, value: index });
+      slider.style.setProperty("--at", `${(100 * index) / Math.max(last, 1)}%`);
       slider.setAttribute("aria-valuetext", show(number));
-      if (document.activeElement !== field || parse(field.value) !== number)
-        field.value = show(number);
-    },
-    complain(why) {
-      complaint.textContent = why;
-      field.toggleAttribute("aria-invalid", Boolean(why));
-      if (why) field.setAttribute("aria-invalid", "true");
+      const isTyping = document.activeElement === field && parse(field.value) === number;
+      if (!isTyping) field.value = show(number);
     },
     limit(more, number) {
       values = more;
-      slider.max = values.length - 1;
       control.set(number);
     },
   };
-  field.setAttribute("aria-describedby", complaint.id);
   slider.oninput = () => {
     control.set(values[slider.value]);
     change();
   };
-  field.onchange = () => {
-    const why = control.accept(field.value);
-    control.complain(why);
-    if (!why) change();
-  };
+  field.onchange = () => complain(complaint, field, control.accept(field.value)) || change();
   control.set(value);
-  host.append(node);
   return control;
+}
+
+function numberNodes(host, label) {
+  const id = `control-${++ids}`;
+  const slider = el("input", { type: "range", id, min: 0, step: 1 });
+  const complaint = complaintOf(id);
+  const field = el("input", {
+    type: "text",
+    inputmode: "decimal",
+    autocomplete: "off",
+    "aria-label": `${label}, typed`,
+    "aria-describedby": complaint.id,
+  });
+  const row = el("div", { class: "row" }, slider, field);
+  const node = el("div", { class: "control number" }, el("label", { for: id }, label), row);
+  node.append(complaint);
+  host.append(node);
+  return { slider, field, complaint };
+}
+
+/** The line beside a control that says why its value was refused. */
+function complaintOf(id) {
+  return el("div", { class: "complaint", role: "alert", id: `${id}-complaint` });
+}
+
+function complain(complaint, field, why) {
+  complaint.textContent = why;
+  field.setAttribute("aria-invalid", Boolean(why));
+  return why;
 }
 
 function parse(text) {
@@ -196,12 +196,12 @@ export function between(what, low, high) {
 /** A text; read(text) returns it as it is to be written, or throws an error that says why not. */
 export function textControl(host, { name, label, value, read, change }) {
   const id = `control-${++ids}`;
-  const complaint = el("div", { class: "complaint", role: "alert", id: `${id}-complaint` });
+  const complaint = complaintOf(id);
   const options = { type: "text", id, autocomplete: "off", spellcheck: "false" };
   const field = el("input", { ...options, "aria-describedby": complaint.id });
-  host.append(
-    el("div", { class: "control text" }, el("label", { for: id }, label), field, complaint),
-  );
+  const node = el("div", { class: "control text" }, el("label", { for: id }, label), field);
+  node.append(complaint);
+  host.append(node);
   const take = (text) => {
     try {
       control.value = read(text);
@@ -217,15 +217,11 @@ export function textControl(host, { name, label, value, read, change }) {
     accept(text) {
       const why = take(text);
       if (!why) field.value = control.value;
-      return complain(why);
+      return complain(complaint, field, why);
     },
   };
-  const complain = (why) => {
-    complaint.textContent = why;
-    field.setAttribute("aria-invalid", Boolean(why));
-    return why;
-  };
-  field.oninput = () => complain(take(field.value)) || change(); // while typing it stays as typed
+  // While it is typed it stays as it is typed.
+  field.oninput = () => complain(complaint, field, take(field.value)) || change();
   field.value = value;
   return control;
 }
@@ -311,33 +307,18 @@ export function chipsControl(host, { name, label, value, options, change }) {
     fill(more, chosen) {
       control.options = more;
       control.value = new Set(chosen);
-      host.replaceChildren(
-        ...more.map(([option, text, color, dash]) => {
-          const button = el(
-            "button",
-            {
-              type: "button",
-              class: "chip",
-              "data-value": option,
-              onclick: () => {
-                if (!control.value.delete(option)) control.value.add(option);
-                control.draw();
-                change();
-              },
-            },
-            dash === undefined
-              ? el("span", { class: "swatch", style: `--swatch: var(--${color})` })
-              : line(color, dash),
-            text,
-          );
-          return button;
-        }),
-      );
+      host.replaceChildren(...more.map((one) => chip(one, () => control.toggle(one[0]))));
       control.draw();
     },
+    toggle(option) {
+      if (!control.value.delete(option)) control.value.add(option);
+      control.draw();
+      change();
+    },
     draw() {
-      for (const button of host.children)
-        button.setAttribute("aria-pressed", control.value.has(button.dataset.value));
+      for (const node of host.children) {
+        node.setAttribute("aria-pressed", control.value.has(node.dataset.value));
+      }
     },
   };
   host.setAttribute("role", "group");
@@ -345,6 +326,12 @@ export function chipsControl(host, { name, label, value, options, change }) {
   host.classList.add("chips");
   control.fill(options, value);
   return control;
+}
+
+function chip([value, text, color, dash], onclick) {
+  const swatch = el("span", { class: "swatch", style: `--swatch: var(--${color})` });
+  const mark = dash ? line(color, dash) : swatch;
+  return el("button", { type: "button", class: "chip", "data-value": value, onclick }, mark, text);
 }
 
 /** A short line with these dashes. */

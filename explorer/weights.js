@@ -295,10 +295,10 @@ export class Weights extends Part {
     const [k, full] = [this.k.value.toLocaleString("en"), format(1 / p)];
     const half = format(Math.ceil(Math.LN2 / p));
     this.slot("factor").textContent =
-      `The hardest prompt, p = ${chance(p)}, has the weight 1 in reinforcement learning and ${full} ` +
-      `in maximum likelihood: a factor of ${full}. MaxRL with k = ${k} gives it ${format(w)}. Half ` +
-      `of the full weight takes about ln 2 / p = ${half} rollouts, because no method learns from a ` +
-      "prompt before one of its rollouts is right.";
+      `The hardest prompt, p = ${chance(p)}, has the weight 1 in reinforcement learning and ` +
+      `${full} in maximum likelihood: a factor of ${full}. MaxRL with k = ${k} gives it ` +
+      `${format(w)}. Half of the full weight takes about ln 2 / p = ${half} rollouts, because no ` +
+      "method learns from a prompt before one of its rollouts is right.";
     const pull = `${format(w)} in MaxRL, ${full} in maximum likelihood`;
     this.say(`At k = ${k}, the hardest prompt has the weight ${pull}.`);
   }
