@@ -50,7 +50,8 @@ export class GPT {
   step(token, position) {
     const C = this.n_embd;
     const x = new Float64Array(C);
-    for (let i = 0; i < C; i++) x[i] = this.tokens[token * C + i] + this.positions[position * C + i];
+    for (let i = 0; i < C; i++)
+      x[i] = this.tokens[token * C + i] + this.positions[position * C + i];
     for (const block of this.blocks) {
       add(x, matvec(block.proj, this.attend(block, layerNorm(x, block.norm1), position)));
       add(x, matvec(block.down, matvec(block.up, layerNorm(x, block.norm2)).map(gelu)));
@@ -120,7 +121,8 @@ export function sampleTree(model, prompt, k, length, end, seed) {
 
 function pick(shares, number) {
   let token = 0;
-  for (let sum = shares[0]; sum <= number && token + 1 < shares.length; sum += shares[token]) token++;
+  for (let sum = shares[0]; sum <= number && token + 1 < shares.length; sum += shares[token])
+    token++;
   return token;
 }
 

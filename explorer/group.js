@@ -1,13 +1,14 @@
 // Part 2: groups of rollouts, right or wrong by hand, and what every method makes of them.
 
 import { METHODS, ORDERED, advantages } from "./math.js";
-import { Part, linkButton } from "./part.js";
+import { Part } from "./part.js";
 import { methodVariable } from "./theme.js";
-import { button, buttonRow, doublings, el, format, minus, numberControl, whole } from "./ui.js";
+import { button, buttonRow, el, format, minus, numberControl, svgElement, whole } from "./ui.js";
 
 const MOST_K = 16;
 const MOST_GROUPS = 5;
-const START = ["10000000", "11110000", "00000000"];
+const START = "10000000.11110000.00000000";
+const HEIGHT = 58; // of a row of bars
 const ABOUT = {
   reinforce: "r",
   rloo: "(r − mean) × k/(k−1)",
@@ -20,193 +21,286 @@ const ABOUT = {
   rft: "r / mean of the batch",
 };
 
-export function startGroup() {
-  const part = new Part("group", draw);
-  const controls = part.slot("controls");
-  let groups = START.map((text) => [...text].map(Number));
-  let chosen = 0;
-  let lastK = START[0].length;
-  const kOf = () => groups[0].length;
+const upTo = (n) => Array.from({ length: n }, (_, i) => i + 1);
+const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+const parse = (text) => text.split(".").map((row) => [...row].map(Number));
+const written = (x, digits) => minus(format(x + 0, digits)); // + 0: never −0
 
-  const change = () => part.changed();
-  const k = part.add(numberControl(controls, {
-    name: "k", label: "Rollouts in a group, k", value: kOf(), values: Array.from({ length: MOST_K }, (_, i) => i + 1),
-    check: whole("k", 1, () => MOST_K), change: () => (resize(), change()),
-  }));
-  const B = part.add(numberControl(controls, {
-    name: "B", label: "Groups in the batch, B", value: groups.length, values: Array.from({ length: MOST_GROUPS }, (_, i) => i + 1),
-    check: whole("B", 1, () => MOST_GROUPS), change: () => (resize(), change()),
-  }));
-  const T = part.add(numberControl(controls, {
-    name: "T", label: "Order T of maxrl-loo and passk", value: kOf(), values: doublings(1, MOST_K, 8), check: whole("T", 1, () => k.value), change,
-  }));
-  // The boxes themselves are a control too, so that a link restores them: 1000.1100.
-  part.add({
-    name: "r",
-    text: () => groups.map((group) => group.join("")).join("."),
-    accept(text) {
-      const rows = text.split(".");
-      const sizes = new Set(rows.map((row) => row.length));
-      const fits = /^[01.]+$/.test(text) && sizes.size === 1 && rows.length <= MOST_GROUPS && rows[0].length >= 1 && rows[0].length <= MOST_K;
-      if (!fits) return `“${text}” is not groups of 0 and 1, equally long`;
-      groups = rows.map((row) => [...row].map(Number));
-      k.set(kOf());
-      B.set(groups.length);
-      resize();
-      return "";
-    },
-  });
-  const fillAll = (make) => {
-    groups = groups.map((group, b) => group.map((_, i) => Number(make(i, b))));
-    rebuild();
-    change();
-  };
-  buttonRow(controls, "Fill in", [
-    button("one success", () => fillAll((i) => i === 0)),
-    button("half", () => fillAll((i) => i < kOf() / 2)),
-    button("none", () => fillAll(() => false)),
-    button("easy, hard, dead", () => fillAll((i, b) => [i < kOf() - 1, i === 0, false][b % 3])),
-  ]);
-  linkButton(part);
+export class Group extends Part {
+  constructor() {
+    super("group");
+    this.groups = parse(START);
+    this.chosen = 0;
+    const resize = () => this.resize();
+    this.k = this.add(
+      numberControl,
+      {
+        name: "k",
+        label: "Rollouts in a group, k",
+        value: this.groups[0].length,
+        values: upTo(MOST_K),
+        check: whole("k", 1, () => MOST_K),
+      },
+      resize,
+    );
+    this.B = this.add(
+      numberControl,
+      {
+        name: "B",
+        label: "Groups in the batch, B",
+        value: this.groups.length,
+        values: upTo(MOST_GROUPS),
+        check: whole("B", 1, () => MOST_GROUPS),
+      },
+      resize,
+    );
+    this.T = this.add(numberControl, {
+      name: "T",
+      label: "Order T of maxrl-loo and passk",
+      value: this.k.value,
+      values: upTo(this.k.value),
+      check: whole("T", 1, () => this.k.value),
+    });
+    this.controls.push({ name: "r", text: () => this.text(), accept: (text) => this.accept(text) });
+    this.lastK = this.k.value;
+    this.addFillers();
+    this.rebuild();
+    this.redraw();
+  }
 
-  function resize() {
-    groups = Array.from({ length: B.value }, (_, b) => Array.from({ length: k.value }, (_, i) => groups[b]?.[i] ?? 0));
-    chosen = Math.min(chosen, groups.length - 1);
-    const order = T.value > k.value || T.value === lastK ? k.value : T.value; // k stays k
-    T.limit(Array.from({ length: k.value }, (_, i) => i + 1), order);
-    lastK = k.value;
-    rebuild();
+  /** The boxes in a link: 1000.1100 */
+  text() {
+    return this.groups.map((group) => group.join("")).join(".");
+  }
+
+  accept(text) {
+    const rows = text.split(".");
+    const k = rows[0].length;
+    const fits = /^[01.]+$/.test(text) && rows.every((row) => row.length === k);
+    if (!fits || k < 1 || k > MOST_K || rows.length > MOST_GROUPS) {
+      return `“${text}” is not groups of 0 and 1, equally long`;
+    }
+    this.groups = parse(text);
+    this.k.set(k);
+    this.B.set(rows.length);
+    return "";
+  }
+
+  restore(asked) {
+    if (asked.has("T")) this.lastK = 0; // an order that was asked for stays
+    super.restore(asked);
+    this.resize();
+  }
+
+  addFillers() {
+    const last = () => this.k.value - 1;
+    const fill = (name, isRight) =>
+      button(name, () => {
+        this.groups = this.groups.map((group, b) => group.map((_, i) => Number(isRight(i, b))));
+        this.rebuild();
+        this.changed();
+      });
+    buttonRow(this.slot("controls"), "Fill in", [
+      fill("one success", (i) => i === 0),
+      fill("half", (i) => i <= last() / 2),
+      fill("none", () => false),
+      fill("easy, hard, dead", (i, b) => [i < last(), i === 0, false][b % 3]),
+    ]);
+  }
+
+  /** As many boxes as k and B say; an order of k stays one of k. */
+  resize() {
+    const [k, B, T] = [this.k.value, this.B.value, this.T.value];
+    const box = (b, i) => this.groups[b]?.[i] ?? 0;
+    this.groups = upTo(B).map((_, b) => upTo(k).map((_, i) => box(b, i)));
+    this.chosen = Math.min(this.chosen, B - 1);
+    this.T.limit(upTo(k), T > k || T === this.lastK ? k : T);
+    this.lastK = k;
+    this.rebuild();
   }
 
   // ------------------------------------------------------------------------------ the boxes
-  const host = part.slot("groups");
 
-  function rebuild() {
-    host.replaceChildren(...groups.map((group, b) => {
-      const boxes = group.map((r, i) => el("button", {
-        type: "button", class: "box", "aria-pressed": Boolean(r), "aria-label": `Prompt ${b + 1}, rollout ${i + 1}`,
-        tabindex: i ? -1 : 0, onclick: (event) => toggle(b, i, event.currentTarget),
-      }, r ? "✓" : "✗"));
+  rebuild() {
+    const rows = this.groups.map((group, b) => {
+      const boxes = group.map((r, i) => this.box(b, i, r));
       for (const box of boxes) box.onkeydown = (event) => walk(event, boxes);
-      return el("div", { class: "group" },
-        el("button", { type: "button", "aria-pressed": "false", onclick: () => ((chosen = b), change()) }, `Prompt ${b + 1}`),
-        el("div", { class: "boxes", role: "group", "aria-label": `Rollouts of prompt ${b + 1}` }, ...boxes),
-        el("span", { class: "says" }));
-    }));
+      const choose = () => {
+        this.chosen = b;
+        this.changed();
+      };
+      const label = `Rollouts of prompt ${b + 1}`;
+      return el(
+        "div",
+        { class: "group" },
+        button(`Prompt ${b + 1}`, choose),
+        el("div", { class: "boxes", role: "group", "aria-label": label }, ...boxes),
+        el("span", { class: "says" }),
+      );
+    });
+    this.slot("groups").replaceChildren(...rows);
   }
 
-  function toggle(b, i, box) {
-    groups[b][i] = 1 - groups[b][i];
-    box.setAttribute("aria-pressed", Boolean(groups[b][i]));
-    box.textContent = groups[b][i] ? "✓" : "✗";
-    chosen = b;
-    change();
-  }
-
-  /** Arrow keys walk along the boxes of a row, which is one stop of the tab key. */
-  function walk(event, boxes) {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const at = boxes.indexOf(event.currentTarget);
-    boxes[at].tabIndex = -1;
-    const next = boxes[(at + step + boxes.length) % boxes.length];
-    next.tabIndex = 0;
-    next.focus();
+  box(b, i, r) {
+    const show = () => {
+      node.setAttribute("aria-pressed", Boolean(this.groups[b][i]));
+      node.textContent = this.groups[b][i] ? "✓" : "✗";
+    };
+    const toggle = () => {
+      this.groups[b][i] = 1 - this.groups[b][i];
+      this.chosen = b;
+      show();
+      this.changed();
+    };
+    const label = `Prompt ${b + 1}, rollout ${i + 1}`;
+    const options = { class: "box", "aria-label": label, tabindex: i ? -1 : 0 };
+    const node = button("", toggle, options);
+    show();
+    return node;
   }
 
   // ------------------------------------------------------------------------------ the table
-  const all = (name) => advantages(name, groups, ORDERED.includes(name) ? T.value : undefined);
 
-  /** The formula of the chosen group with its numbers: a success on one line, a failure below. */
-  function filled(name, group, A) {
-    const [S, size] = [group.reduce((a, b) => a + b, 0), group.length];
-    const total = groups.flat().reduce((a, b) => a + b, 0);
-    const std = format(Math.sqrt((S / size) * (1 - S / size)), 3);
-    const one = (r) => {
-      const i = group.indexOf(r);
-      if (i < 0) return null;
-      const difference = `(${r} − ${S}/${size})`;
-      const fromPeers = r - (S - r) / (size - 1);
-      const peers = `${fromPeers ? format(A[i] / fromPeers) : "ω"} × (${r} − ${S - r}/${size - 1})`;
-      const dead = { grpo: S === 0 || S === size, maxrl: S === 0 && size > 1, "maxrl-raw": S === 0, "maxrl-std": S === 0 || S === size, rft: total === 0 }[name];
-      const text = size === 1 && ["rloo", "maxrl", "maxrl-loo", "passk"].includes(name) ? `${r}` : dead ? "0, by rule" : {
-        reinforce: `${r}`,
-        rloo: `${difference} × ${size}/${size - 1}`,
-        grpo: `${difference} / ${std}`,
-        maxrl: `${difference} / (${S}/${size})`,
-        "maxrl-raw": `${r} / (${S}/${size})`,
-        "maxrl-loo": peers,
-        passk: peers,
-        "maxrl-std": `${difference} / (${std} × ${S}/${size})`,
-        rft: `${r} / (${total}/${size * groups.length})`,
-      }[name];
-      return el("div", {}, `${r ? "✓" : "✗"} ${text} = `, el("b", {}, minus(format(A[i] + 0))));
+  draw() {
+    const order = (name) => (ORDERED.includes(name) ? this.T.value : undefined);
+    const all = METHODS.map((name) => advantages(name, this.groups, order(name)));
+    this.describeGroups();
+    const columns = [
+      "method",
+      ...this.groups.map((_, b) => `prompt ${b + 1}`),
+      `in numbers, for prompt ${this.chosen + 1}`,
+    ];
+    const head = columns.map((text) => el("th", { scope: "col" }, text));
+    const style = `--groups: ${this.groups.length}`;
+    const table = el(
+      "table",
+      { class: "advantages", style },
+      el("thead", {}, el("tr", {}, ...head)),
+      el("tbody", {}, ...this.rows(all)),
+    );
+    this.slot("table").replaceChildren(table);
+    const of = (name) => {
+      const A = all[METHODS.indexOf(name)][this.chosen];
+      return `${name} ${[...new Set(A)].map((a) => written(a, 3)).join(" and ")}`;
     };
-    return [one(1), one(0)].filter(Boolean);
+    const spoken = ["rloo", "grpo", "maxrl"].map(of).join("; ");
+    this.say(`Prompt ${this.chosen + 1}, advantages: ${spoken}.`);
   }
 
-  const SVG = "http://www.w3.org/2000/svg";
-
-  /** A bar for each rollout; `up` and `down` are what the space above and below 0 stands for. */
-  function barsOf(A, up, down, color) {
-    const [width, height] = [Math.min(14, 150 / A.length), 58];
-    const zero = (height - 3) * (up / (up + down)) + 1;
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", `0 0 ${A.length * width} ${height}`);
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("height", height);
-    svg.style.maxWidth = `${A.length * width}px`;
-    svg.setAttribute("aria-hidden", "true");
-    const rect = (x, y, w, h, fill) => {
-      const node = document.createElementNS(SVG, "rect");
-      for (const [name, value] of Object.entries({ x, y, width: w, height: h, fill, rx: 1 })) node.setAttribute(name, value);
-      svg.append(node);
-    };
-    rect(0, zero, A.length * width, 1, "var(--faint)");
-    A.forEach((a, i) => {
-      const size = ((height - 3) * Math.abs(a)) / (up + down);
-      if (size > 0) rect(i * width + 1, a > 0 ? zero - size : zero + 1, width - 2, size, `var(--${color})`);
+  describeGroups() {
+    [...this.slot("groups").children].forEach((row, b) => {
+      const [S, k] = [sum(this.groups[b]), this.k.value];
+      row.firstChild.setAttribute("aria-pressed", b === this.chosen);
+      const mean = `mean ${S}/${k} = ${format(S / k, 3)}`;
+      row.lastChild.textContent =
+        S === 0 ? "dead: no success" : S === k ? "all right: nothing to compare" : mean;
     });
-    return svg;
   }
 
-  /** The largest advantage and the size of the most negative one. */
-  const extent = (A) => [Math.max(1e-3, ...A), Math.max(1e-3, ...A.map((a) => -a))];
-
-  function draw() {
-    const values = METHODS.map(all);
-    const scales = groups.map((_, b) => extent(values.flatMap((A, m) => (METHODS[m] === "maxrl-std" ? [] : A[b]))));
-    [...host.children].forEach((row, b) => {
-      const S = groups[b].reduce((a, c) => a + c, 0);
-      row.firstChild.setAttribute("aria-pressed", b === chosen);
-      const state = S === 0 ? "dead: no success" : S === kOf() ? "all right: nothing to compare" : `mean ${S}/${kOf()} = ${format(S / kOf(), 3)}`;
-      row.lastChild.textContent = state;
-    });
-    const head = el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "method"), ...groups.map((_, b) => el("th", { scope: "col" }, `prompt ${b + 1}`)), el("th", { scope: "col" }, `in numbers, for prompt ${chosen + 1}`)));
-    const rows = METHODS.map((name, m) => {
+  rows(all) {
+    const ordinary = all.filter((_, m) => METHODS[m] !== "maxrl-std");
+    const scales = this.groups.map((_, b) => extent(ordinary.flatMap((A) => A[b])));
+    return METHODS.map((name, m) => {
       const color = methodVariable(name);
-      const cells = values[m].map((A, b) => {
-        const [up, down] = name === "maxrl-std" ? extent(A) : scales[b];
-        const spoken = [...new Set(A.map((a) => minus(format(a + 0, 3))))].join(" or ");
-        return el("td", {}, barsOf(A, up, down, color), el("span", { class: "hidden" }, spoken));
+      const cells = all[m].map((A, b) => {
+        const scale = name === "maxrl-std" ? extent(A) : scales[b];
+        const spoken = [...new Set(A)].map((a) => written(a, 3)).join(" or ");
+        return el("td", {}, barsOf(A, scale, color), el("span", { class: "hidden" }, spoken));
       });
-      const label = el("th", { scope: "row" }, el("span", { class: "swatch", style: `--swatch: var(--${color})` }), name, el("div", { class: "filled" }, ABOUT[name]));
-      return el("tr", {}, label, ...cells, el("td", { class: "filled" }, ...filled(name, groups[chosen], values[m][chosen])));
+      const swatch = el("span", { class: "swatch", style: `--swatch: var(--${color})` });
+      const about = el("div", { class: "filled" }, ABOUT[name]);
+      const numbers = this.filled(name, all[m][this.chosen]);
+      return el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, swatch, name, about),
+        ...cells,
+        el("td", { class: "filled" }, ...numbers),
+      );
     });
-    part.slot("table").replaceChildren(el("table", { class: "advantages", style: `--groups: ${groups.length}` }, head, el("tbody", {}, ...rows)));
-    const group = groups[chosen];
-    const [right, wrong] = [group.indexOf(1), group.indexOf(0)];
-    const of = (name) => `${name} ${[right, wrong].filter((i) => i >= 0).map((i) => minus(format(values[METHODS.indexOf(name)][chosen][i] + 0, 3))).join(" and ")}`;
-    part.say(`Prompt ${chosen + 1}, advantages of a success and a failure: ${["rloo", "grpo", "maxrl"].map(of).join("; ")}.`);
   }
 
-  const restore = part.restore.bind(part);
-  part.restore = (query) => {
-    if (new URLSearchParams(query).has("T")) lastK = 0; // an order that was asked for stays
-    restore(query);
-    resize();
+  /** The formula with the numbers of the chosen group: a success on one line, a failure below. */
+  filled(name, A) {
+    const group = this.groups[this.chosen];
+    return [1, 0]
+      .filter((r) => group.includes(r))
+      .map((r) => {
+        const a = A[group.indexOf(r)];
+        const text = inNumbers(name, r, a, group, sum(this.groups.flat()), this.groups.length);
+        return el("div", {}, `${r ? "✓" : "✗"} ${text} = `, el("b", {}, written(a)));
+      });
+  }
+}
+
+/** Arrow keys walk along the boxes of a row, which is one stop of the tab key. */
+function walk(event, boxes) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const at = boxes.indexOf(event.currentTarget);
+  boxes[at].tabIndex = -1;
+  const next = boxes[(at + step + boxes.length) % boxes.length];
+  next.tabIndex = 0;
+  next.focus();
+}
+
+/** A method's formula for a rollout with reward r, in numbers. */
+function inNumbers(name, r, a, group, total, B) {
+  const [S, k] = [sum(group), group.length];
+  if (k === 1 && ["rloo", "maxrl", "maxrl-loo", "passk"].includes(name)) return `${r}`;
+  const isDivisor0 = {
+    grpo: S === 0 || S === k,
+    maxrl: S === 0,
+    "maxrl-raw": S === 0,
+    "maxrl-std": S === 0 || S === k,
+    rft: total === 0,
   };
-  rebuild();
-  part.draw();
+  if (isDivisor0[name]) return "0, by rule";
+  const difference = `(${r} − ${S}/${k})`;
+  const std = format(Math.sqrt((S / k) * (1 - S / k)), 3);
+  const fromPeers = r - (S - r) / (k - 1);
+  const leaveOneOut = `${fromPeers ? format(a / fromPeers) : "ω"} × (${r} − ${S - r}/${k - 1})`;
+  return {
+    reinforce: `${r}`,
+    rloo: `${difference} × ${k}/${k - 1}`,
+    grpo: `${difference} / ${std}`,
+    maxrl: `${difference} / (${S}/${k})`,
+    "maxrl-raw": `${r} / (${S}/${k})`,
+    "maxrl-loo": leaveOneOut,
+    passk: leaveOneOut,
+    "maxrl-std": `${difference} / (${std} × ${S}/${k})`,
+    rft: `${r} / (${total}/${k * B})`,
+  }[name];
+}
+
+/** The largest advantage, and the size of the most negative one. */
+function extent(A) {
+  return [Math.max(1e-3, ...A), Math.max(1e-3, ...A.map((a) => -a))];
+}
+
+/** A bar for each rollout; `up` and `down` are what the room above and below 0 stands for. */
+function barsOf(A, [up, down], color) {
+  const width = Math.min(14, 150 / A.length);
+  const room = HEIGHT - 3;
+  const zero = (room * up) / (up + down) + 1;
+  const rect = (x, y, w, h, fill) => svgElement("rect", { x, y, width: w, height: h, fill, rx: 1 });
+  const bars = A.flatMap((a, i) => {
+    const size = (room * Math.abs(a)) / (up + down);
+    const top = a > 0 ? zero - size : zero + 1;
+    return a ? [rect(i * width + 1, top, width - 2, size, `var(--${color})`)] : [];
+  });
+  const all = A.length * width;
+  return svgElement(
+    "svg",
+    {
+      viewBox: `0 0 ${all} ${HEIGHT}`,
+      height: HEIGHT,
+      preserveAspectRatio: "none",
+      style: `max-width: ${all}px`,
+      "aria-hidden": "true",
+    },
+    rect(0, zero, all, 1, "var(--faint)"),
+    ...bars,
+  );
 }

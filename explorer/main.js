@@ -4,35 +4,55 @@ import { advantages, objective, passAtK, weight } from "./math.js";
 import { el, format } from "./ui.js";
 import { followFragment } from "./part.js";
 import { startTheme } from "./theme.js";
-import { startSeries } from "./series.js";
-import { startGroup } from "./group.js";
-import { startWeights } from "./weights.js";
-import { startRace } from "./race.js";
-import { logprob, modelNames, startModels } from "./models.js";
-import { startResults } from "./results.js";
+import { Series } from "./series.js";
+import { Group } from "./group.js";
+import { Weights } from "./weights.js";
+import { Race } from "./race.js";
+import { logprob, modelNames, Models } from "./models.js";
+import { Results } from "./results.js";
 
 window.maxrl = { advantages, weight, objective, passAtK, logprob, models: modelNames };
 
 /** Mark in the bar which part is on the screen. */
 function markCurrent() {
-  const links = new Map([...document.querySelectorAll(".bar nav a")].map((a) => [a.hash.slice(1), a]));
-  const observer = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) links.get(target.id).setAttribute("aria-current", "true");
-      else links.get(target.id).removeAttribute("aria-current");
-    }
-  }, { rootMargin: "-30% 0px -69% 0px" });
+  const links = new Map(
+    [...document.querySelectorAll(".bar nav a")].map((a) => [a.hash.slice(1), a]),
+  );
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (isIntersecting) links.get(target.id).setAttribute("aria-current", "true");
+        else links.get(target.id).removeAttribute("aria-current");
+      }
+    },
+    { rootMargin: "-30% 0px -69% 0px" },
+  );
   for (const id of links.keys()) observer.observe(document.getElementById(id));
 }
 
 /** The first picture: what one hard prompt weighs. */
 function drawTeaser() {
   const [p, k] = [1e-4, 1024];
-  const rows = [["reinforce", "RL"], ["grpo", `GRPO (${k.toLocaleString("en")})`], ["maxrl", `MaxRL (${k.toLocaleString("en")})`], ["ce", "maximum likelihood"]];
+  const rows = [
+    ["reinforce", "RL"],
+    ["grpo", `GRPO (${k.toLocaleString("en")})`],
+    ["maxrl", `MaxRL (${k.toLocaleString("en")})`],
+    ["ce", "maximum likelihood"],
+  ];
   for (const [name, label] of rows) {
     const w = weight(name, p, k);
     const width = (100 * Math.log10(w)) / -Math.log10(p);
-    document.getElementById("teaser").append(el("div", { class: "row" }, el("span", {}, label), el("i", { style: `width: ${width}%; background: var(--m-${name})` }), el("b", {}, format(w, 3))));
+    document
+      .getElementById("teaser")
+      .append(
+        el(
+          "div",
+          { class: "row" },
+          el("span", {}, label),
+          el("i", { style: `width: ${width}%; background: var(--m-${name})` }),
+          el("b", {}, format(w, 3)),
+        ),
+      );
   }
 }
 
@@ -42,7 +62,7 @@ function start() {
   }
   startTheme();
   drawTeaser();
-  for (const part of [startSeries, startGroup, startWeights, startRace, startModels, startResults]) part();
+  for (const Kind of [Series, Group, Weights, Race, Models, Results]) new Kind();
   markCurrent();
   followFragment();
   addEventListener("hashchange", followFragment);

@@ -124,7 +124,7 @@ export function worthTable(name, k, order) {
   return Float64Array.from({ length: k }, (_, c) => A(1, (c + 1) / k, k, T) - A(0, c / k, k, T));
 }
 
-/** P(c of n are right) for c = 0..n: the likeliest c by logarithms, the others from it by ratios. */
+/** P(c of n are right) for c = 0..n: the likeliest by logarithms, the others from it by ratios. */
 export function binomial(n, p) {
   const chances = new Float64Array(n + 1);
   const top = Math.min(Math.floor((n + 1) * p), n);
@@ -187,11 +187,12 @@ function checkGroups(name, rewards) {
     throw new Error("rewards must be groups of equal size");
   }
   const all = rewards.flat();
-  const takes = {
-    reinforce: Number.isFinite,
-    rloo: Number.isFinite,
-    "maxrl-loo": (r) => r >= 0 && r <= 1,
-  }[name] ?? ((r) => r === 0 || r === 1);
+  const takes =
+    {
+      reinforce: Number.isFinite,
+      rloo: Number.isFinite,
+      "maxrl-loo": (r) => r >= 0 && r <= 1,
+    }[name] ?? ((r) => r === 0 || r === 1);
   if (!all.every(takes)) throw new Error(`${name} does not take these rewards`);
   return k;
 }

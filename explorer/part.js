@@ -1,8 +1,8 @@
 // A part of the page: its controls, when it is drawn, what a screen reader is told, its link.
 //
-//     #weights?k=8&p1=0.9        the part, and its controls by name
+//     #weights?k=8&p=0.9,0.5,0.1,0.01,0.0001        the part, and its controls by name
 //
-// Left out: what any part shows.
+// Left out: what any part shows. A part is a class that extends this one and has `draw()`.
 
 import { el } from "./ui.js";
 
@@ -10,14 +10,14 @@ const parts = new Map();
 const problem = document.getElementById("problem");
 
 export class Part {
-  constructor(id, draw) {
+  constructor(id) {
     this.id = id;
     this.section = document.getElementById(id);
     this.controls = [];
-    this.drawNow = draw;
     this.live = this.section.appendChild(el("p", { class: "hidden", "aria-live": "polite" }));
     this.complaint = el("p", { class: "problem", role: "alert", hidden: true });
     this.slot("controls").before(this.complaint);
+    this.section.querySelector("h2").append(linkButton(this));
     parts.set(id, this);
   }
 
@@ -26,23 +26,29 @@ export class Part {
     return this.section.querySelector(`[data-slot="${name}"]`);
   }
 
-  add(control) {
+  /** A control of a kind of ui.js among the part's own; then: what to do first when it changes. */
+  add(kind, options, then = () => {}) {
+    const change = () => {
+      then();
+      this.changed();
+    };
+    const control = kind(options.host ?? this.slot("controls"), { ...options, change });
     this.controls.push(control);
     return control;
   }
 
   /** Draw at the next frame, once however many changes come before it. */
-  draw() {
+  redraw() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
-      this.drawNow();
+      this.draw();
     });
   }
 
-  /** A control was moved by hand: draw, and let the address say so. */
+  /** Something was changed by hand: draw, and let the address say so. */
   changed() {
     this.complain("");
-    this.draw();
+    this.redraw();
     clearTimeout(this.writing);
     this.writing = setTimeout(() => history.replaceState(null, "", this.fragment()), 300);
   }
@@ -64,42 +70,47 @@ export class Part {
   }
 
   /** Take the values of a link; what makes no sense is said, and the rest holds. */
-  restore(query) {
+  restore(asked) {
     const complaints = [];
-    for (const [name, text] of new URLSearchParams(query)) {
+    for (const [name, text] of asked) {
       const control = this.controls.find((one) => one.name === name);
       const why = control ? control.accept(text) : `there is no “${name}” here`;
       if (why) complaints.push(why);
     }
-    this.complain(complaints.length ? `Of the link, this was left out: ${complaints.join("; ")}.` : "");
-    this.draw();
+    const left = `Of the link, this was left out: ${complaints.join("; ")}.`;
+    this.complain(complaints.length ? left : "");
+    this.redraw();
   }
 }
 
 /** A button that copies the link of what a part shows. */
-export function linkButton(part) {
-  const text = "Copy link";
-  const node = el("button", { type: "button", class: "quiet link", title: "Copy a link to what this part shows", onclick: async () => {
-    const link = location.href.split("#")[0] + part.fragment();
+function linkButton(part) {
+  const copy = async () => {
     history.replaceState(null, "", part.fragment());
     try {
-      await navigator.clipboard.writeText(link);
+      await navigator.clipboard.writeText(location.href);
       node.textContent = "Link copied";
     } catch {
       node.textContent = "It is in the address bar";
     }
     setTimeout(() => (node.textContent = text), 2500);
-  } }, text);
-  part.section.querySelector("h2").append(node);
+  };
+  const text = "Copy link";
+  const title = "Copy a link to what this part shows";
+  const node = el("button", { type: "button", class: "quiet link", title, onclick: copy }, text);
+  return node;
 }
 
 /** Show what the address asks for. */
 export function followFragment() {
   const [id, query] = location.hash.slice(1).split("?");
   const known = id === "" || id === "top" || parts.has(id);
-  problem.textContent = known ? "" : `The link asks for “${id}”, which this page does not have. Its parts are ${[...parts.keys()].join(", ")}.`;
+  const names = [...parts.keys()].join(", ");
+  problem.textContent = known
+    ? ""
+    : `The link asks for “${id}”, which this page does not have. Its parts are ${names}.`;
   problem.hidden = known;
   if (!query || !parts.has(id)) return;
-  parts.get(id).restore(query);
+  parts.get(id).restore(new URLSearchParams(query));
   parts.get(id).section.scrollIntoView();
 }

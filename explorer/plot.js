@@ -14,7 +14,13 @@ const LOG = 3; // uPlot's name for a logarithmic scale
  */
 export class Plot {
   constructor(host, { label, x, y, series, draggable = false, move, marks }) {
-    this.host = host.appendChild(el("div", { class: `plot${draggable ? " draggable" : ""}`, role: draggable ? "group" : "img", "aria-label": label }));
+    this.host = host.appendChild(
+      el("div", {
+        class: `plot${draggable ? " draggable" : ""}`,
+        role: draggable ? "group" : "img",
+        "aria-label": label,
+      }),
+    );
     this.x = x;
     this.y = y;
     this.move = move;
@@ -30,7 +36,11 @@ export class Plot {
     this.series = series;
     this.u?.destroy();
     const { clientWidth: width, clientHeight: height } = this.host;
-    const scale = ({ log, range }) => ({ time: false, distr: log ? LOG : 1, range: () => (typeof range === "function" ? range() : range) });
+    const scale = ({ log, range }) => ({
+      time: false,
+      distr: log ? LOG : 1,
+      range: () => (typeof range === "function" ? range() : range),
+    });
     const options = {
       width: Math.max(width, 50),
       height: Math.max(height, 50),
@@ -46,15 +56,21 @@ export class Plot {
       focus: { alpha: 1 },
       scales: { x: scale(this.x), y: scale(this.y) },
       axes: [this.axis(this.x, 38, 0), this.axis(this.y, 50, 1)],
-      series: [{}, ...series.map((one) => ({
-        stroke: () => css(one.color),
-        width: one.width ?? 2,
-        dash: one.dash,
-        alpha: one.alpha ?? 1,
-        points: { show: false },
-        spanGaps: true,
-      }))],
-      hooks: { setCursor: this.move ? [(u) => this.move(u)] : [], draw: [(u) => this.marks?.(u), () => this.place()] },
+      series: [
+        {},
+        ...series.map((one) => ({
+          stroke: () => css(one.color),
+          width: one.width ?? 2,
+          dash: one.dash,
+          alpha: one.alpha ?? 1,
+          points: { show: false },
+          spanGaps: true,
+        })),
+      ],
+      hooks: {
+        setCursor: this.move ? [(u) => this.move(u)] : [],
+        draw: [(u) => this.marks?.(u), () => this.place()],
+      },
     };
     this.u = new uPlot(options, data, this.host);
     if (this.draggable) this.dragAnywhere();
@@ -63,7 +79,8 @@ export class Plot {
 
   axis({ title, ticks, text, log }, size, side) {
     const isDecade = (v) => Number.isInteger(Math.round(1e9 * Math.log10(v)) / 1e9);
-    const filter = (u, splits) => (log && !ticks ? splits.map((v) => (isDecade(v) ? v : null)) : splits);
+    const filter = (u, splits) =>
+      log && !ticks ? splits.map((v) => (isDecade(v) ? v : null)) : splits;
     return {
       stroke: () => css("soft"),
       grid: { stroke: () => css("grid"), width: 1, filter },
@@ -91,12 +108,19 @@ export class Plot {
 
   fit() {
     const { clientWidth: width, clientHeight: height } = this.host;
-    if (width && (width !== this.u.width || height !== this.u.height)) this.u.setSize({ width, height });
+    if (width && (width !== this.u.width || height !== this.u.height))
+      this.u.setSize({ width, height });
   }
 
   /** A vertical line that is dragged, or moved by the arrow keys. toX and fromX: value <-> x. */
   handle({ label, text = "", toX, fromX, get, set, step, show, color = () => "accent" }) {
-    const node = el("button", { type: "button", class: "handle", role: "slider", "aria-label": label, "aria-orientation": "horizontal" });
+    const node = el("button", {
+      type: "button",
+      class: "handle",
+      role: "slider",
+      "aria-label": label,
+      "aria-orientation": "horizontal",
+    });
     if (text) node.append(el("span", {}, text));
     const handle = { node, toX, get, show, fromX, set, color };
     node.onpointerdown = (event) => {
@@ -106,7 +130,14 @@ export class Plot {
       this.follow(event, handle);
     };
     node.onkeydown = (event) => {
-      const direction = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 10, PageDown: -10 }[event.key];
+      const direction = {
+        ArrowRight: 1,
+        ArrowUp: 1,
+        ArrowLeft: -1,
+        ArrowDown: -1,
+        PageUp: 10,
+        PageDown: -10,
+      }[event.key];
       const end = { Home: -1e9, End: 1e9 }[event.key];
       if (direction === undefined && end === undefined) return;
       event.preventDefault();
@@ -120,7 +151,10 @@ export class Plot {
 
   follow(event, handle) {
     const box = this.u.over.getBoundingClientRect();
-    const to = (e) => handle.set(handle.fromX(this.u.posToVal(Math.min(Math.max(e.clientX - box.left, 0), box.width), "x")));
+    const to = (e) =>
+      handle.set(
+        handle.fromX(this.u.posToVal(Math.min(Math.max(e.clientX - box.left, 0), box.width), "x")),
+      );
     const target = event.target.closest(".handle, .u-over");
     target.setPointerCapture(event.pointerId);
     target.onpointermove = to;
@@ -133,7 +167,8 @@ export class Plot {
     this.u.over.addEventListener("pointerdown", (event) => {
       if (event.target !== this.u.over || !this.handles.length) return;
       const box = this.u.over.getBoundingClientRect();
-      const away = (h) => Math.abs(this.u.valToPos(h.toX(h.get()), "x") - (event.clientX - box.left));
+      const away = (h) =>
+        Math.abs(this.u.valToPos(h.toX(h.get()), "x") - (event.clientX - box.left));
       const handle = this.handles.reduce((a, b) => (away(b) < away(a) ? b : a));
       handle.node.focus({ preventScroll: true });
       this.follow(event, handle);
@@ -164,7 +199,10 @@ export function passRateAxis(low, high) {
   return {
     title: "pass rate p",
     range: [logit(low), logit(high)],
-    ticks: (u) => LOGIT_TICKS.filter((p) => p >= low && p <= high && (u.width > 420 || ![0.9999, 0.001, 0.999].includes(p))).map(logit),
+    ticks: (u) =>
+      LOGIT_TICKS.filter(
+        (p) => p >= low && p <= high && (u.width > 420 || ![0.9999, 0.001, 0.999].includes(p)),
+      ).map(logit),
     text: (z) => format(fromLogit(z)),
   };
 }

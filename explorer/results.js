@@ -1,158 +1,263 @@
 // Part 6: the logs of results/, a line for each run.
 
-import { Part, linkButton } from "./part.js";
+import { Part } from "./part.js";
 import { Plot } from "./plot.js";
 import { css, methodVariable } from "./theme.js";
-import { button, chipsControl, choiceControl, commandLine, el, format, selectControl } from "./ui.js";
+import {
+  button,
+  chipsControl,
+  choiceControl,
+  commandLine,
+  el,
+  format,
+  selectControl,
+} from "./ui.js";
 
-const NAMES = { nll: "nll, −log p in nats", greedy: "right when the likeliest token is taken", live: "groups with a success", pass_rate: "pass rate in training", grad_norm: "norm of the gradient", unique: "different answers per rollout" };
-const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 6], [12, 4]]; // of one colour
+const NAMES = {
+  nll: "nll, −log p in nats",
+  greedy: "right when the likeliest token is taken",
+  live: "groups with a success",
+  pass_rate: "pass rate in training",
+  grad_norm: "norm of the gradient",
+  unique: "different answers per rollout",
+};
+const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 6], [12, 4]]; // of lines of one colour
+const MANY = 10; // labels; of more, not all are shown at first
+const KEYS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+const HINT = "Move over the lines, or focus the plot and use the arrow keys.";
 
-export function startResults() {
-  const content = JSON.parse(document.getElementById("data-results").textContent);
-  const part = new Part("results", draw);
-  const controls = part.slot("controls");
-  const sweeps = Object.keys(content);
-  if (!sweeps.length) {
-    part.slot("title").textContent = "There are no results yet.";
-    return;
+export class Results extends Part {
+  constructor() {
+    super("results");
+    this.content = JSON.parse(document.getElementById("data-results").textContent);
+    this.lines = [];
+    this.chosen = -1; // the line that is read
+    this.at = 0; // and its point
+    this.xRange = this.yRange = [0, 1];
+    if (!this.sweeps.length) {
+      this.slot("title").textContent = "There are no results yet.";
+      return;
+    }
+    this.addControls();
+    this.makePlot();
+    this.fill();
+    this.redraw();
   }
-  const change = () => part.changed();
-  const sweep = part.add(selectControl(controls, {
-    name: "of", label: "Experiment", value: sweeps[0],
-    options: sweeps.map((name) => [name, `${content[name].number}: ${name}`]), change: () => (fill(), change()),
-  }));
-  const figure = part.add(selectControl(controls, { name: "figure", label: "Figure", value: "", options: [], change }));
-  const x = part.add(choiceControl(controls, { name: "x", label: "Against", value: "step", options: [["step", "steps"], ["rollouts", "rollouts"]], change }));
-  const scale = part.add(choiceControl(controls, { name: "y", label: "Scale", value: "linear", options: [["linear", "linear"], ["log", "log"]], change }));
-  const shown = part.add(chipsControl(part.slot("labels"), { name: "show", label: "Methods shown", value: [], options: [], change }));
-  const choose = (names) => () => (shown.accept(names().join()), change());
-  part.slot("labels").after(el("div", { class: "buttons all" }, button("All", choose(() => Object.keys(content[sweep.value].labels)), { class: "quiet" }), button("None", choose(() => []), { class: "quiet" })));
-  linkButton(part);
 
-  /** Of the experiment at hand: its figures and labels. */
-  function fill() {
-    const { labels } = content[sweep.value];
-    const curves = Object.values(labels).flatMap((runs) => Object.values(runs).flatMap((run) => Object.keys(run.curves)));
+  get sweeps() {
+    return Object.keys(this.content);
+  }
+
+  /** Of the experiment at hand: label -> seed -> run. */
+  get labels() {
+    return this.content[this.sweep.value].labels;
+  }
+
+  addControls() {
+    const options = this.sweeps.map((name) => [name, `${this.content[name].number}: ${name}`]);
+    const sweep = { name: "of", label: "Experiment", value: this.sweeps[0], options };
+    this.sweep = this.add(selectControl, sweep, () => this.fill());
+    const figure = { name: "figure", label: "Figure", value: "", options: [] };
+    this.figure = this.add(selectControl, figure);
+    const x = [
+      ["step", "steps"],
+      ["rollouts", "rollouts"],
+    ];
+    this.x = this.add(choiceControl, { name: "x", label: "Against", value: "step", options: x });
+    const y = [
+      ["linear", "linear"],
+      ["log", "log"],
+    ];
+    this.y = this.add(choiceControl, { name: "y", label: "Scale", value: "linear", options: y });
+    const host = this.slot("labels");
+    const shown = { host, name: "show", label: "Methods shown", value: [], options: [] };
+    this.shown = this.add(chipsControl, shown);
+    const choose = (text, names) =>
+      button(
+        text,
+        () => {
+          this.shown.accept(names().join());
+          this.changed();
+        },
+        { class: "quiet" },
+      );
+    const all = [choose("All", () => Object.keys(this.labels)), choose("None", () => [])];
+    host.after(el("div", { class: "buttons all" }, ...all));
+  }
+
+  makePlot() {
+    this.plot = new Plot(this.slot("plot"), {
+      label: "the chosen figure of each run; arrow keys read it",
+      x: { range: () => this.xRange },
+      y: { range: () => this.yRange },
+      series: [],
+      move: (u) => this.point(u),
+      marks: (u) => this.highlight(u),
+    });
+    this.plot.host.tabIndex = 0;
+    this.plot.host.setAttribute("role", "application");
+    this.plot.host.onkeydown = (event) => this.walk(event);
+    this.dot = el("i", { class: "dot", "aria-hidden": "true" });
+  }
+
+  /** The figures and labels that the experiment has. */
+  fill() {
+    const runs = Object.values(this.labels).flatMap((seeds) => Object.values(seeds));
+    const curves = runs.flatMap((run) => Object.keys(run.curves));
     const figures = [...new Set(curves)].sort(byTries);
-    figure.fill(figures.map((name) => [name, NAMES[name] ?? name]), figures.includes(figure.value) ? figure.value : figures[0]);
-    const names = Object.keys(labels);
+    const figure = figures.includes(this.figure.value) ? this.figure.value : figures[0];
+    this.figure.fill(
+      figures.map((name) => [name, NAMES[name] ?? name]),
+      figure,
+    );
+    const names = Object.keys(this.labels);
+    this.dashes = dashesOf(names);
     const setting = (label) => label.split(" ")[1];
-    const first = names.filter((label) => setting(label) === setting(names[0])); // not all of many
-    const dashes = dashesOf(names);
-    shown.fill(names.map((label) => [label, label, methodVariable(label), dashes.get(label)]), names.length > 10 ? first : names);
+    const alike = names.filter((label) => setting(label) === setting(names[0]));
+    const options = names.map((name) => [name, name, methodVariable(name), this.dashes.get(name)]);
+    this.shown.fill(options, names.length > MANY ? alike : names);
+  }
+
+  restore(asked) {
+    if (this.sweeps.includes(asked.get("of"))) this.sweep.set(asked.get("of")); // others need it
+    this.fill();
+    super.restore(asked);
   }
 
   // ------------------------------------------------------------------------------- the lines
-  let lines = [];
-  let range = [0, 1];
-  let xRange = [0, 1];
-  let chosen = -1;
-  const plot = new Plot(part.slot("plot"), {
-    label: "the chosen figure of each run; arrow keys read it", x: { range: () => xRange }, y: { range: () => range }, series: [], move: (u) => point(u), marks: (u) => highlight(u),
-  });
-  plot.host.tabIndex = 0;
-  plot.host.setAttribute("role", "application");
 
-  function draw() {
-    const { labels } = content[sweep.value];
-    lines = Object.entries(labels).filter(([label]) => shown.value.has(label)).flatMap(([label, runs]) =>
-      Object.entries(runs).map(([seed, run]) => ({ label, seed, run, color: methodVariable(label), x: run[x.value], y: run.curves[figure.value] })));
-    lines = lines.filter((line) => line.y && line.x.at(-1) > 0);
-    part.slot("title").textContent = `${NAMES[figure.value] ?? figure.value}, held-out where not said otherwise; ${lines.length} runs, each one seed`;
-    chosen = -1;
-    setRanges();
-    plot.y.log = scale.value === "log";
-    const dashes = dashesOf(Object.keys(labels));
-    plot.replace(lines.map(({ label, color }) => ({ color, width: 1.6, dash: dashes.get(label), alpha: 0.85 })), lines.length ? uPlot.join(lines.map((line) => [line.x, line.y.map(positive)])) : [[0, 1]]);
-    read();
+  draw() {
+    const [x, figure] = [this.x.value, this.figure.value];
+    const line =
+      (label) =>
+      ([seed, run]) => ({
+        label,
+        seed,
+        run,
+        color: methodVariable(label),
+        x: run[x],
+        y: run.curves[figure],
+      });
+    const shown = Object.keys(this.labels).filter((label) => this.shown.value.has(label));
+    const all = shown.flatMap((label) => Object.entries(this.labels[label]).map(line(label)));
+    this.lines = all.filter(({ x, y }) => y && x.at(-1) > 0);
+    this.chosen = -1;
+    const name = NAMES[figure] ?? figure;
+    this.slot("title").textContent =
+      `${name}, held-out where not said otherwise; ${this.lines.length} runs, each one seed`;
+    this.setRanges();
+    const values = this.lines.map(({ x, y }) => [x, y.map((value) => this.visible(value))]);
+    this.plot.y.log = this.isLog;
+    this.plot.replace(
+      this.lines.map(({ label, color }) => ({
+        color,
+        width: 1.6,
+        dash: this.dashes.get(label),
+        alpha: 0.85,
+      })),
+      values.length ? uPlot.join(values) : [[0, 1]],
+    );
+    this.read();
   }
 
-  const positive = (value) => (scale.value === "log" && !(value > 0) ? null : value);
+  get isLog() {
+    return this.y.value === "log";
+  }
 
-  function setRanges() {
-    const values = lines.flatMap((line) => line.y).filter((v) => v !== null && (scale.value !== "log" || v > 0));
+  /** A value, or null where there is none or the scale has no place for it. */
+  visible(value) {
+    return this.isLog && !(value > 0) ? null : value;
+  }
+
+  setRanges() {
+    const all = this.lines.flatMap(({ y }) => y.map((value) => this.visible(value)));
+    const values = all.filter((value) => value !== null);
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const room = (high - low || 1) * 0.05;
-    range = !values.length ? [0.1, 1] : scale.value === "log" ? [low / 1.2, high * 1.2] : [low - room, high + room];
-    xRange = [0, Math.max(1, ...lines.map((line) => line.x.at(-1)))];
+    if (!values.length) this.yRange = [0.1, 1];
+    else this.yRange = this.isLog ? [low / 1.2, high * 1.2] : [low - room, high + room];
+    this.xRange = [0, Math.max(1, ...this.lines.map(({ x }) => x.at(-1)))];
   }
 
   // ------------------------------------------------------------------------------- reading them
-  let at = 0;
 
   /** The line and the point nearest to the cursor. */
-  function point(u) {
+  point(u) {
     const { left, top } = u.cursor;
     if (left === undefined || left < 0) return;
-    let best = Infinity;
-    lines.forEach((line, i) => line.x.forEach((value, j) => {
-      if (positive(line.y[j]) === null) return;
-      const away = Math.hypot(u.valToPos(value, "x") - left, u.valToPos(line.y[j], "y") - top);
-      if (away < best) [best, chosen, at] = [away, i, j];
-    }));
-    read();
+    let nearest = Infinity;
+    this.lines.forEach(({ x, y }, i) =>
+      x.forEach((value, j) => {
+        if (this.visible(y[j]) === null) return;
+        const away = Math.hypot(u.valToPos(value, "x") - left, u.valToPos(y[j], "y") - top);
+        if (away < nearest) [nearest, this.chosen, this.at] = [away, i, j];
+      }),
+    );
+    this.read();
   }
 
-  plot.host.onkeydown = (event) => {
-    const [side, along] = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key] ?? [0, 0];
+  /** Left and right along a line, up and down from line to line. */
+  walk(event) {
+    const { lines } = this;
+    const [side, along] = KEYS[event.key] ?? [0, 0];
     if ((!side && !along) || !lines.length) return;
     event.preventDefault();
-    if (chosen < 0) [chosen, at] = [0, lines[0].x.length - 1];
-    else chosen = (chosen + side + lines.length) % lines.length;
-    at = Math.min(Math.max(at + along, 0), lines[chosen].x.length - 1);
-    read();
-  };
+    if (this.chosen < 0) [this.chosen, this.at] = [0, lines[0].x.length - 1];
+    else this.chosen = (this.chosen + side + lines.length) % lines.length;
+    this.at = Math.min(Math.max(this.at + along, 0), lines[this.chosen].x.length - 1);
+    this.read();
+  }
+
+  read() {
+    const line = this.lines[this.chosen];
+    this.dot.hidden = !line;
+    if (this.highlighted !== this.chosen) this.plot.u.redraw(false);
+    this.highlighted = this.chosen;
+    if (!line) {
+      const flags = `python train.py ${this.content[this.sweep.value].flags}`;
+      this.slot("command").replaceChildren("All runs of this experiment: ", commandLine(flags));
+      this.slot("readout").textContent = this.lines.length
+        ? HINT
+        : "No run to show: switch a method on.";
+      return;
+    }
+    const [x, y] = [line.x[this.at], line.y[this.at]];
+    const style = `--swatch: var(--${line.color})`;
+    this.slot("readout").replaceChildren(
+      el("span", { class: "swatch", style }),
+      el("b", {}, line.label),
+      `, seed ${line.seed}, ${this.x.value} ${x.toLocaleString("en")}: `,
+      el("b", {}, y === null ? "not measured" : format(y, 5)),
+    );
+    this.slot("command").replaceChildren("This run: ", commandLine(line.run.command));
+    const { u } = this.plot;
+    u.over.append(this.dot);
+    const [left, top] = [u.valToPos(x, "x"), u.valToPos(y ?? 0, "y")];
+    this.dot.style.cssText = `left:${left}px;top:${top}px;background:var(--${line.color})`;
+  }
 
   /** The line that is read, drawn again on top of the others. */
-  function highlight(u) {
-    const line = lines[chosen];
+  highlight(u) {
+    const line = this.lines[this.chosen];
     if (!line) return;
     const { ctx } = u;
+    const place = (value, scale) => u.valToPos(value, scale, true);
     ctx.save();
     ctx.beginPath();
-    line.x.forEach((value, j) => {
-      if (positive(line.y[j]) !== null) ctx.lineTo(u.valToPos(value, "x", true), u.valToPos(line.y[j], "y", true));
+    line.x.forEach((x, j) => {
+      if (this.visible(line.y[j]) !== null) ctx.lineTo(place(x, "x"), place(line.y[j], "y"));
     });
     ctx.lineJoin = "round";
-    for (const [color, width] of [["panel", 7], [line.color, 3.5]]) {
+    for (const [color, width] of [
+      ["panel", 7],
+      [line.color, 3.5],
+    ]) {
       ctx.strokeStyle = css(color);
       ctx.lineWidth = width * devicePixelRatio;
       ctx.stroke();
     }
     ctx.restore();
   }
-
-  let highlighted = -1;
-  const dot = el("i", { class: "dot", "aria-hidden": "true" });
-
-  function read() {
-    const readout = part.slot("readout");
-    const line = lines[chosen];
-    dot.hidden = !line;
-    if (highlighted !== chosen) plot.u.redraw(false);
-    highlighted = chosen;
-    if (!line) {
-      part.slot("command").replaceChildren("All runs of this experiment: ", commandLine(`python train.py ${content[sweep.value].flags}`));
-      readout.textContent = lines.length ? "Move over the lines, or focus the plot and use the arrow keys." : "No run to show: switch a method on.";
-      return;
-    }
-    readout.replaceChildren(el("span", { class: "swatch", style: `--swatch: var(--${line.color})` }), el("b", {}, line.label), `, seed ${line.seed}, ${x.value} ${line.x[at].toLocaleString("en")}: `, el("b", {}, line.y[at] === null ? "not measured" : format(line.y[at], 5)));
-    part.slot("command").replaceChildren("This run: ", commandLine(line.run.command));
-    const { u } = plot;
-    u.over.append(dot);
-    dot.style.cssText = `left:${u.valToPos(line.x[at], "x")}px;top:${u.valToPos(line.y[at] ?? 0, "y")}px;background:var(--${line.color})`;
-  }
-
-  const restore = part.restore.bind(part);
-  part.restore = (query) => {
-    const of = new URLSearchParams(query).get("of");
-    if (sweeps.includes(of)) sweep.set(of); // first: the others depend on it
-    fill();
-    restore(query);
-  };
-  fill();
-  part.draw();
 }
 
 /** pass@1, pass@2, ... by number, then the others. */
@@ -165,9 +270,11 @@ function byTries(a, b) {
 /** Labels of one colour differ in their dash. */
 function dashesOf(labels) {
   const seen = new Map();
-  return new Map(labels.map((label) => {
-    const color = methodVariable(label);
-    seen.set(color, (seen.get(color) ?? -1) + 1);
-    return [label, DASHES[seen.get(color) % DASHES.length]];
-  }));
+  return new Map(
+    labels.map((label) => {
+      const color = methodVariable(label);
+      seen.set(color, (seen.get(color) ?? -1) + 1);
+      return [label, DASHES[seen.get(color) % DASHES.length]];
+    }),
+  );
 }

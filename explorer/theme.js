@@ -29,8 +29,10 @@ function visible(hex) {
 
 function apply() {
   resolved = {};
-  for (const [name, hex] of Object.entries(more)) root.style.setProperty(`--m-${name}`, visible(hex));
-  for (const [name, hex] of Object.entries(colors)) root.style.setProperty(`--m-${name}`, visible(hex));
+  for (const [name, hex] of Object.entries(more))
+    root.style.setProperty(`--m-${name}`, visible(hex));
+  for (const [name, hex] of Object.entries(colors))
+    root.style.setProperty(`--m-${name}`, visible(hex));
   listeners.forEach((listener) => listener());
 }
 

@@ -8,7 +8,8 @@ export function el(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") node[name] = value;
     else if (name.startsWith("aria-")) node.setAttribute(name, value);
-    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+    else if (value !== undefined && value !== false)
+      node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children);
   return node;
@@ -23,7 +24,9 @@ export function svgElement(tag, attributes, ...children) {
 
 /** A command line that breaks between its flags, and only there. */
 export function commandLine(text) {
-  const words = text.split(/ (?=--)/).flatMap((word, i) => (i ? [" ", el("span", {}, word)] : [el("span", {}, word)]));
+  const words = text
+    .split(/ (?=--)/)
+    .flatMap((word, i) => (i ? [" ", el("span", {}, word)] : [el("span", {}, word)]));
   return el("code", {}, ...words);
 }
 
@@ -42,7 +45,10 @@ export function format(x, digits = 4) {
 
 function scientific(x, places) {
   const [mantissa, exponent] = x.toExponential(places).split("e");
-  const raised = exponent.replace("+", "").replace("-", "⁻").replace(/\d/g, (d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]);
+  const raised = exponent
+    .replace("+", "")
+    .replace("-", "⁻")
+    .replace(/\d/g, (d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]);
   return `${minus(Number(mantissa))} × 10${raised}`;
 }
 
@@ -97,57 +103,68 @@ let ids = 0;
  * refused, or nothing.
  */
 export function numberControl(host, { name, label, value, values, check, show = String, change }) {
-  const id = `control-${++ids}`;
-  const slider = el("input", { type: "range", id, min: 0, max: values.length - 1, step: 1 });
-  const field = el("input", { type: "text", inputmode: "decimal", "aria-label": `${label}, typed`, autocomplete: "off" });
-  const complaint = el("div", { class: "complaint", role: "alert", id: `${id}-complaint` });
-  const node = el("div", { class: "control number" }, el("label", { for: id }, label),
-    el("div", { class: "row" }, slider, field), complaint);
+  const { slider, field, complaint } = numberNodes(host, label);
   const control = {
     name,
-    node,
     value,
     text: () => String(control.value),
     accept(text) {
       const number = parse(text);
       const why = Number.isNaN(number) ? `${label}: “${text}” is not a number` : check(number);
-      if (why) return why;
-      control.set(number);
-      return "";
+      if (!why) control.set(number);
+      return why;
     },
     set(number) {
       control.value = number;
-      control.complain("");
-      const index = nearest(values, number);
-      slider.value = index;
-      slider.style.setProperty("--at", `${(100 * index) / (values.length - 1)}%`);
+      complain(complaint, field, "");
+      const [index, last] = [nearest(values, number), values.length - 1];
+      Object.assign(slider, { max: last, value: index });
+      slider.style.setProperty("--at", `${(100 * index) / Math.max(last, 1)}%`);
       slider.setAttribute("aria-valuetext", show(number));
-      if (document.activeElement !== field || parse(field.value) !== number) field.value = show(number);
-    },
-    complain(why) {
-      complaint.textContent = why;
-      field.toggleAttribute("aria-invalid", Boolean(why));
-      if (why) field.setAttribute("aria-invalid", "true");
+      const isTyping = document.activeElement === field && parse(field.value) === number;
+      if (!isTyping) field.value = show(number);
     },
     limit(more, number) {
       values = more;
-      slider.max = values.length - 1;
       control.set(number);
     },
   };
-  field.setAttribute("aria-describedby", complaint.id);
   slider.oninput = () => {
     control.set(values[slider.value]);
     change();
   };
-  field.onchange = () => {
-    const why = control.accept(field.value);
-    control.complain(why);
-    if (!why) change();
-  };
+  field.onchange = () => complain(complaint, field, control.accept(field.value)) || change();
   control.set(value);
-  host.append(node);
   return control;
+}
+
+function numberNodes(host, label) {
+  const id = `control-${++ids}`;
+  const slider = el("input", { type: "range", id, min: 0, step: 1 });
+  const complaint = complaintOf(id);
+  const field = el("input", {
+    type: "text",
+    inputmode: "decimal",
+    autocomplete: "off",
+    "aria-label": `${label}, typed`,
+    "aria-describedby": complaint.id,
+  });
+  const row = el("div", { class: "row" }, slider, field);
+  const node = el("div", { class: "control number" }, el("label", { for: id }, label), row);
+  node.append(complaint);
+  host.append(node);
+  return { slider, field, complaint };
+}
+
+/** The line beside a control that says why its value was refused. */
+function complaintOf(id) {
+  return el("div", { class: "complaint", role: "alert", id: `${id}-complaint` });
+}
+
+function complain(complaint, field, why) {
+  complaint.textContent = why;
+  field.setAttribute("aria-invalid", Boolean(why));
+  return why;
 }
 
 function parse(text) {
@@ -166,7 +183,9 @@ function nearest(values, number) {
 /** For `check`: a whole number between two others. */
 export function whole(what, low, high) {
   return (x) =>
-    Number.isInteger(x) && x >= low && x <= high() ? "" : `${what} is a whole number from ${low} to ${high().toLocaleString("en")}`;
+    Number.isInteger(x) && x >= low && x <= high()
+      ? ""
+      : `${what} is a whole number from ${low} to ${high().toLocaleString("en")}`;
 }
 
 /** For `check`: any number between two others. */
@@ -174,16 +193,60 @@ export function between(what, low, high) {
   return (x) => (x >= low && x <= high ? "" : `${what} is a number from ${low} to ${high}`);
 }
 
+/** A text; read(text) returns it as it is to be written, or throws an error that says why not. */
+export function textControl(host, { name, label, value, read, change }) {
+  const id = `control-${++ids}`;
+  const complaint = complaintOf(id);
+  const options = { type: "text", id, autocomplete: "off", spellcheck: "false" };
+  const field = el("input", { ...options, "aria-describedby": complaint.id });
+  const node = el("div", { class: "control text" }, el("label", { for: id }, label), field);
+  node.append(complaint);
+  host.append(node);
+  const take = (text) => {
+    try {
+      control.value = read(text);
+      return "";
+    } catch (error) {
+      return error.message;
+    }
+  };
+  const control = {
+    name,
+    value,
+    text: () => control.value,
+    accept(text) {
+      const why = take(text);
+      if (!why) field.value = control.value;
+      return complain(complaint, field, why);
+    },
+  };
+  // While it is typed it stays as it is typed.
+  field.oninput = () => complain(complaint, field, take(field.value)) || change();
+  field.value = value;
+  return control;
+}
+
 /** One of a few. options: [value, label] pairs. */
 export function choiceControl(host, { name, label, value, options, change }) {
   const group = `choice-${++ids}`;
   const inputs = options.map(([option, text]) => {
-    const input = el("input", { type: "radio", name: group, value: option, onchange: () => (control.set(option), change()) });
+    const input = el("input", {
+      type: "radio",
+      name: group,
+      value: option,
+      onchange: () => (control.set(option), change()),
+    });
     return [input, el("label", {}, input, text)];
   });
-  const node = el("div", { class: "control", role: "radiogroup", "aria-label": label },
-    el("span", { class: "legend" }, label), el("div", { class: "segments" }, ...inputs.map(([, text]) => text)));
-  const control = oneOf(name, label, options, (chosen) => inputs.forEach(([input]) => (input.checked = input.value === chosen)));
+  const node = el(
+    "div",
+    { class: "control", role: "radiogroup", "aria-label": label },
+    el("span", { class: "legend" }, label),
+    el("div", { class: "segments" }, ...inputs.map(([, text]) => text)),
+  );
+  const control = oneOf(name, label, options, (chosen) =>
+    inputs.forEach(([input]) => (input.checked = input.value === chosen)),
+  );
   control.node = node;
   control.set(value);
   host.append(node);
@@ -213,7 +276,8 @@ function oneOf(name, label, options, show) {
     options,
     text: () => control.value,
     accept(text) {
-      if (!control.options.some(([option]) => option === text)) return `${label}: there is no “${text}”`;
+      if (!control.options.some(([option]) => option === text))
+        return `${label}: there is no “${text}”`;
       control.set(text);
       return "";
     },
@@ -243,18 +307,18 @@ export function chipsControl(host, { name, label, value, options, change }) {
     fill(more, chosen) {
       control.options = more;
       control.value = new Set(chosen);
-      host.replaceChildren(...more.map(([option, text, color, dash]) => {
-        const button = el("button", { type: "button", class: "chip", "data-value": option, onclick: () => {
-          if (!control.value.delete(option)) control.value.add(option);
-          control.draw();
-          change();
-        } }, dash === undefined ? el("span", { class: "swatch", style: `--swatch: var(--${color})` }) : line(color, dash), text);
-        return button;
-      }));
+      host.replaceChildren(...more.map((one) => chip(one, () => control.toggle(one[0]))));
       control.draw();
     },
+    toggle(option) {
+      if (!control.value.delete(option)) control.value.add(option);
+      control.draw();
+      change();
+    },
     draw() {
-      for (const button of host.children) button.setAttribute("aria-pressed", control.value.has(button.dataset.value));
+      for (const node of host.children) {
+        node.setAttribute("aria-pressed", control.value.has(node.dataset.value));
+      }
     },
   };
   host.setAttribute("role", "group");
@@ -262,6 +326,12 @@ export function chipsControl(host, { name, label, value, options, change }) {
   host.classList.add("chips");
   control.fill(options, value);
   return control;
+}
+
+function chip([value, text, color, dash], onclick) {
+  const swatch = el("span", { class: "swatch", style: `--swatch: var(--${color})` });
+  const mark = dash ? line(color, dash) : swatch;
+  return el("button", { type: "button", class: "chip", "data-value": value, onclick }, mark, text);
 }
 
 /** A short line with these dashes. */
@@ -275,7 +345,14 @@ function line(color, dash) {
 /** A row of buttons under one label. */
 export function buttonRow(host, label, buttons) {
   const row = el("div", { class: "buttons" }, ...buttons);
-  host.append(el("div", { class: "control", role: "group", "aria-label": label }, el("span", { class: "legend" }, label), row));
+  host.append(
+    el(
+      "div",
+      { class: "control", role: "group", "aria-label": label },
+      el("span", { class: "legend" }, label),
+      row,
+    ),
+  );
 }
 
 export function button(text, onclick, attributes = {}) {
@@ -284,5 +361,13 @@ export function button(text, onclick, attributes = {}) {
 
 /** One entry of a key: a stroke in a colour, and what it is. */
 export function keyEntry(color, text, dashed = false) {
-  return el("span", {}, el("span", { class: `swatch ${dashed ? "dashed" : "stroke"}`, style: `--swatch: var(--${color})` }), text);
+  return el(
+    "span",
+    {},
+    el("span", {
+      class: `swatch ${dashed ? "dashed" : "stroke"}`,
+      style: `--swatch: var(--${color})`,
+    }),
+    text,
+  );
 }

@@ -1,166 +1,305 @@
 // Part 3: the weight w(p) of every method by exact summation, and five prompts that share it.
 
 import { ORDERED, binomial, weightFrom, worthTable } from "./math.js";
-import { Part, linkButton } from "./part.js";
+import { Part } from "./part.js";
 import { Plot, fromLogit, logit, passRateAxis } from "./plot.js";
 import { methodVariable } from "./theme.js";
-import { between, button, buttonRow, chance, chipsControl, choiceControl, doublings, el, format, keyEntry, numberControl, percent, tidy, whole } from "./ui.js";
+import {
+  between,
+  button,
+  buttonRow,
+  chance,
+  chipsControl,
+  choiceControl,
+  doublings,
+  el,
+  format,
+  keyEntry,
+  numberControl,
+  percent,
+  tidy,
+  whole,
+} from "./ui.js";
 
 const MOST_K = 1024;
+const START_K = 8;
 const [LOW, HIGH] = [2e-5, 0.9998];
-const NAMES = ["reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo", "passk", "maxrl-std", "rft", "ce"];
-const LABELS = { reinforce: "REINFORCE", rloo: "RLOO", grpo: "GRPO", maxrl: "MaxRL", ce: "maximum likelihood, 1/p" };
+const POINTS = 220;
+const NAMES = "reinforce rloo grpo maxrl maxrl-raw maxrl-loo passk maxrl-std rft ce".split(" ");
 const SHOWN = ["reinforce", "grpo", "maxrl", "ce"];
+const LABELS = {
+  reinforce: "REINFORCE",
+  rloo: "RLOO",
+  grpo: "GRPO",
+  maxrl: "MaxRL",
+  ce: "maximum likelihood",
+};
+const labelOf = (name) => LABELS[name] ?? name;
+const DASH = [5, 4]; // of maximum likelihood, which is not sampled
+
 export const PRESETS = {
   "two hard, three easy": [0.0001, 0.0001, 0.99, 0.99, 0.99],
   "all over": [0.9, 0.5, 0.1, 0.01, 0.0001],
   "all hard": [0.03, 0.01, 0.003, 0.001, 0.0003],
 };
 
-export function startWeights() {
-  const part = new Part("weights", draw);
-  const controls = part.slot("controls");
-  const change = () => part.changed();
-  const k = part.add(numberControl(controls, {
-    name: "k", label: "Rollouts per prompt, k", value: 8, values: doublings(1, MOST_K), check: whole("k", 1, () => MOST_K),
-    change: () => (follow(), change()),
-  }));
-  const T = part.add(numberControl(controls, {
-    name: "T", label: "Order T of maxrl-loo and passk", value: 8, values: doublings(1, 8), check: whole("T", 1, () => k.value), change,
-  }));
-  const measure = part.add(choiceControl(controls, {
-    name: "share", label: "Share of", value: "w", options: [["w", "weight w"], ["logit", "gradient in logits"]], change,
-  }));
-  const methods = part.add(chipsControl(controls.appendChild(el("div")), {
-    name: "show", label: "Methods", value: SHOWN, options: NAMES.map((name) => [name, LABELS[name] ?? name, methodVariable(name)]), change,
-  }));
-  const ps = [...PRESETS["all over"]];
-  buttonRow(controls, "Five prompts", Object.entries(PRESETS).map(([name, values]) => button(name, () => {
-    ps.splice(0, 5, ...values);
-    change();
-  })));
-  part.add({
-    name: "p",
-    text: () => ps.join(","),
-    accept(text) {
-      const values = text.split(",").map(Number);
-      const why = values.length === 5 ? values.map(between("p", LOW, HIGH)).find(Boolean) : `“${text}” is not five pass rates`;
-      if (!why) ps.splice(0, 5, ...values);
-      return why ?? "";
-    },
-  });
-  linkButton(part);
-  const restore = part.restore.bind(part);
-  part.restore = (query) => {
-    if (new URLSearchParams(query).has("T")) lastK = 0; // an order that was asked for stays
-    restore(query);
-    follow();
-  };
+const clamp = (p) => Math.min(Math.max(tidy(p), LOW), HIGH);
 
-  /** The name of a prompt's colour: 1 for the easiest of the five, 5 for the hardest. */
-  const hardness = (i) => `hardness-${1 + ps.filter((p, j) => p > ps[i] || (p === ps[i] && j < i)).length}`;
-
-  const curve = new Plot(part.slot("curve"), {
-    label: "the weight of each method against the pass rate, both axes logarithmic",
-    draggable: true,
-    x: passRateAxis(LOW, HIGH),
-    y: { log: true, range: [0.08, 60000], title: "weight w(p)" },
-    series: [],
-  });
-  ps.forEach((_, i) => curve.handle({
-    label: `Pass rate of prompt ${i + 1}`, text: String(i + 1), toX: logit, color: () => hardness(i),
-    fromX: (z) => Math.min(Math.max(tidy(fromLogit(z)), LOW), HIGH), get: () => ps[i], show: (x) => `p = ${chance(x)}`,
-    set: (value) => ((ps[i] = value), change()),
-    step: (value, steps) => Math.min(Math.max(tidy(fromLogit(logit(value) + steps * 0.1)), LOW), HIGH),
-  }));
-
-  const n = 220;
-  const zs = Array.from({ length: n + 1 }, (_, i) => logit(LOW) + ((logit(HIGH) - logit(LOW)) * i) / n);
-  const grid = zs.map(fromLogit);
-  let curves = {};
-  let curvesOf = "";
-
-  /** An order of k stays one of k. */
-  let lastK = 8;
-  function follow() {
-    const order = T.value > k.value || T.value === lastK ? k.value : T.value;
-    T.limit(doublings(1, k.value), order);
-    lastK = k.value;
+export class Weights extends Part {
+  constructor() {
+    super("weights");
+    this.ps = [...PRESETS["all over"]];
+    this.lastK = START_K;
+    this.addControls();
+    const presets = Object.entries(PRESETS).map(([name, values]) =>
+      button(name, () => {
+        this.ps = [...values];
+        this.changed();
+      }),
+    );
+    buttonRow(this.slot("controls"), "Five prompts", presets);
+    const text = () => this.ps.join(",");
+    this.controls.push({ name: "p", text, accept: (asked) => this.accept(asked) });
+    this.makePlot();
+    const z = (i) => logit(LOW) + ((logit(HIGH) - logit(LOW)) * i) / POINTS;
+    this.zs = Array.from({ length: POINTS + 1 }, (_, i) => z(i));
+    this.grid = this.zs.map(fromLogit);
+    this.redraw();
   }
 
-  const meanP = () => ps.reduce((a, b) => a + b, 0) / ps.length;
+  addControls() {
+    this.k = this.add(
+      numberControl,
+      {
+        name: "k",
+        label: "Rollouts per prompt, k",
+        value: START_K,
+        values: doublings(1, MOST_K),
+        check: whole("k", 1, () => MOST_K),
+      },
+      () => this.follow(),
+    );
+    this.T = this.add(numberControl, {
+      name: "T",
+      label: "Order T of maxrl-loo and passk",
+      value: START_K,
+      values: doublings(1, START_K),
+      check: whole("T", 1, () => this.k.value),
+    });
+    this.measure = this.add(choiceControl, {
+      name: "share",
+      label: "Share of",
+      value: "w",
+      options: [
+        ["w", "weight w"],
+        ["logit", "gradient in logits"],
+      ],
+    });
+    this.shown = this.add(chipsControl, {
+      host: this.slot("controls").appendChild(el("div")),
+      name: "show",
+      label: "Methods",
+      value: SHOWN,
+      options: NAMES.map((name) => [name, labelOf(name), methodVariable(name)]),
+    });
+  }
+
+  accept(text) {
+    const values = text.split(",").map(Number);
+    if (values.length !== 5) return `“${text}” is not five pass rates`;
+    const why = values.map(between("p", LOW, HIGH)).find(Boolean) ?? "";
+    if (!why) this.ps = values;
+    return why;
+  }
+
+  restore(asked) {
+    if (asked.has("T")) this.lastK = 0; // an order that was asked for stays
+    super.restore(asked);
+    this.follow();
+  }
+
+  /** An order of k stays one of k. */
+  follow() {
+    const [k, T] = [this.k.value, this.T.value];
+    this.T.limit(doublings(1, k), T > k || T === this.lastK ? k : T);
+    this.lastK = k;
+  }
+
+  makePlot() {
+    this.curve = new Plot(this.slot("curve"), {
+      label: "the weight of each method against the pass rate, both axes logarithmic",
+      draggable: true,
+      x: passRateAxis(LOW, HIGH),
+      y: { log: true, range: [0.08, 60000], title: "weight w(p)" },
+      series: [],
+    });
+    this.ps.forEach((_, i) =>
+      this.curve.handle({
+        label: `Pass rate of prompt ${i + 1}`,
+        text: String(i + 1),
+        color: () => this.hardness(i),
+        toX: logit,
+        fromX: (z) => clamp(fromLogit(z)),
+        get: () => this.ps[i],
+        set: (p) => {
+          this.ps[i] = p;
+          this.changed();
+        },
+        step: (p, steps) => clamp(fromLogit(logit(p) + steps * 0.1)),
+        show: (p) => `p = ${chance(p)}`,
+      }),
+    );
+  }
+
+  /** The name of a prompt's colour: 1 for the easiest of the five, 5 for the hardest. */
+  hardness(i) {
+    const isEasier = (p, j) => p > this.ps[i] || (p === this.ps[i] && j < i);
+    return `hardness-${1 + this.ps.filter(isEasier).length}`;
+  }
+
+  // ---------------------------------------------------------------------------- the weights
 
   /** w of one method, given the distribution of the k-1 peers at each p. */
-  function weightsOf(name, values, chances) {
-    if (name === "ce") return values.map((p) => 1 / p);
-    if (name === "rft") return values.map(() => 1 / meanP()); // of a large batch of these prompts
-    const worth = worthTable(name, k.value, ORDERED.includes(name) ? T.value : undefined);
-    return chances.map((chance) => weightFrom(worth, chance));
+  weightsOf(name, ps, chances) {
+    if (name === "ce") return ps.map((p) => 1 / p);
+    if (name === "rft") {
+      const mean = this.ps.reduce((a, b) => a + b, 0) / this.ps.length;
+      return ps.map(() => 1 / mean); // of a large batch of these five prompts
+    }
+    const order = ORDERED.includes(name) ? this.T.value : undefined;
+    const worth = worthTable(name, this.k.value, order);
+    return chances.map((peers) => weightFrom(worth, peers));
+  }
+
+  peersAt(ps) {
+    return ps.map((p) => binomial(this.k.value - 1, p));
   }
 
   /** Only rft's curve depends on the prompts, so dragging one computes no other again. */
-  function fillCurves(names) {
-    const key = [k.value, T.value, names].join();
-    if (key !== curvesOf) {
-      const chances = grid.map((p) => binomial(k.value - 1, p));
-      curves = Object.fromEntries(names.map((name) => [name, weightsOf(name, grid, chances)]));
-      curvesOf = key;
+  fillCurves(names) {
+    const key = [this.k.value, this.T.value, names].join();
+    if (key !== this.curvesOf) {
+      const chances = this.peersAt(this.grid);
+      const curve = (name) => [name, this.weightsOf(name, this.grid, chances)];
+      this.curves = Object.fromEntries(names.map(curve));
+      this.curvesOf = key;
     }
-    curves.rft = weightsOf("rft", grid);
+    this.curves.rft = this.weightsOf("rft", this.grid);
   }
 
-  let drawn = "";
-  function draw() {
-    const names = NAMES.filter((name) => methods.value.has(name));
-    fillCurves(names);
-    const data = [zs, ...names.map((name) => curves[name].map((w) => (w > 1e-3 ? w : null)))];
-    if (drawn !== names.join()) {
-      drawn = names.join();
-      curve.replace(names.map((name) => ({
-        color: name === "ce" ? "ink" : methodVariable(name), width: name === "maxrl" ? 3 : 2, dash: name === "ce" ? [5, 4] : undefined,
-      })), data);
-      part.slot("key").replaceChildren(...names.map((name) => keyEntry(name === "ce" ? "ink" : methodVariable(name), LABELS[name] ?? name, name === "ce")));
-    } else curve.set(data);
-    drawShares(names);
+  // ---------------------------------------------------------------------------- the drawing
+
+  draw() {
+    const names = NAMES.filter((name) => this.shown.value.has(name));
+    this.fillCurves(names);
+    const visible = (w) => (w > 1e-3 ? w : null);
+    const data = [this.zs, ...names.map((name) => this.curves[name].map(visible))];
+    if (this.drawn === names.join()) this.curve.set(data);
+    else this.replaceCurves(names, data);
+    this.drawn = names.join();
+    this.drawShares(names);
+    this.sayFactor();
   }
 
-  /** As much as fits. */
-  function shareLabel(i, share) {
-    const width = part.slot("shares").clientWidth;
-    const room = share * (width > 560 ? width - 184 : width);
-    return room > 66 ? `${i + 1} · ${percent(share)}` : room > 44 ? percent(share) : room > 14 ? i + 1 : "";
+  replaceCurves(names, data) {
+    const isExact = (name) => name === "ce";
+    this.curve.replace(
+      names.map((name) => ({
+        color: methodVariable(name),
+        width: name === "maxrl" ? 3 : 2,
+        dash: isExact(name) ? DASH : undefined,
+      })),
+      data,
+    );
+    const entry = (name) => {
+      const text = isExact(name) ? `${labelOf(name)}, 1/p` : labelOf(name);
+      return keyEntry(methodVariable(name), text, isExact(name));
+    };
+    this.slot("key").replaceChildren(...names.map(entry));
   }
 
-  function drawShares(names) {
-    const chances = ps.map((p) => binomial(k.value - 1, p));
-    const slope = (p) => (measure.value === "logit" ? p * (1 - p) : 1);
-    const table = names.map((name) => {
-      const weights = weightsOf(name, ps, chances);
-      const pulls = weights.map((w, i) => w * slope(ps[i]));
+  drawShares(names) {
+    const chances = this.peersAt(this.ps);
+    const slope = (p) => (this.measure.value === "logit" ? p * (1 - p) : 1);
+    const lines = names.map((name) => {
+      const weights = this.weightsOf(name, this.ps, chances);
+      const pulls = weights.map((w, i) => w * slope(this.ps[i]));
       const total = pulls.reduce((a, b) => a + b, 0);
       return { name, weights, shares: pulls.map((x) => (total ? x / total : 0)) };
     });
-    const bars = table.map(({ name, shares }) => el("div", { class: "share" },
-      el("span", {}, el("span", { class: "swatch", style: `--swatch: var(--${methodVariable(name)})` }), LABELS[name]?.split(",")[0] ?? name),
-      el("div", { class: "stackbar" }, ...shares.map((share, i) => el("i", { class: hardness(i), style: `width:${100 * share}%`, title: `prompt ${i + 1}: ${percent(share)}` }, shareLabel(i, share))))));
-    const head = el("tr", {}, el("th", { scope: "col" }, "weight w(p), and share"), ...ps.map((p, i) => el("th", { scope: "col" }, `${i + 1}: p = ${chance(p)}`)), el("th", { scope: "col" }, "hardest : easiest"));
-    const rows = table.map(({ name, weights, shares }) => {
-      const [hard, easy] = [ps.indexOf(Math.min(...ps)), ps.indexOf(Math.max(...ps))];
-      return el("tr", {}, el("th", { scope: "row" }, LABELS[name]?.split(",")[0] ?? name), ...weights.map((w, i) => el("td", {}, `${format(w)} · ${percent(shares[i])}`)), el("td", {}, `${format(weights[hard] / weights[easy], 3)} : 1`));
+    this.slot("shares").replaceChildren(
+      el("div", { class: "shares" }, ...lines.map((line) => this.bar(line))),
+      el("div", { class: "scroll" }, this.table(lines)),
+    );
+  }
+
+  bar({ name, shares }) {
+    const parts = shares.map((share, i) =>
+      el(
+        "i",
+        {
+          class: this.hardness(i),
+          style: `width:${100 * share}%`,
+          title: `prompt ${i + 1}: ${percent(share)}`,
+        },
+        this.shareLabel(i, share),
+      ),
+    );
+    const swatch = el("span", {
+      class: "swatch",
+      style: `--swatch: var(--${methodVariable(name)})`,
     });
-    part.slot("shares").replaceChildren(el("div", { class: "shares" }, ...bars), el("div", { class: "scroll" }, el("table", { class: "share-table" }, el("thead", {}, head), el("tbody", {}, ...rows))));
-    sayFactor();
+    return el(
+      "div",
+      { class: "share" },
+      el("span", {}, swatch, labelOf(name)),
+      el("div", { class: "stackbar" }, ...parts),
+    );
   }
 
-  function sayFactor() {
-    const hardest = Math.min(...ps);
-    const peers = binomial(k.value - 1, hardest);
-    const maxrl = weightFrom(worthTable("maxrl", k.value), peers);
-    const half = Math.ceil(Math.LN2 / hardest);
-    part.slot("factor").textContent = `The hardest prompt, p = ${chance(hardest)}, has the weight 1 in reinforcement learning and ${format(1 / hardest)} in maximum likelihood: a factor of ${format(1 / hardest)}. ` +
-      `MaxRL with k = ${k.value.toLocaleString("en")} gives it ${format(maxrl)}. Half of the full weight takes about ln 2 / p = ${format(half)} rollouts, because no method learns from a prompt before one of its rollouts is right.`;
-    part.say(`At k = ${k.value}, the hardest prompt has the weight ${format(maxrl)} in MaxRL, ${format(1 / hardest)} in maximum likelihood.`);
+  /** As much as fits. */
+  shareLabel(i, share) {
+    const width = this.slot("shares").clientWidth;
+    const room = share * (width > 560 ? width - 184 : width);
+    if (room > 66) return `${i + 1} · ${percent(share)}`;
+    return room > 44 ? percent(share) : room > 14 ? i + 1 : "";
   }
 
-  part.draw();
+  table(lines) {
+    const [hard, easy] = [Math.min(...this.ps), Math.max(...this.ps)].map((p) =>
+      this.ps.indexOf(p),
+    );
+    const titles = [
+      "weight w(p), and share",
+      ...this.ps.map((p, i) => `${i + 1}: p = ${chance(p)}`),
+      "hardest : easiest",
+    ];
+    const head = titles.map((text) => el("th", { scope: "col" }, text));
+    const rows = lines.map(({ name, weights, shares }) => {
+      const cells = weights.map((w, i) => `${format(w)} · ${percent(shares[i])}`);
+      cells.push(`${format(weights[hard] / weights[easy], 3)} : 1`);
+      const label = el("th", { scope: "row" }, labelOf(name));
+      return el("tr", {}, label, ...cells.map((text) => el("td", {}, text)));
+    });
+    return el(
+      "table",
+      { class: "share-table" },
+      el("thead", {}, el("tr", {}, ...head)),
+      el("tbody", {}, ...rows),
+    );
+  }
+
+  sayFactor() {
+    const p = Math.min(...this.ps);
+    const [w] = this.weightsOf("maxrl", [p], this.peersAt([p]));
+    const [k, full] = [this.k.value.toLocaleString("en"), format(1 / p)];
+    const half = format(Math.ceil(Math.LN2 / p));
+    this.slot("factor").textContent =
+      `The hardest prompt, p = ${chance(p)}, has the weight 1 in reinforcement learning and ` +
+      `${full} in maximum likelihood: a factor of ${full}. MaxRL with k = ${k} gives it ` +
+      `${format(w)}. Half of the full weight takes about ln 2 / p = ${half} rollouts, because no ` +
+      "method learns from a prompt before one of its rollouts is right.";
+    const pull = `${format(w)} in MaxRL, ${full} in maximum likelihood`;
+    this.say(`At k = ${k}, the hardest prompt has the weight ${pull}.`);
+  }
 }

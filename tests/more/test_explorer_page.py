@@ -589,9 +589,9 @@ def test_a_prompt_that_the_models_cannot_read(open_page, typed, says):
     section = shown(page, "models")
     field = section.get_by_label("Addition")
     field.fill(typed)
-    playwright.expect(section.locator("#prompt-complaint")).to_contain_text(says)
+    playwright.expect(section.locator(".control.text .complaint")).to_contain_text(says)
     field.fill("8 + 30")
-    playwright.expect(section.locator("#prompt-complaint")).to_be_empty()
+    playwright.expect(section.locator(".control.text .complaint")).to_be_empty()
     playwright.expect(section.locator(".card").first).to_contain_text("chance of 38")
 
 
