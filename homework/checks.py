@@ -51,6 +51,11 @@ def close(a: float, b: float, relative: float = 1e-3, absolute: float = 1e-6) ->
     return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
 
 
+def is_number(x: Any) -> bool:
+    """A number that can be computed with: not True, not NaN, not of 400 digits."""
+    return type(x) in (int, float) and abs(x) < 1e30
+
+
 # ------------------------------------------------------------------------- numbers out of replies
 
 
@@ -68,7 +73,7 @@ def number(x: Any, name: str) -> float:
         x = flat(x.values)[0] if len(flat(x.values)) == 1 else x.values
     if type(x) not in (int, float):
         raise Failed(f"{name} returned {described(x)} where a number is needed")
-    if not abs(x) < 1e30:  # also false for NaN
+    if not is_number(x):
         raise Failed(f"{name} returned {'NaN' if x != x else 'infinity'}")
     return float(x)
 

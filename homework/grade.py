@@ -11,6 +11,7 @@ tested (checks.py, questions.py, runs.py), for how many points (points.py).
 
 import argparse
 import csv
+import io
 import json
 import os
 import sys
@@ -37,7 +38,7 @@ def test_row(check: Check, share: float, output: str) -> dict[str, Any]:
         "score": round(share * check.points, 3),
         "max_score": check.points,
         "status": "passed" if share == 1 else "failed",
-        "output": output.replace("\x00", ""),
+        "output": "".join(c if c.isprintable() else " " for c in output),
         "output_format": "text",
         "visibility": "visible",
     }
@@ -170,6 +171,8 @@ def main() -> int:
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="grade everything in FOLDER")
     parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="default grades.csv")
     args = parser.parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # whatever a student wrote into a message
     root, place = os.environ.get("AUTOGRADER_ROOT"), args.all or args.folder
     if place is None and root is None:
         parser.exit(2, "grade.py: name a submission, or --all FOLDER\n")

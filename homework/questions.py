@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from checks import Outcome, Student, close, described, order, std_weight
+from checks import Outcome, Student, close, described, is_number, order, std_weight
 from personal import Personal, personal
 
 K = 8  # of question 1
@@ -48,7 +48,7 @@ def problem(student: Student, path: tuple, wanted: float) -> str:
     x, where = answer(student, *path), "answers.json: " + " ".join(map(str, path))
     if x is None:
         return f"{where} is missing"
-    if type(x) not in (int, float):
+    if not is_number(x):
         return f"{where} is {described(x)}, not a number"
     return "" if close(float(x), wanted, RIGHT, 1e-9) else f"{where} is not right"
 
