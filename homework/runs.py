@@ -166,9 +166,7 @@ def same_row(a: list, b: Any) -> bool:
     if not isinstance(b, list) or len(a) != len(b):
         return False
     pairs = zip(a, b, strict=True)
-    return all(
-        y is None if x is None else is_number(y) and close(x, y) for x, y in pairs
-    )
+    return all(y is None if x is None else is_number(y) and close(x, y) for x, y in pairs)
 
 
 def agree(theirs: dict, ours: dict) -> bool:

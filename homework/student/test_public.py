@@ -13,7 +13,6 @@ import math
 import pytest
 import solution
 import torch
-from personal import personal
 
 KS, P = (2, 5), 0.3
 
@@ -127,7 +126,6 @@ def test_the_gradient_of_the_loss():
 def test_your_own_estimator(k):
     a = solution.COEFFICIENTS
     assert a, "copy the coefficients that personal.py prints"
-    assert tuple(a) != personal("ada@example.edu").coefficients, (
         "these are those of the README's Ada"
     )
     wanted = sum(x * (1 - P) ** j for j, x in enumerate(a))
