@@ -145,7 +145,7 @@ def all_false(student: Student, pairs: list[tuple[str, str]], what: str) -> Outc
 def verify_right(student: Student) -> Outcome:
     """verify: right answers are right."""
     pairs = list((PROMPTS | MORE).items())
-    if any(verdicts(student, [(prompt, text + "1") for prompt, text in pairs])):
+    if any(verdicts(student, [(prompt, "?") for prompt, _ in pairs])):
         return 0, "verify accepts wrong answers, so to accept the right ones is no merit"
     refused = [p for (p, _), ok in zip(pairs, verdicts(student, pairs), strict=True) if not ok]
     return float(not refused), (
