@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from break_it import ESTIMATORS, VERIFIERS, Behaviour
+from break_it import ESTIMATORS, VERIFIERS, Behaviour, truth
 from personal import Personal, personal
 from sandbox import ASK, Call, Failed, Reply, Sandbox, Tensor
 from submission import Submission
@@ -142,9 +142,20 @@ def all_false(student: Student, pairs: list[tuple[str, str]], what: str) -> Outc
     return 0, f"verify accepts {text!r:.60} for the prompt {prompt!r:.40}: {what}"
 
 
+def any_problems(n: int) -> dict[str, str]:
+    """Prompts with their answers, others each time: there is no list of them to learn by heart."""
+    dice, found = random.SystemRandom(), {}
+    for _ in range(n):
+        a, b = (str(dice.randrange(10 ** dice.randint(1, 18))) for _ in "ab")
+        width = dice.randint(1, 18)
+        prompt = a.rjust(width) + dice.choice("+-*") + b.rjust(width) + dice.choice("=<")
+        found[prompt] = str(truth(prompt))
+    return found
+
+
 def verify_right(student: Student) -> Outcome:
     """verify: right answers are right."""
-    pairs = list((PROMPTS | MORE).items())
+    pairs = list((PROMPTS | MORE | any_problems(40)).items())
     if any(verdicts(student, [(prompt, "?") for prompt, _ in pairs])):
         return 0, "verify accepts wrong answers, so to accept the right ones is no merit"
     refused = [p for (p, _), ok in zip(pairs, verdicts(student, pairs), strict=True) if not ok]

@@ -85,6 +85,8 @@ def outcome(check: Check, student: Student) -> tuple[float, str]:
         share, output = check.run(student)
     except (Failed, Missing) as failed:
         return 0, str(failed)
+    except RecursionError:
+        return 0, "what was handed back is nested too deep to be what was asked for"
     except Exception as error:
         print(f"grader: {check.name}: {type(error).__name__}: {error}", file=sys.stderr)
         return 0, "the grader itself failed here, which is not your mistake: tell your teacher"

@@ -10,9 +10,8 @@ from functools import partial
 
 import checks
 import questions
-from checks import Outcome, Student
-
 import runs
+from checks import Outcome, Student
 
 
 @dataclass
