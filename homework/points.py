@@ -10,8 +10,9 @@ from functools import partial
 
 import checks
 import questions
-import runs
 from checks import Outcome, Student
+
+import runs
 
 
 @dataclass
