@@ -6,7 +6,7 @@
 The exit status is 0 whatever the points. results.json is in Gradescope's format, and is written
 whole after every test, so that whoever stops the grader finds what was earned until then. With
 AUTOGRADER_ROOT it reads and writes where Gradescope wants it (run_autograder). Left out: what is
-tested (checks.py, questions.py, runs.py), for how many points (points.py).
+tested (checks.py, questions.py, replay.py), for how many points (points.py).
 """
 
 import argparse

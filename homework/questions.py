@@ -1,7 +1,7 @@
 """Part C, questions 1 to 3: numbers in answers.json, different for each student.
 
 A number is right within 1 %. A message says which entry is wrong, never what it should be. Left
-out: prose (answers.md, which a person reads) and the runs of questions 4 and 5 (runs.py).
+out: prose (answers.md, which a person reads) and the runs of questions 4 and 5 (replay.py).
 """
 
 import json
