@@ -20,7 +20,7 @@ NOT_YET = 'raise NotImplementedError("{}: yours to write, in solution.py")'
 NOT_HERE = 'raise NotImplementedError("{}: not part of this homework")'
 COMMANDS = ("train.py", "sample.py")  # what a student runs; the rest is what these import
 GRADER = (
-    "grade.py points.py checks.py questions.py runs.py break_it.py personal.py sandbox.py "
+    "grade.py points.py checks.py questions.py replay.py break_it.py personal.py sandbox.py "
     "submission.py start.py"
 ).split()
 Nodes = list[ast.stmt]

@@ -9,7 +9,7 @@ A check asks the student's functions for numbers (sandbox.py) and holds them aga
 
 It returns the share of its points that is earned and one sentence. The sentence names the property
 and a way to see it oneself; it never holds the number that was expected. Left out: the points
-(points.py), the questions (questions.py), the submitted runs (runs.py).
+(points.py), the questions (questions.py), the submitted runs (replay.py).
 """
 
 import itertools
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from break_it import ESTIMATORS, VERIFIERS, Behaviour
+from break_it import ESTIMATORS, VERIFIERS, Behaviour, truth
 from personal import Personal, personal
 from sandbox import ASK, Call, Failed, Reply, Sandbox, Tensor
 from submission import Submission
@@ -51,6 +51,11 @@ def close(a: float, b: float, relative: float = 1e-3, absolute: float = 1e-6) ->
     return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
 
 
+def is_number(x: Any) -> bool:
+    """A number that can be computed with: not True, not NaN, not of 400 digits."""
+    return type(x) in (int, float) and abs(x) < 1e30
+
+
 # ------------------------------------------------------------------------- numbers out of replies
 
 
@@ -68,7 +73,7 @@ def number(x: Any, name: str) -> float:
         x = flat(x.values)[0] if len(flat(x.values)) == 1 else x.values
     if type(x) not in (int, float):
         raise Failed(f"{name} returned {described(x)} where a number is needed")
-    if not abs(x) < 1e30:  # also false for NaN
+    if not is_number(x):
         raise Failed(f"{name} returned {'NaN' if x != x else 'infinity'}")
     return float(x)
 
@@ -137,10 +142,21 @@ def all_false(student: Student, pairs: list[tuple[str, str]], what: str) -> Outc
     return 0, f"verify accepts {text!r:.60} for the prompt {prompt!r:.40}: {what}"
 
 
+def any_problems(n: int) -> dict[str, str]:
+    """Prompts with their answers, others each time: there is no list of them to learn by heart."""
+    dice, found = random.SystemRandom(), {}
+    for _ in range(n):
+        a, b = (str(dice.randrange(10 ** dice.randint(1, 18))) for _ in "ab")
+        width = dice.randint(1, 18)
+        prompt = a.rjust(width) + dice.choice("+-*") + b.rjust(width) + dice.choice("=<")
+        found[prompt] = str(truth(prompt))
+    return found
+
+
 def verify_right(student: Student) -> Outcome:
     """verify: right answers are right."""
-    pairs = list((PROMPTS | MORE).items())
-    if any(verdicts(student, [(prompt, text + "1") for prompt, text in pairs])):
+    pairs = list((PROMPTS | MORE | any_problems(40)).items())
+    if any(verdicts(student, [(prompt, "?") for prompt, _ in pairs])):
         return 0, "verify accepts wrong answers, so to accept the right ones is no merit"
     refused = [p for (p, _), ok in zip(pairs, verdicts(student, pairs), strict=True) if not ok]
     return float(not refused), (

@@ -6,11 +6,12 @@
 The exit status is 0 whatever the points. results.json is in Gradescope's format, and is written
 whole after every test, so that whoever stops the grader finds what was earned until then. With
 AUTOGRADER_ROOT it reads and writes where Gradescope wants it (run_autograder). Left out: what is
-tested (checks.py, questions.py, runs.py), for how many points (points.py).
+tested (checks.py, questions.py, replay.py), for how many points (points.py).
 """
 
 import argparse
 import csv
+import io
 import json
 import os
 import sys
@@ -37,7 +38,7 @@ def test_row(check: Check, share: float, output: str) -> dict[str, Any]:
         "score": round(share * check.points, 3),
         "max_score": check.points,
         "status": "passed" if share == 1 else "failed",
-        "output": output.replace("\x00", ""),
+        "output": "".join(c if c.isprintable() else " " for c in output),
         "output_format": "text",
         "visibility": "visible",
     }
@@ -84,6 +85,8 @@ def outcome(check: Check, student: Student) -> tuple[float, str]:
         share, output = check.run(student)
     except (Failed, Missing) as failed:
         return 0, str(failed)
+    except RecursionError:
+        return 0, "what was handed back is nested too deep to be what was asked for"
     except Exception as error:
         print(f"grader: {check.name}: {type(error).__name__}: {error}", file=sys.stderr)
         return 0, "the grader itself failed here, which is not your mistake: tell your teacher"
@@ -170,6 +173,8 @@ def main() -> int:
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="grade everything in FOLDER")
     parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="default grades.csv")
     args = parser.parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # whatever a student wrote into a message
     root, place = os.environ.get("AUTOGRADER_ROOT"), args.all or args.folder
     if place is None and root is None:
         parser.exit(2, "grade.py: name a submission, or --all FOLDER\n")

@@ -10,9 +10,8 @@ from functools import partial
 
 import checks
 import questions
+import replay
 from checks import Outcome, Student
-
-import runs
 
 
 @dataclass
@@ -76,9 +75,9 @@ TABLE = [
     Check("C", "factor", 1, "question 1, the hardest prompt", partial(C, question="factor")),
     Check("C", "lost", 1.5, "question 2, the lost term", partial(C, question="lost")),
     Check("C", "noise", 1.5, "question 3, standard deviations", partial(C, question="noise")),
-    *(Check("C", f"runs {m}", 1.5, f"question 5, three runs of {m}", partial(runs.own, method=m))
-      for m in runs.METHODS),
-    Check("C", "runs exact", 1.5, "question 4, three runs of exact", runs.exact),
+    *(Check("C", f"runs {m}", 1.5, f"question 5, three runs of {m}", partial(replay.own, method=m))
+      for m in replay.METHODS),
+    Check("C", "runs exact", 1.5, "question 4, three runs of exact", replay.exact),
     Check("D", "has_order", 5, "the property test of estimators", checks.break_estimators),
     Check("D", "is_verifier", 5, "the property test of verifiers", checks.break_verifiers),
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Part C, questions 1 to 3: numbers in answers.json, different for each student.
 
 A number is right within 1 %. A message says which entry is wrong, never what it should be. Left
-out: prose (answers.md, which a person reads) and the runs of questions 4 and 5 (runs.py).
+out: prose (answers.md, which a person reads) and the runs of questions 4 and 5 (replay.py).
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from checks import Outcome, Student, close, described, order, std_weight
+from checks import Outcome, Student, close, described, is_number, order, std_weight
 from personal import Personal, personal
 
 K = 8  # of question 1
@@ -48,7 +48,7 @@ def problem(student: Student, path: tuple, wanted: float) -> str:
     x, where = answer(student, *path), "answers.json: " + " ".join(map(str, path))
     if x is None:
         return f"{where} is missing"
-    if type(x) not in (int, float):
+    if not is_number(x):
         return f"{where} is {described(x)}, not a number"
     return "" if close(float(x), wanted, RIGHT, 1e-9) else f"{where} is not right"
 

@@ -32,7 +32,7 @@ from typing import Any
 CPU_SECONDS = 2  # of one session
 WALL_SECONDS = 20.0  # of the same, where others share the machine
 ALL_CPU_SECONDS = 14.0  # of all sessions of a submission
-MEMORY = 300 << 20  # bytes a session may ask for besides what torch has
+MEMORY = 160 << 20  # bytes a session may ask for besides what torch has
 MOST_ANSWER = 16 << 20  # bytes
 NOBODY = 65534
 

@@ -13,7 +13,6 @@ import math
 import pytest
 import solution
 import torch
-from personal import personal
 
 KS, P = (2, 5), 0.3
 
@@ -127,9 +126,6 @@ def test_the_gradient_of_the_loss():
 def test_your_own_estimator(k):
     a = solution.COEFFICIENTS
     assert a, "copy the coefficients that personal.py prints"
-    assert tuple(a) != personal("ada@example.edu").coefficients, (
-        "these are those of the README's Ada"
-    )
     wanted = sum(x * (1 - P) ** j for j, x in enumerate(a))
     assert math.isclose(weight("own", k), wanted, rel_tol=1e-3, abs_tol=1e-4), (
         f"own, k = {k}: E[g] is not the sum of a_j (1-p)^j times grad p. Begin with a_0 alone"

@@ -13,7 +13,6 @@ is does not matter. Left out: the steps in between, which would take as long as 
 
 import io
 import json
-import math
 import tempfile
 import zipfile
 from dataclasses import asdict
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import personal
-from checks import Outcome, Student, ask_groups, close, group
+from checks import Outcome, Student, ask_groups, close, group, is_number
 from sandbox import Failed
 from start import start, train_quietly
 from submission import Missing
@@ -167,9 +166,7 @@ def same_row(a: list, b: Any) -> bool:
     if not isinstance(b, list) or len(a) != len(b):
         return False
     pairs = zip(a, b, strict=True)
-    return all(
-        y is None if x is None else type(y) in (int, float) and close(x, y) for x, y in pairs
-    )
+    return all(y is None if x is None else is_number(y) and close(x, y) for x, y in pairs)
 
 
 def agree(theirs: dict, ours: dict) -> bool:
@@ -185,7 +182,7 @@ def agree(theirs: dict, ours: dict) -> bool:
 
 def near(x: Any, y: float, name: str, sampled: bool) -> bool:
     """Equal but for rounding, and what rounding does to draws."""
-    if type(x) not in (int, float) or not math.isfinite(x):
+    if not is_number(x):
         return False
     if not sampled:
         return close(x, y, SAME, 1e-4)
