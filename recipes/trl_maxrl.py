@@ -76,9 +76,9 @@ class EstimatorTrainer(GRPOTrainer):
     """GRPOTrainer, with `ADVANTAGES[estimator]` for its advantages.
 
     estimator: a name in maxrl.ADVANTAGES; order: of `maxrl-loo` and `passk`. The (weighted) sum of
-    a rollout's rewards must be what the estimator takes: 0 or 1 for most. A rollout that was cut
-    off before its end token has reward 0, whatever the reward function says: that function sees
-    the text without the end token. Logged beside TRL's own figures: `pass_rate`, `live` (share of
+    a rollout's rewards must be what the estimator takes: 0 or 1 for most; None counts as 0. A
+    rollout that was cut off before its end token has reward 0, whatever the reward function says:
+    that function sees the text without the end token. Logged beside TRL's own figures: `pass_rate`, `live` (share of
     prompts with a success), and in an evaluation unbiased `pass@1`, `pass@2`, `pass@4`, ...
     """
 
@@ -110,7 +110,7 @@ class EstimatorTrainer(GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         mode = "train" if self.model.training else "eval"
         k = self.num_generations if mode == "train" else self.num_generations_eval
-        rewards = (self._rewards * self.reward_weights.to(self._rewards)).sum(1).view(-1, k)
+        rewards = (self._rewards * self.reward_weights.to(self._rewards)).nansum(1).view(-1, k)
         advantages = ADVANTAGES[self.estimator](rewards, order=self.order).flatten()  # of all ranks
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = advantages[first : first + len(inputs)]
