@@ -78,8 +78,9 @@ class EstimatorTrainer(GRPOTrainer):
     estimator: a name in maxrl.ADVANTAGES; order: of `maxrl-loo` and `passk`. The (weighted) sum of
     a rollout's rewards must be what the estimator takes: 0 or 1 for most; None counts as 0. A
     rollout that was cut off before its end token has reward 0, whatever the reward function says:
-    that function sees the text without the end token. Logged beside TRL's own figures: `pass_rate`, `live` (share of
-    prompts with a success), and in an evaluation unbiased `pass@1`, `pass@2`, `pass@4`, ...
+    that function sees the text without the end token. Logged beside TRL's own figures:
+    `pass_rate`, `live` (share of prompts with a success), and in an evaluation unbiased `pass@1`,
+    `pass@2`, `pass@4`, ...
     """
 
     def __init__(
