@@ -54,7 +54,7 @@ except ImportError as error:
 # than those of a mean over tokens. That changes the length of a step and not its direction.
 EXACT: dict[str, Any] = dict(
     loss_type="luspo",  # a mean over rollouts of the sum over tokens; the default is a token mean
-    importance_sampling_level="sequence",  # the only right one for luspo; the ratio itself is 1
+    importance_sampling_level="sequence",  # luspo's; in older versions of TRL no other is right
     beta=0.0,  # no KL
     num_iterations=1,
     temperature=1.0,  # score what was sampled
@@ -112,7 +112,8 @@ class EstimatorTrainer(GRPOTrainer):
         mode = "train" if self.model.training else "eval"
         k = self.num_generations if mode == "train" else self.num_generations_eval
         rewards = (self._rewards * self.reward_weights.to(self._rewards)).nansum(1).view(-1, k)
-        advantages = ADVANTAGES[self.estimator](rewards, order=self.order).flatten()  # of all ranks
+        order = self.order if mode == "train" else None  # which may be above the k of evaluations
+        advantages = ADVANTAGES[self.estimator](rewards, order=order).flatten()  # of all ranks
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = advantages[first : first + len(inputs)]
 
