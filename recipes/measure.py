@@ -253,9 +253,10 @@ def write_table() -> None:
     """measured.json into README.md, between its two marks."""
     path = HERE / "README.md"
     before, start, rest = path.read_text(encoding="utf-8").partition("<!-- measured -->\n")
-    _, end, after = rest.partition("\n<!-- end -->")
+    _, end, after = rest.partition("<!-- end -->")
+    assert start and end, "README.md has lost the marks of its table"
     rows = json.loads(MEASURED.read_text())
-    path.write_text(before + start + table(rows) + end + after, encoding="utf-8")
+    path.write_text(f"{before}{start}{table(rows)}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> int:

@@ -54,7 +54,7 @@ except ImportError as error:
 # than those of a mean over tokens. That changes the length of a step and not its direction.
 EXACT: dict[str, Any] = dict(
     loss_type="luspo",  # a mean over rollouts of the sum over tokens; the default is a token mean
-    importance_sampling_level="sequence",  # the only right one for luspo; the ratio itself is 1
+    importance_sampling_level="sequence",  # luspo's; in older versions of TRL no other is right
     beta=0.0,  # no KL
     num_iterations=1,
     temperature=1.0,  # score what was sampled
@@ -76,10 +76,11 @@ class EstimatorTrainer(GRPOTrainer):
     """GRPOTrainer, with `ADVANTAGES[estimator]` for its advantages.
 
     estimator: a name in maxrl.ADVANTAGES; order: of `maxrl-loo` and `passk`. The (weighted) sum of
-    a rollout's rewards must be what the estimator takes: 0 or 1 for most. A rollout that was cut
-    off before its end token has reward 0, whatever the reward function says: that function sees
-    the text without the end token. Logged beside TRL's own figures: `pass_rate`, `live` (share of
-    prompts with a success), and in an evaluation unbiased `pass@1`, `pass@2`, `pass@4`, ...
+    a rollout's rewards must be what the estimator takes: 0 or 1 for most; None counts as 0. A
+    rollout that was cut off before its end token has reward 0, whatever the reward function says:
+    that function sees the text without the end token. Logged beside TRL's own figures:
+    `pass_rate`, `live` (share of prompts with a success), and in an evaluation unbiased `pass@1`,
+    `pass@2`, `pass@4`, ...
     """
 
     def __init__(
@@ -110,8 +111,9 @@ class EstimatorTrainer(GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         mode = "train" if self.model.training else "eval"
         k = self.num_generations if mode == "train" else self.num_generations_eval
-        rewards = (self._rewards * self.reward_weights.to(self._rewards)).sum(1).view(-1, k)
-        advantages = ADVANTAGES[self.estimator](rewards, order=self.order).flatten()  # of all ranks
+        rewards = (self._rewards * self.reward_weights.to(self._rewards)).nansum(1).view(-1, k)
+        order = self.order if mode == "train" else None  # which may be above the k of evaluations
+        advantages = ADVANTAGES[self.estimator](rewards, order=order).flatten()  # of all ranks
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = advantages[first : first + len(inputs)]
 

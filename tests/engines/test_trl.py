@@ -78,6 +78,15 @@ def test_a_cut_off_answer_gets_nothing(folder):
     assert got.tolist() == [[1.0], [0.0]]
 
 
+def test_no_verdict_is_no_success(folder):
+    """None as a reward: TRL's accuracy_reward returns it for a reference that it cannot read."""
+    trainer = measure.trl_trainer(folder)
+    trainer.reward_funcs = [lambda completions, **_: [None] * (len(completions) - 3) + [1.0] * 3]
+    trainer.train()
+    advantages = trainer.scored["advantages"].view(-1, measure.K)
+    assert bool((advantages[:-1] == 0).all()) and bool(advantages.isfinite().all())
+
+
 def test_rewards_must_be_verdicts(folder):
     trainer = measure.trl_trainer(folder)
     trainer.reward_funcs = [lambda completions, **_: [0.5] * len(completions)]
