@@ -366,15 +366,15 @@ def model_flops(model: GPT, call: Callable[[], object]) -> int:
 
 
 def tree_sizes(case: Case) -> dict[str, int]:
-    """Tokens of one batch's completions: how many nodes scoring them runs, how many the distinct
-    ones have and how many all rollouts, ends included.
+    """Tokens of one batch's completions that are run to score them: as nodes of the tree, each
+    distinct completion by itself, each rollout by itself.
 
     Scored as train.py does it, in parts of --micro-batch, but all of them, also those without an
-    advantage. The prompts are not counted: everybody runs them. The last token of a completion is
-    predicted and never run; a prefix in two rows, or in two parts, is run twice.
+    advantage. Not counted: the prompts, and the last token of a completion, which is predicted and
+    never run. A prefix in two rows, or in two parts, is two nodes.
     """
     prompts, sampled = case.batch().prompts, case.roll_out(case.generator())
-    lengths = completion_mask(sampled.tokens, END).sum(1)
+    lengths = completion_mask(sampled.tokens, END).sum(1) - 1
     nodes = 0
     for part in torch.arange(len(lengths), device=case.device).split(case.config.micro_batch):
         group, tokens = sampled.group[part], sampled.tokens[part]
