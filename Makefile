@@ -35,9 +35,9 @@ soak: .venv/dev
 
 # What bench.py compares with is installed only where the comparison can be made.
 gpu: .venv/dev
-	if .venv/bin/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+	@if .venv/bin/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
 		.venv/bin/python -m pip install -q -r requirements-bench.txt; fi
-	.venv/bin/python -m paper.gpu
+	@.venv/bin/python -m paper.gpu
 
 homework: .venv/run
 	.venv/bin/python homework/release.py

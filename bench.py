@@ -3,7 +3,7 @@
     python bench.py            a few minutes on two cores: the tables below, and bench.json
     python bench.py --peers    with Hugging Face generate and TRL's GRPOTrainer beside it
                                (pip install -r requirements-bench.txt)
-    python bench.py --device cuda --peers    the same on a GPU, without plain.py, which has none
+    python bench.py --device cuda --peers    the same on a GPU, where plain.py sits out
 
 Contenders take turns inside one process, so that a slow minute of the machine hits them all;
 figures are medians with their range. *Cold* is an untrained model: nearly all rollouts differ, the
@@ -227,10 +227,10 @@ class Case:
     def generator(self) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(0)
 
-    def roll_out(self, generator: torch.Generator) -> Rollouts:
+    def roll_out(self) -> Rollouts:
         """Ours: the rollouts of the batch."""
-        prompts = self.batch().prompts
-        return rollouts.roll_out(self.model, prompts, self.config.k, self.task, generator)
+        words = (self.model, self.batch().prompts, self.config.k, self.task)
+        return rollouts.roll_out(*words, self.generator())
 
     def stepper(self) -> Callable[[], dict]:
         """Our training step, on weights and an optimizer of its own."""
@@ -304,7 +304,7 @@ def scaling(case: Case, rounds: int, flags: list[str]) -> dict[str, Any]:
     print(f"{'rollouts each':>14}{'distinct in all':>17}{'seconds':>9}{'peak MB':>9}")
     rows = []
     for k, c in cases.items():
-        distinct = len(c.roll_out(c.generator()).count)
+        distinct = len(c.roll_out().count)
         row = {"k": k, "distinct": distinct, "seconds": median(seconds[str(k)]),
                "peak_mb": process_memory(k, flags)}  # fmt: skip
         rows.append(row)
@@ -366,15 +366,15 @@ def model_flops(model: GPT, call: Callable[[], object]) -> int:
 
 
 def tree_sizes(case: Case) -> dict[str, int]:
-    """Tokens of one batch's completions: how many nodes scoring them runs, how many the distinct
-    ones have and how many all rollouts, ends included.
+    """Tokens of one batch's completions that are run to score them: as nodes of the tree, each
+    distinct completion by itself, each rollout by itself.
 
     Scored as train.py does it, in parts of --micro-batch, but all of them, also those without an
-    advantage. The prompts are not counted: everybody runs them. The last token of a completion is
-    predicted and never run; a prefix in two rows, or in two parts, is run twice.
+    advantage. Not counted: the prompts, and the last token of a completion, which is predicted and
+    never run. A prefix in two rows, or in two parts, is two nodes.
     """
-    prompts, sampled = case.batch().prompts, case.roll_out(case.generator())
-    lengths = completion_mask(sampled.tokens, END).sum(1)
+    prompts, sampled = case.batch().prompts, case.roll_out()
+    lengths = completion_mask(sampled.tokens, END).sum(1) - 1
     nodes = 0
     for part in torch.arange(len(lengths), device=case.device).split(case.config.micro_batch):
         group, tokens = sampled.group[part], sampled.tokens[part]
@@ -416,7 +416,7 @@ def shares(case: Case, rounds: int) -> dict[str, float]:
 
 def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
     """What is not the network: tokenization and verification, evaluation, start-up."""
-    batch, sampled = case.batch(), case.roll_out(case.generator())
+    batch, sampled = case.batch(), case.roll_out()
     problems = case.task.draw(rng(0, "held-out"), 1000, "held-out")
     held_out = make_batch(problems, case.task, case.device)
     calls = {

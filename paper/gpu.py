@@ -9,6 +9,7 @@ GPUs, learning rates (those that were chosen on CPUs are taken).
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,9 @@ def main() -> int:
     if not torch.cuda.is_available():
         print("paper/gpu.py: needs an NVIDIA GPU, and a torch that finds it", file=sys.stderr)
         return 2
+    os.environ.setdefault(
+        "CUDA_VISIBLE_DEVICES", "0"
+    )  # TRL would share its batch among all of them
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(Path(folder))
     text = json.dumps(measured, indent=1) + "\n"

@@ -536,6 +536,18 @@ def scaling_table() -> str:
     )
 
 
+def nodes_table() -> str:
+    """How many nodes scoring runs, and how many tokens it would without the tree."""
+    measured = benches()[0]
+    warm = f"warm, pass rate {measured['scaling']['pass_rate']:.2f}"
+    rows = []
+    for name, row in measured["nodes"].items():
+        nodes, distinct, everything = row["nodes"], row["distinct_tokens"], row["all_tokens"]
+        more = (f"{n:,} ({n / nodes:,.1f}x)" for n in (distinct, everything))
+        rows.append([name.replace("warm", warm), f"{nodes:,}", *more])
+    return markdown(["", "nodes", "distinct completions", "all rollouts"], rows)
+
+
 def gpu() -> str:
     """What the last `make gpu` measured, if there was one; a part that failed is left out."""
     path = RESULTS / "gpu.json"
@@ -598,6 +610,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "headlines": partial(claims_table, short=True),
     "speed": speed_table,
     "scaling-of-a-step": scaling_table,
+    "nodes": nodes_table,
     "gpu": gpu,
     "soak": soak_text,
 }

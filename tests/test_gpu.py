@@ -245,6 +245,7 @@ def test_make_gpu_measures_each_part(results, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA Abacus")
     monkeypatch.setattr(gpu.subprocess, "run", run)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # as it would set it
     monkeypatch.setattr(gpu, "commit", lambda: "abc1234")
     monkeypatch.setattr(gpu.tables, "write", lambda folder: None)
     assert gpu.main() == 1, "a test failed"
