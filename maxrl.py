@@ -408,9 +408,7 @@ def main() -> None:
     print("                    A = (r - mean) / std   grpo")
     print("                    A = (r - mean) / mean  maxrl")
     print("\nE[g] = w(p) grad p. Each cell: w by exact enumeration, w in closed form, and the")
-    print(
-        "standard deviation of one prompt's estimate, on two outcomes. Maximum likelihood: 1/p,"
-    )
+    print("standard deviation of one prompt's estimate, on two outcomes. Maximum likelihood: 1/p,")
     print(", ".join(f"{1 / p:.4f} at p = {p:g}" for p in ps) + ".")
     print("~ marks a limit of large k, where there is no closed form; rft: a batch of one prompt.")
     for k in (1, 2, 4, 8, 64):
