@@ -87,9 +87,7 @@ def main() -> int:
     if not torch.cuda.is_available():
         print("paper/gpu.py: needs an NVIDIA GPU, and a torch that finds it", file=sys.stderr)
         return 2
-    os.environ.setdefault(
-        "CUDA_VISIBLE_DEVICES", "0"
-    )  # TRL would share its batch among all of them
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # TRL would take all that there are
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(Path(folder))
     text = json.dumps(measured, indent=1) + "\n"
