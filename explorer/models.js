@@ -248,8 +248,8 @@ export class Models extends Part {
     const size = count(decodeHalves(all.base.weights).length);
     this.slot("about").replaceChildren(
       `Each is a transformer of ${config.n_layer} layers and width ${config.n_embd}, ${size} ` +
-        "numbers of 16 bits, of seed 0. It writes the sum digit by digit. All three methods had the same " +
-        "prompts, the same number of tries and the same learning rate: ",
+        "numbers of 16 bits, of seed 0. It writes the sum digit by digit. All three methods had " +
+        "the same prompts, the same number of tries and the same learning rate: ",
       commandLine(all.maxrl.command),
       ". One seed is an example, not a result: part 6 has those.",
     );

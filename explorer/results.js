@@ -119,6 +119,7 @@ export class Results extends Part {
   }
 
   restore(asked) {
+    if (!this.sweeps.length) return;
     if (this.sweeps.includes(asked.get("of"))) this.sweep.set(asked.get("of")); // others need it
     this.fill();
     super.restore(asked);

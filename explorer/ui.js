@@ -247,7 +247,6 @@ export function choiceControl(host, { name, label, value, options, change }) {
   const control = oneOf(name, label, options, (chosen) =>
     inputs.forEach(([input]) => (input.checked = input.value === chosen)),
   );
-  control.node = node;
   control.set(value);
   host.append(node);
   return control;
@@ -259,7 +258,6 @@ export function selectControl(host, { name, label, value, options, change }) {
   const select = el("select", { id, onchange: () => (control.set(select.value), change()) });
   const node = el("div", { class: "control" }, el("label", { for: id }, label), select);
   const control = oneOf(name, label, options, (chosen) => (select.value = chosen));
-  control.node = node;
   control.fill = (more, chosen) => {
     control.options = more;
     select.replaceChildren(...more.map(([option, text]) => el("option", { value: option }, text)));
