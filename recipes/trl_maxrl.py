@@ -23,7 +23,8 @@ import random
 import re
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,6 +38,7 @@ try:
     from accelerate import PartialState
     from accelerate.utils import gather
     from datasets import Dataset, DatasetDict, load_dataset
+    from datasets.exceptions import DatasetsError
     from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config
     from transformers.trainer_utils import get_last_checkpoint
     from trl import GRPOConfig, GRPOTrainer
@@ -294,7 +296,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--lr", type=float, help="learning rate, constant (default 1e-6)")
     add("--max-tokens", type=int, help="of a completion (default 512)")
     add("--instruction", help="what is appended to every question")
-    add("--held-out", type=int, help="prompts to evaluate on (default 64)")
+    add("--held-out", type=int, help="prompts to evaluate on (default 64; a multiple of processes)")
     add("--eval-every", type=int, help="steps between evaluations and checkpoints (default 50)")
     add("--seed", type=int, default=0)
     add("--lora", type=int, metavar="RANK", help="train LoRA adapters of this rank (needs peft)")
@@ -371,8 +373,17 @@ def settings(args: argparse.Namespace, processes: int) -> GRPOConfig:
     )
 
 
+@contextmanager
+def about(flag: str) -> Iterator[None]:
+    """Errors of the libraries in here become one line that opens with the flag it is about."""
+    try:
+        yield
+    except (ValueError, OSError, DatasetsError) as error:
+        raise ValueError(f"{flag}: {str(error).splitlines()[0]}") from error
+
+
 def build(args: argparse.Namespace) -> EstimatorTrainer:
-    """Everything a run needs. ValueError, OSError or ImportError: the flags ask for what is not."""
+    """Everything a run needs; the errors that main() catches: the flags ask for what is not."""
     state = PartialState(cpu=not torch.cuda.is_available())
     config = settings(args, state.num_processes)
     if args.demo:
@@ -381,15 +392,17 @@ def build(args: argparse.Namespace) -> EstimatorTrainer:
             if not (made / "data.jsonl").exists():
                 make_demo(made)
         args.model, args.dataset = str(made / "model"), str(made / "data.jsonl")
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
-    if tokenizer.eos_token_id is None:
-        raise ValueError(f"{args.model} has no end token, so no answer of it ever ends")
-    chat = tokenizer.chat_template is not None
-    train, test = (problems(rows, args.instruction, chat) if rows else []
-                   for rows in read_rows(args.dataset))  # fmt: skip
-    train, test = split(train, test, args.held_out, args.seed)
-    if len(train) < args.batch_size:
-        raise ValueError(f"{len(train)} training prompts do not fill a step: --batch-size N")
+    with about(f"--model {args.model}"):
+        tokenizer = AutoTokenizer.from_pretrained(args.model)
+        if tokenizer.eos_token_id is None:
+            raise ValueError("it has no end token, so no answer of it ever ends")
+    with about(f"--dataset {args.dataset}"):
+        chat = tokenizer.chat_template is not None
+        train, test = (problems(rows, args.instruction, chat) if rows else []
+                       for rows in read_rows(args.dataset))  # fmt: skip
+        train, test = split(train, test, args.held_out, args.seed)
+        if len(train) < args.batch_size:
+            raise ValueError(f"{len(train)} training prompts do not fill a step: --batch-size N")
     adapters = {}
     if args.lora:
         from peft import LoraConfig

@@ -158,8 +158,8 @@ class FakeTrainer:
 @pytest.fixture
 def trl_maxrl(monkeypatch):
     """The module on stand-ins, whatever is installed; gather puts rank 0's rows first."""
-    names = "accelerate accelerate.utils datasets transformers transformers.trainer_utils trl"
-    for name in names.split():
+    names = "accelerate accelerate.utils datasets datasets.exceptions transformers"
+    for name in (*names.split(), "transformers.trainer_utils", "trl"):
         fake = ModuleType(name)
         fake.__getattr__ = lambda attribute: FakeTrainer  # any name can be imported from it
         monkeypatch.setitem(sys.modules, name, fake)

@@ -149,6 +149,19 @@ def test_two_processes_run_the_command(tmp_path):
     assert done.stdout.count("held-out pass@1 ") == 1
 
 
+def test_a_model_with_a_chat_template(tmp_path):
+    """The flags of a real run: prompts become conversations, and verdicts read the model's turn."""
+    model, data = trl_maxrl.make_demo(tmp_path)
+    tokenizer = trl_maxrl.AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
+    tokenizer.save_pretrained(model)
+    flags = "--steps 1 --eval-every 1 --k 4 --batch-size 4 --held-out 4 --max-tokens 4".split()
+    given = ["--model", model, "--dataset", data, "--instruction", "", *flags]
+    assert trl_maxrl.main([*given, "--out", str(tmp_path / "out")]) == 0
+    state = json.loads((tmp_path / "out" / "checkpoint-1" / "trainer_state.json").read_text())
+    assert any("pass_rate" in row for row in state["log_history"])
+
+
 def test_lora_trains(tmp_path):
     pytest.importorskip("peft")
     flags = "--demo --lora 2 --steps 1 --eval-every 1 --k 4 --batch-size 4 --micro-batch 8".split()
@@ -162,6 +175,7 @@ def test_lora_trains(tmp_path):
         ("--model MODEL --dataset rows.jsonl", "no single ####"),
         ("--model MODEL --dataset other.jsonl", "`question`"),
         ("--model MODEL --dataset none.jsonl", "none.jsonl"),
+        ("--model MODEL --dataset broken.jsonl", "broken.jsonl"),
         ("--model none --dataset good.jsonl", "none"),
         ("--model ENDLESS --dataset good.jsonl", "no end token"),
         ("--model MODEL --dataset good.jsonl --held-out 9", "--held-out"),
@@ -187,6 +201,7 @@ def test_wrong_use_is_one_line(folder, tmp_path, monkeypatch, capfd, flags, says
     Path("good.jsonl").write_text("".join(json.dumps(row) + "\n" for row in good))
     Path("rows.jsonl").write_text(json.dumps({"question": "0 1 2", "answer": "2"}) + "\n")
     Path("other.jsonl").write_text(json.dumps({"input": "0 1 2", "output": "2"}) + "\n")
+    Path("broken.jsonl").write_text('{"question": "0 1')
     given = flags.replace("MODEL", str(folder / "model")).replace("ENDLESS", str(endless))
     capfd.readouterr()
     try:
