@@ -2,7 +2,7 @@
 
 import { GPT, decodeHalves, logprobOf, sampleTree } from "./gpt.js";
 import { exactPassAtK } from "./math.js";
-import { Part } from "./part.js";
+import { Part, afterPaint } from "./part.js";
 import { Plot } from "./plot.js";
 import { methodVariable } from "./theme.js";
 import {
@@ -98,9 +98,10 @@ function drawTree(tree, answer, color, width) {
   const shapes = [];
   const block = (child, depth, y, text) => {
     const [x, size] = [depth * column, unit * child.count];
-    const fill = answer.startsWith(text) ? `var(--${color})` : "var(--line)";
+    const right = answer.startsWith(text);
+    const fill = right ? `var(--${color})` : "var(--line)";
     const box = { x, y, width: column - 2, height: Math.max(size - (size > 3 ? 1 : 0), 0.4) };
-    const look = { rx: Math.min(3, size / 3), fill, "fill-opacity": 0.62 };
+    const look = { rx: Math.min(3, size / 3), fill, "fill-opacity": right ? 0.62 : 1 };
     shapes.push(svgElement("rect", { ...box, ...look }));
     const middle = { x: x + column / 2 - 1, y: y + size / 2 + 4, "text-anchor": "middle" };
     if (size > 12) shapes.push(svgElement("text", middle, text.at(-1)));
@@ -164,21 +165,7 @@ export class Models extends Part {
     };
     const draw = button("Draw again", again, { class: "primary" });
     buttonRow(this.slot("controls"), "Sample", [draw]);
-    this.prepareWhenNear();
-  }
-
-  /** The models need a moment, so they wait until the part comes near the screen. */
-  prepareWhenNear() {
-    const observer = new IntersectionObserver(
-      (entries) => {
-        if (!entries.some((entry) => entry.isIntersecting)) return;
-        observer.disconnect();
-        this.prepare();
-        this.redraw();
-      },
-      { rootMargin: "600px" },
-    );
-    observer.observe(this.section);
+    afterPaint(() => this.prepare()); // the models need a moment
   }
 
   prepare() {
@@ -202,6 +189,7 @@ export class Models extends Part {
     this.suggest();
     this.describe();
     new ResizeObserver(() => this.redraw()).observe(this.slot("cards"));
+    this.redraw();
   }
 
   card(name) {

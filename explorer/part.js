@@ -101,8 +101,13 @@ function linkButton(part) {
   return node;
 }
 
-/** Show what the address asks for. */
-export function followFragment() {
+/** Once what is at hand has been painted. */
+export function afterPaint(task) {
+  requestAnimationFrame(() => setTimeout(task));
+}
+
+/** Show what the address asks for: when the page opens, and at every change of the address. */
+export function followFragment(change) {
   const [id, query] = location.hash.slice(1).split("?");
   const known = id === "" || id === "top" || parts.has(id);
   const names = [...parts.keys()].join(", ");
@@ -110,7 +115,10 @@ export function followFragment() {
     ? ""
     : `The link asks for “${id}”, which this page does not have. Its parts are ${names}.`;
   problem.hidden = known;
-  if (!query || !parts.has(id)) return;
-  parts.get(id).restore(new URLSearchParams(query));
-  parts.get(id).section.scrollIntoView();
+  const part = parts.get(id);
+  if (query && part) part.restore(new URLSearchParams(query));
+  if (!part || (change && !query)) return; // then the browser goes there by itself
+  // The parts above it must have their heights before there is a place to go to.
+  const go = () => part.section.scrollIntoView({ behavior: "instant" });
+  afterPaint(() => requestAnimationFrame(go));
 }

@@ -346,6 +346,7 @@ def test_every_slider_by_mouse_by_key_and_by_typing(open_page, part):
         before = state(page, part)
         slider.press("ArrowRight")
         keyed = state(page, part)
+        slider.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
         box = slider.bounding_box()
         page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2)
         clicked = state(page, part)
@@ -548,6 +549,16 @@ def test_a_link_restores_what_was_shown(open_page):
     page.wait_for_timeout(400)
     fragment = page.evaluate("location.hash")
     assert state(open_page(fragment), "results") == state(page, "results")
+
+
+@pytest.mark.parametrize("fragment", ["#results", "#models?k=8", "#race?seed=1"])
+@pytest.mark.parametrize("width", (360, 1440))
+def test_a_link_goes_to_its_part(open_page, fragment, width):
+    page = open_page(fragment, width)
+    page.wait_for_timeout(600)
+    part = fragment[1:].split("?")[0]
+    top = f"document.getElementById('{part}').getBoundingClientRect().top"
+    assert 0 <= page.evaluate(top) < 100
 
 
 @pytest.mark.parametrize(
