@@ -31,6 +31,7 @@ from sandbox import Sandbox
 
 DIST = Path(__file__).resolve().parent / "dist"
 STUDENT = "reference@example.edu"
+FIGURES = ("pass@1", "pass@1024", "nll")
 LEAST = {"wrong": 50, "equivalent": 10, "cheats": 10}
 TRAIN = """
 import os, sys
@@ -68,6 +69,21 @@ def handed_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+def came_to(folder: Path) -> str:
+    """What the runs of questions 4 and 5 came to, for the instructor: means of the seeds."""
+    logs: dict[str, list[dict]] = {}
+    for path in sorted(folder.glob("runs/*/metrics.jsonl")):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        evaluations = [row for row in rows if "nll" in row]
+        logs.setdefault("start.pt", []).append(evaluations[0])
+        logs.setdefault(path.parent.name.split("-s")[0], []).append(evaluations[-1])
+    lines = [f"{'':10}" + "".join(f"{name:>11}" for name in FIGURES)]
+    for name, ends in logs.items():
+        means = (sum(row[figure] for row in ends) / len(ends) for figure in FIGURES)
+        lines.append(f"{name:10}" + "".join(f"{x:11.3f}" for x in means))
+    return "\n".join(lines)
+
+
 def objections(reference: matrix.Reference, blank: float, graded: list[matrix.Graded]) -> list[str]:
     """Why the grader cannot be trusted; nothing if it can."""
     lost = [f"the reference loses {n}: {t['output']}" for n, t in reference.tests.items()
@@ -103,6 +119,7 @@ def main() -> int:
         solve(reference)
         solved = archives.packed(handed_in(reference))
         said(began, "the reference has trained its twelve runs")
+        print(came_to(reference))
         tried = matrix.graded_reference(reference, blank, STUDENT)
         with Sandbox() as sandbox:
             nothing = total(grade(blank, STUDENT, sandbox))

@@ -39,6 +39,8 @@ def train_quietly(flags: list[str]) -> None:
         status = exit_.code
     finally:
         torch.set_num_threads(threads)
+    if status == 130:  # train.py's word for a Ctrl-C, which was meant for us
+        raise KeyboardInterrupt
     if status:
         raise RuntimeError(said.getvalue().strip().splitlines()[-1])
 
