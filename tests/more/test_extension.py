@@ -16,7 +16,7 @@ from conftest import TINY
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LEFT_OUT = (".git", ".venv", "runs", "build", "__pycache__", "*.egg-info", ".*_cache")
+LEFT_OUT = (".git", ".venv*", "runs", "build", "__pycache__", "*.egg-info", ".*_cache")
 
 
 def example(name: str) -> tuple[str, str, str]:
