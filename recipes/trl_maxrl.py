@@ -440,8 +440,9 @@ def main(argv: list[str] | None = None) -> int:
 def report(evaluations: list[dict[str, Any]]) -> None:
     """Held-out pass@k of the first and the last evaluation."""
     first, last = evaluations[0], evaluations[-1]
-    for name in (name for name in first if name.startswith("eval_pass@")):
-        print(f"held-out {name[5:]} {first[name]:.3f} -> {last[name]:.3f}")
+    tries = sorted(int(name[10:]) for name in first if name.startswith("eval_pass@"))
+    for name in (f"pass@{j}" for j in tries):
+        print(f"held-out {name} {first['eval_' + name]:.3f} -> {last['eval_' + name]:.3f}")
 
 
 if __name__ == "__main__":
