@@ -52,7 +52,7 @@ except ImportError as error:
 # The settings of GRPOConfig under which TRL's loss is -(1/(B k)) sum A log pi, log pi summed over
 # tokens: one update for each batch of rollouts, from the very policy that drew them. With it,
 # steps_per_generation stays unset (or equal to gradient_accumulation_steps). max_grad_norm is not
-# part of it: TRL's default of 1.0 clips nearly every step of this loss, whose gradients are longer
+# part of it: TRL's default of 1.0 clips most early steps of this loss, whose gradients are longer
 # than those of a mean over tokens. That changes the length of a step and not its direction.
 EXACT: dict[str, Any] = dict(
     loss_type="luspo",  # a mean over rollouts of the sum over tokens; the default is a token mean
