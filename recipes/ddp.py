@@ -18,7 +18,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from data import Task, make_task
-from data.batches import make_batch, rng, torch_rng
+from data.batches import Problems, make_batch, rng, torch_rng
 from data.tokenizer import END, PAD, VOCAB_SIZE
 from harness.config import Parser, whole
 from maxrl import ADVANTAGES, policy_gradient_loss
@@ -26,7 +26,6 @@ from model import GPT, ModelConfig
 from plain import CPU, is_right, log_probabilities
 
 B, STEPS_OF_WARM_START, STEPS = 32, 150, 100
-Problems = list[tuple[str, str]]
 
 
 def sample(model: GPT, prompts: Tensor, uniforms: Tensor) -> Tensor:

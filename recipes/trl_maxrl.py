@@ -52,7 +52,7 @@ except ImportError as error:
 # The settings of GRPOConfig under which TRL's loss is -(1/(B k)) sum A log pi, log pi summed over
 # tokens: one update for each batch of rollouts, from the very policy that drew them. With it,
 # steps_per_generation stays unset (or equal to gradient_accumulation_steps). max_grad_norm is not
-# part of it: TRL's default of 1.0 clips nearly every step of this loss, whose gradients are longer
+# part of it: TRL's default of 1.0 clips most early steps of this loss, whose gradients are longer
 # than those of a mean over tokens. That changes the length of a step and not its direction.
 EXACT: dict[str, Any] = dict(
     loss_type="luspo",  # a mean over rollouts of the sum over tokens; the default is a token mean
@@ -440,8 +440,9 @@ def main(argv: list[str] | None = None) -> int:
 def report(evaluations: list[dict[str, Any]]) -> None:
     """Held-out pass@k of the first and the last evaluation."""
     first, last = evaluations[0], evaluations[-1]
-    for name in (name for name in first if name.startswith("eval_pass@")):
-        print(f"held-out {name[5:]} {first[name]:.3f} -> {last[name]:.3f}")
+    tries = sorted(int(name[10:]) for name in first if name.startswith("eval_pass@"))
+    for name in (f"pass@{j}" for j in tries):
+        print(f"held-out {name} {first['eval_' + name]:.3f} -> {last['eval_' + name]:.3f}")
 
 
 if __name__ == "__main__":

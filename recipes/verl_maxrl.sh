@@ -46,7 +46,7 @@ settings=(
   actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=8
   actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=8
   actor_rollout_ref.rollout.name=vllm
-  # Sums over tokens have long gradients: with this default nearly every step is clipped. That
+  # Sums over tokens have long gradients: with this default most early steps are clipped. That
   # changes the length of a step, not its direction.
   actor_rollout_ref.actor.grad_clip=1.0
 

@@ -265,6 +265,14 @@ def test_passes_divide_the_rollouts(trl_maxrl):
             trl_maxrl.micro_batch(rollouts, processes, wanted)
 
 
+def test_the_last_lines_of_a_run(trl_maxrl, capsys):
+    """In the order of k, also after a resume, whose log is sorted by name."""
+    first = {"eval_pass@1": 0.1, "eval_pass@16": 0.5, "eval_pass@2": 0.2, "step": 0}
+    trl_maxrl.report([first, first, first | {"eval_pass@16": 1.0}])
+    want = ["pass@1 0.100 -> 0.100", "pass@2 0.200 -> 0.200", "pass@16 0.500 -> 1.000"]
+    assert capsys.readouterr().out.splitlines() == [f"held-out {line}" for line in want]
+
+
 def test_without_trl_one_line_says_what_to_install(tmp_path):
     (tmp_path / "accelerate.py").write_text("raise ImportError('none here')")
     done = subprocess.run(
