@@ -28,7 +28,7 @@ test-a-m test-n-z:
 	.venv/bin/python -m pytest tests/test_[$(@:test-%=%)]*.py $(ARGS) || [ $$? -eq 5 ]
 
 test-more: .venv/more
-	.venv/bin/python -m pytest tests/more $(ARGS)
+	.venv/bin/python -m pytest tests/more -rs $(ARGS)
 
 soak: .venv/dev
 	PYTHONPATH=. .venv/bin/python tests/soak.py $(ARGS)
