@@ -216,7 +216,8 @@ def warm_start_key(ce: Config) -> str:
     for file in (*sorted(ROOT.glob("data/*.py")), ROOT / "model.py"):
         digest.update(file.read_bytes())
     steps = (warm_start, train_step, likelihood_backward, update, new_optimizer, zero_gradients)
-    for function in (*steps, autocast, maxrl.exact_loss, maxrl.exact_pass_at_k):
+    losses = (maxrl.exact_loss, maxrl.exact_pass_at_k)
+    for function in (*steps, starting_model, model_sizes, autocast, *losses):
         digest.update(inspect.getsource(function).encode())
     return digest.hexdigest()[:12]
 
