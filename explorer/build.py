@@ -4,8 +4,9 @@
 
 The JavaScript modules are inlined in the order of their imports, each in a function of its own, so
 that names cannot collide; the plot library, its licence, the models and the results go in as they
-are. Of the results: the reported seeds, at most 60 points a curve, five digits. Standard library
-only; no module of the repository is run but paper/sweeps.py, the list of the experiments.
+are. Of the results: the reported seeds, at most 60 points a curve (fewer if the page grows too
+large), five digits. Standard library only; no module of the repository is run but paper/sweeps.py,
+the list of the experiments.
 """
 
 import ast
@@ -25,7 +26,8 @@ from paper.sweeps import SWEEPS, Sweep, run_name, seeds_of  # noqa: E402
 PAGE = ROOT / "docs" / "index.html"
 RESULTS = ROOT / "results"
 LIBRARY = "uPlot-1.6.32.min"
-MOST_POINTS = 60
+MOST_POINTS = (60, 40, 30, 21, 11)  # of a curve: the first that keeps within MOST_BYTES
+MOST_BYTES = 2_200_000  # of results
 NOT_FIGURES = ("step", "rollouts", "seconds", "n")
 
 # ---------------------------------------------------------------------------- JavaScript modules
@@ -66,18 +68,18 @@ def short(value: Any) -> Any:
     return int(digits) if digits.is_integer() else digits
 
 
-def thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """At most MOST_POINTS of them, evenly spread, with the first and the last."""
-    if len(rows) <= MOST_POINTS:
+def thinned(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """At most so many of them, evenly spread, with the first and the last."""
+    if len(rows) <= most:
         return rows
     last = len(rows) - 1
-    return [rows[round(i * last / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
+    return [rows[round(i * last / (most - 1))] for i in range(most)]
 
 
-def run_of(path: Path) -> dict[str, Any]:
+def run_of(path: Path, most: int) -> dict[str, Any]:
     """The command of a run, and its curves."""
     head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    rows = thinned(rows)
+    rows = thinned(rows, most)
     figures = {n: None for row in rows for n in row if n not in NOT_FIGURES}
     curves = {n: [short(row.get(n)) for row in rows] for n in figures}
     curves = {n: c for n, c in curves.items() if any(v is not None for v in c)}
@@ -89,20 +91,20 @@ def run_of(path: Path) -> dict[str, Any]:
     }
 
 
-def results_of(name: str, sweep: Sweep) -> dict[str, Any]:
+def results_of(name: str, sweep: Sweep, most: int) -> dict[str, Any]:
     """Label -> seed -> run, of the reported runs that have a log."""
     labels: dict[str, dict[str, Any]] = {}
     for label in sweep.labels:
         for seed in seeds_of(sweep, quick=False):
             path = RESULTS / name / f"{run_name(label, f's{seed}')}.jsonl"
             if path.exists():
-                labels.setdefault(label, {})[str(seed)] = run_of(path)
+                labels.setdefault(label, {})[str(seed)] = run_of(path, most)
     return {"number": sweep.number, "flags": sweep.flags, "labels": labels}
 
 
-def results() -> dict[str, Any]:
+def results(most: int) -> dict[str, Any]:
     """All experiments with a log, by their numbers; number 0, the default run, is the last."""
-    found = {name: results_of(name, sweep) for name, sweep in SWEEPS.items()}
+    found = {name: results_of(name, sweep, most) for name, sweep in SWEEPS.items()}
     ordered = sorted(found.items(), key=lambda item: item[1]["number"] or math.inf)
     return {name: content for name, content in ordered if content["labels"]}
 
@@ -113,6 +115,12 @@ def results() -> dict[str, Any]:
 def as_json(content: Any) -> str:
     """JSON that may stand inside a script element."""
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def results_that_fit() -> str:
+    """The results, in as many points a curve as there is room for."""
+    texts = (as_json(results(most)) for most in MOST_POINTS)
+    return next(text for text in texts if len(text) <= MOST_BYTES)
 
 
 def read(name: str) -> str:
@@ -128,7 +136,7 @@ def build() -> str:
         "code": "".join(modules("main").values()),
         "colors": as_json(method_colors()),
         "models": as_json(json.loads(read("models.json"))),
-        "results": as_json(results()),
+        "results": results_that_fit(),
     }
     page = read("template.html") + "\n"
     for name, content in parts.items():

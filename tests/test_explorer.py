@@ -58,7 +58,7 @@ def test_results_are_those_of_the_logs_and_of_reported_seeds():
                 log = build.RESULTS / name / f"{build.run_name(label, f's{seed}')}.jsonl"
                 head, *rows = map(json.loads, log.read_text(encoding="utf-8").splitlines())
                 assert run["command"] == head["command"]
-                assert len(run["step"]) <= build.MOST_POINTS and run["step"][-1] == rows[-1]["step"]
+                assert len(run["step"]) <= 60 and run["step"][-1] == rows[-1]["step"]
                 for figure, curve in run["curves"].items():
                     last = rows[-1].get(figure)
                     assert curve[-1] == (None if last is None else float(f"{last:.5g}"))
@@ -66,9 +66,16 @@ def test_results_are_those_of_the_logs_and_of_reported_seeds():
 
 def test_long_curves_are_thinned_to_their_ends():
     rows = [{"step": i} for i in range(1001)]
-    kept = [row["step"] for row in build.thinned(rows)]
-    assert len(kept) == build.MOST_POINTS and kept[0] == 0 and kept[-1] == 1000
-    assert kept == sorted(set(kept)) and build.thinned(rows[:60]) == rows[:60]
+    kept = [row["step"] for row in build.thinned(rows, 60)]
+    assert len(kept) == 60 and kept[0] == 0 and kept[-1] == 1000
+    assert kept == sorted(set(kept)) and build.thinned(rows[:60], 60) == rows[:60]
+
+
+def test_more_results_than_there_is_room_for_have_fewer_points(monkeypatch):
+    sizes = [len(build.as_json(build.results(most))) for most in build.MOST_POINTS]
+    assert sizes == sorted(sizes, reverse=True)
+    monkeypatch.setattr(build, "MOST_BYTES", sizes[-1])
+    assert len(build.results_that_fit()) == sizes[-1]
 
 
 def test_the_weights_are_those_of_the_sizes_they_come_with():
