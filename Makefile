@@ -69,7 +69,7 @@ explorer:
 # verl's own list of dependencies holds what needs a GPU: recipes/requirements-verl.txt says more.
 .venv-trl/done .venv-verl/done: .venv-%/done: recipes/requirements-%.txt
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install -q -r $< -c requirements-dev.txt pytest
+	.venv-$*/bin/python -m pip install -q -r $< -c requirements-dev.txt pytest hypothesis
 	[ $* != verl ] || .venv-verl/bin/python -m pip install -q --no-deps verl==0.9.1
 	touch $@
 
