@@ -36,8 +36,9 @@ from paper.verdicts import NO, RULE, YES, of_difference, of_ratio, said
 
 LOGS = Logs(RESULTS)
 OLD_MARK = (
-    "*From the runs at a62fe76: three seeds, learning rates chosen on the prompts that are"
-    " reported. To be made anew.*\n\n"
+    "*Older runs, made at commit a62fe76, before scoring on the tree (same law, other draws): three"
+    " seeds, learning rates chosen on the very prompts that are reported. New runs will replace"
+    " them.*\n\n"
 )
 PATHS = (
     "*Thick: the mean over seeds, from the base (square) to the end (dot). Thin: the tuning runs,"
