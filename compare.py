@@ -23,11 +23,11 @@ from harness.log import read_lines
 COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour in every figure
     "reinforce": "#999999",
     "rloo": "#56B4E9",
-    "grpo": "#E69F00",
+    "grpo": "#009E73",
     "maxrl": "#D55E00",
     "maxrl-raw": "#0072B2",
     "maxrl-loo": "#CC79A7",
-    "maxrl-std": "#009E73",
+    "maxrl-std": "#E69F00",
     "rft": "#7A5230",
     "expert-iteration": "#B3A800",
     "star": "#5B2A86",

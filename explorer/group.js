@@ -1,6 +1,7 @@
 // Part 2: groups of rollouts, right or wrong by hand, and what every method makes of them.
 
 import { METHODS, ORDERED, advantages } from "./math.js";
+import { MORE, aboutMethods, labelOf } from "./methods.js";
 import { Part } from "./part.js";
 import { methodVariable } from "./theme.js";
 import { button, buttonRow, el, format, minus, numberControl, svgElement, whole } from "./ui.js";
@@ -9,7 +10,8 @@ const MOST_K = 16;
 const MOST_GROUPS = 5;
 const START = "10000000.11110000.00000000";
 const HEIGHT = 58; // of a row of bars
-const ABOUT = {
+const OWN_SCALE = ["maxrl-std", "rft"]; // their bars would dwarf all others
+const FORMULAS = {
   reinforce: "r",
   rloo: "(r − mean) × k/(k−1)",
   grpo: "(r − mean) / std",
@@ -20,6 +22,8 @@ const ABOUT = {
   "maxrl-std": "(r − mean) / (std × mean)",
   rft: "r / mean of the batch",
 };
+
+const HIDDEN = Object.keys(MORE).filter((name) => name !== "rloo"); // at first
 
 const upTo = (n) => Array.from({ length: n }, (_, i) => i + 1);
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
@@ -55,6 +59,7 @@ export class Group extends Part {
       resize,
     );
     this.T = this.add(numberControl, {
+      host: this.slot("order"),
       name: "T",
       label: "Order T of maxrl-loo and passk",
       value: this.k.value,
@@ -62,6 +67,7 @@ export class Group extends Part {
       check: whole("T", 1, () => this.k.value),
     });
     this.controls.push({ name: "r", text: () => this.text(), accept: (text) => this.accept(text) });
+    this.addMore();
     this.lastK = this.k.value;
     this.addFillers();
     this.rebuild();
@@ -90,6 +96,22 @@ export class Group extends Part {
     if (asked.has("T")) this.lastK = 0; // an order that was asked for stays
     super.restore(asked);
     this.resize();
+  }
+
+  /** The methods that are shown once asked for. */
+  addMore() {
+    const more = this.slot("more");
+    this.slot("about").append(...aboutMethods(HIDDEN, (name) => el("code", {}, name)));
+    more.ontoggle = () => this.redraw();
+    const accept = (text) => {
+      more.open = text === "1";
+      return /^[01]$/.test(text) ? "" : `“${text}” is not 0 or 1`;
+    };
+    this.controls.push({ name: "more", text: () => String(Number(more.open)), accept });
+  }
+
+  get names() {
+    return METHODS.filter((name) => this.slot("more").open || !HIDDEN.includes(name));
   }
 
   addFillers() {
@@ -163,7 +185,7 @@ export class Group extends Part {
 
   draw() {
     const order = (name) => (ORDERED.includes(name) ? this.T.value : undefined);
-    const all = METHODS.map((name) => advantages(name, this.groups, order(name)));
+    const all = this.names.map((name) => advantages(name, this.groups, order(name)));
     this.describeGroups();
     const columns = [
       "method",
@@ -180,8 +202,8 @@ export class Group extends Part {
     );
     this.slot("table").replaceChildren(table);
     const of = (name) => {
-      const A = all[METHODS.indexOf(name)][this.chosen];
-      return `${name} ${[...new Set(A)].map((a) => written(a, 3)).join(" and ")}`;
+      const A = all[this.names.indexOf(name)][this.chosen];
+      return `${labelOf(name)} ${[...new Set(A)].map((a) => written(a, 3)).join(" and ")}`;
     };
     const spoken = ["rloo", "grpo", "maxrl"].map(of).join("; ");
     this.say(`Prompt ${this.chosen + 1}, advantages: ${spoken}.`);
@@ -193,27 +215,26 @@ export class Group extends Part {
       row.firstChild.setAttribute("aria-pressed", b === this.chosen);
       const mean = `mean ${S}/${k} = ${format(S / k, 3)}`;
       row.lastChild.textContent =
-        S === 0 ? "dead: no success" : S === k ? "all right: nothing to compare" : mean;
+        S === 0 ? "dead: all fail" : S === k ? "all right: nothing to compare" : mean;
     });
   }
 
   rows(all) {
-    const ordinary = all.filter((_, m) => METHODS[m] !== "maxrl-std");
-    const scales = this.groups.map((_, b) => extent(ordinary.flatMap((A) => A[b])));
-    return METHODS.map((name, m) => {
+    const scale = extent(all.filter((_, m) => !OWN_SCALE.includes(this.names[m])).flat(2));
+    return this.names.map((name, m) => {
       const color = methodVariable(name);
+      const own = OWN_SCALE.includes(name) ? extent(all[m].flat()) : scale;
       const cells = all[m].map((A, b) => {
-        const scale = name === "maxrl-std" ? extent(A) : scales[b];
         const spoken = [...new Set(A)].map((a) => written(a, 3)).join(" or ");
-        return el("td", {}, barsOf(A, scale, color), el("span", { class: "hidden" }, spoken));
+        return el("td", {}, barsOf(A, own, color), el("span", { class: "hidden" }, spoken));
       });
       const swatch = el("span", { class: "swatch", style: `--swatch: var(--${color})` });
-      const about = el("div", { class: "filled" }, ABOUT[name]);
+      const about = el("div", { class: "filled" }, FORMULAS[name]);
       const numbers = this.filled(name, all[m][this.chosen]);
       return el(
         "tr",
         {},
-        el("th", { scope: "row" }, swatch, name, about),
+        el("th", { scope: "row" }, swatch, labelOf(name), about),
         ...cells,
         el("td", { class: "filled" }, ...numbers),
       );

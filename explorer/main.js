@@ -30,16 +30,17 @@ function markCurrent() {
   for (const id of links.keys()) observer.observe(document.getElementById(id));
 }
 
-/** The first picture: what one hard prompt weighs. */
+/** The first picture, and the numbers beside it: what one hard prompt weighs. */
 function drawTeaser() {
-  const [p, k] = [1e-4, 1024];
+  const p = 1e-4;
   const rows = [
-    ["reinforce", "RL"],
-    ["grpo", `GRPO (${k.toLocaleString("en")})`],
-    ["maxrl", `MaxRL (${k.toLocaleString("en")})`],
-    ["ce", "maximum likelihood"],
+    ["reinforce", 8, "REINFORCE, RLOO"],
+    ["grpo", 1024, "GRPO, k = 1,024"],
+    ["maxrl", 8, "MaxRL, k = 8"],
+    ["maxrl", 1024, "MaxRL, k = 1,024"],
+    ["ce", 0, "maximum likelihood"],
   ];
-  for (const [name, label] of rows) {
+  for (const [name, k, label] of rows) {
     const w = weight(name, p, k);
     const width = (100 * Math.log10(w)) / -Math.log10(p);
     document
@@ -54,6 +55,8 @@ function drawTeaser() {
         ),
       );
   }
+  for (const cell of document.querySelectorAll("[data-weight]"))
+    cell.textContent = format(weight(cell.dataset.weight, p, 8), 3);
 }
 
 function start() {

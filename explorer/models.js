@@ -2,6 +2,7 @@
 
 import { GPT, decodeHalves, logprobOf, sampleTree } from "./gpt.js";
 import { exactPassAtK } from "./math.js";
+import { labelOf } from "./methods.js";
 import { Part, afterPaint } from "./part.js";
 import { Plot } from "./plot.js";
 import { methodVariable } from "./theme.js";
@@ -15,13 +16,12 @@ import {
   keyEntry,
   minus,
   numberControl,
+  percent,
   svgElement,
   textControl,
   whole,
 } from "./ui.js";
 
-const LABELS = { base: "base", rloo: "RLOO", grpo: "GRPO", maxrl: "MaxRL" };
-const labelOf = (name) => LABELS[name] ?? name;
 const MOST_K = 1024;
 const KS = Array.from({ length: 41 }, (_, i) => 2 ** (i / 4)); // of the curves, 1 to 1024
 const count = (n) => n.toLocaleString("en");
@@ -142,7 +142,7 @@ export class Models extends Part {
     this.prompt = this.add(textControl, {
       name: "prompt",
       label: "Addition",
-      value: "47+85=",
+      value: "0+1=", // the hardest for base
       read,
     });
     this.k = this.add(numberControl, {
@@ -175,13 +175,16 @@ export class Models extends Part {
       color: methodVariable(name),
       width: name === "maxrl" ? 3 : 2,
       dash: name === "base" ? [5, 4] : undefined,
+      label: labelOf(name),
     }));
     const x = { log: true, range: [1, MOST_K], title: "tries k", ticks: [1, 4, 16, 64, 256, 1024] };
     const axes = { x, y: { range: [0, 1.03] }, series };
     const label = (what) => `pass@k against k, for each model: ${what}`;
     this.here = new Plot(this.slot("here"), { label: label("this prompt"), ...axes });
     const all = new Plot(this.slot("all"), { label: label("the mean of many"), ...axes });
-    all.set([KS, ...names.map((name) => meanPassAtK(models().models[name].logp))]);
+    const means = names.map((name) => meanPassAtK(models().models[name].logp));
+    all.set([KS, ...means]);
+    this.sayFinding(names, means);
     const entry = (name) => keyEntry(methodVariable(name), labelOf(name), name === "base");
     this.slot("key").append(...names.map(entry));
     this.slot("all-title").textContent =
@@ -209,6 +212,20 @@ export class Models extends Part {
     return card;
   }
 
+  /** The numbers of a finding that tests/test_explorer.py holds against models.json. */
+  sayFinding(names, means) {
+    const [first, last] = [0, KS.length - 1];
+    const of = (name, j) => percent(means[names.indexOf(name)][j]);
+    const behind = (j) => means[names.indexOf("base")][j] - means[names.indexOf("maxrl")][j];
+    const most = Math.max(...KS.map((_, j) => behind(j)));
+    this.slot("finding").textContent =
+      `With one try all three are ahead of base (${of("base", first)}): RLOO ` +
+      `${of("rloo", first)}, GRPO ${of("grpo", first)}, MaxRL ${of("maxrl", first)}. With ` +
+      `${count(MOST_K)} tries RLOO (${of("rloo", last)}) and GRPO (${of("grpo", last)}) are behind ` +
+      `base (${of("base", last)}): some answers they no longer find. MaxRL is not: at no number ` +
+      `of tries is it more than ${percent(most)} behind.`;
+  }
+
   /** Prompts on which the models differ most. */
   suggest() {
     const { prompts, models: all } = models();
@@ -216,12 +233,15 @@ export class Models extends Part {
       const scores = prompts.map((_, i) => score(i));
       return prompts[scores.indexOf(Math.max(...scores))].replaceAll(" ", "");
     };
-    const offers = [["47+85=", "a carry"]];
+    const losers = new Map(); // prompt -> who lost most on it
     for (const name of modelNames().filter((one) => one !== "base")) {
       const lost = most((i) => all.base.logp[i] - all[name].logp[i]);
-      offers.push([lost, `lost most by ${labelOf(name)}`]);
+      losers.set(lost, [...(losers.get(lost) ?? []), labelOf(name)]);
     }
-    offers.push([most((i) => -all.base.logp[i]), "hardest for base"]);
+    const lost = [...losers].map(([text, who]) => [text, `lost most by ${who.join(" and ")}`]);
+    lost[0][1] += ", compared with base";
+    const hardest = [most((i) => -all.base.logp[i]), "hardest for base"];
+    const offers = [hardest, ...lost, ["47+85=", "a carry"]];
     const ask = (text) =>
       button(text, () => {
         this.prompt.accept(text);
@@ -234,12 +254,14 @@ export class Models extends Part {
   describe() {
     const { config, models: all } = models();
     const size = count(decodeHalves(all.base.weights).length);
-    this.slot("about").replaceChildren(
+    this.slot("about").textContent =
       `Each is a transformer of ${config.n_layer} layers and width ${config.n_embd}, ${size} ` +
-        "numbers of 16 bits, of seed 0. It writes the sum digit by digit. All three methods had " +
-        "the same prompts, the same number of tries and the same learning rate: ",
+      "numbers of 16 bits, that writes the sum digit by digit. One seed is an example, not a " +
+      "result: part 6 has those.";
+    this.slot("command").replaceChildren(
+      "All three methods had the same prompts, the same number of tries and the same learning " +
+        "rate: ",
       commandLine(all.maxrl.command),
-      ". One seed is an example, not a result: part 6 has those.",
     );
   }
 
@@ -264,7 +286,7 @@ export class Models extends Part {
     card.small.replaceChildren(
       `chance of ${answer}, log p = ${minus(log.toFixed(2))}`,
       el("br"),
-      `${count(right)} of ${count(k)} right · ${said.length} different`,
+      `${count(right)} of ${count(k)} right · ${said.length} different answer${said.length === 1 ? "" : "s"}`,
       el("br"),
       `pass@${count(k)}: ${chance(exactPassAtK(p, k))}`,
     );

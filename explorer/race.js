@@ -1,6 +1,7 @@
 // Part 4: five prompts learnt by four methods at once, from the same random numbers.
 
 import { FORMULAS, binomial, exactPassAtK, weightFrom, worthTable } from "./math.js";
+import { labelOf } from "./methods.js";
 import { Part } from "./part.js";
 import { Plot, fromLogit, logit } from "./plot.js";
 import { uniform } from "./random.js";
@@ -22,14 +23,9 @@ import {
 import { PRESETS } from "./weights.js";
 
 const RACERS = ["reinforce", "grpo", "maxrl", "ce"];
-const LABELS = {
-  reinforce: "REINFORCE",
-  grpo: "GRPO",
-  maxrl: "MaxRL",
-  ce: "maximum likelihood",
-};
 const PROMPTS = [0, 1, 2, 3, 4];
 const MOST_STEPS = 4000;
+const FIRST_STEPS = 300; // that are shown before anybody presses play
 const TICKS = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99];
 const [LOW, HIGH] = [5e-5, 0.9995]; // of the tracks
 const RATES = [0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1];
@@ -50,12 +46,23 @@ export class Race extends Part {
       this.play,
       button("Step", () => this.jump(1)),
       button("100 steps", () => this.jump(100)),
-      button("Restart", () => this.begin()),
+      button("Restart", () => this.restart()),
     ]);
     document.addEventListener("visibilitychange", () => document.hidden && this.run(false));
     this.makeTracks();
-    this.begin();
+    this.restart();
     this.makePlots();
+    this.whenSeen();
+  }
+
+  /** The work of the first steps waits until somebody looks. */
+  whenSeen() {
+    const look = ([{ isIntersecting }], observer) => {
+      if (!isIntersecting) return;
+      observer.disconnect();
+      if (this.step === 0 && !this.running) this.begin();
+    };
+    new IntersectionObserver(look).observe(this.section);
   }
 
   addControls() {
@@ -65,7 +72,7 @@ export class Race extends Part {
       {
         name: "k",
         label: "Rollouts per prompt, k",
-        value: 256,
+        value: 1024,
         values: doublings(2, 1024),
         check: whole("k", 2, () => 1024),
       },
@@ -126,12 +133,20 @@ export class Race extends Part {
 
   // ----------------------------------------------------------------------------- the learning
 
+  /** Show how the first steps end, when the next frame is drawn. */
   begin() {
+    this.restart();
+    this.isAhead = true;
+  }
+
+  restart() {
     this.run(false);
     const start = PRESETS[this.prompts.value].map(logit);
+    this.isAhead = false;
     this.theta = RACERS.map(() => [...start]);
     this.worth = RACERS.map((name) => name !== "ce" && worthTable(name, this.k.value));
     this.draws = uniform("race", this.seed.value);
+    this.numbers = new Float64Array(this.k.value);
     this.steps = [];
     this.pass1 = RACERS.map(() => []);
     this.passk = RACERS.map(() => []);
@@ -156,7 +171,7 @@ export class Race extends Part {
     const isSampled = this.gradient.value === "sampled";
     for (let i = 0; i < steps && this.step < MOST_STEPS; i++) {
       for (const b of PROMPTS) {
-        const numbers = isSampled ? Array.from({ length: this.k.value }, this.draws) : null;
+        const numbers = isSampled ? this.numbers.map(this.draws) : null;
         RACERS.forEach((_, m) => {
           const p = fromLogit(this.theta[m][b]);
           this.theta[m][b] += this.rate.value * this.slope(m, p, numbers);
@@ -181,6 +196,7 @@ export class Race extends Part {
   // --------------------------------------------------------------------------------- the time
 
   run(on) {
+    if (on && this.isAhead) this.restart();
     this.running = on && this.step < MOST_STEPS;
     this.play.textContent = this.running ? "Pause" : "Play";
     if (this.running) requestAnimationFrame((now) => this.tick(now));
@@ -200,6 +216,7 @@ export class Race extends Part {
 
   jump(steps) {
     this.run(false);
+    if (this.isAhead) this.restart();
     this.advance(steps);
     this.redraw();
   }
@@ -221,7 +238,10 @@ export class Race extends Part {
     const scale = el("div", { class: "scale" }, ...marks);
     const row = el("div", { class: "track-row", "aria-hidden": "true" }, "pass rate", scale);
     this.slot("tracks").append(row);
-    this.slot("key").append(...RACERS.map((name) => keyEntry(methodVariable(name), LABELS[name])));
+    for (const slot of ["key", "plots-key"]) {
+      const entry = (name) => keyEntry(methodVariable(name), labelOf(name));
+      this.slot(slot).append(...RACERS.map(entry));
+    }
   }
 
   makePlots() {
@@ -229,7 +249,11 @@ export class Race extends Part {
     const options = {
       x: { range: () => [0, Math.max(200, this.step)], title: "steps" },
       y: { range: [0, 1.02] },
-      series: RACERS.map((name) => ({ color: methodVariable(name), width: thick(name) })),
+      series: RACERS.map((name) => ({
+        color: methodVariable(name),
+        width: thick(name),
+        label: labelOf(name),
+      })),
     };
     const label = (what) => `mean ${what} of each learner against steps`;
     this.plot1 = new Plot(this.slot("pass1"), { ...options, label: label("pass@1") });
@@ -237,6 +261,7 @@ export class Race extends Part {
   }
 
   draw() {
+    if (this.isAhead && this.step === 0) this.advance(FIRST_STEPS);
     const starts = PRESETS[this.prompts.value];
     this.lanes.forEach(({ dots, label }, b) => {
       label.textContent = `from ${chance(starts[b])}`;
@@ -247,7 +272,7 @@ export class Race extends Part {
     this.slot("passk-title").textContent = `pass@${tries}, mean of the five`;
     this.plot1.set([this.steps, ...this.pass1]);
     this.plotk.set([this.steps, ...this.passk]);
-    const ends = RACERS.map((name, m) => `${LABELS[name]} ${format(this.pass1[m].at(-1), 3)}`);
+    const ends = RACERS.map((name, m) => `${labelOf(name)} ${format(this.pass1[m].at(-1), 3)}`);
     this.say(`After ${this.step} steps, mean pass rate: ${ends.join(", ")}.`);
   }
 }

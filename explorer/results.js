@@ -1,5 +1,6 @@
-// Part 6: the logs of results/, a line for each run.
+// Part 6: the logs of results/, a thin line for each run and a thick one for their mean.
 
+import { labelOf } from "./methods.js";
 import { Part } from "./part.js";
 import { Plot } from "./plot.js";
 import { css, methodVariable } from "./theme.js";
@@ -13,16 +14,32 @@ import {
   selectControl,
 } from "./ui.js";
 
+const TITLES = {
+  convergence: "from scratch, beside cross-entropy",
+  exact: "the exact objective, by its order T",
+  scaling: "4 to 256 tries",
+  few: "3 and 8 tries",
+  "scarce-hard": "few prompts, many epochs, hard",
+  "scarce-half": "few prompts, many epochs, half solved",
+  countdown: "many right answers: countdown",
+  chain: "many right answers: chain",
+  latent: "other ways to use right tries",
+  likelihoods: "rewards between 0 and 1",
+  budget: "more prompts or more tries",
+  default: "the default run",
+};
+const FIRST_METHODS = ["ce", "maxrl", "grpo", "rloo"]; // of many, what is shown at first
+const FEW = 4; // labels are shown at first
 const NAMES = {
   nll: "nll, −log p in nats",
   greedy: "right when the likeliest token is taken",
   live: "groups with a success",
-  pass_rate: "pass rate in training",
+  pass_rate: "pass rate",
   grad_norm: "norm of the gradient",
   unique: "different answers per rollout",
 };
+const IN_TRAINING = ["live", "pass_rate", "grad_norm", "unique"];
 const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 6], [12, 4]]; // of lines of one colour
-const MANY = 10; // labels; of more, not all are shown at first
 const KEYS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const HINT = "Move over the lines, or focus the plot and use the arrow keys.";
 
@@ -54,11 +71,12 @@ export class Results extends Part {
   }
 
   addControls() {
-    const options = this.sweeps.map((name) => [name, `${this.content[name].number}: ${name}`]);
+    const title = (name) => `${this.content[name].number}: ${TITLES[name] ?? name}`;
+    const options = this.sweeps.map((name) => [name, title(name)]);
     const sweep = { name: "of", label: "Experiment", value: this.sweeps[0], options };
     this.sweep = this.add(selectControl, sweep, () => this.fill());
-    const figure = { name: "figure", label: "Figure", value: "", options: [] };
-    this.figure = this.add(selectControl, figure);
+    const measure = { name: "measure", label: "Measure", value: "", options: [] };
+    this.measure = this.add(selectControl, measure);
     const x = [
       ["step", "steps"],
       ["rollouts", "rollouts"],
@@ -87,7 +105,7 @@ export class Results extends Part {
 
   makePlot() {
     this.plot = new Plot(this.slot("plot"), {
-      label: "the chosen figure of each run; arrow keys read it",
+      label: "the chosen measure of each run; arrow keys read it",
       x: { range: () => this.xRange },
       y: { range: () => this.yRange },
       series: [],
@@ -100,22 +118,20 @@ export class Results extends Part {
     this.dot = el("i", { class: "dot", "aria-hidden": "true" });
   }
 
-  /** The figures and labels that the experiment has. */
+  /** The measures and labels that the experiment has. */
   fill() {
     const runs = Object.values(this.labels).flatMap((seeds) => Object.values(seeds));
     const curves = runs.flatMap((run) => Object.keys(run.curves));
-    const figures = [...new Set(curves)].sort(byTries);
-    const figure = figures.includes(this.figure.value) ? this.figure.value : figures[0];
-    this.figure.fill(
-      figures.map((name) => [name, NAMES[name] ?? name]),
-      figure,
+    const measures = [...new Set(curves)].sort(byTries);
+    const measure = measures.includes(this.measure.value) ? this.measure.value : measures[0];
+    this.measure.fill(
+      measures.map((name) => [name, NAMES[name] ?? name]),
+      measure,
     );
     const names = Object.keys(this.labels);
     this.dashes = dashesOf(names);
-    const setting = (label) => label.split(" ")[1];
-    const alike = names.filter((label) => setting(label) === setting(names[0]));
-    const options = names.map((name) => [name, name, methodVariable(name), this.dashes.get(name)]);
-    this.shown.fill(options, names.length > MANY ? alike : names);
+    const chip = (label) => [label, said(label), methodVariable(label), this.dashes.get(label)];
+    this.shown.fill(names.map(chip), chosen(names));
   }
 
   restore(asked) {
@@ -128,37 +144,51 @@ export class Results extends Part {
   // ------------------------------------------------------------------------------- the lines
 
   draw() {
-    const [x, figure] = [this.x.value, this.figure.value];
-    const line =
-      (label) =>
-      ([seed, run]) => ({
-        label,
-        seed,
-        run,
-        color: methodVariable(label),
-        x: run[x],
-        y: run.curves[figure],
-      });
+    const [x, measure] = [this.x.value, this.measure.value];
     const shown = Object.keys(this.labels).filter((label) => this.shown.value.has(label));
-    const all = shown.flatMap((label) => Object.entries(this.labels[label]).map(line(label)));
-    this.lines = all.filter(({ x, y }) => y && x.at(-1) > 0);
+    this.lines = shown.flatMap((label) => this.linesOf(label, x, measure));
     this.chosen = -1;
-    const name = NAMES[figure] ?? figure;
-    this.slot("title").textContent =
-      `${name}, held-out where not said otherwise; ${this.lines.length} runs, each one seed`;
+    const runs = this.lines.filter(({ seed }) => seed !== undefined).length;
+    const name = NAMES[measure] ?? measure;
+    const on = IN_TRAINING.includes(measure)
+      ? "in training"
+      : "held-out: on problems that no run was trained on";
+    this.slot("title").textContent = `${name}, ${on}; ${runs} runs`;
+    this.sayEnds(name);
     this.setRanges();
     const values = this.lines.map(({ x, y }) => [x, y.map((value) => this.visible(value))]);
     this.plot.y.log = this.isLog;
+    this.plot.x.title = { step: "steps", rollouts: "rollouts" }[x];
     this.plot.replace(
-      this.lines.map(({ label, color }) => ({
+      this.lines.map(({ label, color, seed, alone }) => ({
         color,
-        width: 1.6,
+        width: seed === undefined || alone ? 2.6 : 1.2,
         dash: this.dashes.get(label),
-        alpha: 0.85,
+        alpha: seed === undefined || alone ? 1 : 0.3,
       })),
       values.length ? uPlot.join(values) : [[0, 1]],
     );
     this.read();
+  }
+
+  /** The lines of one label: its seeds, and their mean where there are several. */
+  linesOf(label, x, measure) {
+    const color = methodVariable(label);
+    const all = Object.entries(this.labels[label]).map(([seed, run]) => {
+      return { label, seed, run, color, x: run[x], y: run.curves[measure] };
+    });
+    const seeds = all.filter(({ x, y }) => y && x.at(-1) > 0);
+    if (seeds.length === 1) return [{ ...seeds[0], alone: true }];
+    return seeds.length ? [...seeds, { label, color, ...meanOf(seeds), count: seeds.length }] : [];
+  }
+
+  /** Where the lines end, the highest first. */
+  sayEnds(name) {
+    const means = this.lines.filter(({ seed, alone }) => seed === undefined || alone);
+    const ends = means.map(({ label, y }) => [y.findLast((value) => value !== null), said(label)]);
+    const sorted = ends.filter(([value]) => value !== undefined).sort(([a], [b]) => b - a);
+    const list = sorted.map(([value, label]) => `${format(value, 3)} ${label}`).join("; ");
+    this.slot("seen").textContent = list && `At the end, ${name}, mean over seeds: ${list}.`;
   }
 
   get isLog() {
@@ -214,9 +244,8 @@ export class Results extends Part {
     this.dot.hidden = !line;
     if (this.highlighted !== this.chosen) this.plot.u.redraw(false);
     this.highlighted = this.chosen;
+    this.sayCommand(line);
     if (!line) {
-      const flags = `python train.py ${this.content[this.sweep.value].flags}`;
-      this.slot("command").replaceChildren("All runs of this experiment: ", commandLine(flags));
       this.slot("readout").textContent = this.lines.length
         ? HINT
         : "No run to show: switch a method on.";
@@ -224,17 +253,25 @@ export class Results extends Part {
     }
     const [x, y] = [line.x[this.at], line.y[this.at]];
     const style = `--swatch: var(--${line.color})`;
+    const whose = line.run ? `seed ${line.seed}` : `mean of ${line.count} seeds`;
     this.slot("readout").replaceChildren(
       el("span", { class: "swatch", style }),
-      el("b", {}, line.label),
-      `, seed ${line.seed}, ${this.x.value} ${x.toLocaleString("en")}: `,
+      el("b", {}, said(line.label)),
+      `, ${whose}, ${this.x.value} ${x.toLocaleString("en")}: `,
       el("b", {}, y === null ? "not measured" : format(y, 5)),
     );
-    this.slot("command").replaceChildren("This run: ", commandLine(line.run.command));
     const { u } = this.plot;
     u.over.append(this.dot);
     const [left, top] = [u.valToPos(x, "x"), u.valToPos(y ?? 0, "y")];
     this.dot.style.cssText = `left:${left}px;top:${top}px;background:var(--${line.color})`;
+  }
+
+  sayCommand(line) {
+    const flags = `python train.py ${this.content[this.sweep.value].flags}`;
+    const [whose, command] = line?.run
+      ? ["This run: ", line.run.command]
+      : ["All runs of this experiment: ", flags];
+    this.slot("command").replaceChildren(whose, commandLine(command));
   }
 
   /** The line that is read, drawn again on top of the others. */
@@ -259,6 +296,36 @@ export class Results extends Part {
     }
     ctx.restore();
   }
+}
+
+/** A label as it is read: "maxrl k=16" is MaxRL k=16. */
+function said(label) {
+  const [method, ...setting] = label.split(" ");
+  return [method === "ce" ? "cross-entropy (ce)" : labelOf(method), ...setting].join(" ");
+}
+
+/** A few of an experiment's labels: its main methods at one setting, or else evenly spread. */
+function chosen(labels) {
+  if (labels.length <= FEW) return labels;
+  const settings = labels.map((label) => label.split(" ")[1]).filter(Boolean);
+  const times = (setting) => settings.filter((one) => one === setting).length;
+  const usual = settings.reduce((a, b) => (times(b) >= times(a) ? b : a), settings[0]);
+  const alike = FIRST_METHODS.flatMap((method) =>
+    labels.filter((label) => [method, `${method} ${usual}`].includes(label)),
+  );
+  const last = labels.length - 1;
+  const spread = Array.from({ length: FEW }, (_, i) => labels[Math.round((i * last) / (FEW - 1))]);
+  return alike.length > 1 ? alike : spread;
+}
+
+/** The mean of runs where all of them were measured. */
+function meanOf(runs) {
+  const known = runs.map(({ x, y }) => new Map(x.map((at, j) => [at, y[j]])));
+  const points = runs[0].x
+    .map((at) => [at, known.map((run) => run.get(at) ?? null)])
+    .filter(([, values]) => !values.includes(null))
+    .map(([at, values]) => [at, values.reduce((a, b) => a + b, 0) / values.length]);
+  return { x: points.map(([at]) => at), y: points.map(([, value]) => value) };
 }
 
 /** pass@1, pass@2, ... by number, then the others. */

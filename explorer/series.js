@@ -97,13 +97,13 @@ export class Series extends Part {
     });
     this.slope = this.plot("weight", {
       label: "the weight w of order T against p, beside 1/p",
-      y: { log: true, range: [0.8, 12000] },
+      y: { log: true, range: [0.5, 14000] },
       series: [REFERENCE, FIRST, OURS],
       marks: this.marks(["ink", (x) => 1 / x], ["m-maxrl", w]),
     });
     this.pass = this.plot("pass", {
       label: "pass@T against p",
-      y: { range: [0, 1.04] },
+      y: { range: [-0.08, 1.04], ticks: [0, 0.5, 1] },
       series: [FIRST, OURS],
       marks: this.marks(["m-reinforce", (x) => x], ["m-maxrl", pass]),
     });
@@ -111,6 +111,10 @@ export class Series extends Part {
       keyEntry("ink", "log p: maximum likelihood", true),
       keyEntry("m-maxrl", "the first T terms"),
       keyEntry("m-reinforce", "the first term, p − 1: reinforcement learning"),
+    );
+    this.slot("pass-key").append(
+      keyEntry("m-maxrl", "T tries"),
+      keyEntry("m-reinforce", "one try, p"),
     );
   }
 
@@ -180,8 +184,9 @@ export class Series extends Part {
       const filled = el("i");
       return { bar: bars.appendChild(el("div", {}, filled)), filled };
     });
-    const labels = [...BUNDLES.map(([first]) => String(first)), `>${MOST}`];
-    const names = labels.map((label) => el("span", {}, label));
+    const range = ([first, last]) => (last > first ? [`${first}–`, el("wbr"), last] : [first]);
+    const labels = [...BUNDLES.map(range), [`>${MOST}`]];
+    const names = labels.map((label) => el("span", {}, ...label));
     this.slot("bars").append(bars, el("div", { class: "bars-labels", ...hidden }, ...names));
     this.track = this.slot("strip").appendChild(el("div", { class: "track", ...hidden }));
     this.sums = this.slot("strip").appendChild(el("p"));

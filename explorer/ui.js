@@ -61,7 +61,7 @@ export function chance(p) {
 export function percent(share) {
   const x = 100 * share;
   if (x >= 1) return `${x.toFixed(1)}%`;
-  return x >= 0.01 ? `${format(x, 2)}%` : x > 0 ? "<.01%" : "0%";
+  return x >= 0.01 ? `${format(x, 2)}%` : x > 0 ? "<0.01%" : "0%";
 }
 
 export const minus = (text) => String(text).replaceAll("-", "−");
@@ -79,7 +79,7 @@ export function doublings(low, high, each = 6) {
   return [...values.add(high)];
 }
 
-/** Pass rates from .0001 to .9999, closer together towards both ends. */
+/** Pass rates from 0.0001 to 0.9999, closer together towards both ends. */
 export function passRates() {
   const steps = 320;
   const end = Math.log(9999);
@@ -288,8 +288,10 @@ function oneOf(name, label, options, show) {
 }
 
 /** Any number of them, as pressed buttons. options: [value, label, CSS variable of its swatch, the
- *  dashes of its line if it is one]. */
-export function chipsControl(host, { name, label, value, options, change }) {
+ *  dashes of its line if it is one]. place(chip, value): where a chip goes; as a rule into host. */
+export function chipsControl(host, { name, label, value, options, change, place }) {
+  const put = place ?? ((node) => host.append(node));
+  let nodes = [];
   const control = {
     name,
     value: new Set(value),
@@ -305,7 +307,9 @@ export function chipsControl(host, { name, label, value, options, change }) {
     fill(more, chosen) {
       control.options = more;
       control.value = new Set(chosen);
-      host.replaceChildren(...more.map((one) => chip(one, () => control.toggle(one[0]))));
+      host.replaceChildren();
+      nodes = more.map((one) => chip(one, () => control.toggle(one[0])));
+      for (const node of nodes) put(node, node.dataset.value);
       control.draw();
     },
     toggle(option) {
@@ -314,7 +318,7 @@ export function chipsControl(host, { name, label, value, options, change }) {
       change();
     },
     draw() {
-      for (const node of host.children) {
+      for (const node of nodes) {
         node.setAttribute("aria-pressed", control.value.has(node.dataset.value));
       }
     },

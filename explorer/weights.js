@@ -1,9 +1,10 @@
 // Part 3: the weight w(p) of every method by exact summation, and five prompts that share it.
 
 import { ORDERED, binomial, weightFrom, worthTable } from "./math.js";
+import { MORE, aboutMethods, labelOf } from "./methods.js";
 import { Part } from "./part.js";
 import { Plot, fromLogit, logit, passRateAxis } from "./plot.js";
-import { methodVariable } from "./theme.js";
+import { css, methodVariable } from "./theme.js";
 import {
   between,
   button,
@@ -27,20 +28,12 @@ const [LOW, HIGH] = [2e-5, 0.9998];
 const POINTS = 220;
 const NAMES = "reinforce rloo grpo maxrl maxrl-raw maxrl-loo passk maxrl-std rft ce".split(" ");
 const SHOWN = ["reinforce", "grpo", "maxrl", "ce"];
-const LABELS = {
-  reinforce: "REINFORCE",
-  rloo: "RLOO",
-  grpo: "GRPO",
-  maxrl: "MaxRL",
-  ce: "maximum likelihood",
-};
-const labelOf = (name) => LABELS[name] ?? name;
 const DASH = [5, 4]; // of maximum likelihood, which is not sampled
 
 export const PRESETS = {
   "two hard, three easy": [0.0001, 0.0001, 0.99, 0.99, 0.99],
-  "all over": [0.9, 0.5, 0.1, 0.01, 0.0001],
-  "all hard": [0.03, 0.01, 0.003, 0.001, 0.0003],
+  "all over": [0.0001, 0.01, 0.1, 0.5, 0.9],
+  "all hard": [0.0003, 0.001, 0.003, 0.01, 0.03],
 };
 
 const clamp = (p) => Math.min(Math.max(tidy(p), LOW), HIGH);
@@ -80,6 +73,7 @@ export class Weights extends Part {
       () => this.follow(),
     );
     this.T = this.add(numberControl, {
+      host: this.slot("order"),
       name: "T",
       label: "Order T of maxrl-loo and passk",
       value: START_K,
@@ -89,18 +83,22 @@ export class Weights extends Part {
     this.measure = this.add(choiceControl, {
       name: "share",
       label: "Share of",
-      value: "w",
+      value: "step",
       options: [
-        ["w", "weight w"],
-        ["logit", "gradient in logits"],
+        ["step", "steps, w ∇p"],
+        ["weight", "weights, w"],
       ],
     });
+    // The chips of MORE stand in front of what is said of them.
+    const places = new Map(Object.keys(MORE).map((name) => [name, el("span")]));
+    this.slot("about").append(...aboutMethods([...places.keys()], (name) => places.get(name)));
     this.shown = this.add(chipsControl, {
-      host: this.slot("controls").appendChild(el("div")),
+      host: this.slot("methods"),
       name: "show",
       label: "Methods",
       value: SHOWN,
       options: NAMES.map((name) => [name, labelOf(name), methodVariable(name)]),
+      place: (chip, name) => (places.get(name) ?? this.slot("methods")).append(chip),
     });
   }
 
@@ -116,6 +114,7 @@ export class Weights extends Part {
     if (asked.has("T")) this.lastK = 0; // an order that was asked for stays
     super.restore(asked);
     this.follow();
+    this.slot("more").open ||= [...this.shown.value].some((name) => name in MORE);
   }
 
   /** An order of k stays one of k. */
@@ -130,8 +129,9 @@ export class Weights extends Part {
       label: "the weight of each method against the pass rate, both axes logarithmic",
       draggable: true,
       x: passRateAxis(LOW, HIGH),
-      y: { log: true, range: [0.08, 60000], title: "weight w(p)" },
+      y: { log: true, range: [0.5, 60000], title: "weight w(p)" },
       series: [],
+      marks: (u) => this.markCeiling(u),
     });
     this.ps.forEach((_, i) =>
       this.curve.handle({
@@ -151,9 +151,31 @@ export class Weights extends Part {
     );
   }
 
+  /** What MaxRL cannot pass. At k = 1 it is REINFORCE, at 2 RLOO. */
+  markCeiling(u) {
+    const most = this.k.value - 1;
+    if (most < 2 || !this.shown.value.has("maxrl")) return;
+    const { ctx, bbox } = u;
+    const top = u.valToPos(most, "y");
+    const y = bbox.top + top * devicePixelRatio;
+    ctx.save();
+    ctx.strokeStyle = css(methodVariable("maxrl"));
+    ctx.lineWidth = devicePixelRatio;
+    ctx.setLineDash([2, 4].map((length) => length * devicePixelRatio));
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.restore();
+    const right = bbox.width / devicePixelRatio;
+    const whose = u.width > 420 ? ", MaxRL's ceiling" : "";
+    const text = `k − 1 = ${most.toLocaleString("en")}${whose}`;
+    this.curve.write(u, text, right, top - 10, "right");
+  }
+
   /** The name of a prompt's colour: 1 for the easiest of the five, 5 for the hardest. */
   hardness(i) {
-    const isEasier = (p, j) => p > this.ps[i] || (p === this.ps[i] && j < i);
+    const isEasier = (p, j) => p > this.ps[i] || (p === this.ps[i] && j > i);
     return `hardness-${1 + this.ps.filter(isEasier).length}`;
   }
 
@@ -220,13 +242,19 @@ export class Weights extends Part {
 
   drawShares(names) {
     const chances = this.peersAt(this.ps);
-    const slope = (p) => (this.measure.value === "logit" ? p * (1 - p) : 1);
+    const ofSteps = this.measure.value === "step";
+    const slope = (p) => (ofSteps ? p * (1 - p) : 1); // the size of grad p of a softmax
     const lines = names.map((name) => {
       const weights = this.weightsOf(name, this.ps, chances);
       const pulls = weights.map((w, i) => w * slope(this.ps[i]));
       const total = pulls.reduce((a, b) => a + b, 0);
       return { name, weights, shares: pulls.map((x) => (total ? x / total : 0)) };
     });
+    const k = this.k.value.toLocaleString("en");
+    this.slot("k").textContent = `k = ${k}`;
+    this.slot("shares-title").textContent = ofSteps
+      ? `Who gets how much of a step, at k = ${k}: weight × ∇p, ∇p being p(1−p) in size`
+      : `Who gets how much of the weight, at k = ${k}. The step is another thing: ∇p is tiny where p is`;
     this.slot("shares").replaceChildren(
       el("div", { class: "shares" }, ...lines.map((line) => this.bar(line))),
       el("div", { class: "scroll" }, this.table(lines)),
@@ -261,31 +289,29 @@ export class Weights extends Part {
   shareLabel(i, share) {
     const width = this.slot("shares").clientWidth;
     const room = share * (width > 560 ? width - 184 : width);
-    if (room > 66) return `${i + 1} · ${percent(share)}`;
-    return room > 44 ? percent(share) : room > 14 ? i + 1 : "";
+    return room > 66 ? `${i + 1} · ${percent(share)}` : room > 12 ? i + 1 : "";
   }
 
+  /** Weight and share: a row for each prompt, a column for each method. */
   table(lines) {
     const [hard, easy] = [Math.min(...this.ps), Math.max(...this.ps)].map((p) =>
       this.ps.indexOf(p),
     );
-    const titles = [
-      "weight w(p), and share",
-      ...this.ps.map((p, i) => `${i + 1}: p = ${chance(p)}`),
-      "hardest : easiest",
-    ];
+    const titles = ["prompt: p", ...lines.map(({ name }) => labelOf(name))];
     const head = titles.map((text) => el("th", { scope: "col" }, text));
-    const rows = lines.map(({ name, weights, shares }) => {
-      const cells = weights.map((w, i) => `${format(w)} · ${percent(shares[i])}`);
-      cells.push(`${format(weights[hard] / weights[easy], 3)} : 1`);
-      const label = el("th", { scope: "row" }, labelOf(name));
-      return el("tr", {}, label, ...cells.map((text) => el("td", {}, text)));
+    const row = (title, cells) =>
+      el("tr", {}, el("th", { scope: "row" }, title), ...cells.map((cell) => el("td", {}, ...cell)));
+    const rows = this.ps.map((p, i) => {
+      const share = ({ shares }) => el("small", {}, percent(shares[i]));
+      const cells = lines.map((line) => [`${format(line.weights[i])} `, share(line)]);
+      return row(`${i + 1}: ${chance(p)}`, cells);
     });
+    const ratios = lines.map(({ weights }) => [`${format(weights[hard] / weights[easy], 3)} : 1`]);
     return el(
       "table",
       { class: "share-table" },
       el("thead", {}, el("tr", {}, ...head)),
-      el("tbody", {}, ...rows),
+      el("tbody", {}, ...rows, row("weights, hardest : easiest", ratios)),
     );
   }
 
@@ -296,9 +322,8 @@ export class Weights extends Part {
     const half = format(Math.ceil(Math.LN2 / p));
     this.slot("factor").textContent =
       `The hardest prompt, p = ${chance(p)}, has the weight 1 in reinforcement learning and ` +
-      `${full} in maximum likelihood: a factor of ${full}. MaxRL with k = ${k} gives it ` +
-      `${format(w)}. Half of the full weight takes about ln 2 / p = ${half} rollouts, because no ` +
-      "method learns from a prompt before one of its rollouts is right.";
+      `${full} in maximum likelihood. MaxRL with k = ${k} gives it ${format(w)}. More tries buy ` +
+      `more terms: half of the full weight takes about log 2 / p = ${half} tries.`;
     const pull = `${format(w)} in MaxRL, ${full} in maximum likelihood`;
     this.say(`At k = ${k}, the hardest prompt has the weight ${pull}.`);
   }

@@ -9,6 +9,7 @@ import re
 
 import torch
 
+import maxrl
 from explorer import build
 from model import GPT, ModelConfig
 from paper.sweeps import SWEEPS, TUNING_SEEDS, seeds_of
@@ -85,3 +86,25 @@ def test_the_weights_are_those_of_the_sizes_they_come_with():
         weights = torch.frombuffer(bytearray(base64.b64decode(model["weights"])), dtype=torch.half)
         assert len(weights) == size and weights.isfinite().all(), name
         assert len(model["logp"]) == len(models["prompts"])
+
+
+def test_the_models_are_as_part_5_says():
+    """Its sentence has only numbers filled in; its first example is the hardest prompt for base."""
+    models = data("models")
+    logp = {name: torch.tensor(model["logp"]).double() for name, model in models["models"].items()}
+    ks = [2.0 ** (i / 4) for i in range(41)]
+    base, *trained = (
+        torch.stack([maxrl.exact_pass_at_k(logp[name].exp(), k).mean() for k in ks])
+        for name in ("base", "rloo", "grpo", "maxrl")
+    )
+    assert all(curve[0] > base[0] for curve in trained)
+    rloo, grpo, ours = ((curve - base) for curve in trained)
+    assert rloo[-1] < -0.03 and grpo[-1] < -0.03 and ours.min() > -0.002
+    i = models["prompts"].index(" 0+ 1=")
+    assert i == logp["base"].argmin()
+    assert logp["maxrl"][i] > logp["base"][i] > max(logp["grpo"][i], logp["rloo"][i])
+
+
+def test_every_experiment_has_a_title():
+    titles = re.search(r"const TITLES = \{(.*?)\};", build.read("results.js"), flags=re.DOTALL)[1]
+    assert set(re.findall(r'^ *"?([\w-]+)"?: ', titles, flags=re.MULTILINE)) == set(SWEEPS)

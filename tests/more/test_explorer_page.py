@@ -228,7 +228,7 @@ def test_all_that_a_model_may_say_adds_up_to_one(open_page):
 
 
 def test_the_tree_counts_every_rollout(open_page):
-    page = open_page("#models?k=1024")
+    page = open_page("#models?k=1024&prompt=47%2B85%3D")
     card = page.locator(".card[data-model=base]")
     card.wait_for()
     right, k = re.search(r"([\d,]+) of ([\d,]+) right", card.inner_text()).groups()
@@ -243,32 +243,38 @@ def test_the_tree_counts_every_rollout(open_page):
 # ------------------------------------------------------------------------------ what the page says
 
 
+def drawn(page):
+    """Wait until what was changed has been drawn, which happens at the next frame."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def columns(page):
+    """Part 3's table: method -> the five cells of its column, as (weight, share)."""
+    table = page.locator("#weights .share-table")
+    table.wait_for()
+    drawn(page)
+    names = table.locator("thead th").all_inner_texts()[1:]
+    lines = table.locator("tbody tr").all()[:5]
+    cells = [[tuple(c.inner_text().split()) for c in line.locator("td").all()] for line in lines]
+    return {name: list(column) for name, *column in zip(names, *cells, strict=True)}
+
+
 def test_the_five_prompts_of_the_homework(open_page):
-    """Weights and shares, worked out elsewhere: p = .9, .5, .1, .01, .0001 at k = 8."""
+    """Weights and shares, worked out elsewhere: p = .0001, .01, .1, .5, .9 at k = 8."""
     page = open_page()
-    rows = "#weights .share-table tbody tr"
-    page.locator(rows).first.wait_for()
-    cells = {
-        line.locator("th").inner_text(): line.locator("td").all_inner_texts()
-        for line in page.locator(rows).all()
-    }
-    weights = {name: [cell.split(" · ")[0] for cell in line[:5]] for name, line in cells.items()}
+    found = columns(page)
+    weights = {name: [weight for weight, _ in column] for name, column in found.items()}
     assert weights["REINFORCE"] == ["1"] * 5
-    assert weights["GRPO"] == ["2.328", "1.856", "2.328", "2.609", "2.645"]
-    assert weights["MaxRL"] == ["1.111", "1.984", "5.217", "6.793", "6.998"]
-    assert weights["maximum likelihood"] == ["1.111", "2", "10", "100", "10,000"]
-    page.locator("#weights").get_by_text("gradient in logits").click()
-    playwright.expect(page.locator(rows).first).to_contain_text("20.5%")
-    shares = {
-        line.locator("th").inner_text(): [
-            cell.split(" · ")[1] for cell in line.locator("td").all_inner_texts()[:5]
-        ]
-        for line in page.locator(rows).all()
-    }
-    assert shares["REINFORCE"] == ["20.5%", "56.8%", "20.5%", "2.3%", "0.023%"]
-    assert shares["GRPO"] == ["23.0%", "51.0%", "23.0%", "2.8%", "0.029%"]
-    assert shares["MaxRL"] == ["8.8%", "43.8%", "41.4%", "5.9%", "0.062%"]
-    assert shares["maximum likelihood"] == ["2.9%", "14.3%", "25.8%", "28.4%", "28.7%"]
+    assert weights["GRPO"] == ["2.645", "2.609", "2.328", "1.856", "2.328"]
+    assert weights["MaxRL"] == ["6.998", "6.793", "5.217", "1.984", "1.111"]
+    assert weights["maximum likelihood"] == ["10,000", "100", "10", "2", "1.111"]
+    shares = {name: [share for _, share in column] for name, column in found.items()}
+    assert shares["REINFORCE"] == ["0.023%", "2.3%", "20.5%", "56.8%", "20.5%"]
+    assert shares["GRPO"] == ["0.029%", "2.8%", "23.0%", "51.0%", "23.0%"]
+    assert shares["MaxRL"] == ["0.062%", "5.9%", "41.4%", "43.8%", "8.8%"]
+    assert shares["maximum likelihood"] == ["28.7%", "28.4%", "25.8%", "14.3%", "2.9%"]
+    page.locator("#weights").get_by_text("weights, w", exact=True).click()
+    assert columns(page)["maximum likelihood"][0] == ("10,000", "98.9%")
 
 
 def number(page, label):
@@ -326,12 +332,16 @@ STATE = """id => {
 
 def state(page, part):
     """All that a part shows, as text, positions and pressed buttons, once it is drawn."""
-    page.wait_for_timeout(120)
+    drawn(page)
     return page.evaluate(STATE, part)
 
 
 def shown(page, part):
+    """A part in view, all that it hides at first included."""
     page.locator(f"#{part}").scroll_into_view_if_needed()
+    page.evaluate(
+        "part => document.querySelectorAll(`#${part} details`).forEach(d => d.open = true)", part
+    )
     if part == "models":
         page.locator(".card .big").first.wait_for()
     return page.locator(f"#{part}")
@@ -414,7 +424,7 @@ def test_every_handle_by_mouse_and_by_key(open_page, part):
         handle.press("Home")
         for _ in range(3):
             handle.press("PageUp")
-        page.wait_for_timeout(60)
+        drawn(page)
         value = lambda handle=handle: float(handle.get_attribute("aria-valuenow"))  # noqa: E731
         before = value()
         box = handle.bounding_box()
@@ -423,16 +433,16 @@ def test_every_handle_by_mouse_and_by_key(open_page, part):
         page.mouse.down()
         page.mouse.move(x - 25, y, steps=3)
         page.mouse.up()
-        page.wait_for_timeout(100)
+        drawn(page)
         dragged = value()
         assert dragged < before
         for key in ("ArrowRight", "PageUp", "End"):
             last = value()
             page.keyboard.press(key)
-            page.wait_for_timeout(60)
+            drawn(page)
             assert value() > last
         page.keyboard.press("Home")
-        page.wait_for_timeout(60)
+        drawn(page)
         assert value() < dragged
 
 
@@ -441,7 +451,7 @@ def test_pressing_beside_the_line_brings_it_there(open_page):
     over = shown(page, "series").locator(".u-over").first
     box = over.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 40)
-    page.wait_for_timeout(100)
+    drawn(page)
     found = float(page.locator("#series .handle").first.get_attribute("aria-valuenow"))
     assert 0.009 < found < 0.011
 
@@ -475,6 +485,22 @@ def test_the_race_plays_pauses_and_restarts(open_page):
     playwright.expect(clock).to_have_text("step 0")
 
 
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_race_is_seen_at_its_end_before_it_is_played(open_page, motion):
+    page = open_page(reduced_motion=motion)
+    shown(page, "race")
+    playwright.expect(page.locator("#race [data-slot=clock]")).to_have_text("step 300")
+
+
+def test_more_methods_are_shown_when_asked_for(open_page):
+    page = open_page("#group?more=1")
+    playwright.expect(page.locator("#group tbody tr")).to_have_count(len(METHODS))
+    page.locator("#group summary").click()
+    playwright.expect(page.locator("#group tbody tr")).to_have_count(4)
+    link = open_page("#weights?show=maxrl,passk")
+    playwright.expect(link.locator("#weights .more")).to_have_attribute("open", "")
+
+
 def test_results_are_read_by_mouse_and_by_key(open_page):
     page = open_page()
     plot = shown(page, "results").locator(".plot")
@@ -493,14 +519,14 @@ def test_results_are_read_by_mouse_and_by_key(open_page):
     playwright.expect(readout).to_contain_text("No run to show")
 
 
-def test_every_experiment_and_figure_is_drawn(open_page):
+def test_every_experiment_and_measure_is_drawn(open_page):
     page = open_page()
     shown(page, "results")
-    experiments, figures = page.locator("#results select").all()
+    experiments, measures = page.locator("#results select").all()
     for experiment in experiments.locator("option").all():
         experiments.select_option(experiment.get_attribute("value"))
-        for figure in figures.locator("option").all():
-            figures.select_option(figure.get_attribute("value"))
+        for measure in measures.locator("option").all():
+            measures.select_option(measure.get_attribute("value"))
             playwright.expect(page.locator("#results figcaption")).to_contain_text("runs")
 
 
@@ -546,7 +572,7 @@ def test_a_link_restores_what_was_shown(open_page):
     section.locator("select").nth(1).select_option("nll")
     section.locator(".chip").nth(0).click()
     section.get_by_text("log", exact=True).click()
-    page.wait_for_timeout(400)
+    page.wait_for_function("location.hash.includes('measure=nll') && /y=log/.test(location.hash)")
     fragment = page.evaluate("location.hash")
     assert state(open_page(fragment), "results") == state(page, "results")
 
@@ -555,10 +581,10 @@ def test_a_link_restores_what_was_shown(open_page):
 @pytest.mark.parametrize("width", (360, 1440))
 def test_a_link_goes_to_its_part(open_page, fragment, width):
     page = open_page(fragment, width)
-    page.wait_for_timeout(600)
     part = fragment[1:].split("?")[0]
-    top = f"document.getElementById('{part}').getBoundingClientRect().top"
-    assert 0 <= page.evaluate(top) < 100
+    heading = f"document.querySelector('#{part} h2').getBoundingClientRect().top"
+    bar = "document.querySelector('.bar').getBoundingClientRect().bottom"
+    page.wait_for_function(f"{bar} <= {heading} && {heading} < {bar} + 100")
 
 
 @pytest.mark.parametrize(
@@ -572,7 +598,7 @@ def test_a_link_goes_to_its_part(open_page, fragment, width):
         ("#weights?show=nobody", "#weights .problem", "no “nobody”"),
         ("#race?prompts=none&k=0", "#race .problem", "from 2 to"),
         ("#models?prompt=1%2B2%5E", "#models .problem", "cannot read"),
-        ("#results?of=nothing&figure=none", "#results .problem", "no “nothing”"),
+        ("#results?of=nothing&measure=none", "#results .problem", "no “nothing”"),
         ("#%E0%A4%A", "#problem", "does not have"),
     ],
 )
@@ -614,9 +640,10 @@ def test_a_prompt_that_the_models_cannot_read(open_page, typed, says):
 def test_screenshots(open_page, tmp_path, width, theme):
     """For people to look at. A machine sees that nothing is wider than the screen, or empty."""
     page = open_page(width=width, theme=theme)
+    page.add_style_tag(content=".bar { position: static }")  # else it lies over what is scrolled
     for part in PARTS:
         shown(page, part)
-        page.wait_for_timeout(150)
+        drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for part in PARTS:
         page.locator(f"#{part}").screenshot(path=tmp_path / f"{part}-{width}-{theme}.png")
@@ -626,7 +653,7 @@ def test_screenshots(open_page, tmp_path, width, theme):
 def test_picture_for_the_readme(open_page, tmp_path):
     """Part 3 with the five prompts, where the method is seen at a glance."""
     page = open_page("#weights?k=256", width=1120, device_scale_factor=1.5)
-    page.wait_for_timeout(300)
     page.add_style_tag(content=".bar { display: none }")
+    drawn(page)
     path = os.environ.get("EXPLORER_PICTURE") or tmp_path / "explorer.png"
     page.locator("#weights .grid").screenshot(path=path)
