@@ -28,7 +28,7 @@ export const MORE = {
     "a warning.",
   rft:
     "Imitates all right tries alike: divides by the mean of the whole batch, so every prompt " +
-    "weighs the same, and clicks in one group change the others.",
+    "weighs the same. In part 2, clicks in one group change the others.",
 };
 
 /** Entries of a <dl>. titleOf(name): what stands for the method. */

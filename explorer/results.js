@@ -129,7 +129,7 @@ export class Results extends Part {
       measure,
     );
     const names = Object.keys(this.labels);
-    this.dashes = dashesOf(names);
+    this.dashes = dashesOf([...new Set([...chosen(names), ...names])]);
     const chip = (label) => [label, said(label), methodVariable(label), this.dashes.get(label)];
     this.shown.fill(names.map(chip), chosen(names));
   }

@@ -294,7 +294,7 @@ def test_the_numbers_of_the_series(open_page):
 
 
 def test_a_dead_group_and_the_mean_of_the_batch(open_page):
-    page = open_page("#group?r=1000.1100.0000")
+    page = open_page("#group?r=1000.1100.0000&more=1")
     table = page.locator("#group table")
     playwright.expect(table).to_contain_text("1 / (3/12)")
     playwright.expect(page.locator("#group .group").nth(2)).to_contain_text("dead")
