@@ -310,6 +310,7 @@ export class Weights extends Part {
     return el(
       "table",
       { class: "share-table" },
+      el("caption", {}, "The weight of each prompt, and its share"),
       el("thead", {}, el("tr", {}, ...head)),
       el("tbody", {}, ...rows, row("weights, hardest : easiest", ratios)),
     );
