@@ -15,11 +15,12 @@ export const labelOf = (name) => LABELS[name] ?? name;
 
 /** Those that are not shown at first. */
 export const MORE = {
-  rloo: "REINFORCE with a baseline: the same weight, less noise.",
-  "maxrl-raw": "MaxRL without subtracting the mean: all k terms of the series, and more noise.",
+  rloo: "REINFORCE with a baseline: the same weight, another noise.",
+  "maxrl-raw":
+    "MaxRL without subtracting the mean: all k terms of the series. Measured here, less noise.",
   "maxrl-loo":
     "A success is compared with the mean of the others, and ω estimates the weight from the " +
-    "others: all k terms, less noise. Order T takes fewer terms.",
+    "others: a baseline, and all k terms. Order T takes fewer terms.",
   passk:
     "Trains pass@T itself. ω is the chance that T−1 of the others all fail; where many succeed it " +
     "is 0, for one success more no longer changes pass@T.",

@@ -282,11 +282,12 @@ export class Models extends Part {
     const said = leaves(tree);
     const right = said.find(([text, , ended]) => ended && text === answer)?.[1] ?? 0;
     const card = this.cards[m];
+    const different = `${said.length} different answer${said.length === 1 ? "" : "s"}`;
     card.p.textContent = chance(p);
     card.small.replaceChildren(
       `chance of ${answer}, log p = ${minus(log.toFixed(2))}`,
       el("br"),
-      `${count(right)} of ${count(k)} right · ${said.length} different answer${said.length === 1 ? "" : "s"}`,
+      `${count(right)} of ${count(k)} right · ${different}`,
       el("br"),
       `pass@${count(k)}: ${chance(exactPassAtK(p, k))}`,
     );

@@ -300,7 +300,12 @@ export class Weights extends Part {
     const titles = ["prompt: p", ...lines.map(({ name }) => labelOf(name))];
     const head = titles.map((text) => el("th", { scope: "col" }, text));
     const row = (title, cells) =>
-      el("tr", {}, el("th", { scope: "row" }, title), ...cells.map((cell) => el("td", {}, ...cell)));
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, title),
+        ...cells.map((cell) => el("td", {}, ...cell)),
+      );
     const rows = this.ps.map((p, i) => {
       const share = ({ shares }) => el("small", {}, percent(shares[i]));
       const cells = lines.map((line) => [`${format(line.weights[i])} `, share(line)]);
