@@ -254,7 +254,7 @@ export class Weights extends Part {
     this.slot("k").textContent = `k = ${k}`;
     this.slot("shares-title").textContent = ofSteps
       ? `Who gets how much of a step, at k = ${k}: weight × ∇p, ∇p being p(1−p) in size`
-      : `Who gets how much of the weight, at k = ${k}. The step is another thing: ∇p is tiny where p is`;
+      : `Who gets how much of the weight, at k = ${k}. Not of a step: ∇p is tiny where p is`;
     this.slot("shares").replaceChildren(
       el("div", { class: "shares" }, ...lines.map((line) => this.bar(line))),
       el("div", { class: "scroll" }, this.table(lines)),
