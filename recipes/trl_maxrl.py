@@ -438,6 +438,8 @@ def build(args: argparse.Namespace) -> EstimatorTrainer:
         args.model, args.dataset = str(made / "model"), str(made / "data.jsonl")
     with about(f"--model {args.model}"):
         tokenizer = AutoTokenizer.from_pretrained(args.model)
+        if tokenizer.eos_token_id is None:
+            raise ValueError("it has no end token, so no answer of it ever ends")
     with about(f"--dataset {args.dataset}"):
         chat = tokenizer.chat_template is not None
         train, test = (problems(rows, args.instruction, chat) if rows else []
