@@ -325,16 +325,16 @@ def is_binary(rewards: Tensor) -> bool:
 
 
 def check_rewards(name: str, rewards: Tensor) -> None:
-    """ValueError if `name` does not take these rewards."""
-    if is_binary(rewards):
-        return
+    """ValueError if `name` does not take these rewards; it names the first that is wrong."""
     if name in ("reinforce", "rloo"):
-        if not bool(rewards.isfinite().all()):
-            raise ValueError(f"{name} needs finite rewards")
-    elif name != "maxrl-loo":
-        raise ValueError(f"{name} needs rewards that are 0 or 1 (maxrl-loo takes any in [0, 1])")
-    elif not bool(((rewards >= 0) & (rewards <= 1)).all()):
-        raise ValueError("maxrl-loo needs rewards in [0, 1]")
+        right, needs = rewards.isfinite(), "finite rewards"
+    elif name == "maxrl-loo":
+        right, needs = (rewards >= 0) & (rewards <= 1), "rewards in [0, 1]"
+    else:
+        right = (rewards == 0) | (rewards == 1)
+        needs = "rewards that are 0 or 1 (maxrl-loo takes any in [0, 1])"
+    if not bool(right.all()):
+        raise ValueError(f"{name} needs {needs}, not {rewards[~right][0]:.9g}")
 
 
 def check_order(name: str, k: int, order: float | None) -> None:

@@ -90,6 +90,16 @@ def train_step(
     return rewards.mean().item()
 
 
+def warm_start(model: GPT, task: Task) -> None:
+    """Imitate right answers: cross-entropy, for STEPS_OF_WARM_START batches of 128."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
+    for step in range(STEPS_OF_WARM_START):
+        batch = make_batch(task.draw(rng(0, "answers", step), 128, "train"), task, CPU)
+        optimizer.zero_grad()
+        (-log_probabilities(model, batch.prompts, batch.answers).mean()).backward()
+        optimizer.step()
+
+
 def main() -> None:
     """Two-digit addition: first right answers to imitate, then only verdicts."""
     parser = Parser(prog="plain.py", description=(__doc__ or "").splitlines()[0])
@@ -109,12 +119,7 @@ def main() -> None:
         with torch.no_grad():
             return log_probabilities(model, test.prompts, test.answers).exp().mean().item()
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
-    for step in range(STEPS_OF_WARM_START):
-        batch = make_batch(task.draw(rng(0, "answers", step), 128, "train"), task, CPU)
-        optimizer.zero_grad()
-        (-log_probabilities(model, batch.prompts, batch.answers).mean()).backward()
-        optimizer.step()
+    warm_start(model, task)
     base = pass_rate()
     print(f"pass rate {base:.3f} after {STEPS_OF_WARM_START} steps on right answers")
 

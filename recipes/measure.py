@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 from maxrl import ADVANTAGES, policy_gradient_loss
 
 HERE = Path(__file__).resolve().parent

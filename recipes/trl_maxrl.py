@@ -8,7 +8,7 @@ likelihoods.py beside it):
 
 Or as a command, for questions with answers in GSM8K's form (after `####`):
 
-    python recipes/trl_maxrl.py --demo --out runs/demo        # no network, no GPU: a minute or two
+    python recipes/trl_maxrl.py --demo --out runs/demo        # no network, no GPU: half a minute
     accelerate launch recipes/trl_maxrl.py --model Qwen/Qwen2.5-0.5B-Instruct \\
         --dataset openai/gsm8k:main --estimator maxrl --k 8 --steps 500 --out runs/gsm8k
 
@@ -31,15 +31,15 @@ from typing import Any, NoReturn
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from maxrl import ADVANTAGES, ORDERED, pass_at_k
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: a maxrl.py beside it wins
+from maxrl import ADVANTAGES, ORDERED, check_order, pass_at_k
 
 try:
     from accelerate import PartialState
     from accelerate.utils import gather
     from datasets import Dataset, DatasetDict, load_dataset
     from datasets.exceptions import DatasetsError
-    from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
     from transformers.trainer_utils import get_last_checkpoint
     from trl import GRPOConfig, GRPOTrainer
 except ImportError as error:
@@ -64,7 +64,11 @@ EXACT: dict[str, Any] = dict(
     top_k=0,
     min_p=None,
     repetition_penalty=1.0,
+    generation_kwargs=None,  # TRL applies them last, over all of these
     disable_dropout=True,
+    top_entropy_quantile=1.0,  # less masks tokens
+    entropy_coef=0.0,
+    use_adaptive_entropy=False,
     mask_truncated_completions=False,  # True takes terms out and leaves the divisor
     vllm_importance_sampling_correction=False,  # True drops rollouts by their ratio
     router_aux_loss_coef=0.0,  # of a mixture of experts
@@ -82,22 +86,53 @@ class EstimatorTrainer(GRPOTrainer):
     rollout that was cut off before its end token has reward 0, whatever the reward function says:
     that function sees the text without the end token. Logged beside TRL's own figures:
     `pass_rate`, `live` (share of prompts with a success), and in an evaluation unbiased `pass@1`,
-    `pass@2`, `pass@4`, ...
+    `pass@2`, `pass@4`, ... A warning names the settings that turn the gradient from maxrl.py's.
+    ValueError: an estimator, an order or a reward that there is not, a tokenizer without an end
+    token, a data set with fewer prompts than a batch.
     """
 
     def __init__(
-        self, *args: Any, estimator: str = "maxrl", order: int | None = None, **kwargs: Any
+        self,
+        model: Any,
+        reward_funcs: Any = None,
+        args: GRPOConfig | None = None,
+        *others: Any,
+        estimator: str = "maxrl",
+        order: int | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
-        self.estimator, self.order = estimator, order
         if estimator not in ADVANTAGES:
             raise ValueError(f"no estimator {estimator}; there are {', '.join(ADVANTAGES)}")
-        differ = [f"{name}={getattr(self.args, name)}" for name, value in EXACT.items()
-                  if getattr(self.args, name) != value]  # fmt: skip
-        if self.args.steps_per_generation > self.args.gradient_accumulation_steps:
-            differ.append("steps_per_generation > gradient_accumulation_steps")
-        if differ:
+        check_order(estimator, (args or GRPOConfig).num_generations, order)
+        super().__init__(model, reward_funcs, args, *others, **kwargs)
+        self.estimator, self.order = estimator, order
+        if None in self.eos_token_ids:
+            raise ValueError("the tokenizer has no end token, so no rollout ever ends")
+        prompts, data = self.args.generation_batch_size // self.num_generations, self.train_dataset
+        if hasattr(data, "__len__") and len(data) < prompts:
+            raise ValueError(
+                f"{len(data)} prompts do not fill a batch of {prompts}: no step is run"
+            )
+        if differ := self._differ():
             warnings.warn(f"not the loss of maxrl.py, see EXACT: {', '.join(differ)}", stacklevel=2)
+
+    def _differ(self) -> list[str]:
+        """The settings that turn the gradient from that of EXACT, as `name=value`."""
+        args = self.args
+        idle = {  # of no consequence
+            "loss_type": args.loss_type == "dr_grpo",  # a constant factor
+            "importance_sampling_level": True,  # the ratio is 1 at both
+            "vllm_importance_sampling_correction": not args.use_vllm,
+            "router_aux_loss_coef": not self.aux_loss_enabled,
+            "disable_dropout": not any(
+                isinstance(m, torch.nn.Dropout) and m.p > 0 for m in self.model.modules()
+            ),
+        }
+        differ = [f"{name}={getattr(args, name)}" for name, value in EXACT.items()
+                  if getattr(args, name) != value and not idle.get(name)]  # fmt: skip
+        if args.steps_per_generation > args.gradient_accumulation_steps:
+            differ.append("steps_per_generation > gradient_accumulation_steps")
+        return differ
 
     def _calculate_rewards(
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: list[list[int]]
@@ -105,7 +140,10 @@ class EstimatorTrainer(GRPOTrainer):
         """Of all ranks, in rank order, (B k, reward functions): TRL's own, and 0 without an end."""
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         ends = has_end(completion_ids_list, self.eos_token_ids)
-        self._rewards = rewards * gather(torch.tensor(ends, device=rewards.device)).unsqueeze(1)
+        ends = gather(torch.tensor(ends, device=rewards.device))
+        if not ends.any():
+            warnings.warn("all rollouts were cut off: raise max_completion_length", stacklevel=2)
+        self._rewards = rewards * ends.unsqueeze(1)
         return self._rewards
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
@@ -115,7 +153,10 @@ class EstimatorTrainer(GRPOTrainer):
         k = self.num_generations if mode == "train" else self.num_generations_eval
         rewards = (self._rewards * self.reward_weights.to(self._rewards)).nansum(1).view(-1, k)
         order = self.order if mode == "train" else None  # which may be above the k of evaluations
-        advantages = ADVANTAGES[self.estimator](rewards, order=order).flatten()  # of all ranks
+        try:
+            advantages = ADVANTAGES[self.estimator](rewards, order=order).flatten()  # of all ranks
+        except ValueError as error:
+            raise ValueError(f"{error} (in sum over the reward functions)") from None
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = advantages[first : first + len(inputs)]
 
@@ -232,7 +273,7 @@ def make_demo(folder: Path) -> tuple[str, str]:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token="<pad>", eos_token="<end>", padding_side="left"
     )
-    sizes = Qwen2Config(
+    sizes = LlamaConfig(
         vocab_size=len(words),
         hidden_size=32,
         intermediate_size=64,
@@ -258,7 +299,6 @@ def make_demo(folder: Path) -> tuple[str, str]:
 DEMO: dict[str, Any] = dict(
     k=16,
     batch_size=16,
-    micro_batch=64,
     steps=60,
     lr=1e-2,
     max_tokens=4,
@@ -291,7 +331,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--order", type=int, help=f"of {' and '.join(ORDERED)} (default k)")
     add("--k", type=int, help="rollouts per prompt (default 8)")
     add("--batch-size", type=int, help="prompts per step, over all processes (default 16)")
-    add("--micro-batch", type=int, help="rollouts per process in one pass (default: at most 8)")
+    add("--micro-batch", type=int, help="rollouts per process in one pass (default: up to 8)")
     add("--steps", type=int, help="updates (default 500)")
     add("--lr", type=float, help="learning rate, constant (default 1e-6)")
     add("--max-tokens", type=int, help="of a completion (default 512)")
@@ -325,28 +365,32 @@ def check_args(parser: Parser, args: argparse.Namespace) -> None:
         parser.error(f"--order is for {' and '.join(ORDERED)}")
     if args.order is not None and not 1 <= args.order <= args.k:
         parser.error(f"--order must be from 1 to k = {args.k}")
-    has_checkpoint = args.out.is_dir() and get_last_checkpoint(args.out) is not None
-    if args.resume and not has_checkpoint:
-        parser.error(f"--resume: no checkpoint in {args.out}")
-    if has_checkpoint and not args.resume:
+    checkpoint = get_last_checkpoint(args.out) if args.out.is_dir() else None
+    if args.resume:
+        if checkpoint is None:
+            parser.error(f"--resume: no checkpoint in {args.out}")
+        if not Path(checkpoint, "trainer_state.json").exists():  # the last file of one
+            parser.error(f"--resume: {checkpoint} is not whole, delete it")
+    elif checkpoint is not None:
         parser.error(f"{args.out} has a checkpoint: --resume goes on with it, another --out starts")
 
 
-def micro_batch(rollouts: int, processes: int, wanted: int | None) -> int:
+def micro_batch(rollouts: int, processes: int, wanted: int | None, most: int = 8) -> int:
     """Rollouts per process and pass; ValueError if the rollouts of a step do not divide so."""
     share = rollouts // processes
-    size = wanted or max(n for n in range(1, 9) if share % n == 0)
+    size = wanted or max(n for n in range(1, most + 1) if share % n == 0)
     if size < 1 or rollouts % (processes * size):
         raise ValueError(
             f"{rollouts} rollouts (--batch-size times --k) do not divide into {processes} "
-            f"processes with passes of {size}"
+            f"processes with passes of {size} (--micro-batch)"
         )
     return size
 
 
 def settings(args: argparse.Namespace, processes: int) -> GRPOConfig:
     """TRL's settings for these flags: EXACT, and the sizes."""
-    rows = micro_batch(args.batch_size * args.k, processes, args.micro_batch)
+    most = 64 if args.demo else 8
+    rows = micro_batch(args.batch_size * args.k, processes, args.micro_batch, most)
     gpu = torch.cuda.is_available()
     return GRPOConfig(
         **EXACT,

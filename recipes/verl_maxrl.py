@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 from maxrl import ADVANTAGES, OF_THE_BATCH, ORDERED
 
 ORDER = "MAXRL_ORDER"  # environment variable: the order of `maxrl-loo` and `passk` (default k)

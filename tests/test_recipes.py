@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from collections import defaultdict, deque
@@ -95,29 +96,20 @@ def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
     monkeypatch.setattr(ddp, "is_right", small_first_token)
     one = trained_by(1, tmp_path, steps=1)
     model, task = random_model(), make_task("addition", digits=1, reverse=False)
-    L = task.max_new_tokens
-    generator = ddp.torch_rng(0, "rollouts", 0, ddp.CPU)
-    u = torch.rand(len(PROBLEMS), K, L, generator=generator, dtype=torch.double).view(-1, L)
-    monkeypatch.setattr(plain, "sample", lambda model, prompts, L, _: ddp.sample(model, prompts, u))
+
+    def by_prompt(model, prompts, L, _):
+        draws = [ddp.torch_rng(0, "rollouts", i, ddp.CPU) for i in range(len(PROBLEMS))]
+        parts = zip(prompts.split(K), draws, strict=True)
+        return torch.cat([ddp.sample(model, part, L, draw) for part, draw in parts])
+
+    monkeypatch.setattr(plain, "sample", by_prompt)
     monkeypatch.setattr(plain, "is_right", small_first_token)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
     rate = plain.train_step(model, optimizer, task, PROBLEMS, "maxrl", K, torch.Generator())
     assert 0 < rate < 1 and torch.allclose(flat(model), one, rtol=0, atol=1e-12)
 
 
-def test_samples_by_inverse_cdf_follow_the_model():
-    """Frequencies of the first token of 9,000 draws against its probabilities."""
-    model, n = random_model(), 9_000
-    prompts = torch.tensor([[1, 2, 3]]).repeat(n, 1)
-    u = torch.rand(n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.double)
-    with torch.no_grad():
-        p = model(prompts[:1])[0, -1].softmax(-1)
-        tokens = ddp.sample(model, prompts, u).flatten()
-    share = torch.bincount(tokens, minlength=VOCAB_SIZE) / n
-    assert ((share - p).abs() < 6 * (p * (1 - p) / n).sqrt() + 2 / n).all() and p.max() < 0.9
-
-
-@pytest.mark.parametrize("flags", ["", "--k 0", "--method ppo"])
+@pytest.mark.parametrize("flags", ["", "--method ppo"])
 def test_wrong_use_of_ddp_is_one_line(monkeypatch, capsys, flags):
     monkeypatch.setattr(sys, "argv", ["ddp.py", *flags.split()])
     monkeypatch.delenv("WORLD_SIZE", raising=False)
@@ -133,15 +125,11 @@ def test_wrong_use_of_ddp_is_one_line(monkeypatch, capsys, flags):
 class FakeTrainer:
     """As much of GRPOTrainer as EstimatorTrainer touches: rank 1 of 2, three rows on each."""
 
-    def __init__(self, args, rewards, k):
-        self.args, self.rewards, self.num_generations, self.num_generations_eval = (
-            args,
-            rewards,
-            k,
-            k,
-        )
-        self.eos_token_ids, self.reward_weights = [1, 9], torch.tensor([1.0])
-        self.model = SimpleNamespace(training=True)
+    def __init__(self, model, rewards, args):
+        self.args, self.rewards, self.reward_weights = args, rewards, torch.tensor([1.0])
+        self.num_generations = self.num_generations_eval = args.num_generations
+        self.eos_token_ids, self.train_dataset, self.aux_loss_enabled = [1, 9], [{}] * 3, False
+        self.model = model
         self.accelerator = SimpleNamespace(process_index=1)
         self._logs = {"advantages": deque([0.5], maxlen=7)}
         self._metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
@@ -170,33 +158,88 @@ def trl_maxrl(monkeypatch):
     return module
 
 
-def fake_args(module, **settings):
-    steps = dict(steps_per_generation=4, gradient_accumulation_steps=4)
-    return SimpleNamespace(**(module.EXACT | steps | settings))
+def fake_trainer(module, rewards=None, model=None, settings=None, **more):
+    steps = dict(steps_per_generation=4, gradient_accumulation_steps=4, use_vllm=False)
+    sizes = dict(num_generations=2, generation_batch_size=6)
+    args = SimpleNamespace(**(module.EXACT | steps | sizes | (settings or {})))
+    return module.EstimatorTrainer(model or torch.nn.Linear(1, 1), rewards, args, **more)
 
 
 def test_the_trainer_replaces_this_ranks_advantages(trl_maxrl):
     """Groups [1 0] [0 0 -> across the ranks] [1 1, of which the first is cut off]: by hand."""
     rewards = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 1.0])
-    trainer = trl_maxrl.EstimatorTrainer(fake_args(trl_maxrl), rewards, 2, estimator="maxrl")
+    trainer = fake_trainer(trl_maxrl, rewards)
     output = trainer._generate_and_score_completions([{}] * 3)
     assert output["advantages"].tolist() == [0.0, -1.0, 1.0] and output["other"] == "kept"
     assert list(trainer._logs["advantages"]) == [0.5, 1.0, -1.0, 0.0, 0.0, -1.0, 1.0]
     assert trainer._metrics["train"] == {"pass_rate": [0.5, 0.0, 0.5], "live": [1.0, 0.0, 1.0]}
-    trainer.model.training = False
+    trainer.model.eval()
     trainer._generate_and_score_completions([{}] * 3)
     assert trainer._metrics["eval"]["pass@1"] == [0.5, 0.0, 0.5]
     assert trainer._metrics["eval"]["pass@2"] == [1.0, 0.0, 1.0]
 
 
-def test_settings_that_are_not_exact_are_named(trl_maxrl, recwarn):
-    trl_maxrl.EstimatorTrainer(fake_args(trl_maxrl), None, 2)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(loss_type="dapo"),
+        dict(beta=0.1),
+        dict(steps_per_generation=8),
+        dict(top_entropy_quantile=0.2),
+        dict(entropy_coef=0.1),
+        dict(generation_kwargs={"temperature": 0.3}),
+        dict(disable_dropout=False),  # of a model that has some
+        dict(use_vllm=True, vllm_importance_sampling_correction=True),
+    ],
+)
+def test_settings_that_turn_the_gradient_are_named(trl_maxrl, settings):
+    with pytest.warns(UserWarning, match=f"not the loss.*EXACT: {list(settings)[-1]}"):
+        fake_trainer(trl_maxrl, model=torch.nn.Dropout(0.1), settings=settings)
+
+
+def test_settings_of_no_consequence_are_not_named(trl_maxrl, recwarn):
+    idle = dict(importance_sampling_level="token", vllm_importance_sampling_correction=True)
+    idle |= dict(router_aux_loss_coef=None, disable_dropout=False, loss_type="dr_grpo")
+    fake_trainer(trl_maxrl, settings=idle)
+    fake_trainer(trl_maxrl, model=torch.nn.Dropout(0.1))
     assert not recwarn.list
-    for name, value in (("loss_type", "dapo"), ("beta", 0.1), ("steps_per_generation", 8)):
-        with pytest.warns(UserWarning, match=name):
-            trl_maxrl.EstimatorTrainer(fake_args(trl_maxrl, **{name: value}), None, 2)
-    with pytest.raises(ValueError, match="maxrl-loo"):
-        trl_maxrl.EstimatorTrainer(fake_args(trl_maxrl), None, 2, estimator="ppo")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (dict(estimator="ppo"), "no estimator ppo; there are .*maxrl-loo"),
+        (dict(order=2), "maxrl takes no order"),
+        (dict(estimator="maxrl-loo", order=3), "from 1 to k = 2"),
+    ],
+)
+def test_a_wrong_estimator_is_an_error_before_the_model_is_loaded(
+    trl_maxrl, monkeypatch, more, says
+):
+    monkeypatch.setattr(FakeTrainer, "__init__", None)
+    with pytest.raises(ValueError, match=says):
+        fake_trainer(trl_maxrl, **more)
+
+
+def test_a_batch_that_the_data_do_not_fill_is_an_error(trl_maxrl):
+    """TRL runs no step of it, and says nothing."""
+    with pytest.raises(ValueError, match="3 prompts do not fill a batch of 4"):
+        fake_trainer(trl_maxrl, settings=dict(generation_batch_size=8))
+
+
+def test_a_wrong_reward_is_named(trl_maxrl):
+    trainer = fake_trainer(trl_maxrl, torch.tensor([1.0, 0.0, 2.0, 0.0, 0.0, 0.0]))
+    with pytest.raises(ValueError, match=r"0 or 1 .*, not 2 \(in sum"):
+        trainer._generate_and_score_completions([{}] * 3)
+
+
+def test_a_batch_that_is_all_cut_off_is_warned_of(trl_maxrl, monkeypatch, recwarn):
+    trainer = fake_trainer(trl_maxrl, torch.zeros(6))
+    trainer._generate_and_score_completions([{}] * 3)
+    assert not recwarn.list
+    monkeypatch.setattr(trl_maxrl, "gather", lambda mine: torch.zeros(6, dtype=torch.bool))
+    with pytest.warns(UserWarning, match="max_completion_length"):
+        trainer._generate_and_score_completions([{}] * 3)
 
 
 @pytest.mark.parametrize(
@@ -259,9 +302,9 @@ def test_held_out_problems_are_not_trained_on(trl_maxrl):
 
 def test_passes_divide_the_rollouts(trl_maxrl):
     assert trl_maxrl.micro_batch(16 * 7, 2, None) == 8 and trl_maxrl.micro_batch(15, 3, None) == 5
-    assert trl_maxrl.micro_batch(24, 2, 12) == 12
+    assert trl_maxrl.micro_batch(24, 2, 12) == 12 and trl_maxrl.micro_batch(80, 1, None, 64) == 40
     for rollouts, processes, wanted in ((15, 2, None), (24, 2, 8), (24, 5, None), (1, 2, None)):
-        with pytest.raises(ValueError, match="do not divide"):
+        with pytest.raises(ValueError, match=r"do not divide.*--micro-batch"):
             trl_maxrl.micro_batch(rollouts, processes, wanted)
 
 
@@ -273,11 +316,16 @@ def test_the_last_lines_of_a_run(trl_maxrl, capsys):
     assert capsys.readouterr().out.splitlines() == [f"held-out {line}" for line in want]
 
 
-def test_without_trl_one_line_says_what_to_install(tmp_path):
-    (tmp_path / "accelerate.py").write_text("raise ImportError('none here')")
+def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
+    """And not one in the folder above; in a project without TRL."""
+    (tmp_path / "mine").mkdir()
+    for path in (RECIPES / "trl_maxrl.py", ROOT / "maxrl.py", ROOT / "likelihoods.py"):
+        shutil.copy(path, tmp_path / "mine")
+    (tmp_path / "maxrl.py").write_text("raise SystemExit('another maxrl.py')")
+    (tmp_path / "mine" / "accelerate.py").write_text("raise ImportError('none here')")
     done = subprocess.run(
-        [sys.executable, str(RECIPES / "trl_maxrl.py"), "--demo", "--out", "x"],
-        capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)},
+        [sys.executable, str(tmp_path / "mine" / "trl_maxrl.py"), "--demo", "--out", "x"],
+        capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert "requirements-trl.txt" in done.stderr

@@ -61,12 +61,39 @@ def test_other_losses_are_not_ours(folder, loss, cosine):
     assert torch.cosine_similarity(trainer.gradient, ours, dim=0) < cosine
 
 
-def test_exact_settings_are_not_warned_of(folder):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        dict(loss_type="dr_grpo"),
+        dict(importance_sampling_level="token", disable_dropout=False),
+        dict(vllm_importance_sampling_correction=True, router_aux_loss_coef=None),
+        dict(delta=1.5, off_policy_mask_threshold=0.0),  # not in EXACT, and need not be
+    ],
+)
+def test_settings_with_our_direction_are_not_warned_of(folder, settings):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="not the loss")
-        measure.trl_trainer(folder)
-    with pytest.warns(UserWarning, match="steps_per_generation"):
-        measure.trl_trainer(folder, steps_per_generation=2 * measure.B)
+        trainer = measure.trl_trainer(folder, seed=3, **settings)
+    trainer.train()
+    ours = measure.trl_our_gradient(trainer, folder)
+    assert torch.cosine_similarity(trainer.gradient, ours, dim=0) > 1 - 1e-6
+
+
+def test_settings_that_turn_the_gradient_are_warned_of(folder):
+    """Masked tokens, an entropy bonus; samples of another temperature than is scored."""
+    for name, value in (("top_entropy_quantile", 0.2), ("entropy_coef", 1.0)):
+        with pytest.warns(UserWarning, match=f"not the loss.*EXACT: {name}={value}"):
+            trainer = measure.trl_trainer(folder, seed=3, **{name: value})
+        trainer.train()
+        ours = measure.trl_our_gradient(trainer, folder)
+        assert torch.cosine_similarity(trainer.gradient, ours, dim=0) < 0.999
+    for settings in (
+        dict(generation_kwargs={"temperature": 0.3}),
+        dict(steps_per_generation=2 * measure.B),
+    ):
+        with pytest.warns(UserWarning, match=f"not the loss.*EXACT: {next(iter(settings))}"):
+            measure.trl_trainer(folder, **settings)
 
 
 def test_a_cut_off_answer_gets_nothing(folder):
@@ -90,8 +117,33 @@ def test_no_verdict_is_no_success(folder):
 def test_rewards_must_be_verdicts(folder):
     trainer = measure.trl_trainer(folder)
     trainer.reward_funcs = [lambda completions, **_: [0.5] * len(completions)]
-    with pytest.raises(ValueError, match="0 or 1"):
+    with pytest.raises(ValueError, match=r"0 or 1.* not 0.5 \(in sum"):
         trainer.train()
+
+
+def test_a_batch_that_the_data_do_not_fill_is_an_error(folder):
+    """TRL itself trains zero steps then."""
+    with pytest.raises(ValueError, match="64 prompts do not fill a batch of 65"):
+        measure.trl_trainer(folder, gradient_accumulation_steps=65)
+
+
+def test_a_tokenizer_without_an_end_token_is_an_error(folder):
+    trainer = measure.trl_trainer(folder)
+    tokenizer = trl_maxrl.AutoTokenizer.from_pretrained(folder / "model")
+    tokenizer.eos_token = None
+    words = dict(reward_funcs=measure.demo_reward, train_dataset=trainer.train_dataset)
+    with pytest.raises(ValueError, match="no end token"):
+        trl_maxrl.EstimatorTrainer(
+            str(folder / "model"), args=trainer.args, processing_class=tokenizer, **words
+        )
+
+
+def test_the_tokenizer_of_the_demo_is_loaded_as_it_was_made(tmp_path):
+    """AutoTokenizer takes another class for some types of model, whatever the files say."""
+    model, _ = trl_maxrl.make_demo(tmp_path)
+    tokenizer = trl_maxrl.AutoTokenizer.from_pretrained(model)
+    ids = tokenizer("#### 3").input_ids
+    assert ids == [2, 6] and tokenizer.decode(ids) == "#### 3" and len(tokenizer) == 7
 
 
 def test_an_evaluation_has_groups_of_its_own_size(folder):
@@ -140,6 +192,18 @@ def test_demo_learns_and_resumes(tmp_path):
     assert "held-out pass@16" in done.stdout and (tmp_path / "out" / "config.json").exists()
     again = subprocess.run(command[:-3], capture_output=True, text=True)
     assert again.returncode == 2 and "--resume" in again.stderr.splitlines()[-1]
+
+
+def test_half_a_checkpoint_is_one_line(tmp_path, capsys):
+    (tmp_path / "checkpoint-20").mkdir()
+    with pytest.raises(SystemExit) as end:
+        trl_maxrl.main(["--demo", "--resume", "--out", str(tmp_path)])
+    assert end.value.code == 2 and "checkpoint-20 is not whole" in capsys.readouterr().err
+
+
+def test_the_demo_at_other_sizes(tmp_path):
+    flags = "--demo --k 2 --batch-size 3 --steps 1 --eval-every 1".split()
+    assert trl_maxrl.main([*flags, "--out", str(tmp_path / "out")]) == 0
 
 
 def test_two_processes_run_the_command(tmp_path):

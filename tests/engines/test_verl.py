@@ -129,7 +129,7 @@ with_it = ray.get(look.options(runtime_env={{"env_vars": {ENVIRONMENT!r}}}).remo
 print("without", without, "with", with_it)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=150,
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=400,
         env=os.environ | {"PYTHONPATH": "", "RAY_USAGE_STATS_ENABLED": "0"},
     )  # fmt: skip
     assert "without False with True" in done.stdout, done.stderr[-3000:]
