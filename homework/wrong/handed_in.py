@@ -138,6 +138,32 @@ def folder__too_few_steps(folder):
     _edit(folder / "runs/exact-4/config.json", lambda config: config.update(steps=50))
 
 
+def folder__a_step_twice(folder):
+    """runs exact"""
+    path = folder / "runs/exact-4/metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, lines[-2]]))
+
+
+def folder__a_step_is_missing(folder):
+    """runs rloo"""
+    path = next((folder / "runs").glob("rloo-*")) / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:90] + lines[91:]))
+
+
+def folder__runs_is_a_link(folder):
+    """runs rloo, runs grpo, runs maxrl, runs exact"""
+    (folder / "runs").rename(folder.parent / "elsewhere")
+    os.symlink("../elsewhere", folder / "runs")
+
+
+def folder__a_run_is_a_link(folder):
+    """runs exact"""
+    (folder / "runs/exact-4").rename(folder / "elsewhere")
+    os.symlink("../elsewhere", folder / "runs/exact-4")
+
+
 def folder__checkpoint_is_no_checkpoint(folder):
     """runs exact, runs grpo"""
     (folder / "runs/exact-4/ckpt.pt").write_bytes(b"PK\x05\x06" + bytes(18))
