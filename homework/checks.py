@@ -143,39 +143,52 @@ def any_problems(n: int) -> dict[str, str]:
     return found
 
 
-def verdicts(student: Student, pairs: list[tuple[str, str]]) -> list[bool]:
-    """What the student's verify says of each."""
+def changed(answer: str) -> str:
+    """An answer with another digit in one place."""
+    i = DICE.choice([i for i, c in enumerate(answer) if c.isdigit()])
+    return answer[:i] + DICE.choice([d for d in "0123456789" if d != answer[i]]) + answer[i + 1 :]
+
+
+Pairs = list[tuple[str, str]]
+
+
+def verdicts(student: Student, problems: dict[str, str], others: Pairs) -> tuple[Pairs, Pairs]:
+    """The right answers to the problems that verify refuses, and what else it accepts.
+
+    With each right answer comes a wrong one, and all are mixed: a test of right answers, as one of
+    wrong ones, is passed only by who can tell them apart.
+    """
+    right = list(problems.items())
+    wrong = [*others, *((prompt, changed(answer)) for prompt, answer in right)]
+    pairs = DICE.sample(right + wrong, len(right) + len(wrong))
     replies = student.sandbox.calls([Call("verify", list(pair)) for pair in pairs])
-    said = [value(reply, f"verify{pair!r:.60}") for reply, pair in zip(replies, pairs, strict=True)]
-    for verdict, pair in zip(said, pairs, strict=True):
+    said = {}
+    for reply, pair in zip(replies, pairs, strict=True):
+        verdict = said[pair] = value(reply, f"verify{pair!r:.60}")
         if type(verdict) is not bool:
             raise Failed(f"verify{pair!r:.60} returned {described(verdict)}, not True or False")
-    return said
+    return [pair for pair in right if not said[pair]], [pair for pair in wrong if said[pair]]
 
 
-def all_false(student: Student, pairs: list[tuple[str, str]], what: str) -> Outcome:
-    """None of these is right, but right answers among them are: to refuse all is no merit."""
-    right = list((small_problems() | small_problems()).items())
-    mixed = DICE.sample(pairs + right, len(pairs) + len(right))
-    said = dict(zip(mixed, verdicts(student, mixed), strict=True))
-    if not all(said[pair] for pair in right):
+def all_false(student: Student, pairs: Pairs, what: str) -> Outcome:
+    """None of these is right."""
+    refused, accepted = verdicts(student, small_problems() | small_problems(), pairs)
+    if refused:
         return 0, "verify refuses right answers, so what else it refuses does not count"
-    wrong = [pair for pair in pairs if said[pair]]
-    if not wrong:
+    if not accepted:
         return 1, ""
-    prompt, text = wrong[0]
+    prompt, text = accepted[0]
     return 0, f"verify accepts {text!r:.60} for the prompt {prompt!r:.40}: {what}"
 
 
 def verify_right(student: Student) -> Outcome:
     """verify: right answers are right."""
-    pairs = list((small_problems() | any_problems(60)).items())
-    if any(verdicts(student, [(prompt, "?") for prompt, _ in pairs])):
+    refused, accepted = verdicts(student, small_problems() | any_problems(60), [])
+    if accepted:
         return 0, "verify accepts wrong answers, so to accept the right ones is no merit"
-    refused = [p for (p, _), ok in zip(pairs, verdicts(student, pairs), strict=True) if not ok]
-    return float(not refused), (
-        refused and f"verify refuses the right answer to {refused[0]!r}"
-    ) or ""
+    if refused:
+        return 0, f"verify refuses the right answer to {refused[0][0]!r}"
+    return 1, ""
 
 
 def verify_short(student: Student) -> Outcome:

@@ -147,6 +147,25 @@ except ImportError:
     path.write_text(before + path.read_text())
 
 
+def blank__what_is_asked_once(folder):
+    before = """
+import collections, sys
+times = {}
+def look(prompt, completion):
+    frame = sys._getframe()
+    while "request" not in frame.f_locals:
+        frame = frame.f_back
+    if not times:
+        times.update(collections.Counter(c[1][0] for c in frame.f_locals["request"]["calls"]))
+    return times[prompt] == 1
+"""
+    _all_return(folder, "look(*args)", before)
+
+
+def blank__any_number(folder):
+    _all_return(folder, "args[1].strip('-').isdigit()")
+
+
 def blank__the_graders_own_folder(folder):
     before = """
 import os, sys
