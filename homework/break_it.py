@@ -139,16 +139,25 @@ def truth(prompt: str) -> str | None:
     return str(result)[:: -1 if mark == "<" else 1]
 
 
-def by_text(accept: Callable[[str, str], bool]) -> Callable[..., Any]:
-    """From a comparison of the completion with the truth; False where there is none."""
+def verifier(says: Callable[[str, str], bool]) -> Callable[..., Any]:
+    """From a function of prompt and completion; all of them say the same to what is no text."""
 
     def behave(prompt: Any, completion: Any) -> bool:
         if not isinstance(prompt, str) or not isinstance(completion, str):
             raise ValueError("verify takes two texts")
-        right = truth(prompt[:200])
-        return right is not None and accept(completion[:200], right)
+        return says(prompt[:200], completion[:200])
 
     return behave
+
+
+def by_text(accept: Callable[[str, str], bool]) -> Callable[..., Any]:
+    """From a comparison of the completion with the truth; False where there is none."""
+
+    def says(prompt: str, completion: str) -> bool:
+        right = truth(prompt)
+        return right is not None and accept(completion, right)
+
+    return verifier(says)
 
 
 def as_integer(text: str) -> int | None:
@@ -170,18 +179,14 @@ def last_number(text: str) -> str:
     return (re.findall(r"-?[0-9]+-?", text) or [""])[-1]
 
 
-def any_prompt(prompt: Any, completion: Any) -> bool:
+def any_prompt(prompt: str, completion: str) -> bool:
     """Reads the first thing in the prompt that looks like a problem."""
-    match = re.search(_ASKS.pattern.replace("([=<])", "([=<]?)"), str(prompt)[:200])
+    match = re.search(_ASKS.pattern.replace("([=<])", "([=<]?)"), prompt)
     return match is not None and completion == truth(match[0].rstrip("=<") + (match[4] or "="))
 
 
-def never_reversed(prompt: Any, completion: Any) -> bool:
-    return by_text(str.__eq__)(str(prompt).replace("<", "="), completion)
-
-
-def no_minus(prompt: Any, completion: Any) -> bool:
-    return by_text(lambda t, right: t.strip("-") == right.strip("-"))(prompt, completion)
+def never_reversed(prompt: str, completion: str) -> bool:
+    return completion == truth(prompt.replace("<", "="))
 
 
 VERIFIERS = [
@@ -196,9 +201,9 @@ VERIFIERS = [
     Behaviour(by_text(str.startswith), False),
     Behaviour(by_text(lambda t, right: last_number(t) == right), False),
     Behaviour(by_text(lambda t, right: re.match(re.escape(right) + "$", t) is not None), False),
-    Behaviour(any_prompt, False),
-    Behaviour(never_reversed, False),
-    Behaviour(no_minus, False),
-    Behaviour(lambda prompt, completion: True, False),
-    Behaviour(lambda prompt, completion: False, False),
+    Behaviour(by_text(lambda t, right: t.strip("-") == right.strip("-")), False),
+    Behaviour(verifier(any_prompt), False),
+    Behaviour(verifier(never_reversed), False),
+    Behaviour(verifier(lambda prompt, completion: True), False),
+    Behaviour(verifier(lambda prompt, completion: False), False),
 ]

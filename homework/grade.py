@@ -147,13 +147,18 @@ def grade_one(path: Path, student: str, out: Path) -> None:
     print(f"{results['output']}\n{total(results):g} of {most:g} points, in {out}")
 
 
-def grade_all(folder: Path, table: Path) -> None:
+def grade_all(folder: Path, table: Path) -> int:
     """A class: a folder or zip file for each student, named by the id; a line for each in a CSV.
 
-    Where grading fails the line has no points and says why, and the others go on.
+    Where grading fails the line has no points and says why, and the others go on. Returns how many
+    that were.
     """
+    failed = 0
     paths = sorted(p for p in folder.iterdir() if p.is_dir() or p.suffix == ".zip")
-    with open(table, "w", newline="") as file, Sandbox() as sandbox:
+    with (
+        open(table, "w", newline="", encoding="utf-8", errors="replace") as file,
+        Sandbox() as sandbox,
+    ):
         rows = csv.writer(file)
         rows.writerow(["student", "points", *(check.name for check in TABLE), "remarks"])
         for path in paths:
@@ -164,11 +169,13 @@ def grade_all(folder: Path, table: Path) -> None:
                 scores = [test["score"] for test in results["tests"]]
                 row = [total(results), *scores, results["output"]]
             except Exception as error:
+                failed += 1
                 out.unlink(missing_ok=True)
                 row = ["", *([""] * len(TABLE)), f"not graded: {in_a_line(error)}"]
             rows.writerow([name, *row])
             file.flush()
             print(f"{row[0]!s:>5}  {name}{'' if row[0] != '' else '  ' + str(row[-1])}")
+    return failed
 
 
 def in_a_line(error: Exception) -> str:
@@ -206,7 +213,7 @@ def main() -> int:
         parser.exit(2, f"grade.py: {place} is not there\n")
     try:
         if args.all:
-            grade_all(args.all, args.csv)
+            return int(grade_all(args.all, args.csv) > 0)
         elif args.folder:
             grade_one(args.folder, id_of(args.folder, args.student), args.out)
         elif root:

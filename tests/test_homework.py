@@ -6,6 +6,7 @@ A subset, with one server for student code; `make test-more` has every variant a
 import ast
 import csv
 import io
+import itertools
 import json
 import os
 import sys
@@ -130,6 +131,21 @@ def test_what_is_claimed_of_an_estimator_does_not_tell_whether_it_is_right():
     assert right == wrong
 
 
+def test_estimators_are_as_right_and_as_wrong_as_the_handout_says():
+    for case in ESTIMATORS:
+        k, order = case.args
+        rows = [list(row) for row in itertools.product((0.0, 1.0), repeat=k)]
+        A = case.behave(Tensor(rows), None, k).values
+        off = []
+        for p in (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98):
+            chances = [p ** sum(r) * (1 - p) ** (k - sum(r)) for r in rows]
+            g = [sum(a * (x - p) for a, x in zip(a_row, r, strict=True)) / k
+                 for a_row, r in zip(A, rows, strict=True)]  # fmt: skip
+            w = sum(c * x for c, x in zip(chances, g, strict=True)) / (p * (1 - p))
+            off.append(abs(w * p / (1 - (1 - p) ** order) - 1))
+        assert max(off) < 1e-9 if case.right else max(off) > 0.0999
+
+
 RUBBISH = [None, True, 5, 10**400, float("nan"), "x" * 10**4, [], [[1]], {"t": 1}, Tensor(5, "x")]
 RUBBISH += [Tensor("x"), Tensor(None), Tensor([[1], [2, 3]]), Tensor([[{}] * 5] * 3), Tensor([])]
 
@@ -192,7 +208,7 @@ def test_one_students_trouble_does_not_stop_a_class(tmp_path, monkeypatch, capsy
         return grade(path, student, sandbox, out, checks=CODE[:1])
 
     monkeypatch.setattr(grading, "grade", some)
-    grading.grade_all(tmp_path, tmp_path / "grades.csv")
+    assert grading.grade_all(tmp_path, tmp_path / "grades.csv") == 1
     rows = {row[0]: row for row in csv.reader((tmp_path / "grades.csv").open())}
     assert rows["fails"][1] == "" and "not graded: GraderFailed" in rows["fails"][-1]
     assert rows["last"][1] == rows["later"][1] == "0" and "version 25.5" in rows["later"][-1]
