@@ -183,7 +183,10 @@ class Sandbox:
             try:
                 lines = Lines(mine, deadline)
                 lines.send({"calls": [[c.function, [*map(packed, c.args)], c.grad] for c in calls]})
+                busy = time.process_time() + CPU_SECONDS
                 while "ask" in (message := as_dict(line := lines.next())):
+                    if time.process_time() > busy:
+                        raise TimeoutError
                     lines.send(asked(message["ask"], answer))
             except TimeoutError:
                 return {"slow": True}, bool(line)
