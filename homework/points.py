@@ -57,7 +57,7 @@ TABLE = [
     Check("A", "pass_at_k edges", 1, "no success, and n < k", checks.pass_edges),
     Check("A", "mask", 1, "completion_mask: up to the first end token", checks.mask),
     Check("A", "logprobs sum", 1.5, "summed_logprobs: a sum, with the end", checks.logprobs_sum),
-    Check("A", "logprobs end", 1, "summed_logprobs: nothing after it, all before", checks.logprobs_end),
+    Check("A", "logprobs end", 1, "summed_logprobs: nothing after it", checks.logprobs_end),
     Check("A", "logprobs gradient", 1.5, "summed_logprobs: gradient", checks.logprobs_gradient),
     Check("A", "loss gradient", 2, "policy_gradient_loss: gradient", checks.loss_live),
     Check("A", "loss divisor", 1.5, "policy_gradient_loss: the divisor", checks.loss_dead),

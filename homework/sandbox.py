@@ -321,7 +321,7 @@ def preload() -> None:
     standard = [n for n in sys.stdlib_module_names if n[0] != "_" and n not in NOT_PRELOADED]
     codecs = [f"encodings.{module.name}" for module in pkgutil.iter_modules(encodings.__path__)]
     for name in (*standard, *codecs, *FURTHER):
-        with contextlib.suppress(ImportError, OSError):  # some are for other systems
+        with contextlib.suppress(Exception):  # some are for other systems
             importlib.import_module(name)
     import torch
 
