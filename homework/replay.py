@@ -275,7 +275,7 @@ def evaluated_again(student: Student, name: str, weights: Weights, log: dict, fo
     from harness import checkpoint
 
     path = folder / "ckpt.pt"
-    tensors = {name: torch.tensor(values) for name, values in weights.items()}
+    tensors = {n: torch.tensor(w, dtype=torch.float32) for n, w in weights.items()}
     checkpoint.save(path, checkpoint.load(start()) | {"model": tensors})
     flags = flags_of(student, name)
     for flag, value in (("--method", "exact"), ("--init", str(path)), ("--steps", "0")):

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 
+import torch
+
 
 def answers__limit_for_grpo(answers):
     """weights grpo"""
@@ -168,6 +170,13 @@ def folder__checkpoint_is_no_checkpoint(folder):
     """runs exact, runs grpo"""
     (folder / "runs/exact-4/ckpt.pt").write_bytes(b"PK\x05\x06" + bytes(18))
     next((folder / "runs").glob("grpo-*")).joinpath("ckpt.pt").write_bytes(b"\x80\x02}q\x00.")
+
+
+def folder__whole_numbers_for_weights(folder):
+    """runs exact"""
+    path = folder / "runs/exact-4/ckpt.pt"
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"model": {n: w.long() for n, w in content["model"].items()}}, path)
 
 
 def folder__logs_are_rubbish(folder):
