@@ -318,7 +318,7 @@ def forged__nested_checkpoint(folder):
     path = folder / "runs/exact-4/ckpt.pt"
     torch.save(torch.load(path, weights_only=True) | {"step": nested, "config": nested}, path)
     path = next((folder / "runs").glob("grpo-*")) / "ckpt.pt"
-    torch.save(torch.load(path, weights_only=True) | {"model": {"x" * 10**6: nested}}, path)
+    torch.save(torch.load(path, weights_only=True) | {"model": {"x" * 10**5: nested}}, path)
 
 
 def _write(path, rows):
