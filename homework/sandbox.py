@@ -36,7 +36,7 @@ from typing import Any
 CPU_SECONDS = 2  # of one session
 WALL_SECONDS = 20.0  # of the same, where others share the machine
 ALL_CPU_SECONDS = 14.0  # of all sessions of a submission, with what the grader spends on replies
-ALL_WALL_SECONDS = 240.0  # of the same
+ALL_WALL_SECONDS = 360.0  # of the same
 MEMORY = 160 << 20  # bytes a session may ask for besides what torch has
 MOST_ANSWER = 2 << 20  # bytes
 MOST_TEXT = 500  # characters of anything that is said to a student
