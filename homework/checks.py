@@ -12,6 +12,7 @@ and a way to see it oneself; it never holds the number that was expected. Left o
 (points.py), the questions (questions.py), the submitted runs (replay.py).
 """
 
+import copy
 import itertools
 import math
 import random
@@ -366,6 +367,9 @@ def dead_groups(student: Student, name: str, ks: tuple[int, ...] = (2, 5, 16)) -
 def dead_raw(student: Student) -> Outcome:
     """maxrl_raw: a group that fails gets 0, one that passes 1 (D)."""
     ks = (1, 2, 5)
+    live = ask_groups(student, "maxrl_raw", [group(5, s) for s in (2, 1, 4)])
+    if vacuous("maxrl_raw", live):
+        return 0, "maxrl_raw: it does not look at the group, so this test has nothing to test"
     A = ask_groups(student, "maxrl_raw", [group(k, s) for k in ks for s in (0, k)])
     wanted = [x for k in ks for s in (0.0, 1.0) for x in [s] * k]
     if all(close(a, w) for a, w in zip(flat(A), wanted, strict=True)):
@@ -486,16 +490,17 @@ def mask(student: Student) -> Outcome:
     return 1, ""
 
 
-def ask_logprobs(student: Student, x: Drawn, grad: tuple[int, ...] = ()) -> Reply:
-    """summed_logprobs of these."""
-    args = [Tensor(x.logits), Tensor(x.tokens, "int64"), x.end]
-    return student.sandbox.calls([Call("summed_logprobs", args, grad)])[0]
+def ask_logprobs(student: Student, xs: list[Drawn], grad: tuple[int, ...] = ()) -> list[Reply]:
+    """summed_logprobs of each of these."""
+    args = [[Tensor(x.logits), Tensor(x.tokens, "int64"), x.end] for x in xs]
+    return student.sandbox.calls([Call("summed_logprobs", a, grad) for a in args])
 
 
-def sums_of(student: Student, x: Drawn) -> Numbers:
-    """summed_logprobs of these as numbers, (U,)."""
-    theirs = value(ask_logprobs(student, x), "summed_logprobs")
-    return numbers(theirs, (len(ENDS),), "summed_logprobs")
+def sums_of(student: Student, *xs: Drawn) -> list[Numbers]:
+    """summed_logprobs of each of these as numbers, (U,)."""
+    name = "summed_logprobs"
+    replies = ask_logprobs(student, [*xs])
+    return [numbers(value(reply, name), (len(ENDS),), name) for reply in replies]
 
 
 def gradient(reply: Reply, i: int, shape: tuple[int, ...], name: str) -> Numbers | None:
@@ -509,7 +514,8 @@ def gradient(reply: Reply, i: int, shape: tuple[int, ...], name: str) -> Numbers
 def logprobs_sum(student: Student) -> Outcome:
     """summed_logprobs: the sum of log pi(token), the end token included."""
     x = drawn()
-    for mine, row, scores in zip(sums_of(student, x), x.tokens, x.logits, strict=True):
+    (sums,) = sums_of(student, x)
+    for mine, row, scores in zip(sums, x.tokens, x.logits, strict=True):
         terms = [log_softmax(logits)[t] for logits, t in zip(scores, row, strict=True)]
         if not close(mine, sum(terms[: counted(row, x.end)]), 1e-3, 1e-4):
             return 0, (
@@ -523,28 +529,35 @@ def logprobs_end(student: Student) -> Outcome:
     """summed_logprobs: nothing after the first end token counts, what is before it does."""
     x = drawn()
     n = [counted(row, x.end) for row in x.tokens]
-    after, before = (Drawn(x.end, [*map(list, x.tokens)], [*map(list, x.logits)]) for _ in "ab")
+    after, first, last, logit = (copy.deepcopy(x) for _ in range(4))
     for u, row in enumerate(x.tokens):
         for t in range(n[u], L):
             after.tokens[u][t], after.logits[u][t] = DICE.randrange(V), some_logits()
-        if n[u] > 1:  # another first token, the one that changes the sum most
-            scores = x.logits[u][0]
-            before.tokens[u][0] = max(
-                (v for v in range(V) if v != x.end), key=lambda v: abs(scores[v] - scores[row[0]])
-            )
-    sums, same, other = (sums_of(student, y) for y in (x, after, before))
+        if n[u] > 1:  # there is something before the end
+            first.tokens[u][0] = another(x, u, 0)
+            last.tokens[u][n[u] - 2] = another(x, u, n[u] - 2)
+            logit.logits[u][0][row[0]] -= 3
+    sums, same, *others = sums_of(student, x, after, first, last, logit)
     if not all(close(a, b, 1e-4) for a, b in zip(sums, same, strict=True)):
         return 0, "summed_logprobs: change what comes after the end token; nothing may change"
-    if any(close(a, b, absolute=0) for a, b, m in zip(sums, other, n, strict=True) if m > 1):
-        return 0, "summed_logprobs: change a token before the end token; the sum must change"
+    for other in others:
+        if any(close(a, b, absolute=0) for a, b, m in zip(sums, other, n, strict=True) if m > 1):
+            return 0, "summed_logprobs: change what is before the end token; the sum must change"
     return 1, ""
+
+
+def another(x: Drawn, u: int, t: int) -> int:
+    """The token that changes the sum most in this place, not an end token."""
+    scores = x.logits[u][t]
+    mine = scores[x.tokens[u][t]]
+    return max((v for v in range(V) if v != x.end), key=lambda v: abs(scores[v] - mine))
 
 
 def logprobs_gradient(student: Student) -> Outcome:
     """summed_logprobs: its gradient."""
     x = drawn()
     shape = (len(ENDS), L, V)
-    found = gradient(ask_logprobs(student, x, (0,)), 0, shape, "summed_logprobs")
+    found = gradient(ask_logprobs(student, [x], (0,))[0], 0, shape, "summed_logprobs")
     if found is None:
         return 0, "summed_logprobs: no gradient arrives at the logits"
     theirs = iter(found)

@@ -36,6 +36,11 @@ def summed_logprobs__first_logit(logits, completions, end):
     return logits[:, 0, 0]
 
 
+def summed_logprobs__first_token(logits, completions, end):
+    """logprobs sum, logprobs end, logprobs gradient"""
+    return completions[:, 0] + 0 * logits.sum()
+
+
 def summed_logprobs__mean(logits, completions, end):
     """logprobs sum, logprobs gradient"""
     logp = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)
