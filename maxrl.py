@@ -9,7 +9,9 @@ Why it works, in one line: p is the sum of pi(z) over the right z, grad pi = pi 
 
 Average grad log pi over the rollouts that succeeded, and you estimate the gradient of maximum
 likelihood. REINFORCE divides the same sum by k, the number of rollouts; MaxRL divides it by S, the
-number of successes. That is all there is to it. One thing is lost: a group of k rollouts without a
+number of successes. That is all there is to it. S is random, but there is no bias: given which
+rollouts are right, each right one is a draw from pi(z | z is right), so the average of S of them
+has the mean grad log p whatever S >= 1 is. One thing is lost: a group of k rollouts without a
 success gives 0, so the expectation is pass@k grad log p, where pass@k = 1 - (1-p)^k.
 
 That is the gradient of a series cut off: keep T terms of log p, here T = k, and call them J_T(p),
@@ -26,9 +28,8 @@ and in expectation its w(p) is all that tells REINFORCE, GRPO and MaxRL apart. `
 computes every w(p) by exact enumeration and prints it beside its closed form.
 
 Three words: the *reward* of a rollout is 0 or 1, its *log-probability* is log pi(z|x), summed over
-its tokens, and its *score* is grad log pi(z|x). Left out: models, tokens, files. No clipping, no
-KL, no epsilon, and advantages are not
-normalised again. Example:
+its tokens, and its *score* is grad log pi(z|x). Read `reinforce`, `rloo`, `grpo` and `maxrl` first;
+the other five are for comparison. Left out: models, tokens, files, clipping, KL, epsilon. Example:
 
     >>> ADVANTAGES["maxrl"](torch.tensor([[1., 0., 0., 0.], [1., 1., 0., 0.], [0., 0., 0., 0.]]))
     tensor([[ 3., -1., -1., -1.],
@@ -59,10 +60,10 @@ def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) k/(k-1). Ahmadian 2024, arXiv 2402.14740. Order 1, with a baseline.
 
     The factor makes the baseline the mean of the *other* rollouts, so E[g] = grad p exactly.
-    Whether it lowers the noise depends on p. On two outcomes with 8 rollouts the standard deviation
-    falls from .54 to .36 at p = .3, but rises from .18 to .56 at p = .8 (`python maxrl.py`): the
-    one right text has a small score there, and the baseline lets the large scores of the rare
-    failures in. A group of one has no others: there it is `reinforce`.
+    Whether it lowers the noise depends on p. For a policy with one right and one wrong text, and 8
+    rollouts, the standard deviation of w falls from .54 to .36 at p = .3, but rises from .18 to .56
+    at p = .8 (`python maxrl.py`): there the score of the right text is small, 1 - p, and the
+    baseline lets in that of the rare failures, -p. A group of one has no others: it is `reinforce`.
     """
     return (r - mean) * (k / (k - 1)) if k > 1 else r
 
@@ -103,10 +104,11 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Te
 
     Leave-one-out MaxRL: the order T <= k exactly (default k), with a baseline, and 0 where all
     fail or all pass. Not the paper's: ours, the binary case of the weights in likelihoods.py.
-    The peers are the other k-1 rollouts. omega must not depend on this rollout's own r, so count it
-    as a success in any case: c of k. Then omega = pass_at_k(k, c, T) / (c/k) is the unbiased
-    estimate of w_T(p) from the peers with the least variance: at T = k, where pass_at_k is 1, it is
-    k/S for a success and k/(S+1) for a failure. k/(k-1) makes the mean that of the peers.
+    The peers are the other k-1 rollouts. omega and the baseline may look at them only: then they
+    are independent of this rollout, and E[A score] = E[omega] E[r score] = E[omega] grad p. So this
+    rollout counts as a success in any case: c of k. omega = pass_at_k(k, c, T) / (c/k) has the mean
+    w_T(p), and no other function of c has (the binomial family is complete). At T = k pass_at_k is
+    1: omega is k/S for a success, k/(S+1) for a failure. k/(k-1) makes the mean that of the peers.
     """
     if k == 1:
         return r
@@ -119,7 +121,7 @@ def passk(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Tensor
     """A = T fail@(T-1) (r - mean of the peers). PKPO, Walder 2025: ascends pass@T (default k).
 
     fail@(T-1) is the chance that T-1 of the k-1 peers, drawn without replacement, all fail, so
-    E[g] = T (1-p)^(T-1) grad p = grad pass@T exactly: for T > 1 none where p = 1.
+    E[g] = T (1-p)^(T-1) grad p = grad pass@T exactly: 0 where p = 1, if T > 1.
     """
     if k == 1:
         return r
@@ -179,7 +181,7 @@ def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> 
     """
     if rewards.dim() != 2 or rewards.numel() == 0:
         raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
-    r, k = rewards.detach().cpu().double(), rewards.shape[1]  # double: std is 0 only if S is k
+    r, k = rewards.detach().cpu().double(), rewards.shape[1]  # a few numbers; MPS has no double
     check_rewards(name, r)
     check_order(name, k, order)
     if name == "maxrl-loo" and not is_binary(r) and k > 1:
@@ -219,7 +221,7 @@ def counted_advantages(
 
 
 def apply_formula(name: str, r: Tensor, mean: Tensor, k: int, order: float | None) -> Tensor:
-    """`FORMULAS[name]`; only those in ORDERED are given an order."""
+    """`FORMULAS[name]`, with the order if there is one."""
     return FORMULAS[name](r, mean, k, **({} if order is None else {"order": int(order)}))
 
 
@@ -422,7 +424,8 @@ def main() -> None:
                 w, sd = enumerated_weight(name, p, k)
                 closed = population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
                 mark = "~" if order is None and name in ("grpo", "maxrl-std") else ""
-                row += f"{w:>9.4f}{f'{mark}{closed:.4f}':>9}{sd:>8.3f}"
+                formula = "-" if math.isnan(closed) else f"{mark}{closed:.4f}"
+                row += f"{w:>9.4f}{formula:>9}{sd:>8.3f}"
             print(row)
 
 

@@ -26,8 +26,8 @@ def roll_out(
     model: GPT, prompts: Tensor, k: int, task: Task, generator: torch.Generator
 ) -> Rollouts:
     """k rollouts of each prompt (B, P), as long as the task's longest legal answer."""
-    max_rows = 2**16 if prompts.is_cuda else 1024
-    words = {"end": END, "pad": PAD, "max_rows": max_rows}
+    max_nodes = 2**16 if prompts.is_cuda else 1024
+    words = {"end": END, "pad": PAD, "max_nodes": max_nodes}
     return generate(model, prompts, k, task.max_new_tokens, generator=generator, **words)
 
 

@@ -60,7 +60,7 @@ def train_step(
     device = next(model.parameters()).device
     batch = make_batch(problems, task, device)
     zero_gradients(model)
-    with autocast(config, device):
+    with autocast(config, device):  # bf16: backward is inside, it follows each part of a batch
         if config.method in LIKELIHOOD:
             figures = likelihood_backward(model, batch, config)
         else:
@@ -83,7 +83,8 @@ def rollout_backward(
     )
     weighed = A.nonzero().squeeze(1)  # completions; without an advantage there is no gradient
     loss = 0.0
-    for part in weighed.split(config.micro_batch) if len(weighed) else ():  # of none: one empty
+    # split() makes one empty part of nothing
+    for part in weighed.split(config.micro_batch) if len(weighed) else ():
         group, tokens = rollouts.group[part], rollouts.tokens[part]
         logp = tree.logprobs(model, batch.prompts, group, tokens, END)
         part_loss = maxrl.policy_gradient_loss(logp, A[part], rollouts.count[part], B * k)
@@ -170,9 +171,9 @@ def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
 
 
 def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> GPT:
-    """At most --sft-steps of cross-entropy on reference answers, ended when their likelihood, which
-    is the pass rate where one answer is right, is --sft-until in the mean of ten steps; or the file
-    that an earlier run with the same key left."""
+    """Cross-entropy on reference answers, until their mean likelihood over the last ten steps is
+    --sft-until, but at most --sft-steps steps. (The likelihood is the pass rate where one answer is
+    right.) If an earlier run with the same key left its file, that one."""
     ce = warm_start_config(config, device)
     path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
     if path.exists():
@@ -186,7 +187,7 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
     for step in tqdm(range(1, ce.steps + 1), desc="warm start", disable=None):
         recent.append(train_step(model, optimizer, ce, task, step, "demonstrations")["pass_rate"])
         if len(recent) == 10 and sum(recent) / 10 >= ce.sft_until:
-            break  # seeds discover carrying at different times: a step count would not do
+            break  # seeds learn to carry at different times: a number of steps would not do
     try:
         checkpoint.insist_on_numbers(model)
     except FloatingPointError as error:

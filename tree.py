@@ -1,4 +1,4 @@
-"""k rollouts of a prompt as one prefix tree: drawing and differentiating run every prefix once.
+"""k rollouts of a prompt as one prefix tree: what rollouts share is run once.
 
 The rollouts of a prompt begin alike. `12+34=` may be answered `46`, `47`, `46` and `4`:
 
@@ -6,8 +6,8 @@ The rollouts of a prompt begin alike. `12+34=` may be answered `46`, `47`, `46` 
                   --> 7 --> end    x1        run, where the copies have seven. Equal rollouts
                   --> end          x1        are one path with a count.
 
-What a node predicts depends on its prefix alone, so a node is run once, whoever passes through it.
-`generate` grows the tree level by level, `logprobs` runs all nodes of a given tree at once, with
+What a node predicts depends on its prefix alone, whoever passes through it. `generate` grows the
+tree level by level and runs a node once. `logprobs` runs all nodes of a given tree at once, with
 gradients. The loss is a sum over rollouts of A log pi(z), and log pi(z) a sum over the edges of z's
 path; collect the terms of one edge, and
 
@@ -19,10 +19,12 @@ has computed, each with its A (times its count, if it stands for several), and b
 what they send back.
 
 How the network runs a tree: everything in it but attention looks at one token at a time, and takes
-the nodes as one long list. For attention the nodes stand in *rows*, each of at most WIDTH paths
-through the tree of one prompt. A mask lets a node see the prompt, its ancestors and itself. (Where
-a prompt has more paths than that, each of its rows has a node of its own for a prefix that they
-share: run once a row.) Left out: rewards, advantages, strings.
+the nodes as one long list. Attention compares tokens, and a comparison of all nodes with all others
+would be wasted on other prompts. So for attention the nodes stand in *rows*: at most WIDTH paths
+through the tree of one prompt, padded to one length. In its row a node sees, by a mask, the prompt,
+its ancestors and itself. A prompt with more paths has several rows. In `logprobs` a prefix that two
+rows share is a node of each, run once a row; in `generate` a row takes over the keys and values of
+the row that its nodes' parents stood in. Left out: rewards, advantages, strings.
 
     >>> model = GPT(ModelConfig(vocab_size=7, block_size=9, n_layer=1, n_head=2, n_embd=8))
     >>> prompts = torch.tensor([[1, 2, 3], [3, 2, 1]])                              # (B=2, P=3)
@@ -43,7 +45,7 @@ from torch import Tensor
 
 from model import GPT, causal, completion_mask
 
-WIDTH = 16  # paths of a row: wider rows share more prefixes, and mask more of what they multiply
+WIDTH = 16  # paths of a row: a wider row shares more prefixes, and masks more of its products
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Rollouts:
 class Rows:
     """Where N nodes stand in R rows of n places."""
 
-    source: Tensor  # (R,) which of the groups (prompts, or rows of before) a row goes on from
+    source: Tensor  # (R,) whose keys come first: those of a prompt, or of a row of the level before
     place: Tensor  # (N,) in 0..R n - 1
     n: int
 
@@ -75,8 +77,9 @@ class Rows:
 
 
 def in_rows(group: Tensor, path: Tensor) -> Rows:
-    """Rows for N nodes. group (N,), sorted: whose node it is. path (N,), sorted within a group: the
-    number, in its group, of the path that it is on. WIDTH paths make a row."""
+    """Rows for N nodes. group (N,), sorted: the prompt, or the row of the level before, that a node
+    belongs to. path (N,), sorted within a group: the number of the path that first came to it (in
+    sampling every node of a level is a path). WIDTH paths make a row."""
     key = group * len(group) + path // WIDTH
     _, row, size = key.unique_consecutive(return_inverse=True, return_counts=True)  # (N,), (R,)
     first = size.cumsum(0) - size
@@ -97,7 +100,7 @@ def attend_in_rows(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor, rows: 
 
 @dataclass
 class Level:
-    """Prefixes of one length that go on, N of them, and the rows that they stand in."""
+    """N prefixes of one length, and the rows that they stand in."""
 
     group: Tensor  # (N,)
     tokens: Tensor  # (N, L)
@@ -124,20 +127,20 @@ def generate(
     end: int,
     pad: int,
     generator: torch.Generator,
-    max_rows: int = 1024,
+    max_nodes: int = 1024,
 ) -> Rollouts:
     """k independent rollouts of each prompt (B, P), at temperature 1, each up to its end token.
 
     A prefix with count c draws how many of its c rollouts go on with each token (one multinomial
     draw, the same law as c separate draws), and each token that was drawn at all becomes a node of
-    the next level. A million rollouts cost what their different texts cost. At most max_rows nodes
+    the next level. A million rollouts cost what their different texts cost. At most max_nodes nodes
     run at a time, and each such part is grown to its end before the next: that bounds the memory,
     and 1,024 nodes stay in a CPU's caches (give a GPU more). FloatingPointError if a probability is
     NaN; ValueError if the completions are longer than the model's positions.
     """
     (B, P), L, device = prompts.shape, max_new_tokens, prompts.device
     if P + L - 1 > model.config.block_size:
-        raise ValueError(f"{P} + {L} tokens are more than the model's {model.config.block_size}")
+        raise ValueError(f"{P} + {L} - 1 positions: the model has {model.config.block_size}")
     done: list[tuple[Tensor, ...]] = []
 
     def grow(t: int, level: Level, logits: Tensor, cache: Cache) -> None:
@@ -154,7 +157,8 @@ def generate(
         leaves, open_ = (which.nonzero().squeeze(1) for which in (over, ~over))
         columns = (level.group, level.tokens, level.count, level.logprob, ended)
         done.append(tuple(column[leaves] for column in columns))
-        for part in open_.split(max_rows) if len(open_) else ():
+        # split() makes one empty part of nothing
+        for part in open_.split(max_nodes) if len(open_) else ():
             grow(t + 1, *run_level(model, token[part], P + t, level.take(part), cache))
 
     first, cache = run_prompts(model, prompts)
@@ -199,7 +203,7 @@ def run_level(
     itself = F.one_hot(rows.place % rows.n, rows.n).bool()
     sees = torch.cat((level.sees, itself), dim=1)  # (N, S + n)
     level = replace(level, row=rows.place // rows.n, sees=sees)
-    mask = rows.pad(sees)
+    mask = rows.pad(sees)  # a place without a node sees nothing: what comes out there is not read
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         pairs = zip(cache[layer], (k, v), strict=True)
@@ -236,7 +240,7 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
 
 
 def logprobs(model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, end: int) -> Tensor:
-    """log pi(completion | prompt) of U completions, with gradients; every prefix is run once: (U,).
+    """log pi(completion | prompt) of U completions, with gradients; prefixes run once a row: (U,).
 
     prompts (B, P); group (U,), which of them a completion answers; tokens (U, L). Summed over
     tokens, the end token included; without one all L tokens count. Only the prompts that are
@@ -280,8 +284,8 @@ class Paths:
         self.path = torch.arange(len(group), device=group.device) - torch.searchsorted(group, group)
         other = (tokens != tokens.roll(1, 0)).cumsum(1) > 0  # than the path before, in tokens 0..t
         other |= (self.path % WIDTH == 0).unsqueeze(1)  # every row has nodes of its own
-        self.new = F.pad(other[:, :-1], (1, 0)) & counts  # (U, L): tokens 0..t-1 are a new node
-        self.new[:, 0] = False  # no tokens: the prompt itself
+        # (U, L): tokens 0..t-1 are a new node; never for t = 0, that is the prompt itself
+        self.new = F.pad(other[:, :-1], (1, 0)) & counts
         number = self.new.flatten().cumsum(0).view_as(tokens) + int(group[-1])
         number = torch.where(self.new, number, 0).cummax(0).values  # not new: that of a path before
         self.node = torch.cat((group.unsqueeze(1), number[:, 1:]), dim=1)  # (U, L) predicts token t
@@ -301,7 +305,7 @@ def run_paths(model: GPT, prompts: Tensor, paths: Paths) -> Tensor:
     place = torch.where(before, place, rows.n)  # an extra place takes what is not meant
     sees = prompts.new_zeros(len(u), rows.n + 1, dtype=torch.bool).scatter(1, place, True)
     mask = rows.pad(F.pad(sees[:, :-1], (P, 0), value=True))  # (R, n, P + n), all of the prompt
-    mask[..., 0] = True  # also for places without a node: a softmax over nothing is NaN
+    mask[..., 0] = True  # also for places without a node: over nothing softmax and gradient are NaN
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         first, rest = zip(*(x.split([B * P, len(u)]) for x in (q, k, v)), strict=True)

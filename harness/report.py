@@ -12,7 +12,6 @@ import torch
 import maxrl
 from data import Task
 from evaluate import EVAL_K, pass_rates
-from harness import own_method
 from harness.config import LIKELIHOOD, SELF_TRAINING, Config, model_sizes
 from model import GPT
 
@@ -41,8 +40,8 @@ def in_words(config: Config, task: Task) -> tuple[str, str]:
         sentence = (maxrl.FORMULAS[method].__doc__ or "").split(". ")[0].split(".\n")[0]
         trained = maxrl.trained_order(method, k, config.order)
         order = f"trains order {trained}" if trained else "trains no J_T"
-        if own_method.is_own(method):
-            order = "order not known"
+        if maxrl.population_weight(method, torch.tensor(0.5), k, config.order).isnan():
+            order = "order not known"  # of a method that is not ours
         return sentence.strip().rstrip(".") or "a formula of yours", f"k = {k}, {order}"
     T = config.order or math.inf
     formula = f"loss = -J_{T:g}(p), p computed exactly" if T < math.inf else "loss = -log p"

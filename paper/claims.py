@@ -154,9 +154,9 @@ def scarce_claims(logs: Logs) -> list[Claim]:
 
 def sample_claims(logs: Logs) -> list[Claim]:
     return [
-        Claim(4, f"At test time MaxRL needs fewer samples than {NAMES.get(other, 'the base')}",
+        Claim(4, f"At test time MaxRL needs fewer samples than the {K:,} of {name}",
               partial(by_samples, logs, 16, other, K), chief=K == 128)
-        for other in ("grpo", "base")
+        for other, name in (("grpo", "GRPO"), ("base", "the base"))
         for K in (8, 128, 1024)
     ]  # fmt: skip
 
@@ -166,7 +166,7 @@ def gradient_claims(logs: Logs) -> list[Claim]:
     rows = [
         Claim(
             5,
-            "Its gradient is largest on the hard prompts",
+            f"Its gradient is largest on the hard prompts, {stage}",
             partial(by_hardness, logs, stage),
             chief=stage == stages[1],
         )
@@ -201,7 +201,7 @@ def latent_claims(logs: Logs) -> list[Claim]:
 def budget_claims(logs: Logs) -> list[Claim]:
     compare = partial(by_gap, logs, "budget", how="end")
     return [
-        Claim(9, f"Ours: of 1,024 rollouts a step, {a} for a prompt are better than {b}",
+        Claim(9, f"Ours: of 1,024 rollouts a step, {a} for a prompt are better than {b}: {figure}",
               partial(compare, f"maxrl-loo k={a}", f"maxrl-loo k={b}", figure),
               chief=(a, figure) == (4, "pass@1"))
         for a, b in ((4, 16), (64, 16))

@@ -99,4 +99,4 @@ def test_rollouts_have_room_for_the_longest_answer(monkeypatch):
     seen = {}
     monkeypatch.setattr(module, "generate", lambda *a, **words: seen.update(words))
     roll_out(model, prompts, 11, task, torch.Generator())
-    assert seen["end"] == END and seen["pad"] == PAD and seen["max_rows"] == 1024
+    assert seen["end"] == END and seen["pad"] == PAD and seen["max_nodes"] == 1024

@@ -130,12 +130,12 @@ def test_same_seed_same_rollouts():
     )
 
 
-@pytest.mark.parametrize("width, max_rows", [(1, 512), (2, 3), (3, 1), (64, 7)])
-def test_how_nodes_stand_in_rows_does_not_change_their_probabilities(monkeypatch, width, max_rows):
+@pytest.mark.parametrize("width, max_nodes", [(1, 512), (2, 3), (3, 1), (64, 7)])
+def test_how_nodes_stand_in_rows_does_not_change_their_probabilities(monkeypatch, width, max_nodes):
     """Rows of one prefix, rows that are parted, parts of one node: the same law."""
     monkeypatch.setattr(tree, "WIDTH", width)
     model = small_model()
-    r = rollouts_of(model, 60, max_rows=max_rows)
+    r = rollouts_of(model, 60, max_nodes=max_nodes)
     assert torch.allclose(r.logprob, logprobs(model, PROMPTS[r.group], r.tokens, END), atol=1e-5)
     assert r.count.sum() == 60 * len(PROMPTS)
 
@@ -162,11 +162,14 @@ def test_every_prefix_runs_once_when_sampling_and_once_when_scoring(monkeypatch)
 
 
 def test_a_completion_longer_than_the_positions_is_refused_before_anything_is_sampled():
+    """The last token of a completion is not run, so its place is not needed."""
     model = small_model()
-    model.forward = None  # type: ignore[assignment]
+    longest = model.config.block_size - PROMPTS.shape[1] + 1
     words = {"end": END, "pad": PAD, "generator": torch.Generator()}
-    with pytest.raises(ValueError, match="3 \\+ 6 tokens"):
-        generate(model, PROMPTS, 2, L + 2, **words)
+    assert generate(model, PROMPTS, 2, longest, **words).tokens.shape[1] == longest
+    model.forward = None  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=f"3 \\+ {longest + 1} - 1 positions"):
+        generate(model, PROMPTS, 2, longest + 1, **words)
 
 
 # ------------------------------------------------------------------------------------- scoring

@@ -16,7 +16,7 @@ from statistics import geometric_mean, mean, stdev
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OLD = ("*From the runs at a62fe76", "*Not run yet")
+OLD = ("*Older runs, made at commit a62fe76", "*Not run yet")
 T = {4: 3.182, 8: 2.365}  # 97.5% quantile of Student's t for so many seeds
 RIVALS = ("grpo", "rloo")
 SIX = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
