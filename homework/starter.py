@@ -127,7 +127,7 @@ STRIPPED = {
     "verify.py": ("answer", "number", "likelihood", "regression"),
     "maxrl.py": (
         "reinforce rloo grpo maxrl maxrl_raw maxrl_loo passk maxrl_std rft pass_at_k "
-        "population_weight enumerated_weight main"
+        "enumerated_weight main"
     ).split(),
     "likelihoods.py": ("advantages", "omega_of_any_order", "omega_of_order_k"),
 }
