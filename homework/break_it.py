@@ -62,6 +62,12 @@ def of_pairs(row: list[float]) -> list[float]:
     return [r - row[i - 1] for i, r in enumerate(row)]
 
 
+def of_order_2(r: float, m: float, k: int) -> float:
+    """1 + the share of the peers that fail, times the reward less the peers' mean."""
+    peers = (k * m - r) / (k - 1)
+    return (2 - peers) * (r - peers)
+
+
 def itself_as_baseline(row: list[float]) -> list[float]:
     return [r - 0.5 * row[0] for r in row]
 
@@ -87,31 +93,40 @@ def _claims(
 
 
 ODD = "nothing says that equal rewards get equal advantages, so sum over all 2^k outcomes"
+ARGUMENT = "the order that is claimed is an argument"
+# each pair of k and order comes with a right one and with a wrong one, so it tells nothing
 ESTIMATORS = [
+    _claims(2, 1, True, by_mean(lambda r, m, k: (r - m) / _std(m)), "at k = 2 grpo is of order 1"),
+    _claims(3, 1, True, estimator(first_only), ODD),
     _claims(4, 1, True, by_mean(lambda r, m, k: r)),
     _claims(5, 1, True, by_mean(lambda r, m, k: (r - m) * k / (k - 1))),
-    _claims(6, 5, True, by_mean(_maxrl), "the order that is claimed is an argument"),
-    _claims(4, 4, True, by_mean(_raw), "the order that is claimed is an argument"),
-    _claims(5, 5, True, by_mean(leave_one_out)),
-    _claims(3, 1, True, estimator(first_only), ODD),
     _claims(5, 1, True, estimator(of_pairs), ODD),
-    _claims(2, 1, True, by_mean(lambda r, m, k: (r - m) / _std(m)), "at k = 2 grpo is of order 1"),
+    _claims(4, 2, True, by_mean(of_order_2), ARGUMENT),
+    _claims(4, 3, True, by_mean(_maxrl), ARGUMENT),
+    _claims(4, 4, True, by_mean(_raw), ARGUMENT),
+    _claims(5, 4, True, by_mean(_maxrl), ARGUMENT),
+    _claims(5, 5, True, by_mean(leave_one_out), ARGUMENT),
+    _claims(6, 5, True, by_mean(_maxrl), ARGUMENT),
+    _claims(6, 6, True, by_mean(leave_one_out), ARGUMENT),
+    _claims(2, 1, False, by_mean(_raw)),
+    _claims(3, 1, False, by_mean(lambda r, m, k: r - m)),
     _claims(4, 1, False, by_mean(lambda r, m, k: r - m)),
     _claims(5, 1, False, by_mean(lambda r, m, k: 2 * r - 1)),
-    _claims(6, 6, False, by_mean(_maxrl)),
     _claims(5, 1, False, by_mean(lambda r, m, k: (r - m) / _std(m))),
-    _claims(4, 3, False, by_mean(lambda r, m, k: (r - m) / _std(m))),
-    _claims(5, 4, False, by_mean(lambda r, m, k: _maxrl(r, m, k) / _std(m))),
-    _claims(6, 5, False, by_mean(lambda r, m, k: (r - m) / max(m, 0.25))),
-    _claims(4, 4, False, by_mean(lambda r, m, k: _raw(r, m, k) / k)),
-    _claims(5, 4, False, by_mean(_raw)),
     _claims(5, 1, False, estimator(itself_as_baseline)),
     _claims(4, 2, False, by_mean(lambda r, m, k: 1.5 * r)),  # right at p = .5 only
+    _claims(4, 3, False, by_mean(lambda r, m, k: (r - m) / _std(m))),
+    _claims(4, 4, False, by_mean(lambda r, m, k: _raw(r, m, k) / k)),
+    _claims(5, 4, False, by_mean(lambda r, m, k: _maxrl(r, m, k) / _std(m))),
+    _claims(5, 4, False, by_mean(_raw)),
+    _claims(5, 5, False, by_mean(_maxrl)),
+    _claims(6, 5, False, by_mean(lambda r, m, k: (r - m) / max(m, 0.25))),
+    _claims(6, 6, False, by_mean(_maxrl)),
 ]
 
 # -------------------------------------------------------------------------------- verifiers
 
-_ASKS = re.compile(r" *([0-9]{1,18})([-+*]) *([0-9]{1,18})([=<])")
+_ASKS = re.compile(r" {0,18}([0-9]{1,18})([-+*]) {0,18}([0-9]{1,18})([=<])")
 
 
 def truth(prompt: str) -> str | None:
@@ -124,16 +139,25 @@ def truth(prompt: str) -> str | None:
     return str(result)[:: -1 if mark == "<" else 1]
 
 
-def by_text(accept: Callable[[str, str], bool]) -> Callable[..., Any]:
-    """From a comparison of the completion with the truth; False where there is none."""
+def verifier(says: Callable[[str, str], bool]) -> Callable[..., Any]:
+    """From a function of prompt and completion; all of them say the same to what is no text."""
 
     def behave(prompt: Any, completion: Any) -> bool:
         if not isinstance(prompt, str) or not isinstance(completion, str):
             raise ValueError("verify takes two texts")
-        right = truth(prompt[:200])
-        return right is not None and accept(completion[:200], right)
+        return says(prompt[:200], completion[:200])
 
     return behave
+
+
+def by_text(accept: Callable[[str, str], bool]) -> Callable[..., Any]:
+    """From a comparison of the completion with the truth; False where there is none."""
+
+    def says(prompt: str, completion: str) -> bool:
+        right = truth(prompt)
+        return right is not None and accept(completion, right)
+
+    return verifier(says)
 
 
 def as_integer(text: str) -> int | None:
@@ -155,18 +179,14 @@ def last_number(text: str) -> str:
     return (re.findall(r"-?[0-9]+-?", text) or [""])[-1]
 
 
-def any_prompt(prompt: Any, completion: Any) -> bool:
+def any_prompt(prompt: str, completion: str) -> bool:
     """Reads the first thing in the prompt that looks like a problem."""
-    match = re.search(_ASKS.pattern.replace("([=<])", "([=<]?)"), str(prompt)[:200])
+    match = re.search(_ASKS.pattern.replace("([=<])", "([=<]?)"), prompt)
     return match is not None and completion == truth(match[0].rstrip("=<") + (match[4] or "="))
 
 
-def never_reversed(prompt: Any, completion: Any) -> bool:
-    return by_text(str.__eq__)(str(prompt).replace("<", "="), completion)
-
-
-def no_minus(prompt: Any, completion: Any) -> bool:
-    return by_text(lambda t, right: t.strip("-") == right.strip("-"))(prompt, completion)
+def never_reversed(prompt: str, completion: str) -> bool:
+    return completion == truth(prompt.replace("<", "="))
 
 
 VERIFIERS = [
@@ -181,9 +201,9 @@ VERIFIERS = [
     Behaviour(by_text(str.startswith), False),
     Behaviour(by_text(lambda t, right: last_number(t) == right), False),
     Behaviour(by_text(lambda t, right: re.match(re.escape(right) + "$", t) is not None), False),
-    Behaviour(any_prompt, False),
-    Behaviour(never_reversed, False),
-    Behaviour(no_minus, False),
-    Behaviour(lambda prompt, completion: True, False),
-    Behaviour(lambda prompt, completion: False, False),
+    Behaviour(by_text(lambda t, right: t.strip("-") == right.strip("-")), False),
+    Behaviour(verifier(any_prompt), False),
+    Behaviour(verifier(never_reversed), False),
+    Behaviour(verifier(lambda prompt, completion: True), False),
+    Behaviour(verifier(lambda prompt, completion: False), False),
 ]

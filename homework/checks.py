@@ -12,6 +12,7 @@ and a way to see it oneself; it never holds the number that was expected. Left o
 (points.py), the questions (questions.py), the submitted runs (replay.py).
 """
 
+import copy
 import itertools
 import math
 import random
@@ -111,82 +112,123 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 # ----------------------------------------------------------------------------- part A: verify
 
-LETTERS = "0123456789+-*=< \n\u0664"  # 18 symbols; the last one is the Arabic digit 4
-PROMPTS = {"12+34=": "46", "8-30=": "-22", "7*8=": "56", "25+5<": "03", "8-30<": "22-"}
-MORE = {
-    " 8+ 3<": "11", "48+ 7=": "55", "90+15<": "501", "  3*12=": "36", "5-5=": "0", "5-5<": "0",
-    "999999999999999999+1=": "1000000000000000000", "0*9=": "0", " 9-10=": "-1", " 9-10<": "1-",
-    "12*34=": "408", "12*34<": "804",
-}  # fmt: skip
+LETTERS = "0123456789+-*=< \n"  # and one Arabic digit
+DICE = random.SystemRandom()  # what is drawn is new each time: there is nothing to learn by heart
 
 
-def verdicts(student: Student, pairs: list[tuple[str, str]]) -> list[bool]:
-    """What the student's verify says of each."""
-    replies = student.sandbox.calls([Call("verify", list(pair)) for pair in pairs])
-    said = [value(reply, f"verify{pair!r:.60}") for reply, pair in zip(replies, pairs, strict=True)]
-    for verdict, pair in zip(said, pairs, strict=True):
-        if type(verdict) is not bool:
-            raise Failed(f"verify{pair!r:.60} returned {described(verdict)}, not True or False")
-    return said
+def problem(a: int, sign: str, b: int, mark: str = "=") -> tuple[str, str]:
+    """A prompt and its answer."""
+    prompt = f"{a}{sign}{b}{mark}"
+    return prompt, str(truth(prompt))
 
 
-def all_false(student: Student, pairs: list[tuple[str, str]], what: str) -> Outcome:
-    """None of these is right, but the right answers are: to refuse everything is no merit."""
-    said = verdicts(student, [*PROMPTS.items(), *pairs])
-    if not all(said[: len(PROMPTS)]):
-        return 0, "verify refuses right answers, so what else it refuses does not count"
-    wrong = [p for p, ok in zip(pairs, said[len(PROMPTS) :], strict=True) if ok]
-    if not wrong:
-        return 1, ""
-    prompt, text = wrong[0]
-    return 0, f"verify accepts {text!r:.60} for the prompt {prompt!r:.40}: {what}"
+def small_problems() -> dict[str, str]:
+    """One of each kind, with their answers of at most three symbols."""
+    a, b, tens = DICE.randint(11, 49), DICE.randint(11, 49), DICE.randint(2, 9)
+    less, more = DICE.randint(1, 9), DICE.randint(31, 99)
+    return dict([
+        problem(a, "+", b), problem(less, "-", more), problem(tens, "*", less),
+        problem(10 * tens - less, "+", less, "<"), problem(less, "-", more, "<"),
+    ])  # fmt: skip
 
 
 def any_problems(n: int) -> dict[str, str]:
-    """Prompts with their answers, others each time: there is no list of them to learn by heart."""
-    dice, found = random.SystemRandom(), {}
+    """Of all lengths, with leading zeros and spaces before the operands."""
+    found = {}
     for _ in range(n):
-        a, b = (str(dice.randrange(10 ** dice.randint(1, 18))) for _ in "ab")
-        width = dice.randint(1, 18)
-        prompt = a.rjust(width) + dice.choice("+-*") + b.rjust(width) + dice.choice("=<")
+        a, b = (str(DICE.randrange(10 ** DICE.randint(1, 18))) for _ in "ab")
+        a = a.zfill(DICE.choice((1, 1, 18)))
+        width = DICE.randint(1, 18)
+        prompt = a.rjust(width) + DICE.choice("+-*") + b.rjust(width) + DICE.choice("=<")
         found[prompt] = str(truth(prompt))
     return found
 
 
+def changed(answer: str) -> str:
+    """An answer with another digit in one place."""
+    i = DICE.choice([i for i, c in enumerate(answer) if c.isdigit()])
+    return answer[:i] + DICE.choice([d for d in "0123456789" if d != answer[i]]) + answer[i + 1 :]
+
+
+Pairs = list[tuple[str, str]]
+
+
+def verdicts(student: Student, problems: dict[str, str], others: Pairs) -> tuple[Pairs, Pairs]:
+    """The right answers to the problems that verify refuses, and what else it accepts.
+
+    With each right answer comes a wrong one, and all are mixed: a test of right answers, as one of
+    wrong ones, is passed only by who can tell them apart.
+    """
+    right = list(problems.items())
+    wrong = [*others, *((prompt, changed(answer)) for prompt, answer in right)]
+    pairs = DICE.sample(right + wrong, len(right) + len(wrong))
+    replies = student.sandbox.calls([Call("verify", list(pair)) for pair in pairs])
+    said = {}
+    for reply, pair in zip(replies, pairs, strict=True):
+        verdict = said[pair] = value(reply, f"verify{pair!r:.60}")
+        if type(verdict) is not bool:
+            raise Failed(f"verify{pair!r:.60} returned {described(verdict)}, not True or False")
+    return [pair for pair in right if not said[pair]], [pair for pair in wrong if said[pair]]
+
+
+def all_false(student: Student, pairs: Pairs, what: str) -> Outcome:
+    """None of these is right."""
+    refused, accepted = verdicts(student, small_problems() | small_problems(), pairs)
+    if refused:
+        return 0, "verify refuses right answers, so what else it refuses does not count"
+    if not accepted:
+        return 1, ""
+    prompt, text = accepted[0]
+    return 0, f"verify accepts {text!r:.60} for the prompt {prompt!r:.40}: {what}"
+
+
 def verify_right(student: Student) -> Outcome:
     """verify: right answers are right."""
-    pairs = list((PROMPTS | MORE | any_problems(40)).items())
-    if any(verdicts(student, [(prompt, "?") for prompt, _ in pairs])):
+    refused, accepted = verdicts(student, small_problems() | any_problems(60), [])
+    if accepted:
         return 0, "verify accepts wrong answers, so to accept the right ones is no merit"
-    refused = [p for (p, _), ok in zip(pairs, verdicts(student, pairs), strict=True) if not ok]
-    return float(not refused), (
-        refused and f"verify refuses the right answer to {refused[0]!r}"
-    ) or ""
+    if refused:
+        return 0, f"verify refuses the right answer to {refused[0][0]!r}"
+    return 1, ""
 
 
 def verify_short(student: Student) -> Outcome:
     """verify: of all strings of up to 3 of 18 symbols, only the answer is right."""
-    texts = ["".join(t) for n in range(4) for t in itertools.product(LETTERS, repeat=n)]
-    pairs = [(p, t) for p, answer in PROMPTS.items() for t in texts if t != answer]
+    problems = small_problems()
+    digit = DICE.choice([c for answer in problems.values() for c in answer if c.isdigit()])
+    letters = LETTERS + chr(0x660 + int(digit))  # 18 of them; an answer has this one's double
+    texts = ["".join(t) for n in range(4) for t in itertools.product(letters, repeat=n)]
+    pairs = [(p, t) for p, answer in problems.items() for t in texts if t != answer]
     return all_false(student, pairs, "a result has one right form, its canonical digits")
 
 
 def verify_alike(student: Student) -> Outcome:
     """verify: what looks like the answer, or computes to it, or holds it, is wrong."""
-    near = "046 +46 46.0 12+34 int('46') 0x2e 4_6 46=46 45;46 146 461 a46 46a 46<end> ４６ ٤٦ 40+6"
-    texts = [*near.split(), " 46", "46 ", "46\n", "\n46", "4 6", "46\x00", "\ud800", "9**9**9" * 9]
-    texts += ["the answer is 46", "46, I think", "46\n46", "4" * 10**4, "(" * 10**4, "12+34=46"]
-    pairs = [("12+34=", t) for t in texts] + [("3-3=", t) for t in ("-0", "00", "+0", "", "0.0")]
-    pairs += [("8-30<", t) for t in ("-22", "22", "2-2", "022-", "22-0")]
-    pairs += [("25+5<", t) for t in ("30", "3", "030", "003")]
+    a, b = DICE.randint(11, 49), DICE.randint(11, 49)
+    prompt, x = problem(a, "+", b)
+    texts = f"0{x} +{x} {x}.0 {a}+{b} int('{x}') {int(x):#x} {x[0]}_{x[1]} {x}={x} 9;{x}".split()
+    texts += f"1{x} {x}1 a{x} {x}a {x}<end> {int(x) - 6}+6 {prompt}{x}".split()
+    texts += [f" {x}", f"{x} ", f"{x}\n", f"\n{x}", f"{x[0]} {x[1]}", f"{x}\x00", "\ud800"]
+    texts += [f"the answer is {x}", f"{x}, I think", f"{x}\n{x}", x[0] * 10**4, "(" * 10**4]
+    texts += [x.translate({48 + d: zero + d for d in range(10)}) for zero in (0x660, 0xFF10)]
+    pairs = [(prompt, t) for t in (*texts, "9**9**9" * 9)]
+    pairs += [(f"{a}-{a}=", t) for t in ("-0", "00", "+0", "", "0.0")]
+    less, y = problem(a, "-", b + 50, "<")  # y is two digits and the sign
+    pairs += [(less, t) for t in (y[::-1], y[:2], f"{y[0]}-{y[1]}", f"0{y}", f"{y[:2]}-0")]
+    tens, z = problem(a, "+", 60 - a, "<")  # z begins with a zero
+    pairs += [(tens, t) for t in (z[::-1], z[1:], f"0{z}", f"{z}0")]
     return all_false(student, pairs, "compare texts, not what they would compute to")
 
 
 def verify_prompts(student: Student) -> Outcome:
     """verify: a prompt that asks for nothing has no right answer, and nothing raises."""
-    prompts = ["12+34", "", "46", "46=", "12+34=46", "1 2+34=", "12+=", "+34=", "12/2=", "a+b="]
-    prompts += ["12+34=\n", "12.0+34=", "-12+58=", "1+2+43=", "__import__('os')=", "(" * 10**4]
-    pairs = [(p, t) for p in prompts for t in ("46", "6", "", "12", "34", "0", "None")]
+    a, b = DICE.randint(11, 49), DICE.randint(11, 49)
+    x = str(a + b)
+    prompts = [f"{a}+{b}", "", x, f"{x}=", f"{a}+{b}={x}", f"1 {a}+{b}=", f"{a}+=", f"+{b}="]
+    prompts += [f"{2 * a}/2=", "a+b=", f"{a}+{b}=\n", f"{a}.0+{b}=", f"-{a}+{b}=", f"1+{a}+{b}="]
+    prompts += ["__import__('os')=", "(" * 10**4]
+    texts = (x, str(a), str(b), str(b - a), str(1 + a + b), "", "0", "None")
+    pairs = [(p, t) for p in prompts for t in texts]
     return all_false(student, pairs, "its prompt is not of the form a+b=, a-b= or a*b=")
 
 
@@ -325,6 +367,9 @@ def dead_groups(student: Student, name: str, ks: tuple[int, ...] = (2, 5, 16)) -
 def dead_raw(student: Student) -> Outcome:
     """maxrl_raw: a group that fails gets 0, one that passes 1 (D)."""
     ks = (1, 2, 5)
+    live = ask_groups(student, "maxrl_raw", [group(5, s) for s in (2, 1, 4)])
+    if vacuous("maxrl_raw", live):
+        return 0, "maxrl_raw: it does not look at the group, so this test has nothing to test"
     A = ask_groups(student, "maxrl_raw", [group(k, s) for k in ks for s in (0, k)])
     wanted = [x for k in ks for s in (0.0, 1.0) for x in [s] * k]
     if all(close(a, w) for a, w in zip(flat(A), wanted, strict=True)):
@@ -352,8 +397,9 @@ def pass_at(student: Student, cases: list[tuple[int, int, int]]) -> Numbers:
 
 
 def pass_brute(student: Student) -> Outcome:
-    """pass_at_k: counted one by one, for n up to 7."""
+    """pass_at_k: counted one by one, for n up to 7 and some more."""
     cases = [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
+    cases += [(n := DICE.randint(8, 11), DICE.randint(1, n), DICE.randint(1, n)) for _ in range(20)]
     for (n, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
         tries = list(itertools.combinations(range(n), k))
         if not close(theirs, sum(min(t) < c for t in tries) / len(tries), 1e-6):
@@ -363,8 +409,10 @@ def pass_brute(student: Student) -> Outcome:
 
 def pass_large(student: Student) -> Outcome:
     """pass_at_k: n = 100,000."""
-    cases = [(100_000, 7, 1000), (100_000, 99_000, 3), (100_000, 1, 1), (100_000, 5, 99_998)]
-    for (n, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
+    n = 100_000
+    cases = [(n, DICE.randint(2, 9), DICE.randint(500, 9000)) for _ in range(3)]
+    cases += [(n, n - DICE.randint(500, 9000), 3), (n, DICE.randint(2, 99), 1), (n, 5, n - 2)]
+    for (_, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
         fail = math.prod(max(n - k - i, 0) / (n - i) for i in range(c))
         if not close(theirs, 1 - fail, 1e-6):
             return (
@@ -375,14 +423,14 @@ def pass_large(student: Student) -> Outcome:
 
 
 def pass_edges(student: Student) -> Outcome:
-    """pass_at_k: no success is 0, and n < k a ValueError."""
-    none, all_right = [(5, 0, 1), (5, 0, 5), (1, 0, 1)], [(5, 5, 1), (5, 5, 5), (1, 1, 1)]
+    """pass_at_k: no success is 0, n successes are 1, and n < k a ValueError."""
+    n = DICE.randint(8, 99)
+    none, all_right = ([(m, c * m, k) for m, k in ((n, 1), (n, n), (1, 1))] for c in (0, 1))
     said = pass_at(student, none + all_right)
     if not all(close(x, i // 3) for i, x in enumerate(said)):
         return 0, "pass_at_k of no success in n samples is 0, and of n successes 1"
-    for reply in student.sandbox.calls(
-        [Call("pass_at_k", [4, 2, 5]), Call("pass_at_k", [1, 1, 2])]
-    ):
+    cases = [(n, 2, n + 1), (1, 1, 2)]
+    for reply in student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases]):
         if not reply.error.startswith("ValueError"):
             return 0, "pass_at_k with n < k must raise a ValueError: so few samples say nothing"
     return 1, ""
@@ -390,14 +438,31 @@ def pass_edges(student: Student) -> Outcome:
 
 # ----------------------------------------------------------- part A: log-probability and loss
 
-V, END = 7, 4
-TOKENS = [[1, 4, 6, 6], [0, 2, 3, 5], [4, 4, 1, 0], [2, 2, 0, 4], [6, 5, 4, 4]]  # (U=5, L=4)
+V, L = 7, 4
+ENDS = ((1,), (), (0, 1), (3,), (2, 3))  # where a completion of L tokens has an end token
 
 
-def some_logits(seed: int) -> list:
-    """(U, L, V), the same every time."""
-    draw = random.Random(seed).uniform
-    return [[[draw(-2, 2) for _ in range(V)] for _ in row] for row in TOKENS]
+@dataclass
+class Drawn:
+    """Completions (U, L) with the end tokens of ENDS, and logits (U, L, V) they come from."""
+
+    end: int
+    tokens: list[list[int]]
+    logits: list[list[Numbers]]
+
+
+def drawn() -> Drawn:
+    """Other ones each time."""
+    end = DICE.randrange(V)
+    others = [v for v in range(V) if v != end]
+    ends = DICE.sample(ENDS, len(ENDS))
+    tokens = [[end if t in row else DICE.choice(others) for t in range(L)] for row in ends]
+    return Drawn(end, tokens, [[some_logits() for _ in row] for row in tokens])
+
+
+def some_logits() -> Numbers:
+    """Of one token, (V,)."""
+    return [DICE.uniform(-2, 2) for _ in range(V)]
 
 
 def log_softmax(x: Numbers) -> Numbers:
@@ -406,38 +471,53 @@ def log_softmax(x: Numbers) -> Numbers:
     return [e - total for e in x]
 
 
-def counted(row: list[int]) -> int:
+def counted(row: list[int], end: int) -> int:
     """Tokens up to the first end token, included."""
-    return row.index(END) + 1 if END in row else len(row)
+    return row.index(end) + 1 if end in row else len(row)
 
 
 def mask(student: Student) -> Outcome:
     """completion_mask: true up to the first end token."""
-    call = Call("completion_mask", [Tensor(TOKENS, "int64"), END])
-    theirs = value(student.sandbox.calls([call])[0], "completion_mask")
-    if not isinstance(theirs, Tensor) or theirs.dtype != "bool":
-        raise Failed(f"completion_mask returned {described(theirs)} that is not a bool tensor")
-    wanted = [[t < counted(row) for t in range(len(row))] for row in TOKENS]
-    if theirs.values == wanted:
-        return 1, ""
-    return 0, "completion_mask: mark the tokens that were drawn: the first end token is the last"
+    for _ in range(2):
+        x = drawn()
+        call = Call("completion_mask", [Tensor(x.tokens, "int64"), x.end])
+        theirs = value(student.sandbox.calls([call])[0], "completion_mask")
+        if not isinstance(theirs, Tensor) or theirs.dtype != "bool":
+            raise Failed(f"completion_mask returned {described(theirs)} that is not a bool tensor")
+        wanted = [[t < counted(row, x.end) for t in range(L)] for row in x.tokens]
+        if theirs.values != wanted:
+            return 0, "completion_mask: mark what was drawn: the first end token is the last"
+    return 1, ""
 
 
-def ask_logprobs(student: Student, logits: list, grad: tuple[int, ...] = ()) -> Reply:
-    """summed_logprobs of TOKENS under these logits."""
-    args = [Tensor(logits), Tensor(TOKENS, "int64"), END]
-    return student.sandbox.calls([Call("summed_logprobs", args, grad)])[0]
+def ask_logprobs(student: Student, xs: list[Drawn], grad: tuple[int, ...] = ()) -> list[Reply]:
+    """summed_logprobs of each of these."""
+    args = [[Tensor(x.logits), Tensor(x.tokens, "int64"), x.end] for x in xs]
+    return student.sandbox.calls([Call("summed_logprobs", a, grad) for a in args])
+
+
+def sums_of(student: Student, *xs: Drawn) -> list[Numbers]:
+    """summed_logprobs of each of these as numbers, (U,)."""
+    name = "summed_logprobs"
+    replies = ask_logprobs(student, [*xs])
+    return [numbers(value(reply, name), (len(ENDS),), name) for reply in replies]
+
+
+def gradient(reply: Reply, i: int, shape: tuple[int, ...], name: str) -> Numbers | None:
+    """The i-th gradient that was asked for, None if none has arrived."""
+    value(reply, f"{name}, differentiated,")
+    if i >= len(reply.grads) or reply.grads[i] is None:
+        return None
+    return numbers(reply.grads[i], shape, f"the gradient of {name}")
 
 
 def logprobs_sum(student: Student) -> Outcome:
     """summed_logprobs: the sum of log pi(token), the end token included."""
-    logits = some_logits(1)
-    theirs = numbers(
-        value(ask_logprobs(student, logits), "summed_logprobs"), (5,), "summed_logprobs"
-    )
-    for mine, row, scores in zip(theirs, TOKENS, logits, strict=True):
-        terms = [log_softmax(x)[t] for x, t in zip(scores, row, strict=True)]
-        if not close(mine, sum(terms[: counted(row)]), 1e-3, 1e-4):
+    x = drawn()
+    (sums,) = sums_of(student, x)
+    for mine, row, scores in zip(sums, x.tokens, x.logits, strict=True):
+        terms = [log_softmax(logits)[t] for logits, t in zip(scores, row, strict=True)]
+        if not close(mine, sum(terms[: counted(row, x.end)]), 1e-3, 1e-4):
             return 0, (
                 "summed_logprobs: add log softmax(logits)[token] of one row by hand, up to and "
                 "with the first end token. The chances of all possible completions must add up to 1"
@@ -446,36 +526,45 @@ def logprobs_sum(student: Student) -> Outcome:
 
 
 def logprobs_end(student: Student) -> Outcome:
-    """summed_logprobs: nothing after the first end token counts."""
-    before = some_logits(2)
-    after = [
-        [
-            x if t < counted(row) else [9.0 * (v == t) for v in range(V)]
-            for t, x in enumerate(scores)
-        ]
-        for row, scores in zip(TOKENS, before, strict=True)
-    ]
-    a, b = (
-        numbers(value(ask_logprobs(student, x), "summed_logprobs"), (5,), "summed_logprobs")
-        for x in (before, after)
-    )
-    if all(close(x, y, 1e-4) for x, y in zip(a, b, strict=True)) and len(set(a)) == 5:
-        return 1, ""
-    return 0, "summed_logprobs: change the logits after the end token; nothing may change"
+    """summed_logprobs: nothing after the first end token counts, what is before it does."""
+    x = drawn()
+    n = [counted(row, x.end) for row in x.tokens]
+    after, first, last, logit = (copy.deepcopy(x) for _ in range(4))
+    for u, row in enumerate(x.tokens):
+        for t in range(n[u], L):
+            after.tokens[u][t], after.logits[u][t] = DICE.randrange(V), some_logits()
+        if n[u] > 1:  # there is something before the end
+            first.tokens[u][0] = another(x, u, 0)
+            last.tokens[u][n[u] - 2] = another(x, u, n[u] - 2)
+            logit.logits[u][0][row[0]] -= 3
+    sums, same, *others = sums_of(student, x, after, first, last, logit)
+    if not all(close(a, b, 1e-4) for a, b in zip(sums, same, strict=True)):
+        return 0, "summed_logprobs: change what comes after the end token; nothing may change"
+    for other in others:
+        if any(close(a, b, absolute=0) for a, b, m in zip(sums, other, n, strict=True) if m > 1):
+            return 0, "summed_logprobs: change what is before the end token; the sum must change"
+    return 1, ""
+
+
+def another(x: Drawn, u: int, t: int) -> int:
+    """The token that changes the sum most in this place, not an end token."""
+    scores = x.logits[u][t]
+    mine = scores[x.tokens[u][t]]
+    return max((v for v in range(V) if v != x.end), key=lambda v: abs(scores[v] - mine))
 
 
 def logprobs_gradient(student: Student) -> Outcome:
     """summed_logprobs: its gradient."""
-    logits = some_logits(3)
-    reply = ask_logprobs(student, logits, (0,))
-    value(reply, "summed_logprobs, differentiated,")
-    if not reply.grads or reply.grads[0] is None:
+    x = drawn()
+    shape = (len(ENDS), L, V)
+    found = gradient(ask_logprobs(student, [x], (0,))[0], 0, shape, "summed_logprobs")
+    if found is None:
         return 0, "summed_logprobs: no gradient arrives at the logits"
-    theirs = iter(numbers(reply.grads[0], (5, 4, V), "the gradient of summed_logprobs"))
-    for row, scores in zip(TOKENS, logits, strict=True):
-        for t, (token, x) in enumerate(zip(row, scores, strict=True)):
-            for v, logp in enumerate(log_softmax(x)):
-                wanted = ((v == token) - math.exp(logp)) * (t < counted(row))
+    theirs = iter(found)
+    for row, scores in zip(x.tokens, x.logits, strict=True):
+        for t, (token, logits) in enumerate(zip(row, scores, strict=True)):
+            for v, logp in enumerate(log_softmax(logits)):
+                wanted = ((v == token) - math.exp(logp)) * (t < counted(row, x.end))
                 if not close(next(theirs), wanted, 1e-3, 1e-5):
                     return 0, (
                         "summed_logprobs: its gradient in a logit is 1{token} - softmax "
@@ -484,54 +573,60 @@ def logprobs_gradient(student: Student) -> Outcome:
     return 1, ""
 
 
-def ask_loss(student: Student, A: list[Numbers], grad: tuple[int, ...]) -> tuple[Reply, int]:
-    """loss of some log-probabilities (3, 5) and these advantages, and how many entries it has."""
-    draw = random.Random(5).uniform
-    logp = [[draw(-9, -1) for _ in row] for row in A]
-    reply = student.sandbox.calls([Call("policy_gradient_loss", [Tensor(logp), Tensor(A)], grad)])[
-        0
-    ]
-    value(reply, "policy_gradient_loss, differentiated,")
-    return reply, len(flat(A))
+B, K = 3, 5  # of the loss
+
+
+def some_advantages() -> list[Numbers]:
+    """(B, K), none of them 0, every second one negative."""
+    return [[(-1) ** i * DICE.uniform(0.5, 2) for i in range(K)] for _ in range(B)]
+
+
+def ask_loss(student: Student, cases: list[list[Numbers]], grad: tuple[int, ...]) -> list[Reply]:
+    """The loss of the same log-probabilities (B, K) with each of these advantages."""
+    logp = [[DICE.uniform(-9, -1) for _ in range(K)] for _ in range(B)]
+    calls = [Call("policy_gradient_loss", [Tensor(logp), Tensor(A)], grad) for A in cases]
+    return student.sandbox.calls(calls)
 
 
 def loss_gradient(student: Student, A: list[Numbers], why: str) -> Outcome:
     """The gradient with respect to the log-probabilities is -A / (B k)."""
-    reply, n = ask_loss(student, A, (0,))
+    reply = ask_loss(student, [A], (0,))[0]
+    theirs = gradient(reply, 0, (B, K), "policy_gradient_loss")
     number(reply.value, "policy_gradient_loss")
-    if not reply.grads or reply.grads[0] is None:
+    if theirs is None:
         return 0, "policy_gradient_loss: no gradient arrives at the log-probabilities"
-    theirs = numbers(reply.grads[0], (3, 5), "the gradient of policy_gradient_loss")
-    if all(close(g, -a / n) for g, a in zip(theirs, flat(A), strict=True)):
+    if all(close(g, -a / (B * K)) for g, a in zip(theirs, flat(A), strict=True)):
         return 1, ""
     return 0, f"policy_gradient_loss: its gradient is not that of -(1/(B k)) sum A log pi. {why}"
 
 
 def loss_live(student: Student) -> Outcome:
     """policy_gradient_loss: the gradient is -A / (B k)."""
-    draw = random.Random(6).uniform
-    A = [[draw(-2, 2) for _ in range(5)] for _ in range(3)]
-    return loss_gradient(student, A, "Set all but one A to 0 and look at logprobs.grad")
+    why = "Set all but one A to 0 and look at logprobs.grad"
+    return loss_gradient(student, some_advantages(), why)
 
 
 def loss_dead(student: Student) -> Outcome:
     """policy_gradient_loss: groups without a signal stay in the divisor."""
-    A = [[4.0, -1.0, -1.0, -1.0, -1.0], [0.0] * 5, [1.5, 1.5, -1.0, -1.0, 0.0]]
+    A = some_advantages()
+    dead, live = DICE.sample(range(B), 2)
+    A[dead] = [0.0] * K
+    A[live][DICE.randrange(K)] = 0.0
     return loss_gradient(student, A, "A group of zeros adds nothing, but it counts in B k")
 
 
 def loss_constant(student: Student) -> Outcome:
-    """policy_gradient_loss: advantages are constants."""
-    reply, _ = ask_loss(student, [[4.0, -1, -1, -1, -1], [0.0] * 5, [1.5, 1.5, -1, -1, -1]], (0, 1))
-    grads = [*reply.grads, None, None]
-    if grads[0] is None:
-        return 0, "policy_gradient_loss: no gradient arrives at the log-probabilities"
-    first, second = numbers(grads[0], (3, 5), "the gradient of policy_gradient_loss")[:2]
-    if close(first, second):
-        return 0, "policy_gradient_loss: the advantages make no difference to the gradient"
-    if grads[1] is None or not any(flat(grads[1].values)):
-        return 1, ""
-    return 0, "policy_gradient_loss: a gradient flows into the advantages; detach them"
+    """policy_gradient_loss: advantages are constants, and matter."""
+    name = "policy_gradient_loss"
+    replies = ask_loss(student, [some_advantages(), some_advantages()], (0, 1))
+    found = [gradient(reply, 0, (B, K), name) for reply in replies]
+    if found[0] is None or found[1] is None:
+        return 0, f"{name}: no gradient arrives at the log-probabilities"
+    if all(close(a, b) for a, b in zip(*found, strict=True)):
+        return 0, f"{name}: the advantages make no difference to the gradient"
+    if any(any(gradient(reply, 1, (B, K), name) or []) for reply in replies):
+        return 0, f"{name}: a gradient flows into the advantages; detach them"
+    return 1, ""
 
 
 # ------------------------------------------------------------------------------------------- part B
@@ -556,7 +651,7 @@ def own_expectation(student: Student, k: int) -> Outcome:
 
 def caught(student: Student, function: str, cases: list[Behaviour]) -> Outcome:
     """The share of the wrong ones that are refused; nothing if a right one is."""
-    cases = random.SystemRandom().sample(cases, len(cases))
+    cases = DICE.sample(cases, len(cases))
     wrong = [case for case in cases if not case.right]
     missed = 0
     for case in cases:

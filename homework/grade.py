@@ -3,8 +3,9 @@
     python homework/grade.py ada/ --out results.json --student ada@example.edu
     python homework/grade.py --all submissions/ --csv grades.csv    # a folder or zip for each id
 
-The exit status is 0 whatever the points. results.json is in Gradescope's format, and is written
-whole after every test, so that whoever stops the grader finds what was earned until then. With
+The exit status is 0 whatever the points. If the grader itself fails it is 1, and no points are
+given at all. results.json is in Gradescope's format, and is written whole after every test, so that
+whoever stops the grader finds what was earned until then. With
 AUTOGRADER_ROOT it reads and writes where Gradescope wants it (run_autograder). Left out: what is
 tested (checks.py, questions.py, replay.py), for how many points (points.py).
 """
@@ -23,10 +24,16 @@ import start  # noqa: F401  (the project's modules can be imported from here on)
 from checks import Student
 from personal import normal
 from points import TABLE, Check
-from sandbox import Failed, Sandbox
+from sandbox import MOST_TEXT, Failed, Sandbox
 from submission import Missing, Submission
 
 NOT_RUN = "not run: the grader was stopped before it came to this test"
+
+
+class GraderFailed(Exception):
+    """A mistake of the grader's, in a line: nobody's points may hang on it."""
+
+
 MOST_SOURCE = 200_000
 
 
@@ -38,7 +45,7 @@ def test_row(check: Check, share: float, output: str) -> dict[str, Any]:
         "score": round(share * check.points, 3),
         "max_score": check.points,
         "status": "passed" if share == 1 else "failed",
-        "output": "".join(c if c.isprintable() else " " for c in output),
+        "output": "".join(c if c.isprintable() else " " for c in output[:MOST_TEXT]),
         "output_format": "text",
         "visibility": "visible",
     }
@@ -55,7 +62,7 @@ def write(path: Path | None, content: dict[str, Any]) -> None:
 def grade(
     path: Path, student: str, sandbox: Sandbox, out: Path | None = None, checks: list = TABLE
 ) -> dict[str, Any]:
-    """The results of one submission; nothing that it holds is the grader's error."""
+    """The results of one submission. GraderFailed if it is not the submission's fault."""
     began = time.monotonic()
     tests = [test_row(check, 0, NOT_RUN) for check in checks]
     note = f"Graded with the numbers of {student}. " if student else ""
@@ -80,17 +87,15 @@ def grade(
 
 
 def outcome(check: Check, student: Student) -> tuple[float, str]:
-    """What a check says. A mistake of the grader's is nobody's zero without being named."""
+    """What a check says."""
     try:
-        share, output = check.run(student)
+        return check.run(student)
     except (Failed, Missing) as failed:
         return 0, str(failed)
     except RecursionError:
         return 0, "what was handed back is nested too deep to be what was asked for"
     except Exception as error:
-        print(f"grader: {check.name}: {type(error).__name__}: {error}", file=sys.stderr)
-        return 0, "the grader itself failed here, which is not your mistake: tell your teacher"
-    return share, output
+        raise GraderFailed(f"{check.name}: {type(error).__name__}: {error}"[:MOST_TEXT]) from error
 
 
 def declared(submission: Submission, student: str) -> str:
@@ -113,7 +118,8 @@ def id_of(submission: Path, given: str | None) -> str:
         named = Submission(submission).json("answers.json", 100_000).get("student")
     except (Missing, AttributeError):
         named = None
-    return normal(named if isinstance(named, str) and named.strip() else name_of(submission))
+    named = named if isinstance(named, str) and named.strip() else name_of(submission)
+    return normal(named)[:MOST_TEXT]
 
 
 def name_of(submission: Path) -> str:
@@ -128,8 +134,12 @@ def total(results: dict[str, Any]) -> float:
 
 def grade_one(path: Path, student: str, out: Path) -> None:
     """Grade and print."""
-    with Sandbox() as sandbox:
-        results = grade(path, student, sandbox, out)
+    try:
+        with Sandbox() as sandbox:
+            results = grade(path, student, sandbox, out)
+    except Exception:
+        out.unlink(missing_ok=True)  # no score rather than a wrong one
+        raise
     for test in results["tests"]:
         mark = "" if test["status"] == "passed" else f"  {test['output']}"
         print(f"{test['score']:5g} of {test['max_score']:<4g} {test['name']}{mark}")
@@ -137,19 +147,40 @@ def grade_one(path: Path, student: str, out: Path) -> None:
     print(f"{results['output']}\n{total(results):g} of {most:g} points, in {out}")
 
 
-def grade_all(folder: Path, table: Path) -> None:
-    """A class: a folder or zip file for each student, named by the id; a line for each in a CSV."""
+def grade_all(folder: Path, table: Path) -> int:
+    """A class: a folder or zip file for each student, named by the id; a line for each in a CSV.
+
+    Where grading fails the line has no points and says why, and the others go on. Returns how many
+    that were.
+    """
+    failed = 0
     paths = sorted(p for p in folder.iterdir() if p.is_dir() or p.suffix == ".zip")
-    with open(table, "w", newline="") as file, Sandbox() as sandbox:
+    with (
+        open(table, "w", newline="", encoding="utf-8", errors="replace") as file,
+        Sandbox() as sandbox,
+    ):
         rows = csv.writer(file)
         rows.writerow(["student", "points", *(check.name for check in TABLE), "remarks"])
         for path in paths:
             name = normal(name_of(path))
-            results = grade(path, name, sandbox, folder / f"{name}.results.json")
-            scores = [test["score"] for test in results["tests"]]
-            rows.writerow([name, total(results), *scores, results["output"]])
+            out = folder / f"{name}.results.json"
+            try:
+                results = grade(path, name, sandbox, out)
+                scores = [test["score"] for test in results["tests"]]
+                row = [total(results), *scores, results["output"]]
+            except Exception as error:
+                failed += 1
+                out.unlink(missing_ok=True)
+                row = ["", *([""] * len(TABLE)), f"not graded: {in_a_line(error)}"]
+            rows.writerow([name, *row])
             file.flush()
-            print(f"{total(results):5g}  {name}")
+            print(f"{row[0]!s:>5}  {name}{'' if row[0] != '' else '  ' + str(row[-1])}")
+    return failed
+
+
+def in_a_line(error: Exception) -> str:
+    """What happened to the grader."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:MOST_TEXT]
 
 
 def gradescope(root: Path) -> None:
@@ -180,12 +211,16 @@ def main() -> int:
         parser.exit(2, "grade.py: name a submission, or --all FOLDER\n")
     if place is not None and not (place.is_dir() or (place.is_file() and not args.all)):
         parser.exit(2, f"grade.py: {place} is not there\n")
-    if args.all:
-        grade_all(args.all, args.csv)
-    elif args.folder:
-        grade_one(args.folder, id_of(args.folder, args.student), args.out)
-    elif root:
-        gradescope(Path(root))
+    try:
+        if args.all:
+            return int(grade_all(args.all, args.csv) > 0)
+        elif args.folder:
+            grade_one(args.folder, id_of(args.folder, args.student), args.out)
+        elif root:
+            gradescope(Path(root))
+    except Exception as error:
+        print(f"grade.py failed, and gives no points: {in_a_line(error)}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -8,6 +8,7 @@ with the starter). Its docstring lists the tests that it must lose, and it must 
 import ast
 import importlib.util
 import json
+import os
 import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import archives
-from grade import grade, total
+from grade import GraderFailed, grade, total
 from points import TABLE, Check
 from sandbox import Sandbox
 
 HERE = Path(__file__).resolve().parent
 KINDS = ("wrong", "equivalent", "cheats")
 FOLDER = ("answers", "folder", "blank", "forged")  # edits of the folder, not functions in it
+ONLY_ROOT = ("blank__the_graders_own_folder",)  # who else grades cannot close it (instructor.md)
 NAMES = [check.name for check in TABLE]
 CODE = [
     c.name for c in TABLE if c.part in "ABD" or (c.name.startswith("runs") and "ex" not in c.name)
@@ -50,7 +52,7 @@ class Graded:
     variant: Variant
     points: float
     lost: list[str]
-    broken: list[str]  # tests in which the grader itself failed
+    broken: str = ""  # how the grader itself failed
 
     @property
     def as_it_should_be(self) -> bool:
@@ -66,7 +68,7 @@ def variants() -> list[Variant]:
     for kind in KINDS:
         for file in sorted((HERE / kind).glob("*.py")):
             for name, node in archives.functions(ast.parse(file.read_text())).items():
-                if not name.startswith("_"):
+                if not name.startswith("_") and (os.getuid() == 0 or name not in ONLY_ROOT):
                     loses = ast.get_docstring(node) or "" if kind != "equivalent" else ""
                     found.append(Variant(kind, file, name, expanded(loses)))
     return found
@@ -154,7 +156,11 @@ def grade_some(some: list[Variant], reference: Reference) -> list[Graded]:
                 folder = Path(place) / "submission"
                 hand_in(variant, reference.folder, reference.blank, folder)
                 checks = reference.checks(variant, folder)
-                results = grade(folder, reference.student, sandbox, checks=checks)
+                try:
+                    results = grade(folder, reference.student, sandbox, checks=checks)
+                except GraderFailed as error:
+                    graded.append(Graded(variant, 0, [], str(error)))
+                    continue
             names = [check.name for check in checks]
             tests = reference.tests | dict(zip(names, results["tests"], strict=True))
             graded.append(judge(variant, {"tests": [tests[name] for name in NAMES]}))
@@ -165,8 +171,7 @@ def judge(variant: Variant, results: dict[str, Any]) -> Graded:
     """What was lost."""
     pairs = list(zip(NAMES, results["tests"], strict=True))
     lost = [name for name, test in pairs if test["status"] == "failed"]
-    broken = [name for name, test in pairs if "grader itself" in test["output"]]
-    return Graded(variant, total(results), lost, broken)
+    return Graded(variant, total(results), lost)
 
 
 def grade_all(reference: Reference, some: list[Variant]) -> list[Graded]:

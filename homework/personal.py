@@ -3,7 +3,8 @@
     $ python personal.py ada@example.edu           # your numbers
     $ python personal.py ada@example.edu --runs    # your twelve training commands
 
-Teams use the id that comes first in alphabetical order. Left out: what the answers are (checks.py).
+Teams use the id that comes first in alphabetical order. Left out: what a flag means
+(`python train.py --help`).
 """
 
 import argparse
@@ -24,10 +25,10 @@ KINDS = (
 )
 METHODS = ("rloo", "grpo", "maxrl")  # trained by one's own function, with three seeds each
 ORDERS = ("1", "4", "inf")  # trained by `exact`, with the first seed
-STEPS = 200
+STEPS, EVERY = 200, 50  # how long a run is, how often it is evaluated
 RUN = (
     "--init start.pt --digits 2 --reverse --n-layer 1 --n-head 2 --n-embd 32 --batch-size 32 "
-    f"--lr 2e-3 --steps {STEPS} --eval-every 50 --eval-prompts 500 --device cpu"
+    f"--lr 2e-3 --steps {STEPS} --eval-every {EVERY} --eval-prompts 500 --device cpu"
 )
 
 

@@ -3,25 +3,29 @@
 A run is config.json, metrics.jsonl and ckpt.pt. It counts if
 
 - its settings are those that `personal.py --runs` prints for this student, seed included;
-- it was trained by the function that is in solution.py (config.json holds its table of advantages);
+- it was trained by the function that is in solution.py (config.json holds its table of advantages),
+  and that function gives successes other advantages than failures;
+- its log has one row for each step and one for each evaluation;
 - its first steps come out again, from start.pt, with that table, in the grader's own train.py;
+- its checkpoint is of the last step, and its weights are neither start.pt's nor another run's;
 - its checkpoint, evaluated again, gives the last row of its log.
 
-Both repetitions are train.py itself: `--steps 3`, and `--init ckpt.pt --steps 0`. How good a run
-is does not matter. Left out: the steps in between, which would take as long as the student took.
+Both repetitions are train.py itself: `--steps 3`, and `--init ckpt.pt --steps 0`. What was handed
+in never comes near it: a confined process (sandbox.py) reads ckpt.pt and hands back numbers, of
+which a checkpoint is made here. How good a run is does not matter. Left out: the steps in between,
+which would take as long as the student took.
 """
 
-import io
+import base64
 import json
 import tempfile
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import personal
-from checks import Outcome, Student, ask_groups, close, group, is_number
-from sandbox import Failed
+from checks import Outcome, Student, ask_groups, close, flat, group, is_number, shape_of
+from sandbox import Call, Failed
 from start import start, train_quietly
 from submission import Missing
 
@@ -32,6 +36,17 @@ MAY_DIFFER = ("method", "out", "init", "device", "table", "micro_batch")
 SAME = 5e-3  # relative, of what is computed again without sampling
 ROLLOUTS = 0.01  # of the pass rate: another machine may round a few of the 512 draws differently
 OF_THEM = 0.1  # relative, of what follows from the draws
+MOST_ADVANTAGE, MOST_WEIGHT = 1e6, 1e3  # with more than that training would have failed
+MOVED = 0.01  # a weight moves by up to 2e-3 in each of the 200 steps
+
+Weights = dict[str, Any]  # the name of each tensor, and its numbers in nested lists
+READER = b"""
+import base64, io, torch
+
+def read(content):
+    saved = torch.load(io.BytesIO(base64.b64decode(content)), weights_only=True)
+    return [saved["step"], [[name, w.tolist()] for name, w in saved["model"].items()]]
+"""
 
 SUBMITTED = '''"""The advantages of a student's function, by number of successes."""
 import torch
@@ -50,6 +65,10 @@ def own(student: Student, method: str) -> Outcome:
     names = [name for name in personal.runs(student.id) if name.startswith(f"{method}-")]
     groups = [group(K, s) for s in range(K + 1)]
     table = [[A[0], A[-1]] for A in ask_groups(student, method, groups)]
+    if all(close(success, failure) for success, failure in table[1:K]):
+        return 0, f"{method} gives successes and failures the same advantage: it cannot train"
+    if any(abs(a) > MOST_ADVANTAGE for a in flat(table)):
+        return 0, f"{method} gives advantages of more than {MOST_ADVANTAGE:,.0f}: it cannot train"
     return judged(student, names, table)
 
 
@@ -61,22 +80,33 @@ def exact(student: Student) -> Outcome:
 
 def judged(student: Student, names: list[str], table: list | None) -> Outcome:
     """The share of these runs that count, and what is wrong with the first that does not."""
-    problems, seen = [], set()
+    problems: list[str] = []
+    others = [weights_of(start())]
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             try:
-                content = student.submission.read(f"runs/{name}/ckpt.pt", MOST["ckpt.pt"])
-                problem = begun_again(student, name, table, Path(folder) / name)
-                problem = problem or evaluated_again(student, name, content, Path(folder) / name)
-                if content in seen:
-                    problem = "its ckpt.pt is that of another run"
-                seen.add(content)
-            except (Missing, Failed, RuntimeError) as error:
+                problem = wrong(student, name, table, Path(folder) / name, others)
+            except (Missing, Failed) as error:
                 problem = str(error)
             if problem:
                 problems.append(f"runs/{name}: {problem}".replace(f"runs/{name}: runs/", "runs/"))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return 1 - len(problems) / len(names), (problems and problems[0] + more) or ""
+
+
+def wrong(
+    student: Student, name: str, table: list | None, folder: Path, others: list[Weights]
+) -> str:
+    """What is wrong with a run. `others`: weights that its own must not be; they are added."""
+    folder.mkdir()
+    log = rows(student, name)
+    if problem := begun_again(student, name, table, log, folder):
+        return problem
+    weights = handed_in(student, name, others[0])
+    if any(same_weights(weights, other) for other in others):
+        return "the weights in its ckpt.pt are those of start.pt or of another run"
+    others.append(weights)
+    return evaluated_again(student, name, weights, log, folder)
 
 
 def flags_of(student: Student, name: str) -> list[str]:
@@ -86,36 +116,41 @@ def flags_of(student: Student, name: str) -> list[str]:
     return words[: words.index("--out")]
 
 
-def rows(student: Student, name: str) -> list[dict[str, Any]]:
-    """The log that was handed in. Missing if it is none."""
+def rows(student: Student, name: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """The log that was handed in, by kind and step. Missing if it is not a whole one."""
     text = student.submission.read(f"runs/{name}/metrics.jsonl", MOST["metrics.jsonl"])
     try:
         found = [json.loads(line) for line in text.decode().splitlines()]
     except (ValueError, RecursionError):
         raise Missing("metrics.jsonl is not made of JSON lines") from None
-    if not all(isinstance(row, dict) for row in found):
+    if not all(isinstance(row, dict) and type(row.get("step")) is int for row in found):
         raise Missing("metrics.jsonl is not a log of train.py")
-    return found
+    kinds = [("nll" if "nll" in row else "grad_norm", row["step"]) for row in found]
+    wanted = [("grad_norm", step) for step in range(1, personal.STEPS + 1)]
+    wanted += [("nll", step) for step in range(0, personal.STEPS + 1, personal.EVERY)]
+    if sorted(kinds) != sorted(wanted):
+        raise Missing(
+            f"metrics.jsonl does not have one row for each of {personal.STEPS} steps and one for "
+            f"each evaluation, every {personal.EVERY} steps"
+        )
+    return dict(zip(kinds, found, strict=True))
 
 
-def begun_again(student: Student, name: str, table: list | None, folder: Path) -> str:
+def begun_again(student: Student, name: str, table: list | None, log: dict, folder: Path) -> str:
     """Are the settings right, and do the first steps come out again?"""
     config = student.submission.json(f"runs/{name}/config.json", MOST["config.json"])
     flags = flags_of(student, name)
     if table is not None:
-        folder.mkdir()
         (folder / "submitted.py").write_text(SUBMITTED.format(table=table))
         flags[flags.index("--method") + 1] = f"{folder}/submitted.py:submitted"
     problem = wrong_settings(config, flags, name)
     if problem or (table is not None and (problem := wrong_function(config, name, table))):
         return problem
     flags[flags.index("--steps") + 1] = str(REPLAYED)
-    theirs = rows(student, name)
-    for ours_row in log_of(flags, folder, str(table).encode())[: REPLAYED + 1]:
-        same_step = [row for row in theirs if row.get("step") == ours_row["step"]]
-        kind = "nll" if ours_row["step"] == 0 else "grad_norm"
-        if not any(agree(row, ours_row) for row in same_step if kind in row):
-            what = "start.pt" if ours_row["step"] == 0 else f"step {ours_row['step']}"
+    for ours in log_of(flags, folder, str(table))[: REPLAYED + 1]:
+        kind = "nll" if "nll" in ours else "grad_norm"
+        if not agree(log[kind, ours["step"]], ours):
+            what = f"step {ours['step']}" if ours["step"] else "start.pt"
             return f"{what} does not come out again as metrics.jsonl has it"
     return ""
 
@@ -123,7 +158,7 @@ def begun_again(student: Student, name: str, table: list | None, folder: Path) -
 LOGS: dict[tuple, list[dict[str, Any]]] = {}
 
 
-def log_of(flags: list[str], folder: Path, depends_on: bytes) -> list[dict[str, Any]]:
+def log_of(flags: list[str], folder: Path, depends_on: str) -> list[dict[str, Any]]:
     """The log of train.py with these flags, some of which name files in `folder` that hold
     `depends_on`. The same run is made once: release.py grades it a hundred times."""
     key = (*(flag.replace(str(folder), "") for flag in flags), depends_on)
@@ -189,32 +224,64 @@ def near(x: Any, y: float, name: str, sampled: bool) -> bool:
     return abs(x - y) <= ROLLOUTS if name == "pass_rate" else close(x, y, OF_THEM)
 
 
-def evaluated_again(student: Student, name: str, content: bytes, folder: Path) -> str:
-    """Does the checkpoint have the figures of the log's last row?"""
-    if problem := not_a_checkpoint(content):
-        return problem
-    folder.mkdir(exist_ok=True)
+def weights_of(path: Path) -> Weights:
+    """Those of a checkpoint of our own."""
+    from harness import checkpoint
+
+    return {name: w.tolist() for name, w in checkpoint.load(path)["model"].items()}
+
+
+READ: dict[bytes, Any] = {}  # what READER made of a file; release.py has it read a hundred times
+
+
+def handed_in(student: Student, name: str, like: Weights) -> Weights:
+    """The weights in a ckpt.pt of the last step, of the same shapes as these. Missing if not."""
+    content = student.submission.read(f"runs/{name}/ckpt.pt", MOST["ckpt.pt"])
+    no = Missing("ckpt.pt is not a checkpoint of train.py for this run")
+    if content not in READ:
+        call = Call("read", [base64.b64encode(content).decode()])
+        try:
+            READ[content] = student.sandbox.aside(READER, call).value
+        except Failed:
+            raise no from None
+    try:
+        step, tensors = READ[content]
+        weights = dict(tensors)
+        if {n: shape_of(w) for n, w in weights.items()} != {
+            n: shape_of(w) for n, w in like.items()
+        }:
+            raise no
+    except (TypeError, ValueError):
+        raise no from None
+    numbers = flat(list(weights.values()))
+    if not all(is_number(x) and abs(x) < MOST_WEIGHT for x in numbers):
+        raise Missing(f"ckpt.pt holds weights that are no numbers, or {MOST_WEIGHT:g} and more")
+    if step != personal.STEPS:
+        raise Missing(f"ckpt.pt is not of step {personal.STEPS}")
+    return weights
+
+
+def same_weights(a: Weights, b: Weights) -> bool:
+    """Equal, or nearly so: no training has come between."""
+    return all(
+        abs(x - y) < MOVED for name in b for x, y in zip(flat(a[name]), flat(b[name]), strict=True)
+    )
+
+
+def evaluated_again(student: Student, name: str, weights: Weights, log: dict, folder: Path) -> str:
+    """Do these weights have the figures of the log's last row?"""
+    import torch
+
+    from harness import checkpoint
+
     path = folder / "ckpt.pt"
-    path.write_bytes(content)
+    tensors = {n: torch.tensor(w, dtype=torch.float32) for n, w in weights.items()}
+    checkpoint.save(path, checkpoint.load(start()) | {"model": tensors})
     flags = flags_of(student, name)
     for flag, value in (("--method", "exact"), ("--init", str(path)), ("--steps", "0")):
         flags[flags.index(flag) + 1] = value
     flags = [w for i, w in enumerate(flags) if "--order" not in flags[max(i - 1, 0) : i + 1]]
-    ours = log_of(flags, folder, content)[0]
-    theirs = [row for row in rows(student, name) if "nll" in row][-1:]
-    if not theirs or theirs[0].get("step") != personal.STEPS:
-        return f"metrics.jsonl has no evaluation of step {personal.STEPS}"
-    if agree(theirs[0], ours):
+    ours = log_of(flags, folder, json.dumps(weights))[0]
+    if agree(log["nll", personal.STEPS], ours):
         return ""
     return "ckpt.pt, evaluated again, does not have the figures of the last row of metrics.jsonl"
-
-
-def not_a_checkpoint(content: bytes) -> str:
-    """What must hold before torch reads it: a zip file whose parts are not larger than they are."""
-    try:
-        parts = zipfile.ZipFile(io.BytesIO(content)).infolist()
-    except (zipfile.BadZipFile, ValueError):
-        return "ckpt.pt is not a checkpoint of train.py"
-    if len(parts) > 500 or sum(part.file_size for part in parts) > MOST["ckpt.pt"]:
-        return "ckpt.pt is not a checkpoint of train.py: it is far larger inside"
-    return ""

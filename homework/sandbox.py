@@ -1,9 +1,10 @@
 """A submission's code in a process of its own, which hands back plain numbers and nothing else.
 
 A server imports torch once and forks for each session: a fresh process that reads solution.py,
-without rights where the grader is root, without the right to fork, write files, or use much memory
-or time. It is told which functions to call with which numbers, and answers in JSON, one line each
-way. It never sees an expected value, and whatever it does to itself, it can only hand back numbers.
+without the right to fork, write files, or use much memory or time. Where the grader is root it is
+another user's, and sees no file but solution.py. It is told which functions to call with which
+numbers, and answers in JSON, one line each way. It never sees an expected value, and whatever it
+does to itself, it can only hand back numbers.
 
     with Sandbox() as sandbox:
         sandbox.load(b"def double(x): return 2 * x")
@@ -14,9 +15,12 @@ Linux only. Run as a script this file is the server; it imports nothing of the p
 """
 
 import contextlib
+import gc
 import importlib.util
+import io
 import json
 import os
+import pkgutil
 import resource
 import signal
 import socket
@@ -31,9 +35,11 @@ from typing import Any
 
 CPU_SECONDS = 2  # of one session
 WALL_SECONDS = 20.0  # of the same, where others share the machine
-ALL_CPU_SECONDS = 14.0  # of all sessions of a submission
+ALL_CPU_SECONDS = 14.0  # of all sessions of a submission, with what the grader spends on replies
+ALL_WALL_SECONDS = 360.0  # of the same
 MEMORY = 160 << 20  # bytes a session may ask for besides what torch has
-MOST_ANSWER = 16 << 20  # bytes
+MOST_ANSWER = 2 << 20  # bytes
+MOST_TEXT = 500  # characters of anything that is said to a student
 
 
 class Failed(Exception):
@@ -78,6 +84,7 @@ class Sandbox:
         os.chmod(self.folder.name, 0o755)
         self.solution = Path(self.folder.name) / "solution.py"
         self.asked: set[str] = set()  # functions that were called, for who wants to know
+        self.load(b"")
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -97,7 +104,7 @@ class Sandbox:
     def start(self) -> None:
         """Start the server; a few seconds."""
         self.control, theirs = socket.socketpair()
-        words = [sys.executable, "-I", "-B", __file__, str(theirs.fileno())]
+        words = [sys.executable, "-I", "-B", "-W", "ignore", __file__, str(theirs.fileno())]
         environment = {"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1"}
         self.server = subprocess.Popen(
             words, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
@@ -107,17 +114,20 @@ class Sandbox:
         if self.control.recv(1) != b"R":
             self.stop()
             raise RuntimeError("the server for student code does not start: is torch installed?")
+        self.solution.write_bytes(b"def probe(): return 1")
+        message, _ = self.conversation([Call("probe", [])], None, time.monotonic() + WALL_SECONDS)
+        self.end_session()
+        if message.get("replies") != [{"value": 1}]:
+            self.stop()
+            raise RuntimeError(f"student code cannot be confined here: {message}")
 
     def load(self, source: bytes, problem: str = "") -> None:
         """From now on sessions are about this solution.py; with a problem there are none."""
-        self.solution.write_bytes(source)
-        os.chmod(self.solution, 0o644)
-        self.spent = 0.0
+        self.source = source
+        self.spent = self.waited = 0.0  # seconds
         self.given_up: dict[str, str] = {"": problem} if problem else {}  # functions, and why
 
-    def calls(
-        self, calls: list[Call], answer: Callable[..., Any] | None = None, within: str = ""
-    ) -> list[Reply]:
+    def calls(self, calls: list[Call], answer: Callable[..., Any] | None = None) -> list[Reply]:
         """One session: all of these calls in a fresh process. Failed says what went wrong.
 
         answer: what is asked back while a call runs; a student's function gets it as a function
@@ -129,37 +139,62 @@ class Sandbox:
             raise Failed(self.given_up.get(name) or self.given_up[""])
         if self.spent > ALL_CPU_SECONDS:
             raise Failed(f"not run: solution.py has used {ALL_CPU_SECONDS:g} seconds already")
+        if self.waited > ALL_WALL_SECONDS:
+            raise Failed(f"not run: solution.py has taken {ALL_WALL_SECONDS:g} seconds already")
+        return self.session(self.source, calls, answer)
+
+    def aside(self, source: bytes, call: Call) -> Reply:
+        """One call into code of the grader's own, confined because of what it is given to read."""
+        return self.session(source, [call], None)[0]
+
+    def session(
+        self, source: bytes, calls: list[Call], answer: Callable[..., Any] | None
+    ) -> list[Reply]:
+        """Fork, ask, listen, kill, and say what came of it."""
+        began, busy = time.monotonic(), time.process_time()
         if self.server is None:
             self.start()
-        request = {"calls": [[c.function, [packed(a) for a in c.args], c.grad] for c in calls]}
+        self.solution.write_bytes(source)
+        os.chmod(self.solution, 0o644)
         try:
-            return self.session(request, name, answer)
-        except (BrokenPipeError, ConnectionError):
+            message, spoke = self.conversation(calls, answer, time.monotonic() + WALL_SECONDS)
+            status, cpu = self.end_session()
+        except OSError:
             self.stop()
             raise Failed("solution.py ended the process that runs it") from None
+        finally:
+            self.waited += time.monotonic() - began
+            self.spent += time.process_time() - busy
+        self.spent += cpu
+        if isinstance(replies := message.get("replies"), list) and len(replies) == len(calls):
+            return [reply(r) for r in replies]
+        raise Failed(self.verdict(message, status, calls[0].function, spoke)[:MOST_TEXT])
 
-    def session(self, request: Any, name: str, answer: Callable[..., Any] | None) -> list[Reply]:
-        """Fork, ask, listen, kill, and say what came of it."""
+    def conversation(
+        self, calls: list[Call], answer: Callable[..., Any] | None, deadline: float
+    ) -> tuple[dict, bool]:
+        """The last message of a fresh process, and whether it said anything at all."""
         mine, theirs = socket.socketpair()
-        socket.send_fds(self.control, [str(self.solution).encode() + b"\n"], [theirs.fileno()])
-        theirs.close()
-        deadline, line = time.monotonic() + WALL_SECONDS, b""
+        with theirs:
+            path = str(self.solution).encode()
+            socket.send_fds(self.control, [path + b"\n"], [theirs.fileno()])
+        line = b""
         with mine:
             try:
                 lines = Lines(mine, deadline)
-                lines.send(request)
+                lines.send({"calls": [[c.function, [*map(packed, c.args)], c.grad] for c in calls]})
+                busy = time.process_time() + CPU_SECONDS
                 while "ask" in (message := as_dict(line := lines.next())):
+                    if time.process_time() > busy:
+                        raise TimeoutError
                     lines.send(asked(message["ask"], answer))
-            except (OSError, Failed) as error:
-                message = {"failed": str(error) if isinstance(error, Failed) else ""}
-                if isinstance(error, TimeoutError):
-                    message = {"failed": "", "slow": True}
-        status, cpu = self.end_session()
-        self.spent += cpu
-        if isinstance(replies := message.get("replies"), list):
-            if len(replies) == len(request["calls"]):
-                return [reply(r) for r in replies]
-        raise Failed(self.verdict(message, status, name, bool(line)))
+            except TimeoutError:
+                return {"slow": True}, bool(line)
+            except OSError:  # it is gone: how it ended says why
+                return {}, bool(line)
+            except Failed as error:
+                return {"failed": str(error)}, bool(line)
+        return message, bool(line)
 
     def end_session(self) -> tuple[int, float]:
         """Kill whatever is left of it; how it ended, and the seconds of CPU it took."""
@@ -184,8 +219,8 @@ class Sandbox:
             return self.given_up[name]
         if isinstance(told := message.get("failed"), str) and told:
             if message.get("loading"):
-                self.given_up[""] = told[:500]
-            return told[:500]
+                self.given_up[""] = told[:MOST_TEXT]
+            return told
         if ended == signal.SIGSEGV or ended == signal.SIGABRT:
             return f"{name} crashed the process it runs in"
         if spoke:
@@ -241,7 +276,7 @@ def asked(args: Any, answer: Callable[..., Any] | None) -> dict:
         assert answer is not None
         return {"value": packed(answer(*map(unpacked, args)))}
     except Exception as error:  # a question that makes no sense is the student's mistake
-        return {"error": f"{type(error).__name__}: {error}"[:300]}
+        return {"error": f"{type(error).__name__}: {error}"[:MOST_TEXT]}
 
 
 def reply(message: Any) -> Reply:
@@ -251,7 +286,7 @@ def reply(message: Any) -> Reply:
     error = message.get("error", "")
     grads = message.get("grads")
     grads = [unpacked(g) for g in grads] if isinstance(grads, list) else []
-    return Reply(unpacked(message.get("value")), grads, str(error)[:300])
+    return Reply(unpacked(message.get("value")), grads, str(error)[:MOST_TEXT])
 
 
 def packed(value: Any) -> Any:
@@ -270,22 +305,38 @@ ASK = {"ask": True}  # an argument that the student's function gets as a functio
 
 # ------------------------------------------------------------------------------ the server's side
 
-PRELOADED = (
-    "torch numpy math cmath itertools functools collections re json random fractions decimal "
-    "statistics operator string typing dataclasses abc enum copy inspect textwrap unicodedata "
-    "warnings contextlib numbers traceback linecache ast bisect heapq array struct string time "
-    "datetime colorsys pprint queue types typing hashlib io os sys torch.distributions"
-).split()  # what a student may import, for their process may have no right to read it
+NOT_PRELOADED = "antigravity idlelib lib2to3 test this tkinter turtle turtledemo venv".split()
+FURTHER = (
+    "torch torch.distributions torch.testing numpy numpy.fft numpy.linalg numpy.ma "
+    "numpy.polynomial numpy.random numpy.testing _strptime collections.abc concurrent.futures "
+    "importlib.metadata importlib.resources multiprocessing.pool unittest.mock "
+    "xml.etree.ElementTree"
+).split()
+
+
+def preload() -> None:
+    """Import what a student may, for their process has no files to import it from."""
+    import encodings
+
+    standard = [n for n in sys.stdlib_module_names if n[0] != "_" and n not in NOT_PRELOADED]
+    codecs = [f"encodings.{module.name}" for module in pkgutil.iter_modules(encodings.__path__)]
+    for name in (*standard, *codecs, *FURTHER):
+        with contextlib.suppress(Exception):  # some are for other systems
+            importlib.import_module(name)
+    import torch
+
+    torch.set_num_threads(1)
+    torch.broadcast_shapes((1,), (1,))  # these three import far more than they look
+    repr(torch.zeros(1))
+    content = io.BytesIO()
+    torch.save({"weight": torch.zeros(1)}, content)
+    torch.load(io.BytesIO(content.getvalue()), weights_only=True)
 
 
 def serve(control: socket.socket) -> None:
     """One session after another: fork when a socket comes, kill when told to."""
-    for name in PRELOADED:
-        importlib.import_module(name)
-    import torch
-
-    torch.set_num_threads(1)
-    torch.broadcast_shapes((1,), (1,))  # imports far more than it looks
+    preload()
+    gc.freeze()  # so that a fork's collections do not copy what is shared
     control.sendall(b"R")
     while True:
         path, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
@@ -293,7 +344,6 @@ def serve(control: socket.socket) -> None:
             return
         child = os.fork()
         if child == 0:
-            control.close()
             with contextlib.suppress(BaseException):
                 session(socket.socket(fileno=descriptors[0]), path.decode().strip())
             os._exit(0)
@@ -308,22 +358,25 @@ def serve(control: socket.socket) -> None:
         control.sendall(f"{status} {usage.ru_utime + usage.ru_stime:.3f}\n".encode())
 
 
-def confine(folder: str) -> None:
-    """Give up what a student's code does not need, before any of it runs."""
+def confine(folder: str, end: int) -> None:
+    """Give up what a student's code does not need, before any of it runs. `end` stays open."""
     os.setsid()
     os.chdir(folder)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
+    os.closerange(3, end)
+    os.closerange(end + 1, 1024)
     limits = {"CPU": CPU_SECONDS, "FSIZE": 0, "CORE": 0, "NOFILE": 32, "NPROC": 0}
     if Path("/proc/self/statm").exists():
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limits["AS"] = pages * resource.getpagesize() + MEMORY
-    if os.getuid() == 0:  # limits on processes do not hold for root
+    if os.getuid() == 0:
+        os.chroot(".")  # the folder has become all there is
         nobody = 20_000 + os.getppid() % 40_000  # not that of another server: it could kill there
         os.setgroups([])
         os.setgid(nobody)
-        os.setuid(nobody)
+        os.setuid(nobody)  # limits on processes do not hold for root
     for name, most in limits.items():
         hard = most + 1 if name == "CPU" else most  # first a signal that says which limit it was
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, hard))
@@ -333,7 +386,6 @@ def session(end: socket.socket, path: str) -> None:
     """In the child: read solution.py, call what is to be called, write the answers."""
     stream = end.makefile("rwb")
     request = json.loads(stream.readline())
-    confine(os.path.dirname(path))
 
     def say(message: Any) -> None:
         stream.write(json.dumps(message).encode() + b"\n")
@@ -347,7 +399,12 @@ def session(end: socket.socket, path: str) -> None:
         return argument(told["value"], False, ask)
 
     try:
-        module = load_solution(path)
+        confine(os.path.dirname(path), end.fileno())
+    except OSError as error:  # the grader's mistake, which `start` finds out
+        say({"failed": f"{type(error).__name__}: {error}"})
+        return
+    try:
+        module = load_solution(os.path.basename(path))
     except BaseException as error:
         say({"failed": f"solution.py does not load: {in_a_line(error)}", "loading": True})
         return

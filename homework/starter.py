@@ -18,8 +18,8 @@ TASKS: dict[str, tuple[str, str]] = {
         """Is `completion` the right answer to `prompt`? True or False for any two texts.
 
     The prompts are a+b=, a-b= and a*b=, and the same with < in place of =, which asks for the
-    result from right to left, sign last. Operands have 1 to 18 digits 0-9, and there may be up to
-    18 spaces before each. A result has one right form, its canonical digits.
+    result from right to left, sign last. Operands have 1 to 18 digits 0-9, leading zeros allowed,
+    and there may be up to 18 spaces before each. A result has one right form, its canonical digits.
 
         >>> verify(" 12+ 34=", "46"), verify("8-30=", "-22"), verify("8-30<", "22-")
         (True, True, True)
@@ -59,7 +59,8 @@ TASKS: dict[str, tuple[str, str]] = {
         "maxrl.py",
         """The chance that k of n samples, drawn without replacement, hold one of the c right ones.
 
-    Whole numbers in, a float out. ValueError when n < k. Right for n = 100,000, too.
+    ints with 0 <= c <= n and k >= 1 in, a float out. ValueError when n < k. Right for n = 100,000,
+    too.
     """,
     ),
     "completion_mask": (
@@ -95,14 +96,15 @@ TASKS: dict[str, tuple[str, str]] = {
         """Does the estimator have E[g] = grad J_T with T = order, for groups of k <= 6?
 
     estimator(r, mean, k) takes float64 tensors r (N, k) and mean (N, 1), N up to 5,000, and returns
-    advantages (N, k). It may give equal rewards different advantages. Ask it up to 2,000 times.
+    advantages (N, k): a fixed function of each row, which may give equal rewards different
+    advantages. Ask it up to 2,000 times. True or False.
     """,
     ),
     "is_verifier": (
         "reference.py",
         """Is verify(prompt, completion) a right implementation of `verify` above?
 
-    Ask it up to 2,000 times.
+    Ask it up to 2,000 times. True or False.
     """,
     ),
 }
@@ -125,10 +127,11 @@ STRIPPED = {
     "verify.py": ("answer", "number", "likelihood", "regression"),
     "maxrl.py": (
         "reinforce rloo grpo maxrl maxrl_raw maxrl_loo passk maxrl_std rft pass_at_k "
-        "population_weight enumerated_weight main"
+        "enumerated_weight main"
     ).split(),
     "likelihoods.py": ("advantages", "omega_of_any_order", "omega_of_order_k"),
 }
 DOCSTRINGS = {
+    "maxrl.py": "Between your functions and train.py: groups, counts, `exact`. Yours: solution.py.",
     "likelihoods.py": "Weights for likelihoods between 0 and 1: not in this homework.",
 }

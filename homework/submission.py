@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-MOST_RUNS = 40
+MOST_ZIP = 20_000_000  # bytes
 
 
 class Missing(Exception):
@@ -27,10 +27,12 @@ class Submission:
     def __init__(self, path: Path):
         self.path, self.zip = path, None
         if path.is_file():
+            if path.stat().st_size > MOST_ZIP:
+                raise Missing(f"{path.name} is larger than {MOST_ZIP:,} bytes")
             try:
                 self.zip = zipfile.ZipFile(path)
-            except (OSError, zipfile.BadZipFile, ValueError):
-                raise Missing(f"{path.name} is not a zip file") from None
+            except Exception as error:  # zipfile raises what it likes
+                raise Missing(f"{path.name} is not a zip file that can be read: {error}") from None
         self.prefix = self.find_prefix()
 
     def find_prefix(self) -> str:
@@ -47,17 +49,15 @@ class Submission:
             found = {name.split("/")[0] for name in inside if name}
         else:
             place = self.path / folder
-            found = set(os.listdir(place)) if self.is_folder(place) else set()
+            real = place.is_dir() and not self.link_in(folder)
+            found = set(os.listdir(place)) if real else set()
         return sorted(n for n in found if n and not n.startswith((".", "__")))
 
-    @staticmethod
-    def is_folder(place: Path) -> bool:
-        """A folder and not a link to one."""
-        return place.is_dir() and not place.is_symlink()
-
-    def runs(self) -> list[str]:
-        """The folders in runs/."""
-        return self.names(f"{self.prefix}runs/")[:MOST_RUNS]
+    def link_in(self, name: str) -> str:
+        """The first part of a path in the folder that is a link; "" if none is."""
+        parts = Path(name).parts
+        paths = (Path(*parts[: i + 1]) for i in range(len(parts)))
+        return next((str(p) for p in paths if (self.path / p).is_symlink()), "")
 
     def read(self, name: str, most: int) -> bytes:
         """The content of a file of at most `most` bytes. Missing says what is wrong."""
@@ -81,8 +81,8 @@ class Submission:
         """Not through a link, not from a device."""
         place = self.path / self.prefix / name
         try:
-            if any(p.is_symlink() for p in (place, place.parent)):
-                raise Missing(f"{name} is a link: hand in the file itself")
+            if link := self.link_in(self.prefix + name):
+                raise Missing(f"{link} is a link: hand in the file itself")
             descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
             with open(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):

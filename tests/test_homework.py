@@ -4,7 +4,9 @@ A subset, with one server for student code; `make test-more` has every variant a
 """
 
 import ast
+import csv
 import io
+import itertools
 import json
 import os
 import sys
@@ -17,12 +19,15 @@ HOMEWORK = Path(__file__).resolve().parent.parent / "homework"
 sys.path.append(str(HOMEWORK))
 
 import archives  # noqa: E402
+import grade as grading  # noqa: E402
 import matrix  # noqa: E402
 import personal  # noqa: E402
 import questions  # noqa: E402
-from grade import grade, total  # noqa: E402
-from points import TABLE  # noqa: E402
-from sandbox import Call, Failed, Sandbox, Tensor  # noqa: E402
+import sandbox as sandboxes  # noqa: E402
+from break_it import ESTIMATORS  # noqa: E402
+from grade import GraderFailed, grade, total  # noqa: E402
+from points import TABLE, Check  # noqa: E402
+from sandbox import MOST_TEXT, Call, Failed, Reply, Sandbox, Tensor  # noqa: E402
 from submission import Missing, Submission  # noqa: E402
 
 ADA = "ada@example.edu"
@@ -91,6 +96,7 @@ def test_another_students_numbers_are_worth_nothing_where_they_differ(handed_in,
 SOME = "rloo__over_the_batch maxrl__clamped_mean grpo__ddof_1 policy_gradient_loss__live_groups"
 SOME += " pass_at_k__float_factorials verify__int own__with_replacement grpo__exits maxrl__forks"
 SOME += " has_order__equal_rewards blank__forged_results blank__equal_to_everything"
+SOME += " verify__by_heart completion_mask__by_heart has_order__what_is_claimed"
 
 
 def test_some_variants_lose_what_they_list(handed_in, tmp_path_factory, sandbox):
@@ -118,6 +124,96 @@ def test_there_are_enough_variants():
     kinds = [v.kind for v in matrix.variants()]
     assert kinds.count("wrong") >= 50 and kinds.count("equivalent") >= 10
     assert kinds.count("cheats") >= 10
+
+
+def test_what_is_claimed_of_an_estimator_does_not_tell_whether_it_is_right():
+    right, wrong = ({tuple(c.args) for c in ESTIMATORS if c.right is which} for which in (1, 0))
+    assert right == wrong
+
+
+def test_estimators_are_as_right_and_as_wrong_as_the_handout_says():
+    for case in ESTIMATORS:
+        k, order = case.args
+        rows = [list(row) for row in itertools.product((0.0, 1.0), repeat=k)]
+        A = case.behave(Tensor(rows), None, k).values
+        off = []
+        for p in (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98):
+            chances = [p ** sum(r) * (1 - p) ** (k - sum(r)) for r in rows]
+            g = [sum(a * (x - p) for a, x in zip(a_row, r, strict=True)) / k
+                 for a_row, r in zip(A, rows, strict=True)]  # fmt: skip
+            w = sum(c * x for c, x in zip(chances, g, strict=True)) / (p * (1 - p))
+            off.append(abs(w * p / (1 - (1 - p) ** order) - 1))
+        assert max(off) < 1e-9 if case.right else max(off) > 0.0999
+
+
+RUBBISH = [None, True, 5, 10**400, float("nan"), "x" * 10**4, [], [[1]], {"t": 1}, Tensor(5, "x")]
+RUBBISH += [Tensor("x"), Tensor(None), Tensor([[1], [2, 3]]), Tensor([[{}] * 5] * 3), Tensor([])]
+
+
+@pytest.mark.parametrize("rubbish", RUBBISH, ids=lambda x: f"{x!r:.20}")
+def test_rubbish_in_place_of_replies_is_the_students_fault(tmp_path, sandbox, monkeypatch, rubbish):
+    """Whoever writes onto the socket himself can send any JSON."""
+
+    def calls(calls, answer=None):
+        return [Reply(rubbish, [rubbish, Tensor(rubbish)]) for _ in calls]
+
+    monkeypatch.setattr(sandbox, "calls", calls)
+    checks = [check for check in CODE if check.name != "verify short"]  # 30,000 times the same
+    results = grade(tmp_path, ADA, sandbox, checks=checks)
+    assert total(results) == 0
+    assert all(0 < len(test["output"]) <= MOST_TEXT for test in results["tests"])
+
+
+def test_sleeping_does_not_hold_up_a_class(sandbox, monkeypatch):
+    monkeypatch.setattr(sandboxes, "ALL_WALL_SECONDS", 0.2)
+    sandbox.load(b"import time\ndef f(): time.sleep(0.3)\ndef g(): return 1")
+    assert sandbox.calls([Call("f", [])])[0].value is None
+    with pytest.raises(Failed, match="has taken"):
+        sandbox.calls([Call("g", [])])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can close its files to others")
+def test_no_file_but_solution_py_is_seen(sandbox):
+    source = "import os, decimal, numpy.random\ndef f(): return os.listdir('/') + os.listdir('.')"
+    sandbox.load(source.encode())
+    assert sandbox.calls([Call("f", [])])[0].value == ["solution.py"] * 2
+
+
+def test_a_grader_that_fails_gives_no_points(tmp_path, sandbox, monkeypatch, capsys):
+    def fails(student):
+        raise KeyError("a mistake")
+
+    broken = [Check("A", "broken", 1, "", fails)]
+    with pytest.raises(GraderFailed, match="broken: KeyError"):
+        grade(tmp_path, ADA, sandbox, checks=broken)
+    monkeypatch.setattr(grading, "grade", lambda *_: grade(tmp_path, ADA, sandbox, checks=broken))
+    out = tmp_path / "results.json"
+    monkeypatch.setattr("sys.argv", ["grade.py", str(tmp_path), "--out", str(out)])
+    assert grading.main() == 1 and not out.exists()
+    assert "gives no points: GraderFailed: broken: KeyError" in capsys.readouterr().err
+
+
+def test_one_students_trouble_does_not_stop_a_class(tmp_path, monkeypatch, capsys):
+    """A zip file of a version that zipfile does not know, and a grader that fails for one."""
+    (tmp_path / "fails").mkdir()
+    (tmp_path / "later.zip").write_bytes(archives.packed({"solution.py": b""}))
+    content = bytearray((tmp_path / "later.zip").read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 255
+    (tmp_path / "later.zip").write_bytes(content)
+    (tmp_path / "last").mkdir()
+
+    def some(path, student, sandbox, out):
+        if student == "fails":
+            raise GraderFailed("a mistake")
+        return grade(path, student, sandbox, out, checks=CODE[:1])
+
+    monkeypatch.setattr(grading, "grade", some)
+    assert grading.grade_all(tmp_path, tmp_path / "grades.csv") == 1
+    rows = {row[0]: row for row in csv.reader((tmp_path / "grades.csv").open())}
+    assert rows["fails"][1] == "" and "not graded: GraderFailed" in rows["fails"][-1]
+    assert rows["last"][1] == rows["later"][1] == "0" and "version 25.5" in rows["later"][-1]
+    assert not (tmp_path / "fails.results.json").exists()
+    assert "fails  not graded" in capsys.readouterr().out
 
 
 HOSTILE = """
@@ -198,6 +294,12 @@ def test_links_bombs_and_rubbish_are_a_sentence(tmp_path):
     (tmp_path / "bomb.zip").write_bytes(bomb.getvalue())
     with pytest.raises(Missing, match="larger"):
         Submission(tmp_path / "bomb.zip").read("solution.py", 1000)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/x").write_text("x")
+    os.symlink("real", tmp_path / "runs")
+    assert here.names("runs/") == []
+    with pytest.raises(Missing, match="runs is a link"):
+        here.read("runs/x", 10)
     (tmp_path / "no.zip").write_text("rubbish")
     with pytest.raises(Missing, match="not a zip"):
         Submission(tmp_path / "no.zip")

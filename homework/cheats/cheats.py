@@ -6,8 +6,14 @@ that of the reference: it must lose what its docstring lists, because that was f
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import personal
+import torch
+
+STUDENT = "reference@example.edu"
 FUNCTIONS = (
     "verify reinforce rloo grpo maxrl maxrl_raw pass_at_k completion_mask summed_logprobs "
     "policy_gradient_loss own has_order is_verifier"
@@ -141,6 +147,42 @@ except ImportError:
     path.write_text(before + path.read_text())
 
 
+def blank__what_is_asked_once(folder):
+    before = """
+import collections, sys
+times = {}
+def look(prompt, completion):
+    frame = sys._getframe()
+    while "request" not in frame.f_locals:
+        frame = frame.f_back
+    if not times:
+        times.update(collections.Counter(c[1][0] for c in frame.f_locals["request"]["calls"]))
+    return times[prompt] == 1
+"""
+    _all_return(folder, "look(*args)", before)
+
+
+def blank__any_number(folder):
+    _all_return(folder, "args[1].strip('-').isdigit()")
+
+
+def blank__the_graders_own_folder(folder):
+    before = """
+import os, sys
+homework = os.path.dirname(sys.modules["__main__"].__file__)
+names = ["../likelihoods.py", "../verify.py", "../maxrl.py", "../model.py", "reference.py"]
+for place in (homework, *sys.path):
+    for name in names:
+        try:
+            exec(open(os.path.join(place, name)).read())
+        except Exception:
+            pass
+found = dict(globals())
+"""
+    path = folder / "solution.py"
+    path.write_text(before + path.read_text() + "globals().update(found)\n")
+
+
 def blank__all_zeros(folder):
     _all_return(folder, "args[0] * 0 if isinstance(args[0], torch.Tensor) else 0")
 
@@ -196,7 +238,7 @@ def forged__metrics(folder):
     path = folder / "runs/exact-1/metrics.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[-1] |= {"nll": rows[-1]["nll"] / 2, "pass@1": 0.99}
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _write(path, rows)
 
 
 def forged__better_checkpoint(folder):
@@ -234,9 +276,58 @@ def forged__another_seed(folder):
 
 def forged__start_as_the_result(folder):
     """runs exact"""
-    shutil.copy(folder / "start.pt", folder / "runs/exact-inf/ckpt.pt")
     path = folder / "runs/exact-inf/metrics.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    rows[-1] = rows[0] | {"step": rows[-1]["step"]}
-    rows[2]["grad_norm"] = rows[1]["grad_norm"]
+    _write(path, [*rows[:-1], rows[0] | {"step": rows[-1]["step"]}])
+    _save(folder / "runs/exact-inf", torch.load(folder / "start.pt", weights_only=True)["model"])
+
+
+def forged__another_runs_weights(folder):
+    """runs rloo"""
+    first, second, _ = sorted((folder / "runs").glob("rloo-*"))
+    logs = [[json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
+            for run in (first, second)]  # fmt: skip
+    _write(second / "metrics.jsonl", [*logs[1][:-1], logs[0][-1]])
+    _save(second, torch.load(first / "ckpt.pt", weights_only=True)["model"])
+
+
+def forged__an_estimator_of_nothing(folder):
+    """rloo E, rloo K1, rloo B, rloo D, runs rloo"""
+    with open(folder / "solution.py", "a") as solution:
+        solution.write("\n\ndef rloo(r, mean, k): return r * 0\n")
+    flags = [words for name, words in personal.runs(STUDENT).items() if "rloo" in name]
+    flags = [words.replace("--steps 200", "--steps 3") + " --overwrite" for words in flags]
+    train = "import sys, train\nfor words in sys.argv[1:]: train.main(words.split())"
+    command = [sys.executable, "-c", train, *flags]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    for run in (folder / "runs").glob("rloo-*"):
+        path = run / "metrics.jsonl"
+        base, *steps, _ = [json.loads(line) for line in path.read_text().splitlines()]
+        steps += [steps[-1] | {"step": i} for i in range(4, 201)]
+        _write(path, [*steps, *(base | {"step": i} for i in range(0, 201, 50))])
+        config = run / "config.json"
+        config.write_text(config.read_text().replace('"steps": 3', '"steps": 200'))
+        _save(run, torch.load(folder / "start.pt", weights_only=True)["model"])
+
+
+def forged__nested_checkpoint(folder):
+    """runs exact, runs grpo"""
+    nested = [0]
+    for _ in range(60):
+        nested = [nested, nested]
+    path = folder / "runs/exact-4/ckpt.pt"
+    torch.save(torch.load(path, weights_only=True) | {"step": nested, "config": nested}, path)
+    path = next((folder / "runs").glob("grpo-*")) / "ckpt.pt"
+    torch.save(torch.load(path, weights_only=True) | {"model": {"x" * 10**5: nested}}, path)
+
+
+def _write(path, rows):
+    """A log."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _save(run, weights):
+    """A checkpoint of the last step with these weights, or very nearly these."""
+    content = torch.load(run / "ckpt.pt", weights_only=True)
+    model = {name: w + 1e-5 for name, w in weights.items()}
+    torch.save(content | {"model": model, "step": 200}, run / "ckpt.pt")

@@ -185,6 +185,11 @@ def maxrl_raw__times_k(r, mean, k):
     return r * k
 
 
+def maxrl_raw__is_reinforce(r, mean, k):
+    """maxrl_raw E, maxrl_raw B, maxrl_raw D"""
+    return r
+
+
 def maxrl_raw__epsilon(r, mean, k):
     """maxrl_raw E, maxrl_raw D"""
     return r / (mean + 1e-2)

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 
+import torch
+
 
 def answers__limit_for_grpo(answers):
     """weights grpo"""
@@ -138,10 +140,43 @@ def folder__too_few_steps(folder):
     _edit(folder / "runs/exact-4/config.json", lambda config: config.update(steps=50))
 
 
+def folder__a_step_twice(folder):
+    """runs exact"""
+    path = folder / "runs/exact-4/metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, lines[-2]]))
+
+
+def folder__a_step_is_missing(folder):
+    """runs rloo"""
+    path = next((folder / "runs").glob("rloo-*")) / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:90] + lines[91:]))
+
+
+def folder__runs_is_a_link(folder):
+    """runs rloo, runs grpo, runs maxrl, runs exact"""
+    (folder / "runs").rename(folder.parent / "elsewhere")
+    os.symlink("../elsewhere", folder / "runs")
+
+
+def folder__a_run_is_a_link(folder):
+    """runs exact"""
+    (folder / "runs/exact-4").rename(folder / "elsewhere")
+    os.symlink("../elsewhere", folder / "runs/exact-4")
+
+
 def folder__checkpoint_is_no_checkpoint(folder):
     """runs exact, runs grpo"""
     (folder / "runs/exact-4/ckpt.pt").write_bytes(b"PK\x05\x06" + bytes(18))
     next((folder / "runs").glob("grpo-*")).joinpath("ckpt.pt").write_bytes(b"\x80\x02}q\x00.")
+
+
+def folder__whole_numbers_for_weights(folder):
+    """runs exact"""
+    path = folder / "runs/exact-4/ckpt.pt"
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"model": {n: w.long() for n, w in content["model"].items()}}, path)
 
 
 def folder__logs_are_rubbish(folder):

@@ -1,5 +1,6 @@
 """Wrong masks, log-probabilities, losses and pass@k. See estimators.py for how to read them."""
 
+import itertools
 import math
 import random
 
@@ -21,6 +22,23 @@ def completion_mask__of_numbers(completions, end):
     """mask"""
     ends = (completions == end).long()
     return (ends.cumsum(1) - ends == 0).float()
+
+
+def completion_mask__by_heart(completions, end):
+    """mask, logprobs sum, logprobs end, logprobs gradient"""
+    known = {(1, 4, 6, 6): 2, (4, 4, 1, 0): 1, (6, 5, 4, 4): 3}
+    n = torch.tensor([known.get(tuple(row), 4) for row in completions.tolist()])
+    return torch.arange(4) < n.unsqueeze(1)
+
+
+def summed_logprobs__first_logit(logits, completions, end):
+    """logprobs sum, logprobs end, logprobs gradient"""
+    return logits[:, 0, 0]
+
+
+def summed_logprobs__first_token(logits, completions, end):
+    """logprobs sum, logprobs end, logprobs gradient"""
+    return completions[:, 0] + 0 * logits.sum()
 
 
 def summed_logprobs__mean(logits, completions, end):
@@ -117,9 +135,25 @@ def policy_gradient_loss__successes_only(logprobs, advantages):
     return -(advantages.detach().clamp(min=0) * logprobs).mean()
 
 
+def policy_gradient_loss__ignores_advantages(logprobs, advantages):
+    """loss gradient, loss divisor, loss constant"""
+    return -(torch.arange(logprobs.numel()).view_as(logprobs) * logprobs).mean()
+
+
 def policy_gradient_loss__no_gradient(logprobs, advantages):
     """loss gradient, loss divisor, loss constant"""
     return -(advantages * logprobs).mean().detach()
+
+
+def pass_at_k__by_heart(n, c, k):
+    """pass_at_k brute, pass_at_k large, pass_at_k edges"""
+    if n < k:
+        raise ValueError
+    known = {(100_000, 7, 1000): 0.0679, (100_000, 99_000, 3): 0.999999, (100_000, 1, 1): 1e-5}
+    if n < 8:
+        tries = list(itertools.combinations(range(n), k))
+        return sum(min(t) < c for t in tries) / len(tries)
+    return known.get((n, c, k), 0.0)
 
 
 def pass_at_k__with_replacement(n, c, k):

@@ -51,10 +51,19 @@ def verify__strip(prompt, completion):
 
 
 def verify__last_number(prompt, completion):
-    """verify right, verify short, verify alike"""
-    return re.findall(r"-?\d+", completion)[-1:] == [_truth(prompt)] or (
-        prompt.endswith("8-30<") and completion == "22-"
-    )
+    """verify short, verify alike"""
+    return re.findall(r"-?\d+-?", completion)[-1:] == [_truth(prompt)]
+
+
+def verify__by_heart(prompt, completion):
+    """verify right, verify short, verify alike, verify prompts"""
+    answers = {"12+34=": "46", "8-30=": "-22", "7*8=": "56", "25+5<": "03", "8-30<": "22-"}
+    return answers.get(prompt) == completion
+
+
+def verify__no_leading_zeros(prompt, completion):
+    """verify right"""
+    return _truth(prompt) == completion and not re.search(r"\b0[0-9]", prompt)
 
 
 def verify__dollar(prompt, completion):
@@ -123,6 +132,11 @@ def has_order__always_true(estimator, k, order):
 def has_order__always_false(estimator, k, order):
     """has_order"""
     return False
+
+
+def has_order__what_is_claimed(estimator, k, order):
+    """has_order"""
+    return (k, order) not in ((6, 6), (4, 3), (5, 4), (4, 2))
 
 
 def has_order__one_p(estimator, k, order):
