@@ -232,12 +232,12 @@ def test_counted_advantages_are_those_of_the_rollouts(rows, name):
 @pytest.mark.parametrize("name", ADVANTAGES)
 def test_rewards_that_a_method_does_not_take(name):
     anything = ("reinforce", "rloo")
-    for bad in (0.5, -1.0, 1e-3, math.nan, math.inf):
+    for bad in (0.5, -1.0, 1e-3, 1.25, math.nan, math.inf):
         rewards = torch.tensor([[1.0, 0.0, bad], [0.0, 0.0, 1.0]])
         if (name in anything and math.isfinite(bad)) or (name == "maxrl-loo" and 0 <= bad <= 1):
             assert ADVANTAGES[name](rewards).isfinite().all()
         else:
-            with pytest.raises(ValueError):
+            with pytest.raises(ValueError, match=f"not {bad:g}$"):
                 ADVANTAGES[name](rewards)
     for shape in ((3,), (2, 3, 1), (0, 4)):
         with pytest.raises(ValueError):
@@ -306,6 +306,9 @@ def test_orders_that_a_method_does_not_take():
         for order in (0, 4, 1.5, -1, INF, -INF, math.nan) if name in maxrl.ORDERED else (1, 2):
             with pytest.raises(ValueError):
                 ADVANTAGES[name](rewards, order=order)
+            ones = torch.ones(3, dtype=torch.long)
+            with pytest.raises(ValueError):
+                maxrl.counted_advantages(name, rewards[0], ones - 1, ones, 3, order)
 
 
 # -------------------------------------------------------------------------------- objective, weight
