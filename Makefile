@@ -16,14 +16,14 @@ train: .venv/run
 	.venv/bin/python train.py --method maxrl --k 8 $(ARGS)
 
 test: .venv/dev
-	$(MAKE) --no-print-directory -j2 lint test-a-m test-n-z
+	$(MAKE) --no-print-directory -j3 lint test-a-m test-n-z
 
 lint:
 	.venv/bin/ruff check -q
 	.venv/bin/ruff format -q --check
 	.venv/bin/mypy
 
-# Two halves, for two cores. 5: ARGS="-k NAME" has left nothing of a half.
+# Two halves, for two cores, beside the linters. 5: ARGS="-k NAME" has left nothing of a half.
 test-a-m test-n-z:
 	.venv/bin/python -m pytest tests/test_[$(@:test-%=%)]*.py $(ARGS) || [ $$? -eq 5 ]
 

@@ -102,10 +102,10 @@ def test_every_crash_point(train, folder, monkeypatch, point, at):
 
 def test_killed_twice(train, folder):
     """A real process and kill -9: once in mid-run, and once again after it was resumed."""
-    more = "--k 64 --steps 60 --eval-every 5"
+    more = "--k 64 --steps 36 --eval-every 3"
     flags = [*TINY, *more.split()]
     train(f"{more} --out whole")
-    for rows in (20, 45):
+    for rows in (12, 30):
         process = soak.start(folder, soak.next_words(folder, flags))
         log = folder / "killed/metrics.jsonl"
         while not log.exists() or len(log.read_bytes().splitlines()) < rows:

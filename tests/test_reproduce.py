@@ -18,8 +18,8 @@ from harness import checkpoint
 from harness.config import EXAMPLES, Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
 from paper import logs, measure, sweeps, tables
-from paper.figures import FIGURES, draw
-from paper.logs import RESULTS, Logs, chosen, complete, is_of, more_pass_rates, ready, superfluous
+from paper.figures import FIGURES
+from paper.logs import RESULTS, Logs, chosen, complete, is_of, more_pass_rates, superfluous
 from paper.measure import MEASUREMENTS
 from paper.sweeps import NOT_YET, SWEEPS, Sweep, reported_runs, run_name, sweeps_of
 from reproduce import ROOT, Job, Plan, do, do_all, work_of
@@ -27,7 +27,6 @@ from reproduce import ROOT, Job, Plan, do, do_all, work_of
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in tables.HOMES}
 TINY = "--n-embd 8 --n-head 2 --digits 2 --sft-steps 0 --batch-size 3 --eval-prompts 7"
 KEPT = ("pass@1", "pass@32", "nll", "halves")
-READY = [number for number in FIGURES if number and ready(Logs(RESULTS), number)]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -121,13 +120,6 @@ def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
             older = {n: v for n, v in config.items() if n != name}
             assert is_of(older, flags) == (config[name] == default), name
             assert getattr(from_dict(older), name) == default
-
-
-@pytest.mark.parametrize("number", READY)
-def test_figures_are_drawn_from_the_logs(tmp_path, number):
-    """Under the names of the committed ones; how many pixels they have, fonts decide too."""
-    drawn = draw(Logs(RESULTS), tmp_path, number)
-    assert drawn and all(path.exists() and (ROOT / "assets" / path.name).exists() for path in drawn)
 
 
 @pytest.mark.parametrize("name", [name for name in SWEEPS if name not in NOT_YET])

@@ -37,6 +37,17 @@ def test_tables_and_figures_of_an_experiment(number, as_results, tmp_path):
     assert text.count("![") == len(drawn)
 
 
+@pytest.mark.parametrize("number", filter(None, figures.FIGURES))
+def test_committed_figures_are_drawn_from_the_committed_logs(number, tmp_path):
+    """Under the names of the committed ones; how many pixels they have, fonts decide too."""
+    if not logs.ready(Logs(logs.RESULTS), number):
+        pytest.skip("not run yet")
+    drawn = figures.draw(Logs(logs.RESULTS), tmp_path, number)
+    assert drawn
+    for path in drawn:
+        assert path.exists() and (logs.RESULTS.parent / "assets" / path.name).exists()
+
+
 def test_claims_of_made_up_logs(as_results):
     found = {claim.text: claim.judged() for claim in claims.claims(as_results)}
     word, said = found["On fresh data MaxRL is ahead of GRPO in pass@1, k = 64"]
