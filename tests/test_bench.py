@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ import rollouts as rollouts_module
 import train
 import tree
 from data.tokenizer import END, PAD, decode
-from harness.config import Config, checked_task
+from harness.config import Config, checked_task, parse_args
 from tree import Rollouts
 from verify import verify
 
@@ -92,10 +93,13 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "SCALING_K", (8, 1024))
     monkeypatch.setattr(bench, "process_memory", lambda k, flags: bench.peak_mb(CPU) + k)
     monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    started = []  # a run of the default size takes long: that it would start is enough
+    monkeypatch.setattr(bench.subprocess, "run", lambda words, **_: started.append(words))
     flags = "--batch-size 6 --k 4 --digits 1 --n-layer 1 --n-head 2 --n-embd 16 --sft-steps 0"
     monkeypatch.setattr(bench.sys, "argv", ["bench.py", *flags.split(), "--rounds", "1", "--peers"])
     bench.main()
     assert rollouts_module.verify is plain.verify is verify, "the cold stand-in is gone"
+    assert Path(started[0][1]).name == "train.py" and parse_args(started[0][2:])[0].steps == 1
     out = capsys.readouterr().out
     assert "requirements-bench.txt" in out and "matmul peak" in out
     results = json.loads((tmp_path / "bench.json").read_text())

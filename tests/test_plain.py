@@ -1,6 +1,5 @@
 """plain.py: the textbook loop itself, and the fast path held against it."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -113,10 +112,12 @@ def test_the_readme_shows_code_of_plain():
 
 
 @pytest.mark.parametrize("flags", ["--k 0", "--k many", "--method ppo", "--steps 3"])
-def test_wrong_use_is_one_line(flags):
-    command = [sys.executable, str(ROOT / "plain.py"), *flags.split()]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and not done.stdout
+def test_wrong_use_is_one_line(flags, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["plain.py", *flags.split()])
+    with pytest.raises(SystemExit) as end:
+        plain.main()
+    out, err = capsys.readouterr()
+    assert end.value.code == 2 and len(err.splitlines()) == 1 and not out
 
 
 def test_it_learns(monkeypatch, capsys):
