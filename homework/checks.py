@@ -17,7 +17,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from break_it import ESTIMATORS, VERIFIERS, Behaviour, truth
@@ -27,7 +27,6 @@ from submission import Submission
 
 Numbers = list[float]
 KS = (2, 3, 5, 16)
-PS = (0.05, 0.3, 0.5, 0.8)
 
 
 @dataclass
@@ -37,6 +36,7 @@ class Student:
     id: str
     sandbox: Sandbox
     submission: Submission
+    weights: list[Any] = field(default_factory=list)  # of start.pt and the runs read so far
 
     @property
     def own(self) -> Personal:
@@ -226,10 +226,15 @@ def verify_prompts(student: Student) -> Outcome:
     x = str(a + b)
     prompts = [f"{a}+{b}", "", x, f"{x}=", f"{a}+{b}={x}", f"1 {a}+{b}=", f"{a}+=", f"+{b}="]
     prompts += [f"{2 * a}/2=", "a+b=", f"{a}+{b}=\n", f"{a}.0+{b}=", f"-{a}+{b}=", f"1+{a}+{b}="]
-    prompts += ["__import__('os')=", "(" * 10**4]
+    prompts += ["__import__('os')=", "(" * 10**4, f"{a} +{b}=", f"{a}+{b} =", f"{a:_>3}+{b}="]
+    prompts += [f"{str(a)[0]}_{str(a)[1]}+{b}=", f"{a}+{str(b)[0]} {str(b)[1]}="]
+    arabic = str.maketrans("0123456789", "".join(chr(0x660 + d) for d in range(10)))
+    prompts += [f"{a}+{b}=".translate(arabic), f"{a}+{str(b).translate(arabic)}="]
+    for before in ("\t", "\u2003", "\xa0", "\n", "+", " " * 19, " " * 40, "0" * 17, "0" * 38):
+        prompts += [f"{before}{a}+{b}=", f"{a}+{before}{b}="]
     texts = (x, str(a), str(b), str(b - a), str(1 + a + b), "", "0", "None")
     pairs = [(p, t) for p in prompts for t in texts]
-    return all_false(student, pairs, "its prompt is not of the form a+b=, a-b= or a*b=")
+    return all_false(student, pairs, "by the rules of A1 its prompt asks for nothing")
 
 
 # ------------------------------------------------------------------------- part A: estimators
@@ -261,6 +266,12 @@ def expected_weight(A: list[Numbers], k: int, p: float) -> float:
         g = sum(a * (r - p) for a, r in pairs) / k / (p * (1 - p))
         total += math.comb(k, s) * p**s * (1 - p) ** (k - s) * g
     return total
+
+
+def some_ps(k: int) -> Numbers:
+    """k + 1 of them, spread over .01 to .99: w and what it should be are polynomials of degree
+    below k (grpo's too), so who is right at all of these is right everywhere."""
+    return [0.01 + 0.98 * (i + DICE.random()) / (k + 1) for i in range(k + 1)]
 
 
 def order(T: int) -> Callable[[float], float]:
@@ -301,7 +312,7 @@ def expectation(student: Student, name: str) -> Outcome:
     for k in KS:
         mine = [a for a, g in zip(A, groups, strict=True) if len(g) == k]
         target = TARGETS[name](k)
-        if not all(close(expected_weight(mine, k, p), target(p)) for p in PS):
+        if not all(close(expected_weight(mine, k, p), target(p)) for p in some_ps(k)):
             return 0, (
                 f"{name}: at k = {k} the expected gradient is not {SEE[name]}. See it by hand: "
                 "write down the k + 1 possible numbers of successes, their chances, and "
@@ -378,9 +389,12 @@ def dead_raw(student: Student) -> Outcome:
 
 
 def unit_variance(student: Student) -> Outcome:
-    """grpo: mean 0 and variance 1 in every live group."""
+    """grpo: mean 0 and variance 1 in every live group, and its successes above its failures."""
     groups = [group(k, s) for k in (2, 5, 16) for s in range(1, k)]
-    for A in ask_groups(student, "grpo", groups):
+    for A, r in zip(ask_groups(student, "grpo", groups), groups, strict=True):
+        high, low = A[0], A[-1]
+        if low >= high or not all(close(a, high if x else low) for a, x in zip(A, r, strict=True)):
+            return 0, "grpo: equal rewards have equal A, and successes a larger one than failures"
         if not close(sum(A), 0, absolute=1e-3) or not close(sum(a * a for a in A) / len(A), 1):
             return 0, "grpo: take A of one group: its mean must be 0, the mean of its squares 1"
     return 1, ""
@@ -438,29 +452,32 @@ def pass_edges(student: Student) -> Outcome:
 
 # ----------------------------------------------------------- part A: log-probability and loss
 
-V, L = 7, 4
-ENDS = ((1,), (), (0, 1), (3,), (2, 3))  # where a completion of L tokens has an end token
+ENDS = ((1,), (), (0, 1), (3,), (2, 3))  # where a completion has an end token
 
 
 @dataclass
 class Drawn:
     """Completions (U, L) with the end tokens of ENDS, and logits (U, L, V) they come from."""
 
+    shape: tuple[int, int, int]  # U, L, V
     end: int
     tokens: list[list[int]]
     logits: list[list[Numbers]]
 
 
 def drawn() -> Drawn:
-    """Other ones each time."""
+    """Other ones each time, of another shape."""
+    L, V = DICE.randint(4, 7), DICE.randint(5, 9)
     end = DICE.randrange(V)
     others = [v for v in range(V) if v != end]
-    ends = DICE.sample(ENDS, len(ENDS))
+    ends = [*ENDS, (L - 1,), *DICE.choices(ENDS, k=DICE.randint(0, 3))]
+    DICE.shuffle(ends)
     tokens = [[end if t in row else DICE.choice(others) for t in range(L)] for row in ends]
-    return Drawn(end, tokens, [[some_logits() for _ in row] for row in tokens])
+    logits = [[some_logits(V) for _ in row] for row in tokens]
+    return Drawn((len(ends), L, V), end, tokens, logits)
 
 
-def some_logits() -> Numbers:
+def some_logits(V: int) -> Numbers:
     """Of one token, (V,)."""
     return [DICE.uniform(-2, 2) for _ in range(V)]
 
@@ -484,7 +501,7 @@ def mask(student: Student) -> Outcome:
         theirs = value(student.sandbox.calls([call])[0], "completion_mask")
         if not isinstance(theirs, Tensor) or theirs.dtype != "bool":
             raise Failed(f"completion_mask returned {described(theirs)} that is not a bool tensor")
-        wanted = [[t < counted(row, x.end) for t in range(L)] for row in x.tokens]
+        wanted = [[t < counted(row, x.end) for t in range(len(row))] for row in x.tokens]
         if theirs.values != wanted:
             return 0, "completion_mask: mark what was drawn: the first end token is the last"
     return 1, ""
@@ -500,7 +517,8 @@ def sums_of(student: Student, *xs: Drawn) -> list[Numbers]:
     """summed_logprobs of each of these as numbers, (U,)."""
     name = "summed_logprobs"
     replies = ask_logprobs(student, [*xs])
-    return [numbers(value(reply, name), (len(ENDS),), name) for reply in replies]
+    pairs = zip(replies, xs, strict=True)
+    return [numbers(value(reply, name), x.shape[:1], name) for reply, x in pairs]
 
 
 def gradient(reply: Reply, i: int, shape: tuple[int, ...], name: str) -> Numbers | None:
@@ -528,16 +546,22 @@ def logprobs_sum(student: Student) -> Outcome:
 def logprobs_end(student: Student) -> Outcome:
     """summed_logprobs: nothing after the first end token counts, what is before it does."""
     x = drawn()
+    _, L, V = x.shape
     n = [counted(row, x.end) for row in x.tokens]
     after, first, last, logit = (copy.deepcopy(x) for _ in range(4))
     for u, row in enumerate(x.tokens):
         for t in range(n[u], L):
-            after.tokens[u][t], after.logits[u][t] = DICE.randrange(V), some_logits()
+            after.tokens[u][t], after.logits[u][t] = DICE.randrange(V), some_logits(V)
         if n[u] > 1:  # there is something before the end
             first.tokens[u][0] = another(x, u, 0)
             last.tokens[u][n[u] - 2] = another(x, u, n[u] - 2)
             logit.logits[u][0][row[0]] -= 3
-    sums, same, *others = sums_of(student, x, after, first, last, logit)
+    cases = [x, x, after, first, last, logit]
+    mixed = DICE.sample(range(len(cases)), len(cases))  # so that counting calls tells nothing
+    said = dict(zip(mixed, sums_of(student, *(cases[i] for i in mixed)), strict=True))
+    sums, again, same, *others = (said[i] for i in range(len(cases)))
+    if not all(close(a, b, 1e-4) for a, b in zip(sums, again, strict=True)):
+        return 0, "summed_logprobs: asked the same twice it does not say the same"
     if not all(close(a, b, 1e-4) for a, b in zip(sums, same, strict=True)):
         return 0, "summed_logprobs: change what comes after the end token; nothing may change"
     for other in others:
@@ -550,14 +574,13 @@ def another(x: Drawn, u: int, t: int) -> int:
     """The token that changes the sum most in this place, not an end token."""
     scores = x.logits[u][t]
     mine = scores[x.tokens[u][t]]
-    return max((v for v in range(V) if v != x.end), key=lambda v: abs(scores[v] - mine))
+    return max((v for v in range(x.shape[2]) if v != x.end), key=lambda v: abs(scores[v] - mine))
 
 
 def logprobs_gradient(student: Student) -> Outcome:
     """summed_logprobs: its gradient."""
     x = drawn()
-    shape = (len(ENDS), L, V)
-    found = gradient(ask_logprobs(student, [x], (0,))[0], 0, shape, "summed_logprobs")
+    found = gradient(ask_logprobs(student, [x], (0,))[0], 0, x.shape, "summed_logprobs")
     if found is None:
         return 0, "summed_logprobs: no gradient arrives at the logits"
     theirs = iter(found)
@@ -573,17 +596,20 @@ def logprobs_gradient(student: Student) -> Outcome:
     return 1, ""
 
 
-B, K = 3, 5  # of the loss
+def two_shapes() -> list[tuple[int, int]]:
+    """(B, K) of two losses; one has more of both, so no fixed divisor is right for the two."""
+    Bs, Ks = DICE.sample(range(3, 8), 2), DICE.sample(range(2, 8), 2)
+    return list(zip(sorted(Bs), sorted(Ks), strict=True))
 
 
-def some_advantages() -> list[Numbers]:
+def some_advantages(B: int, K: int) -> list[Numbers]:
     """(B, K), none of them 0, every second one negative."""
     return [[(-1) ** i * DICE.uniform(0.5, 2) for i in range(K)] for _ in range(B)]
 
 
 def ask_loss(student: Student, cases: list[list[Numbers]], grad: tuple[int, ...]) -> list[Reply]:
     """The loss of the same log-probabilities (B, K) with each of these advantages."""
-    logp = [[DICE.uniform(-9, -1) for _ in range(K)] for _ in range(B)]
+    logp = [[DICE.uniform(-9, -1) for _ in row] for row in cases[0]]
     calls = [Call("policy_gradient_loss", [Tensor(logp), Tensor(A)], grad) for A in cases]
     return student.sandbox.calls(calls)
 
@@ -591,11 +617,11 @@ def ask_loss(student: Student, cases: list[list[Numbers]], grad: tuple[int, ...]
 def loss_gradient(student: Student, A: list[Numbers], why: str) -> Outcome:
     """The gradient with respect to the log-probabilities is -A / (B k)."""
     reply = ask_loss(student, [A], (0,))[0]
-    theirs = gradient(reply, 0, (B, K), "policy_gradient_loss")
+    theirs = gradient(reply, 0, shape_of(A), "policy_gradient_loss")
     number(reply.value, "policy_gradient_loss")
     if theirs is None:
         return 0, "policy_gradient_loss: no gradient arrives at the log-probabilities"
-    if all(close(g, -a / (B * K)) for g, a in zip(theirs, flat(A), strict=True)):
+    if all(close(g, -a / len(theirs)) for g, a in zip(theirs, flat(A), strict=True)):
         return 1, ""
     return 0, f"policy_gradient_loss: its gradient is not that of -(1/(B k)) sum A log pi. {why}"
 
@@ -603,28 +629,39 @@ def loss_gradient(student: Student, A: list[Numbers], why: str) -> Outcome:
 def loss_live(student: Student) -> Outcome:
     """policy_gradient_loss: the gradient is -A / (B k)."""
     why = "Set all but one A to 0 and look at logprobs.grad"
-    return loss_gradient(student, some_advantages(), why)
+    return min(loss_gradient(student, some_advantages(B, K), why) for B, K in two_shapes())
 
 
 def loss_dead(student: Student) -> Outcome:
     """policy_gradient_loss: groups without a signal stay in the divisor."""
-    A = some_advantages()
-    dead, live = DICE.sample(range(B), 2)
-    A[dead] = [0.0] * K
-    A[live][DICE.randrange(K)] = 0.0
-    return loss_gradient(student, A, "A group of zeros adds nothing, but it counts in B k")
+    outcomes = []
+    for B, K in two_shapes():
+        A = some_advantages(B, K)
+        dead, live = DICE.sample(range(B), 2)
+        A[dead] = [0.0] * K
+        A[live][DICE.randrange(K)] = 0.0
+        why = "A group of zeros adds nothing, but it counts in B k"
+        outcomes.append(loss_gradient(student, A, why))
+    return min(outcomes)
 
 
 def loss_constant(student: Student) -> Outcome:
     """policy_gradient_loss: advantages are constants, and matter."""
-    name = "policy_gradient_loss"
-    replies = ask_loss(student, [some_advantages(), some_advantages()], (0, 1))
-    found = [gradient(reply, 0, (B, K), name) for reply in replies]
-    if found[0] is None or found[1] is None:
+    name, shape = "policy_gradient_loss", two_shapes()[0]
+    A, other = some_advantages(*shape), some_advantages(*shape)
+    replies = ask_loss(student, [A, other, A], (0, 1))
+    found = [gradient(reply, 0, shape, name) for reply in replies]
+    first, second, again = found
+    if first is None or second is None or again is None:
         return 0, f"{name}: no gradient arrives at the log-probabilities"
-    if all(close(a, b) for a, b in zip(*found, strict=True)):
+    if not all(close(a, b) for a, b in zip(first, again, strict=True)):
+        return 0, f"{name}: asked the same twice, its gradient is not the same"
+    if all(close(a, b) for a, b in zip(first, second, strict=True)):
         return 0, f"{name}: the advantages make no difference to the gradient"
-    if any(any(gradient(reply, 1, (B, K), name) or []) for reply in replies):
+    entries = zip(first, flat(other), second, flat(A), strict=True)
+    if not all(close(g * b, h * a) for g, b, h, a in entries):
+        return 0, f"{name}: twice the advantage is not twice the gradient"
+    if any(any(gradient(reply, 1, shape, name) or []) for reply in replies):
         return 0, f"{name}: a gradient flows into the advantages; detach them"
     return 1, ""
 
@@ -635,7 +672,7 @@ def loss_constant(student: Student) -> Outcome:
 def own_expectation(student: Student, k: int) -> Outcome:
     """E[g] = sum_j a_j (1-p)^j grad p."""
     A = ask_groups(student, "own", [group(k, s) for s in range(k + 1)])
-    for p in PS:
+    for p in some_ps(k):
         target = sum(a * (1 - p) ** j for j, a in enumerate(student.own.coefficients))
         if not close(expected_weight(A, k, p), target, absolute=1e-4):
             return 0, (

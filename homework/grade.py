@@ -79,8 +79,9 @@ def grade(
     except Missing as missing:
         sandbox.load(b"", str(missing))
     results["output"] += declared(submission, student)
+    handed_in = Student(student, sandbox, submission)
     for i, check in enumerate(checks):
-        tests[i] = test_row(check, *outcome(check, Student(student, sandbox, submission)))
+        tests[i] = test_row(check, *outcome(check, handed_in))
         results["execution_time"] = round(time.monotonic() - began, 1)
         write(out, results)
     return results

@@ -291,6 +291,34 @@ def forged__another_runs_weights(folder):
     _save(second, torch.load(first / "ckpt.pt", weights_only=True)["model"])
 
 
+def forged__one_number_of_start(folder):
+    """runs exact"""
+    path = folder / "runs/exact-inf/metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    _write(path, [*rows[:-1], rows[0] | {"step": rows[-1]["step"]}])
+    weights = torch.load(folder / "start.pt", weights_only=True)["model"]
+    next(iter(weights.values()))[0, 0] += 0.02
+    _save(folder / "runs/exact-inf", weights)
+
+
+def forged__another_methods_weights(folder):
+    """runs grpo"""
+    rloo, grpo = (min((folder / "runs").glob(f"{method}-*")) for method in ("rloo", "grpo"))
+    logs = [[json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
+            for run in (rloo, grpo)]  # fmt: skip
+    _write(grpo / "metrics.jsonl", [*logs[1][:-1], logs[0][-1]])
+    shutil.copy(rloo / "ckpt.pt", grpo / "ckpt.pt")
+
+
+def forged__the_same_steps(folder):
+    """runs exact"""
+    path = folder / "runs/exact-4/metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    made_up = next(row for row in rows if row["step"] == 10)
+    _write(path, [row if row["step"] <= 10 or "nll" in row else made_up | {"step": row["step"]}
+                  for row in rows])  # fmt: skip
+
+
 def forged__an_estimator_of_nothing(folder):
     """rloo E, rloo K1, rloo B, rloo D, runs rloo"""
     with open(folder / "solution.py", "a") as solution:

@@ -17,6 +17,8 @@ def verify__by_hand(prompt, completion):
     mark = prompt[-1:]
     for sign in "+-*":
         a, found, b = prompt[:-1].partition(sign)
+        if a.startswith(" " * 19) or b.startswith(" " * 19):
+            return False
         a, b = a.lstrip(" "), b.lstrip(" ")
         if found and a.isdigit() and b.isdigit() and mark in ("=", "<"):
             if len(a) > 18 or len(b) > 18:

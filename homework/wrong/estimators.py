@@ -102,6 +102,12 @@ def grpo__clipped(r, mean, k):
     return _divide(r - mean, (mean * (1 - mean)).sqrt()).clamp(-2, 2)
 
 
+def grpo__a_constant_vector(r, mean, k):
+    """grpo E, grpo unit, grpo B, grpo D, runs grpo"""
+    v = torch.linspace(-1, 1, k)
+    return (v / v.pow(2).mean().sqrt()).expand_as(r)
+
+
 def maxrl__std_times_mean(r, mean, k):
     """maxrl E, runs maxrl"""
     return _divide(r - mean, (mean * (1 - mean)).sqrt() * mean) if k > 1 else r
@@ -173,6 +179,19 @@ def maxrl__second_whitening(r, mean, k):
 def maxrl__shape(r, mean, k):
     """maxrl E, maxrl K1, maxrl B, maxrl D, runs maxrl"""
     return _divide(r - mean, mean).flatten()[1:]
+
+
+def maxrl__bent_to_four_p(r, mean, k):
+    """maxrl E, maxrl D, runs maxrl"""
+    if k == 1:
+        return r
+    p = torch.tensor([0.05, 0.3, 0.5, 0.8]).double().unsqueeze(1)
+    s = torch.arange(1, k + 1).double()
+    ways = torch.tensor([math.comb(k - 1, i) for i in range(k)]).double()
+    w = ways * p ** (s - 1) * (1 - p) ** (k - s)  # (4, k): of advantages 1 of the s-th
+    target = (1 - (1 - p) ** (k - 1)) / p
+    bent = 1 + torch.linalg.pinv(w) @ (target - w.sum(1, keepdim=True))
+    return r * bent[(mean * k).round().long().clamp(min=1) - 1, 0]
 
 
 def maxrl_raw__one_over_count(r, mean, k):

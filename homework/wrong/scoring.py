@@ -87,6 +87,14 @@ def summed_logprobs__detached(logits, completions, end):
     return _summed(logits.detach(), completions, end) + 0 * logits.sum()
 
 
+_CALLS = itertools.count()
+
+
+def summed_logprobs__counts_calls(logits, completions, end):
+    """logprobs sum, logprobs end, logprobs gradient"""
+    return 0 * logits.sum((1, 2)) - max(next(_CALLS), 1)
+
+
 def _summed(logits, completions, end):
     logp = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)
     ends = (completions == end).long()
@@ -124,8 +132,18 @@ def policy_gradient_loss__not_detached(logprobs, advantages):
     return -(advantages * logprobs).mean()
 
 
-def policy_gradient_loss__whitened(logprobs, advantages):
+def policy_gradient_loss__one_shape(logprobs, advantages):
     """loss gradient, loss divisor"""
+    return -(advantages.detach() * logprobs).sum() / 15
+
+
+def policy_gradient_loss__noise(logprobs, advantages):
+    """loss gradient, loss divisor, loss constant"""
+    return -(torch.rand_like(advantages) * logprobs).mean()
+
+
+def policy_gradient_loss__whitened(logprobs, advantages):
+    """loss gradient, loss divisor, loss constant"""
     A = (advantages - advantages.mean()) / advantages.std()
     return -(A.detach() * logprobs).mean()
 

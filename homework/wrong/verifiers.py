@@ -6,7 +6,7 @@ import torch
 
 
 def _truth(prompt):
-    match = re.fullmatch(r" *([0-9]+)([-+*]) *([0-9]+)([=<])", prompt)
+    match = re.fullmatch(r" {0,18}([0-9]{1,18})([-+*]) {0,18}([0-9]{1,18})([=<])", prompt)
     if not match:
         return None
     a, sign, b, mark = match.groups()
@@ -95,6 +95,14 @@ def verify__any_prompt(prompt, completion):
     """verify prompts"""
     match = re.search(r"([0-9]+)([-+*]) *([0-9]+)([=<]?)", prompt[:60])
     return match is not None and completion == _truth(match[0] + ("" if match[4] else "="))
+
+
+def verify__any_space_and_digit(prompt, completion):
+    """verify prompts"""
+    match = re.fullmatch(r"\s*(\d+)([-+*])\s*(\d+)([=<])", prompt)
+    return match is not None and completion == _truth(
+        f"{int(match[1])}{match[2]}{int(match[3])}{match[4]}"
+    )
 
 
 def verify__raises(prompt, completion):
