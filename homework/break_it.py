@@ -1,11 +1,15 @@
 """Part D: right and wrong estimators and verifiers, that the students' own tests are held against.
 
-The student's test runs in the student's process and can only ask: it sends the arguments, and gets
-what the function in here returns. So there is no code to recognise, only behaviour. Nothing in here
-executes what it is sent.
+All are drawn anew each time, so there is no list to learn. The wrong ones come in LOTS lots, and a
+lot counts only if a test refuses all of it. Each is made so that the cheap tests miss some of it:
+one p out of the usual, one prompt, one kind of wrong text. The student's test runs in the student's
+process and can only ask: it sends the arguments, and gets what the function in here returns.
+Nothing in here executes what it is sent.
 """
 
+import itertools
 import math
+import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,120 +17,107 @@ from typing import Any
 
 from sandbox import Tensor
 
-Rows = list[list[float]]
+LOTS = 5
+DICE = random.SystemRandom()
 
 
 @dataclass
 class Behaviour:
-    """Something to be judged: how it answers, what else the test is told, whether it is right."""
+    """Something to be judged: how it answers, what else the test is told, and which lot of wrong
+    ones it is in, None if it is right."""
 
     behave: Callable[..., Any]
-    right: bool
+    lot: int | None
     args: list[Any] = field(default_factory=list)
     hint: str = "see the handout, part D"
 
 
 # -------------------------------------------------------------------------------- estimators
 
+USUAL = (0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99)
+EXPECTED = "only the expectation counts: the chances of all 2^k outcomes add up to 1"
+Coefficients = list[float]  # c_j of w = sum_j c_j (1-p)^j
 
-def estimator(formula: Callable[[list[float]], list[float]]) -> Callable[..., Any]:
-    """From a formula for one group to a function of (r, mean, k); r is (N, k), mean is not used."""
 
-    def behave(r: Any, mean: Any, k: Any) -> Tensor:
+def estimators() -> list[Behaviour]:
+    """Lots of one k and one order: right ones, and wrong ones for that order."""
+    found = []
+    for lot, k in enumerate((4, 5, 6, *DICE.choices((4, 5, 6), k=LOTS - 3))):
+        order = DICE.randint(1, k)
+        right = [1.0] * order + [0.0] * (k - order)
+        for _ in range(DICE.randint(1, 2)):
+            found.append(Behaviour(estimator(k, right), None, [k, order], EXPECTED))
+        for wrong in mistakes(k, order, right):
+            found.append(Behaviour(estimator(k, wrong), lot, [k, order]))
+    return found
+
+
+def mistakes(k: int, order: int, right: Coefficients) -> list[Coefficients]:
+    """Another order or factor; and for each usual p one that is right there, at k - 1 p in all."""
+    other = DICE.choice([T for T in range(1, k + 1) if T != order])
+    factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
+    plain = DICE.choice(([1.0] * other + [0.0] * (k - other), [factor * c for c in right]))
+    roots = DICE.sample(USUAL, len(USUAL))
+    roots += DICE.sample(roots[: -(k - 1)], -len(roots) % (k - 1))
+    parts = (roots[i : i + k - 1] for i in range(0, len(roots), k - 1))
+    return [plain, *(bent(right, part) for part in parts)]
+
+
+def weight(coefficients: Coefficients, p: float) -> float:
+    """w(p)."""
+    return sum(c * (1 - p) ** j for j, c in enumerate(coefficients))
+
+
+def bent(right: Coefficients, roots: list[float]) -> Coefficients:
+    """The same weight at these p, and one that is 20 to 60 % off somewhere between 0 and 1."""
+    product = [1.0]
+    for root in roots:  # times p - root = (1 - root) - (1 - p)
+        pairs = zip([*product, 0.0], [0.0, *product], strict=True)
+        product = [(1 - root) * same - before for same, before in pairs]
+    most = max(abs(weight(product, i / 200) / weight(right, i / 200)) for i in range(1, 200))
+    size = DICE.choice((-1, 1)) * DICE.uniform(0.2, 0.6) / most
+    return [c + size * d for c, d in zip(right, product, strict=True)]
+
+
+def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
+    """A function of (r, mean, k), r (N, k), whose weight is that of the coefficients; mean is not
+    used.
+
+    E[g] depends on A(success) - A(failure) only, given the peers, and of that on its average over
+    the peers of which f fail and over the seats: it must be sum_j c_j C(f, j) / C(k-1, j). All else
+    is drawn.
+    """
+    size = DICE.choice((1, 3, 10, 30))
+    seats = [(i, peers) for i in range(k) for peers in itertools.product((0, 1), repeat=k - 1)]
+    low = {seat: size * DICE.uniform(-1, 1) for seat in seats}
+    gap = {seat: size * DICE.uniform(-1, 1) for seat in seats}
+    for f in range(k):
+        like = [seat for seat in seats if sum(seat[1]) == k - 1 - f]
+        mean = sum(gap[seat] for seat in like) / len(like)
+        omega = sum(c * math.comb(f, j) / math.comb(k - 1, j) for j, c in enumerate(coefficients))
+        for seat in like:
+            gap[seat] += omega - mean
+
+    def advantage(row: tuple, i: int) -> float:
+        seat = i, row[:i] + row[i + 1 :]
+        return low[seat] + row[i] * gap[seat]
+
+    def behave(r: Any, mean: Any, k_: Any) -> Tensor:
         if not isinstance(r, Tensor) or not isinstance(r.values, list) or len(r.values) > 5000:
             raise ValueError("r must be a tensor of shape (N, k) with N up to 5000")
         for row in r.values:
             if not isinstance(row, list) or len(row) != k or not all(x in (0, 1) for x in row):
                 raise ValueError("r must be a tensor of shape (N, k) of zeros and ones")
-        return Tensor([formula(row) for row in r.values], "float64")
+        rows = (tuple(map(int, row)) for row in r.values)
+        return Tensor([[advantage(row, i) for i in range(k)] for row in rows], "float64")
 
     return behave
 
 
-def by_mean(formula: Callable[[float, float, int], float]) -> Callable[..., Any]:
-    """From a formula of (r, mean, k)."""
-    return estimator(lambda row: [formula(r, sum(row) / len(row), len(row)) for r in row])
-
-
-def leave_one_out(r: float, m: float, k: int) -> float:
-    c = k * m + 1 - r
-    return k / c * (r - m) * k / (k - 1)
-
-
-def first_only(row: list[float]) -> list[float]:
-    return [len(row) * row[0]] + [0.0] * (len(row) - 1)
-
-
-def of_pairs(row: list[float]) -> list[float]:
-    """Each rollout's baseline is its left neighbour's reward."""
-    return [r - row[i - 1] for i, r in enumerate(row)]
-
-
-def of_order_2(r: float, m: float, k: int) -> float:
-    """1 + the share of the peers that fail, times the reward less the peers' mean."""
-    peers = (k * m - r) / (k - 1)
-    return (2 - peers) * (r - peers)
-
-
-def itself_as_baseline(row: list[float]) -> list[float]:
-    return [r - 0.5 * row[0] for r in row]
-
-
-def _maxrl(r: float, m: float, k: int) -> float:
-    return (r - m) / m if m else 0.0
-
-
-def _raw(r: float, m: float, k: int) -> float:
-    return r / m if m else 0.0
-
-
-def _std(m: float) -> float:
-    return math.sqrt(m * (1 - m)) or 1.0
-
-
-def _claims(
-    k: int, order: int, right: bool, behave: Callable[..., Any], hint: str = ""
-) -> Behaviour:
-    return Behaviour(
-        behave, right, [k, order], hint or "the chances of all 2^k outcomes add up to 1"
-    )
-
-
-ODD = "nothing says that equal rewards get equal advantages, so sum over all 2^k outcomes"
-ARGUMENT = "the order that is claimed is an argument"
-# each pair of k and order comes with a right one and with a wrong one, so it tells nothing
-ESTIMATORS = [
-    _claims(2, 1, True, by_mean(lambda r, m, k: (r - m) / _std(m)), "at k = 2 grpo is of order 1"),
-    _claims(3, 1, True, estimator(first_only), ODD),
-    _claims(4, 1, True, by_mean(lambda r, m, k: r)),
-    _claims(5, 1, True, by_mean(lambda r, m, k: (r - m) * k / (k - 1))),
-    _claims(5, 1, True, estimator(of_pairs), ODD),
-    _claims(4, 2, True, by_mean(of_order_2), ARGUMENT),
-    _claims(4, 3, True, by_mean(_maxrl), ARGUMENT),
-    _claims(4, 4, True, by_mean(_raw), ARGUMENT),
-    _claims(5, 4, True, by_mean(_maxrl), ARGUMENT),
-    _claims(5, 5, True, by_mean(leave_one_out), ARGUMENT),
-    _claims(6, 5, True, by_mean(_maxrl), ARGUMENT),
-    _claims(6, 6, True, by_mean(leave_one_out), ARGUMENT),
-    _claims(2, 1, False, by_mean(_raw)),
-    _claims(3, 1, False, by_mean(lambda r, m, k: r - m)),
-    _claims(4, 1, False, by_mean(lambda r, m, k: r - m)),
-    _claims(5, 1, False, by_mean(lambda r, m, k: 2 * r - 1)),
-    _claims(5, 1, False, by_mean(lambda r, m, k: (r - m) / _std(m))),
-    _claims(5, 1, False, estimator(itself_as_baseline)),
-    _claims(4, 2, False, by_mean(lambda r, m, k: 1.5 * r)),  # right at p = .5 only
-    _claims(4, 3, False, by_mean(lambda r, m, k: (r - m) / _std(m))),
-    _claims(4, 4, False, by_mean(lambda r, m, k: _raw(r, m, k) / k)),
-    _claims(5, 4, False, by_mean(lambda r, m, k: _maxrl(r, m, k) / _std(m))),
-    _claims(5, 4, False, by_mean(_raw)),
-    _claims(5, 5, False, by_mean(_maxrl)),
-    _claims(6, 5, False, by_mean(lambda r, m, k: (r - m) / max(m, 0.25))),
-    _claims(6, 6, False, by_mean(_maxrl)),
-]
-
 # -------------------------------------------------------------------------------- verifiers
 
 _ASKS = re.compile(r" {0,18}([0-9]{1,18})([-+*]) {0,18}([0-9]{1,18})([=<])")
+_LIKE = re.compile(_ASKS.pattern.replace("([=<])", "([=<]?)"))
 
 
 def truth(prompt: str) -> str | None:
@@ -139,71 +130,95 @@ def truth(prompt: str) -> str | None:
     return str(result)[:: -1 if mark == "<" else 1]
 
 
-def verifier(says: Callable[[str, str], bool]) -> Callable[..., Any]:
-    """From a function of prompt and completion; all of them say the same to what is no text."""
-
-    def behave(prompt: Any, completion: Any) -> bool:
-        if not isinstance(prompt, str) or not isinstance(completion, str):
-            raise ValueError("verify takes two texts")
-        return says(prompt[:200], completion[:200])
-
-    return behave
-
-
-def by_text(accept: Callable[[str, str], bool]) -> Callable[..., Any]:
-    """From a comparison of the completion with the truth; False where there is none."""
-
-    def says(prompt: str, completion: str) -> bool:
-        right = truth(prompt)
-        return right is not None and accept(completion, right)
-
-    return verifier(says)
-
-
-def as_integer(text: str) -> int | None:
-    """What int() makes of it."""
-    try:
-        return int(text)
-    except ValueError:
-        return None
-
-
-def summed(text: str) -> int | None:
+def summed(text: str) -> str:
     """What a calculator makes of it: sums of numbers only."""
     if not re.fullmatch(r"[-+]?[0-9]+([-+][0-9]+)*", text):
-        return None
-    return sum(map(int, re.findall(r"[-+]?[0-9]+", text)))
+        return ""
+    return str(sum(map(int, re.findall(r"[-+]?[0-9]+", text))))
 
 
-def last_number(text: str) -> str:
-    return (re.findall(r"-?[0-9]+-?", text) or [""])[-1]
-
-
-def any_prompt(prompt: str, completion: str) -> bool:
-    """Reads the first thing in the prompt that looks like a problem."""
-    match = re.search(_ASKS.pattern.replace("([=<])", "([=<]?)"), prompt)
-    return match is not None and completion == truth(match[0].rstrip("=<") + (match[4] or "="))
-
-
-def never_reversed(prompt: str, completion: str) -> bool:
-    return completion == truth(prompt.replace("<", "="))
-
-
-VERIFIERS = [
-    Behaviour(by_text(lambda t, right: t == right), True),
-    Behaviour(by_text(lambda t, right: re.fullmatch(re.escape(right), t) is not None), True),
-    Behaviour(by_text(lambda t, right: [*t] == [*right] and t.isascii()), True),
-    Behaviour(by_text(lambda t, right: as_integer(t) == as_integer(right) or t == right), False),
-    Behaviour(by_text(lambda t, right: summed(t) == as_integer(right) or t == right), False),
-    Behaviour(by_text(lambda t, right: t.strip() == right), False),
-    Behaviour(by_text(lambda t, right: right in t), False),
-    Behaviour(by_text(str.endswith), False),
-    Behaviour(by_text(str.startswith), False),
-    Behaviour(by_text(lambda t, right: last_number(t) == right), False),
-    Behaviour(by_text(lambda t, right: re.match(re.escape(right) + "$", t) is not None), False),
-    Behaviour(by_text(lambda t, right: t.strip("-") == right.strip("-")), False),
-    Behaviour(verifier(any_prompt), False),
-    Behaviour(verifier(never_reversed), False),
-    Behaviour(verifier(lambda prompt, completion: True), False),
-    Behaviour(verifier(lambda prompt, completion: False), False),
+# when a text is taken for the right one; None: when the prompt only looks like one
+ALIKE: list[Callable[[str, str], bool] | None] = [
+    lambda text, right: text.strip() == right,
+    lambda text, right: text.lstrip("0") == right.lstrip("0"),
+    lambda text, right: text.lstrip("+") == right,
+    lambda text, right: text.strip("-") == right.strip("-"),
+    lambda text, right: "".join(str(int(c)) if c.isdecimal() else c for c in text) == right,
+    lambda text, right: text.startswith(right),
+    lambda text, right: text.endswith(right),
+    lambda text, right: right in text,
+    lambda text, right: right in (summed(text), summed(text)[::-1]),
+    lambda text, right: text.removesuffix(".0") == right,
+    lambda text, right: text.replace("_", "") == right,
+    lambda text, right: text == "",
+    lambda text, right: len(text) == len(right),
+    lambda text, right: text[::-1] == right,
+    None,
 ]
+SIGNS: list[Callable[[str, str], bool]] = [
+    lambda prompt, right: "+" in prompt,
+    lambda prompt, right: "-" in prompt,
+    lambda prompt, right: "*" in prompt,
+]
+ONLY: list[Callable[[str, str], bool]] = [  # as many as there are lots
+    lambda prompt, right: prompt.endswith("<"),
+    lambda prompt, right: "-" in right,
+    lambda prompt, right: sum(c.isdigit() for c in right) == 3,
+    lambda prompt, right: " " in prompt,
+    lambda prompt, right: re.search(r"(?<![0-9])0[0-9]", prompt) is not None,
+]
+
+
+def verifiers() -> list[Behaviour]:
+    """Right ones; and in each lot three that accept too much and one that accepts too little, all
+    of them on some prompts only: two for different signs, two where something holds and where it
+    does not."""
+    signs, only = DICE.sample(SIGNS, 3), DICE.sample(ONLY, LOTS)
+    alike = DICE.sample(ALIKE, 3 * LOTS)
+    found = [
+        Behaviour(verifier(DICE.choice(SIGNS + ONLY), DICE.choice(ALIKE), mistaken=False), None)
+        for _ in range(DICE.randint(2, 4))
+    ]
+    for lot in range(LOTS):
+        there, not_there = DICE.sample((only[lot], elsewhere(only[lot])), 2)
+        where = signs[lot % 3], signs[(lot + 1) % 3], there
+        for i, condition in enumerate(where):
+            found.append(Behaviour(verifier(condition, alike[3 * lot + i]), lot))
+        found.append(Behaviour(verifier(not_there, never), lot))
+    return found
+
+
+def never(*_: str) -> bool:
+    """No text is taken for the right one."""
+    return False
+
+
+def elsewhere(there: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
+    """On the other prompts."""
+    return lambda prompt, right: not there(prompt, right)
+
+
+def verifier(
+    condition: Callable[[str, str], bool],
+    alike: Callable[[str, str], bool] | None,
+    mistaken: bool = True,
+) -> Callable[..., Any]:
+    """Right but where the condition holds: there it accepts what is alike, or if nothing is, not
+    even what is right. One that is not mistaken works out the same and makes no use of it, so that
+    the time an answer takes tells nothing.
+    """
+
+    def behave(prompt: Any, text: Any) -> bool:
+        if not isinstance(prompt, str) or not isinstance(text, str):
+            raise ValueError("verify takes two texts")
+        prompt, text = prompt[:200], text[:200]
+        exact = text == truth(prompt)
+        like = _LIKE.search(prompt)
+        read = like[0] + ("" if like[4] else "=") if like and alike is None else prompt
+        right = truth(read)
+        here = condition(read, right or "") and right is not None
+        taken = text == right if alike is None else alike(text, right or "")
+        taken = taken or (exact and alike is not never)
+        return taken if here and mistaken else exact
+
+    return behave

@@ -12,17 +12,15 @@ and a way to see it oneself; it never holds the number that was expected. Left o
 (points.py), the questions (questions.py), the submitted runs (replay.py).
 """
 
-import copy
 import itertools
 import math
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from break_it import ESTIMATORS, VERIFIERS, Behaviour, truth
+from break_it import DICE, LOTS, Behaviour, truth
 from personal import Personal, personal
-from sandbox import ASK, Call, Failed, Reply, Sandbox, Tensor
+from sandbox import ASK, NO_NUMBERS, Call, Failed, Reply, Sandbox, Tensor
 from submission import Submission
 
 Numbers = list[float]
@@ -36,7 +34,7 @@ class Student:
     id: str
     sandbox: Sandbox
     submission: Submission
-    weights: list[Any] = field(default_factory=list)  # of start.pt and the runs read so far
+    runs: list[Any] = field(default_factory=list)  # weights and figures of those that count so far
 
     @property
     def own(self) -> Personal:
@@ -63,8 +61,8 @@ def is_number(x: Any) -> bool:
 def value(reply: Reply, name: str) -> Any:
     """What a call returned; Failed if it raised."""
     if reply.error:
-        missing = reply.error.startswith("solution.py has no")
-        raise Failed(reply.error if missing else f"{name} raised {reply.error}")
+        said = "" if reply.error == NO_NUMBERS else "raised "
+        raise Failed(f"{name}: {said}{reply.error}")
     return reply.value
 
 
@@ -112,8 +110,7 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 # ----------------------------------------------------------------------------- part A: verify
 
-LETTERS = "0123456789+-*=< \n"  # and one Arabic digit
-DICE = random.SystemRandom()  # what is drawn is new each time: there is nothing to learn by heart
+SYMBOLS = "+-= \n"  # and four digits, and an Arabic one
 
 
 def problem(a: int, sign: str, b: int, mark: str = "=") -> tuple[str, str]:
@@ -150,56 +147,51 @@ def changed(answer: str) -> str:
     return answer[:i] + DICE.choice([d for d in "0123456789" if d != answer[i]]) + answer[i + 1 :]
 
 
-Pairs = list[tuple[str, str]]
+def asked(student: Student, texts: dict[str, list[str]], what: str) -> Outcome:
+    """For each prompt these texts are wrong, and its answer, which is put among them, is right.
 
-
-def verdicts(student: Student, problems: dict[str, str], others: Pairs) -> tuple[Pairs, Pairs]:
-    """The right answers to the problems that verify refuses, and what else it accepts.
-
-    With each right answer comes a wrong one, and all are mixed: a test of right answers, as one of
-    wrong ones, is passed only by who can tell them apart.
+    All are mixed, each is asked once, and small problems are added with a wrong answer each: who
+    says one thing to all texts, or to the first, or to each prompt once, gets nothing.
     """
-    right = list(problems.items())
-    wrong = [*others, *((prompt, changed(answer)) for prompt, answer in right)]
-    pairs = DICE.sample(right + wrong, len(right) + len(wrong))
-    replies = student.sandbox.calls([Call("verify", list(pair)) for pair in pairs])
-    said = {}
-    for reply, pair in zip(replies, pairs, strict=True):
-        verdict = said[pair] = value(reply, f"verify{pair!r:.60}")
+    more = {prompt: [changed(answer)] for prompt, answer in small_problems().items()}
+    texts = more | texts
+    rights = {prompt: [right] for prompt in texts if (right := truth(prompt)) is not None}
+    pairs = {(p, text) for p, some in texts.items() for text in (*some, *rights.get(p, []))}
+    mixed = DICE.sample(sorted(pairs), len(pairs))
+    replies = student.sandbox.calls([Call("verify", [*pair]) for pair in mixed])
+    refused: list[tuple[str, str]] = []
+    accepted: list[tuple[str, str]] = []
+    for reply, (prompt, text) in zip(replies, mixed, strict=True):
+        name = f"verify{(prompt, text)!r:.60}"
+        verdict = value(reply, name)
         if type(verdict) is not bool:
-            raise Failed(f"verify{pair!r:.60} returned {described(verdict)}, not True or False")
-    return [pair for pair in right if not said[pair]], [pair for pair in wrong if said[pair]]
-
-
-def all_false(student: Student, pairs: Pairs, what: str) -> Outcome:
-    """None of these is right."""
-    refused, accepted = verdicts(student, small_problems() | small_problems(), pairs)
+            raise Failed(f"{name} returned {described(verdict)}, not True or False")
+        if verdict != (text == truth(prompt)):
+            (accepted if verdict else refused).append((prompt, text))
     if refused:
-        return 0, "verify refuses right answers, so what else it refuses does not count"
-    if not accepted:
-        return 1, ""
-    prompt, text = accepted[0]
-    return 0, f"verify accepts {text!r:.60} for the prompt {prompt!r:.40}: {what}"
-
-
-def verify_right(student: Student) -> Outcome:
-    """verify: right answers are right."""
-    refused, accepted = verdicts(student, small_problems() | any_problems(60), [])
+        return 0, f"verify refuses the right answer to {refused[0][0]!r:.60}"
     if accepted:
-        return 0, "verify accepts wrong answers, so to accept the right ones is no merit"
-    if refused:
-        return 0, f"verify refuses the right answer to {refused[0][0]!r}"
+        prompt, text = accepted[0]
+        return 0, f"verify accepts {text!r:.60} for the prompt {prompt!r:.40}: {what}"
     return 1, ""
 
 
+def verify_right(student: Student) -> Outcome:
+    """verify: right answers are right, among as many that are wrong."""
+    problems = {prompt: [changed(answer)] for prompt, answer in any_problems(60).items()}
+    return asked(student, problems, "so to accept the right ones is no merit")
+
+
 def verify_short(student: Student) -> Outcome:
-    """verify: of all strings of up to 3 of 18 symbols, only the answer is right."""
-    problems = small_problems()
-    digit = DICE.choice([c for answer in problems.values() for c in answer if c.isdigit()])
-    letters = LETTERS + chr(0x660 + int(digit))  # 18 of them; an answer has this one's double
-    texts = ["".join(t) for n in range(4) for t in itertools.product(letters, repeat=n)]
-    pairs = [(p, t) for p, answer in problems.items() for t in texts if t != answer]
-    return all_false(student, pairs, "a result has one right form, its canonical digits")
+    """verify: of all strings of up to 3 of 10 symbols, only the answer is right."""
+    texts = {}
+    for prompt, answer in small_problems().items():
+        mine = {c for c in answer if c.isdigit()} | {"0"}
+        others = DICE.sample([d for d in "0123456789" if d not in mine], 4 - len(mine))
+        double = chr(0x660 + int(max(mine)))  # an answer has this one's double
+        symbols = [*SYMBOLS, *mine, *others, double]
+        texts[prompt] = ["".join(t) for n in range(4) for t in itertools.product(symbols, repeat=n)]
+    return asked(student, texts, "a result has one right form, its canonical digits")
 
 
 def verify_alike(student: Student) -> Outcome:
@@ -211,13 +203,15 @@ def verify_alike(student: Student) -> Outcome:
     texts += [f" {x}", f"{x} ", f"{x}\n", f"\n{x}", f"{x[0]} {x[1]}", f"{x}\x00", "\ud800"]
     texts += [f"the answer is {x}", f"{x}, I think", f"{x}\n{x}", x[0] * 10**4, "(" * 10**4]
     texts += [x.translate({48 + d: zero + d for d in range(10)}) for zero in (0x660, 0xFF10)]
-    pairs = [(prompt, t) for t in (*texts, "9**9**9" * 9)]
-    pairs += [(f"{a}-{a}=", t) for t in ("-0", "00", "+0", "", "0.0")]
     less, y = problem(a, "-", b + 50, "<")  # y is two digits and the sign
-    pairs += [(less, t) for t in (y[::-1], y[:2], f"{y[0]}-{y[1]}", f"0{y}", f"{y[:2]}-0")]
     tens, z = problem(a, "+", 60 - a, "<")  # z begins with a zero
-    pairs += [(tens, t) for t in (z[::-1], z[1:], f"0{z}", f"{z}0")]
-    return all_false(student, pairs, "compare texts, not what they would compute to")
+    alike = {
+        prompt: [*texts, "9**9**9" * 9],
+        f"{a}-{a}=": ["-0", "00", "+0", "", "0.0"],
+        less: [y[::-1], y[:2], f"{y[0]}-{y[1]}", f"0{y}", f"{y[:2]}-0"],
+        tens: [z[::-1], z[1:], f"0{z}", f"{z}0"],
+    }
+    return asked(student, alike, "compare texts, not what they would compute to")
 
 
 def verify_prompts(student: Student) -> Outcome:
@@ -232,9 +226,11 @@ def verify_prompts(student: Student) -> Outcome:
     prompts += [f"{a}+{b}=".translate(arabic), f"{a}+{str(b).translate(arabic)}="]
     for before in ("\t", "\u2003", "\xa0", "\n", "+", " " * 19, " " * 40, "0" * 17, "0" * 38):
         prompts += [f"{before}{a}+{b}=", f"{a}+{before}{b}="]
-    texts = (x, str(a), str(b), str(b - a), str(1 + a + b), "", "0", "None")
-    pairs = [(p, t) for p in prompts for t in texts]
-    return all_false(student, pairs, "by the rules of A1 its prompt asks for nothing")
+    others = str(a), str(b), str(b - a), str(1 + a + b), "", "0", "None"
+    texts = {prompt: [x, *others] for prompt in prompts}
+    for prompt, answer in small_problems().items():  # of these one text of about as many is right
+        texts[prompt] = [changed(answer) for _ in range(9)]
+    return asked(student, texts, "by the rules of A1 its prompt asks for nothing")
 
 
 # ------------------------------------------------------------------------- part A: estimators
@@ -302,17 +298,27 @@ SEE = {
     "grpo": "that of (r - mean) / std, std over the group with divisor k",
     "maxrl": "that of order k - 1",
     "maxrl_raw": "that of order k",
+    "own": "that of your coefficients: begin with a_0 alone, which is rloo times a_0",
 }
 
 
-def expectation(student: Student, name: str) -> Outcome:
-    """E[g] on a two-outcome policy, for k = 2, 3, 5, 16."""
-    groups = [group(k, s) for k in KS for s in range(k + 1)]
+def target(student: Student, name: str, k: int) -> Callable[[float], float]:
+    """w(p) as it should be."""
+
+    def own(p: float) -> float:
+        return sum(a * (1 - p) ** j for j, a in enumerate(student.own.coefficients))
+
+    return own if name == "own" else TARGETS[name](k)
+
+
+def expectation(student: Student, name: str, ks: tuple[int, ...] = KS) -> Outcome:
+    """E[g] on a two-outcome policy, for each k."""
+    groups = [group(k, s) for k in ks for s in range(k + 1)]
     A = ask_groups(student, name, groups)
-    for k in KS:
+    for k in ks:
         mine = [a for a, g in zip(A, groups, strict=True) if len(g) == k]
-        target = TARGETS[name](k)
-        if not all(close(expected_weight(mine, k, p), target(p)) for p in some_ps(k)):
+        w = target(student, name, k)
+        if not all(close(expected_weight(mine, k, p), w(p), absolute=1e-4) for p in some_ps(k)):
             return 0, (
                 f"{name}: at k = {k} the expected gradient is not {SEE[name]}. See it by hand: "
                 "write down the k + 1 possible numbers of successes, their chances, and "
@@ -321,9 +327,35 @@ def expectation(student: Student, name: str) -> Outcome:
     return 1, ""
 
 
+GROUPS_OF_5 = [group(5, s) for s in range(6)]
+NOTHING_TO_TEST = (
+    "this test begins when the expected gradient (E) of groups of 5 is nearly right, or would be "
+    "with another factor, and the advantages depend on the group"
+)
+
+
+def in_proportion(student: Student, name: str, A: list[Numbers]) -> bool:
+    """Do advantages of groups of 5 with 0..5 successes have the task's weight, within 1.5 % of the
+    largest and but for a positive factor?
+
+    Other orders are 6 % off and more, an epsilon of 1e-2 in grpo is not. So who returns anything at
+    all gains nothing from the other properties, nor who returns the reward itself, unless that is
+    the task.
+    """
+    if name not in ("reinforce", "own") and close(A[2][0], A[4][0]):
+        return False
+    ps = (0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
+    pairs = [(expected_weight(A, 5, p), target(student, name, 5)(p)) for p in ps]
+    most = max(abs(right) for _, right in pairs)
+    factor = sum(w * right for w, right in pairs) / sum(right * right for _, right in pairs)
+    return factor > 1e-3 and all(abs(w / factor - right) < 0.015 * most for w, right in pairs)
+
+
 def group_of_one(student: Student, name: str) -> Outcome:
     """k = 1."""
-    (failed,), (passed,) = ask_groups(student, name, [[0.0], [1.0]])
+    (failed,), (passed,), *each = ask_groups(student, name, [[0.0], [1.0], *GROUPS_OF_5])
+    if not in_proportion(student, name, each):
+        return 0, f"{name}: {NOTHING_TO_TEST}"
     if close(failed, 0) and close(passed, 1):
         return 1, ""
     return 0, f"{name}: with k = 1 it is not reinforce. Call it with r = mean = 1 and k = 1"
@@ -331,10 +363,11 @@ def group_of_one(student: Student, name: str) -> Outcome:
 
 def in_a_batch(student: Student, name: str) -> Outcome:
     """A group alone, in a batch, in another order, and entry by entry."""
-    k, batch = 5, [group(5, s) for s in (2, 0, 4, 1, 5, 1, 3)]
-    alone = ask_groups(student, name, batch)
-    if vacuous(name, alone):
-        return 0, f"{name}: it does not look at the group, so this test has nothing to test"
+    k, successes = 5, (2, 0, 4, 1, 5, 1, 3)
+    each = ask_groups(student, name, GROUPS_OF_5)
+    if not in_proportion(student, name, each):
+        return 0, f"{name}: {NOTHING_TO_TEST}"
+    batch, alone = [group(k, s) for s in successes], [each[s] for s in successes]
     mean = [[sum(g) / k] for g in batch]
     mixed = [g[2:] + g[:2] for g in batch]
     # as in training: one entry for each reward that occurs in each group, and its group's mean
@@ -358,34 +391,17 @@ def in_a_batch(student: Student, name: str) -> Outcome:
     return 1, ""
 
 
-def vacuous(name: str, A: list[Numbers]) -> bool:
-    """Whether these are not advantages at all. A: of groups with 2, 0, 4, ... successes of 5."""
-    same = close(A[0][0], A[0][-1]) or close(A[2][0], A[2][-1])
-    return same or (name != "reinforce" and close(A[0][0], A[2][0]))
-
-
-def dead_groups(student: Student, name: str, ks: tuple[int, ...] = (2, 5, 16)) -> Outcome:
-    """No signal where all rewards are equal."""
-    A = ask_groups(student, name, [group(k, s) for k in ks for s in (0, k)])
-    live = ask_groups(student, name, [group(5, s) for s in (2, 1, 4)])
-    if vacuous(name, live):
-        return 0, f"{name}: it does not look at the group, so this test has nothing to test"
-    if all(close(a, 0, absolute=1e-4) for row in A for a in row):
+def dead_groups(
+    student: Student, name: str, ks: tuple[int, ...] = (2, 5, 16), passed: float = 0
+) -> Outcome:
+    """No signal where all rewards are equal; `passed`: what is right where all are 1."""
+    dead = [group(k, s) for k in ks for s in (0, k)]
+    A = ask_groups(student, name, GROUPS_OF_5 + dead)
+    if not in_proportion(student, name, A[:6]):
+        return 0, f"{name}: {NOTHING_TO_TEST}"
+    if all(close(a, i % 2 * passed, absolute=1e-4) for i, row in enumerate(A[6:]) for a in row):
         return 1, ""
-    return 0, f"{name}: a group whose rewards are all equal does not get 0. Try all 0, and all 1"
-
-
-def dead_raw(student: Student) -> Outcome:
-    """maxrl_raw: a group that fails gets 0, one that passes 1 (D)."""
-    ks = (1, 2, 5)
-    live = ask_groups(student, "maxrl_raw", [group(5, s) for s in (2, 1, 4)])
-    if vacuous("maxrl_raw", live):
-        return 0, "maxrl_raw: it does not look at the group, so this test has nothing to test"
-    A = ask_groups(student, "maxrl_raw", [group(k, s) for k in ks for s in (0, k)])
-    wanted = [x for k in ks for s in (0.0, 1.0) for x in [s] * k]
-    if all(close(a, w) for a, w in zip(flat(A), wanted, strict=True)):
-        return 1, ""
-    return 0, "maxrl_raw: average the scores of the successes, in a group of none and of all"
+    return 0, f"{name}: a group whose rewards are all equal is not right. Try all 0, and all 1"
 
 
 def unit_variance(student: Student) -> Outcome:
@@ -440,9 +456,11 @@ def pass_edges(student: Student) -> Outcome:
     """pass_at_k: no success is 0, n successes are 1, and n < k a ValueError."""
     n = DICE.randint(8, 99)
     none, all_right = ([(m, c * m, k) for m, k in ((n, 1), (n, n), (1, 1))] for c in (0, 1))
-    said = pass_at(student, none + all_right)
-    if not all(close(x, i // 3) for i, x in enumerate(said)):
+    said = pass_at(student, [*none, *all_right, (n, 2, 3)])
+    if not all(close(x, i // 3) for i, x in enumerate(said[:6])):
         return 0, "pass_at_k of no success in n samples is 0, and of n successes 1"
+    if not close(said[6], 1 - (n - 3) * (n - 4) / (n * (n - 1))):
+        return 0, "pass_at_k: there is more than these edges. Two successes in n, k = 3: count"
     cases = [(n, 2, n + 1), (1, 1, 2)]
     for reply in student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases]):
         if not reply.error.startswith("ValueError"):
@@ -513,14 +531,6 @@ def ask_logprobs(student: Student, xs: list[Drawn], grad: tuple[int, ...] = ()) 
     return student.sandbox.calls([Call("summed_logprobs", a, grad) for a in args])
 
 
-def sums_of(student: Student, *xs: Drawn) -> list[Numbers]:
-    """summed_logprobs of each of these as numbers, (U,)."""
-    name = "summed_logprobs"
-    replies = ask_logprobs(student, [*xs])
-    pairs = zip(replies, xs, strict=True)
-    return [numbers(value(reply, name), x.shape[:1], name) for reply, x in pairs]
-
-
 def gradient(reply: Reply, i: int, shape: tuple[int, ...], name: str) -> Numbers | None:
     """The i-th gradient that was asked for, None if none has arrived."""
     value(reply, f"{name}, differentiated,")
@@ -530,51 +540,18 @@ def gradient(reply: Reply, i: int, shape: tuple[int, ...], name: str) -> Numbers
 
 
 def logprobs_sum(student: Student) -> Outcome:
-    """summed_logprobs: the sum of log pi(token), the end token included."""
-    x = drawn()
-    (sums,) = sums_of(student, x)
-    for mine, row, scores in zip(sums, x.tokens, x.logits, strict=True):
-        terms = [log_softmax(logits)[t] for logits, t in zip(scores, row, strict=True)]
-        if not close(mine, sum(terms[: counted(row, x.end)]), 1e-3, 1e-4):
-            return 0, (
-                "summed_logprobs: add log softmax(logits)[token] of one row by hand, up to and "
-                "with the first end token. The chances of all possible completions must add up to 1"
-            )
+    """summed_logprobs: the sum of log pi(token), the end token included, what is after it not."""
+    name, xs = "summed_logprobs", [drawn(), drawn()]
+    for x, reply in zip(xs, ask_logprobs(student, xs), strict=True):
+        sums = numbers(value(reply, name), x.shape[:1], name)
+        for mine, row, scores in zip(sums, x.tokens, x.logits, strict=True):
+            terms = [log_softmax(logits)[t] for logits, t in zip(scores, row, strict=True)]
+            if not close(mine, sum(terms[: counted(row, x.end)]), 1e-3, 1e-4):
+                return 0, (
+                    "summed_logprobs: add log softmax(logits)[token] of one row by hand, up to and "
+                    "with the first end token. The chances of all completions must add up to 1"
+                )
     return 1, ""
-
-
-def logprobs_end(student: Student) -> Outcome:
-    """summed_logprobs: nothing after the first end token counts, what is before it does."""
-    x = drawn()
-    _, L, V = x.shape
-    n = [counted(row, x.end) for row in x.tokens]
-    after, first, last, logit = (copy.deepcopy(x) for _ in range(4))
-    for u, row in enumerate(x.tokens):
-        for t in range(n[u], L):
-            after.tokens[u][t], after.logits[u][t] = DICE.randrange(V), some_logits(V)
-        if n[u] > 1:  # there is something before the end
-            first.tokens[u][0] = another(x, u, 0)
-            last.tokens[u][n[u] - 2] = another(x, u, n[u] - 2)
-            logit.logits[u][0][row[0]] -= 3
-    cases = [x, x, after, first, last, logit]
-    mixed = DICE.sample(range(len(cases)), len(cases))  # so that counting calls tells nothing
-    said = dict(zip(mixed, sums_of(student, *(cases[i] for i in mixed)), strict=True))
-    sums, again, same, *others = (said[i] for i in range(len(cases)))
-    if not all(close(a, b, 1e-4) for a, b in zip(sums, again, strict=True)):
-        return 0, "summed_logprobs: asked the same twice it does not say the same"
-    if not all(close(a, b, 1e-4) for a, b in zip(sums, same, strict=True)):
-        return 0, "summed_logprobs: change what comes after the end token; nothing may change"
-    for other in others:
-        if any(close(a, b, absolute=0) for a, b, m in zip(sums, other, n, strict=True) if m > 1):
-            return 0, "summed_logprobs: change what is before the end token; the sum must change"
-    return 1, ""
-
-
-def another(x: Drawn, u: int, t: int) -> int:
-    """The token that changes the sum most in this place, not an end token."""
-    scores = x.logits[u][t]
-    mine = scores[x.tokens[u][t]]
-    return max((v for v in range(x.shape[2]) if v != x.end), key=lambda v: abs(scores[v] - mine))
 
 
 def logprobs_gradient(student: Student) -> Outcome:
@@ -614,35 +591,26 @@ def ask_loss(student: Student, cases: list[list[Numbers]], grad: tuple[int, ...]
     return student.sandbox.calls(calls)
 
 
-def loss_gradient(student: Student, A: list[Numbers], why: str) -> Outcome:
-    """The gradient with respect to the log-probabilities is -A / (B k)."""
-    reply = ask_loss(student, [A], (0,))[0]
-    theirs = gradient(reply, 0, shape_of(A), "policy_gradient_loss")
-    number(reply.value, "policy_gradient_loss")
-    if theirs is None:
-        return 0, "policy_gradient_loss: no gradient arrives at the log-probabilities"
-    if all(close(g, -a / len(theirs)) for g, a in zip(theirs, flat(A), strict=True)):
-        return 1, ""
-    return 0, f"policy_gradient_loss: its gradient is not that of -(1/(B k)) sum A log pi. {why}"
-
-
-def loss_live(student: Student) -> Outcome:
-    """policy_gradient_loss: the gradient is -A / (B k)."""
-    why = "Set all but one A to 0 and look at logprobs.grad"
-    return min(loss_gradient(student, some_advantages(B, K), why) for B, K in two_shapes())
-
-
-def loss_dead(student: Student) -> Outcome:
-    """policy_gradient_loss: groups without a signal stay in the divisor."""
-    outcomes = []
+def loss_gradient(student: Student, dead: bool) -> Outcome:
+    """policy_gradient_loss: the gradient is -A / (B k); groups without a signal count in B k."""
+    name = "policy_gradient_loss"
     for B, K in two_shapes():
         A = some_advantages(B, K)
-        dead, live = DICE.sample(range(B), 2)
-        A[dead] = [0.0] * K
-        A[live][DICE.randrange(K)] = 0.0
-        why = "A group of zeros adds nothing, but it counts in B k"
-        outcomes.append(loss_gradient(student, A, why))
-    return min(outcomes)
+        if dead:
+            none, live = DICE.sample(range(B), 2)
+            A[none] = [0.0] * K
+            A[live][DICE.randrange(K)] = 0.0
+        reply = ask_loss(student, [A], (0,))[0]
+        theirs = gradient(reply, 0, (B, K), name)
+        number(reply.value, name)
+        if theirs is None:
+            return 0, f"{name}: no gradient arrives at the log-probabilities"
+        if not all(close(g, -a / (B * K)) for g, a in zip(theirs, flat(A), strict=True)):
+            why = "A group of zeros adds nothing, but it counts in B k" if dead else (
+                "Set all but one A to 0 and look at logprobs.grad"
+            )  # fmt: skip
+            return 0, f"{name}: its gradient is not that of -(1/(B k)) sum A log pi. {why}"
+    return 1, ""
 
 
 def loss_constant(student: Student) -> Outcome:
@@ -666,42 +634,23 @@ def loss_constant(student: Student) -> Outcome:
     return 1, ""
 
 
-# ------------------------------------------------------------------------------------------- part B
-
-
-def own_expectation(student: Student, k: int) -> Outcome:
-    """E[g] = sum_j a_j (1-p)^j grad p."""
-    A = ask_groups(student, "own", [group(k, s) for s in range(k + 1)])
-    for p in some_ps(k):
-        target = sum(a * (1 - p) ** j for j, a in enumerate(student.own.coefficients))
-        if not close(expected_weight(A, k, p), target, absolute=1e-4):
-            return 0, (
-                f"own: at k = {k} the expected gradient is not the sum of a_j (1-p)^j times grad p "
-                f"with the coefficients of {student.id}. Begin with a_0 alone, which is rloo times "
-                "a_0; then with a_1 alone: (1-p) is the chance that another rollout fails"
-            )
-    return 1, ""
-
-
 # ------------------------------------------------------------------------------------------- part D
 
 
-def caught(student: Student, function: str, cases: list[Behaviour]) -> Outcome:
-    """The share of the wrong ones that are refused; nothing if a right one is."""
-    cases = DICE.sample(cases, len(cases))
-    wrong = [case for case in cases if not case.right]
-    missed = 0
-    for case in cases:
+def caught(student: Student, function: str, drawn: Callable[[], list[Behaviour]]) -> Outcome:
+    """The share of the lots in which all wrong ones are refused; nothing if a right one is."""
+    cases, missed = drawn(), set()
+    for case in DICE.sample(cases, len(cases)):
         call = Call(function, [ASK, *case.args])
         verdict = value(student.sandbox.calls([call], Counted(case.behave))[0], function)
         if type(verdict) is not bool:
             raise Failed(f"{function} returned {described(verdict)}, not True or False")
-        if case.right and not verdict:
+        if case.lot is None and not verdict:
             return 0, f"{function} refuses one that is right, so it earns nothing: {case.hint}"
-        missed += verdict and not case.right
-    share = 1 - missed / len(wrong)
-    return share, "" if share == 1 else (
-        f"{function} lets {missed} of {len(wrong)} wrong ones pass. Think of mistakes that you made"
+        missed |= {case.lot} if verdict and case.lot is not None else set()
+    return 1 - len(missed) / LOTS, "" if not missed else (
+        f"{function} lets wrong ones pass in {len(missed)} of {LOTS} lots. Think of mistakes that "
+        "you made"
     )
 
 
@@ -716,13 +665,3 @@ class Counted:
         if self.left < 0:
             raise ValueError("asked more than 2000 times")
         return self.behave(*args)
-
-
-def break_estimators(student: Student) -> Outcome:
-    """has_order: tells estimators of the order that is claimed from others."""
-    return caught(student, "has_order", ESTIMATORS)
-
-
-def break_verifiers(student: Student) -> Outcome:
-    """is_verifier: tells a verifier from something that is nearly one."""
-    return caught(student, "is_verifier", VERIFIERS)

@@ -4,13 +4,15 @@
     python homework/grade.py --all submissions/ --csv grades.csv    # a folder or zip for each id
 
 The exit status is 0 whatever the points. If the grader itself fails it is 1, and no points are
-given at all. results.json is in Gradescope's format, and is written whole after every test, so that
-whoever stops the grader finds what was earned until then. With
-AUTOGRADER_ROOT it reads and writes where Gradescope wants it (run_autograder). Left out: what is
-tested (checks.py, questions.py, replay.py), for how many points (points.py).
+given at all. It is 2 where student code cannot be confined: without --trust none is run there.
+results.json is in Gradescope's format, and is written whole after every test, so that whoever stops
+the grader finds what was earned until then. With AUTOGRADER_ROOT it reads and writes where
+Gradescope wants it (run_autograder). Left out: what is tested (checks.py, questions.py, replay.py),
+for how many points (points.py).
 """
 
 import argparse
+import contextlib
 import csv
 import io
 import json
@@ -20,11 +22,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import replay
 import start  # noqa: F401  (the project's modules can be imported from here on)
 from checks import Student
 from personal import normal
 from points import TABLE, Check
-from sandbox import MOST_TEXT, Failed, Sandbox
+from sandbox import MOST_TEXT, Failed, NotConfined, Sandbox
 from submission import Missing, Submission
 
 NOT_RUN = "not run: the grader was stopped before it came to this test"
@@ -45,10 +48,15 @@ def test_row(check: Check, share: float, output: str) -> dict[str, Any]:
         "score": round(share * check.points, 3),
         "max_score": check.points,
         "status": "passed" if share == 1 else "failed",
-        "output": "".join(c if c.isprintable() else " " for c in output[:MOST_TEXT]),
+        "output": printable(output),
         "output_format": "text",
         "visibility": "visible",
     }
+
+
+def printable(text: str) -> str:
+    """What a student may have had a hand in, as one line of at most MOST_TEXT characters."""
+    return "".join(c if c.isprintable() else " " for c in text[:MOST_TEXT])
 
 
 def write(path: Path | None, content: dict[str, Any]) -> None:
@@ -65,14 +73,14 @@ def grade(
     """The results of one submission. GraderFailed if it is not the submission's fault."""
     began = time.monotonic()
     tests = [test_row(check, 0, NOT_RUN) for check in checks]
-    note = f"Graded with the numbers of {student}. " if student else ""
+    note = f"Graded with the numbers of {printable(student)}. " if student else ""
     results: dict[str, Any] = {"tests": tests, "visibility": "visible", "output": note}
     results |= {"stdout_visibility": "hidden", "extra_data": {"student": student}}
     write(out, results)
     try:
         submission = Submission(path)
     except Missing as missing:  # not even a zip file
-        results["output"] += f"{missing}. "
+        results["output"] += f"{printable(str(missing))}. "
         submission = Submission(Path(sandbox.folder.name) / "nothing")
     try:
         sandbox.load(submission.read("solution.py", MOST_SOURCE))
@@ -104,7 +112,7 @@ def declared(submission: Submission, student: str) -> str:
     try:
         answers = submission.json("answers.json", 100_000)
     except Missing as missing:
-        return f"{missing}. "
+        return f"{printable(str(missing))}. "
     named = answers.get("student") if isinstance(answers, dict) else None
     if isinstance(named, str) and normal(named) == student:
         return ""
@@ -133,13 +141,13 @@ def total(results: dict[str, Any]) -> float:
     return round(sum(test["score"] for test in results["tests"]), 2)
 
 
-def grade_one(path: Path, student: str, out: Path) -> None:
+def grade_one(path: Path, student: str, out: Path, sandbox: Sandbox) -> None:
     """Grade and print."""
     try:
-        with Sandbox() as sandbox:
-            results = grade(path, student, sandbox, out)
+        results = grade(path, student, sandbox, out)
     except Exception:
-        out.unlink(missing_ok=True)  # no score rather than a wrong one
+        with contextlib.suppress(OSError):
+            out.unlink()  # no score rather than a wrong one
         raise
     for test in results["tests"]:
         mark = "" if test["status"] == "passed" else f"  {test['output']}"
@@ -148,50 +156,51 @@ def grade_one(path: Path, student: str, out: Path) -> None:
     print(f"{results['output']}\n{total(results):g} of {most:g} points, in {out}")
 
 
-def grade_all(folder: Path, table: Path) -> int:
+def grade_all(folder: Path, table: Path, sandbox: Sandbox) -> int:
     """A class: a folder or zip file for each student, named by the id; a line for each in a CSV.
 
-    Where grading fails the line has no points and says why, and the others go on. Returns how many
-    that were.
+    Where grading fails, or two have one id, the line has no points and says why, and the others go
+    on. Returns how many that were.
     """
     failed = 0
     paths = sorted(p for p in folder.iterdir() if p.is_dir() or p.suffix == ".zip")
-    with (
-        open(table, "w", newline="", encoding="utf-8", errors="replace") as file,
-        Sandbox() as sandbox,
-    ):
+    names = [normal(name_of(path)) for path in paths]
+    with open(table, "w", newline="", encoding="utf-8", errors="replace") as file:
         rows = csv.writer(file)
         rows.writerow(["student", "points", *(check.name for check in TABLE), "remarks"])
-        for path in paths:
-            name = normal(name_of(path))
+        for path, name in zip(paths, names, strict=True):
             out = folder / f"{name}.results.json"
             try:
+                replay.forget()
+                if names.count(name) > 1:
+                    raise GraderFailed("there is more than one submission of this name")
                 results = grade(path, name, sandbox, out)
                 scores = [test["score"] for test in results["tests"]]
                 row = [total(results), *scores, results["output"]]
             except Exception as error:
                 failed += 1
-                out.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it may be what has failed
+                    out.unlink()
                 row = ["", *([""] * len(TABLE)), f"not graded: {in_a_line(error)}"]
             rows.writerow([name, *row])
             file.flush()
-            print(f"{row[0]!s:>5}  {name}{'' if row[0] != '' else '  ' + str(row[-1])}")
+            print(f"{row[0]!s:>5}  {printable(name)}{'' if row[0] != '' else f'  {row[-1]}'}")
     return failed
 
 
 def in_a_line(error: Exception) -> str:
     """What happened to the grader."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:MOST_TEXT]
+    return printable(f"{type(error).__name__}: {error}")
 
 
-def gradescope(root: Path) -> None:
+def gradescope(root: Path, sandbox: Sandbox) -> None:
     """As Gradescope calls it. A team's numbers are those of the id that comes first."""
     try:
         users = json.loads((root / "submission_metadata.json").read_text())["users"]
         student = min(normal(user["email"]) for user in users)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         student = id_of(root / "submission", None)
-    grade_one(root / "submission", student, root / "results" / "results.json")
+    grade_one(root / "submission", student, root / "results" / "results.json", sandbox)
 
 
 def main() -> int:
@@ -204,6 +213,9 @@ def main() -> int:
     parser.add_argument("--student", help="whose numbers (default: what answers.json says)")
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="grade everything in FOLDER")
     parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="default grades.csv")
+    parser.add_argument(
+        "--trust", action="store_true", help="grade where student code cannot be confined, too"
+    )
     args = parser.parse_args()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # whatever a student wrote into a message
@@ -213,12 +225,17 @@ def main() -> int:
     if place is not None and not (place.is_dir() or (place.is_file() and not args.all)):
         parser.exit(2, f"grade.py: {place} is not there\n")
     try:
-        if args.all:
-            return int(grade_all(args.all, args.csv) > 0)
-        elif args.folder:
-            grade_one(args.folder, id_of(args.folder, args.student), args.out)
-        elif root:
-            gradescope(Path(root))
+        with Sandbox(args.trust) as sandbox:
+            if args.all:
+                return int(grade_all(args.all, args.csv, sandbox) > 0)
+            elif args.folder:
+                grade_one(args.folder, id_of(args.folder, args.student), args.out, sandbox)
+            elif root:
+                gradescope(Path(root), sandbox)
+    except NotConfined as why:
+        parser.exit(
+            2, f"grade.py: {why}; grade as root, or add --trust if you trust these programs\n"
+        )
     except Exception as error:
         print(f"grade.py failed, and gives no points: {in_a_line(error)}", file=sys.stderr)
         return 1

@@ -8,7 +8,6 @@ with the starter). Its docstring lists the tests that it must lose, and it must 
 import ast
 import importlib.util
 import json
-import os
 import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +24,10 @@ from sandbox import Sandbox
 HERE = Path(__file__).resolve().parent
 KINDS = ("wrong", "equivalent", "cheats")
 FOLDER = ("answers", "folder", "blank", "forged")  # edits of the folder, not functions in it
-ONLY_ROOT = ("blank__the_graders_own_folder",)  # who else grades cannot close it (instructor.md)
+# what cannot be closed where student code is not confined, or not alone (instructor.md)
+ONLY_CONFINED = {f"forged__{what}_files" for what in ("moves", "reads", "deletes", "names")}
+ONLY_CONFINED |= {"forged__signals_others", "forged__leaves_a_key_behind"}
+ONLY_ALONE = {"forged__leaves_memory_behind", "forged__uses_the_network"}
 NAMES = [check.name for check in TABLE]
 CODE = [
     c.name for c in TABLE if c.part in "ABD" or (c.name.startswith("runs") and "ex" not in c.name)
@@ -62,13 +64,15 @@ class Graded:
         return self.lost == self.variant.loses and not self.broken
 
 
-def variants() -> list[Variant]:
-    """All of them, in order."""
+def variants(sandbox: Sandbox) -> list[Variant]:
+    """All of them, in order, but for those that only a better confined session withstands."""
+    left_out = set() if sandbox.is_confined else ONLY_CONFINED
+    left_out |= set() if sandbox.is_alone else ONLY_ALONE
     found = []
     for kind in KINDS:
         for file in sorted((HERE / kind).glob("*.py")):
             for name, node in archives.functions(ast.parse(file.read_text())).items():
-                if not name.startswith("_") and (os.getuid() == 0 or name not in ONLY_ROOT):
+                if not name.startswith("_") and name not in left_out:
                     loses = ast.get_docstring(node) or "" if kind != "equivalent" else ""
                     found.append(Variant(kind, file, name, expanded(loses)))
     return found
@@ -137,7 +141,7 @@ class Reference:
 def graded_reference(folder: Path, blank: Path, student: str) -> Reference:
     """Grade the reference, check by check."""
     reference = Reference(folder, blank, student, {}, {})
-    with Sandbox() as sandbox:
+    with Sandbox(trust=True) as sandbox:
         for check in TABLE:
             sandbox.asked = set()
             reference.tests[check.name] = grade(folder, student, sandbox, checks=[check])["tests"][
@@ -150,7 +154,7 @@ def graded_reference(folder: Path, blank: Path, student: str) -> Reference:
 def grade_some(some: list[Variant], reference: Reference) -> list[Graded]:
     """Grade these, with one server."""
     graded = []
-    with Sandbox() as sandbox:
+    with Sandbox(trust=True) as sandbox:
         for variant in some:
             with tempfile.TemporaryDirectory(prefix="homework-") as place:
                 folder = Path(place) / "submission"

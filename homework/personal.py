@@ -44,8 +44,8 @@ class Personal:
 
 
 def normal(student: str) -> str:
-    """How an id is written here: no spaces around it, in lower case."""
-    return student.strip().lower()
+    """How an id is written here: no spaces around it, in lower case, what is no text as ?."""
+    return student.strip().lower().encode("utf-8", "replace").decode()
 
 
 def personal(student: str) -> Personal:

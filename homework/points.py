@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import break_it
 import checks
 import questions
 import replay
@@ -26,13 +27,13 @@ class Check:
 
 
 E, B, D, K1 = checks.expectation, checks.in_a_batch, checks.dead_groups, checks.group_of_one
-C = questions.graded
+C, LOSS = questions.graded, checks.loss_gradient
 BATCH = "a group alone, in a batch, in another order (B)"
 EQUAL = "groups whose rewards are all equal (D)"
 
 TABLE = [
     Check("A", "verify right", 2, "right answers are right", checks.verify_right),
-    Check("A", "verify short", 3, "all texts of up to 3 of 18 symbols", checks.verify_short),
+    Check("A", "verify short", 3, "all texts of up to 3 of 10 symbols", checks.verify_short),
     Check("A", "verify alike", 2, "what looks like the answer", checks.verify_alike),
     Check("A", "verify prompts", 1, "prompts that ask for nothing", checks.verify_prompts),
     Check("A", "reinforce E", 1, "expected gradient (E)", partial(E, name="reinforce")),
@@ -51,21 +52,20 @@ TABLE = [
     Check("A", "maxrl D", 1, EQUAL, partial(D, name="maxrl")),
     Check("A", "maxrl_raw E", 1.5, "expected gradient (E)", partial(E, name="maxrl_raw")),
     Check("A", "maxrl_raw B", 0.5, BATCH, partial(B, name="maxrl_raw")),
-    Check("A", "maxrl_raw D", 1, EQUAL, checks.dead_raw),
+    Check("A", "maxrl_raw D", 1, EQUAL, partial(D, name="maxrl_raw", ks=(1, 2, 5), passed=1)),
     Check("A", "pass_at_k brute", 2.5, "counted, for small n", checks.pass_brute),
     Check("A", "pass_at_k large", 1.5, "n = 100,000", checks.pass_large),
     Check("A", "pass_at_k edges", 1, "no success, and n < k", checks.pass_edges),
     Check("A", "mask", 1, "completion_mask: up to the first end token", checks.mask),
-    Check("A", "logprobs sum", 1.5, "summed_logprobs: a sum, with the end", checks.logprobs_sum),
-    Check("A", "logprobs end", 1, "summed_logprobs: nothing after it", checks.logprobs_end),
+    Check("A", "logprobs sum", 2.5, "summed_logprobs: up to the end token", checks.logprobs_sum),
     Check("A", "logprobs gradient", 1.5, "summed_logprobs: gradient", checks.logprobs_gradient),
-    Check("A", "loss gradient", 2, "policy_gradient_loss: gradient", checks.loss_live),
-    Check("A", "loss divisor", 1.5, "policy_gradient_loss: the divisor", checks.loss_dead),
+    Check("A", "loss gradient", 2, "policy_gradient_loss: gradient", partial(LOSS, dead=False)),
+    Check("A", "loss divisor", 1.5, "policy_gradient_loss: the divisor", partial(LOSS, dead=True)),
     Check("A", "loss constant", 1.5, "policy_gradient_loss: A is constant", checks.loss_constant),
-    Check("B", "own E4", 4, "expected gradient, k = 4", partial(checks.own_expectation, k=4)),
-    Check("B", "own E5", 3, "expected gradient, k = 5", partial(checks.own_expectation, k=5)),
-    Check("B", "own E8", 3, "expected gradient, k = 8", partial(checks.own_expectation, k=8)),
-    Check("B", "own E16", 3, "expected gradient, k = 16", partial(checks.own_expectation, k=16)),
+    Check("B", "own E4", 4, "expected gradient, k = 4", partial(E, name="own", ks=(4,))),
+    Check("B", "own E5", 3, "expected gradient, k = 5", partial(E, name="own", ks=(5,))),
+    Check("B", "own E8", 3, "expected gradient, k = 8", partial(E, name="own", ks=(8,))),
+    Check("B", "own E16", 3, "expected gradient, k = 16", partial(E, name="own", ks=(16,))),
     Check("B", "own B", 1, BATCH, partial(B, name="own")),
     Check("B", "own D", 1, EQUAL, partial(D, name="own", ks=(4, 7))),
     *(Check("C", f"weights {m}", 0.75, f"question 1, {m}", partial(C, question=f"weights {m}"))
@@ -78,6 +78,8 @@ TABLE = [
     *(Check("C", f"runs {m}", 1.5, f"question 5, three runs of {m}", partial(replay.own, method=m))
       for m in replay.METHODS),
     Check("C", "runs exact", 1.5, "question 4, three runs of exact", replay.exact),
-    Check("D", "has_order", 5, "the property test of estimators", checks.break_estimators),
-    Check("D", "is_verifier", 5, "the property test of verifiers", checks.break_verifiers),
+    Check("D", "has_order", 5, "the property test of estimators",
+          partial(checks.caught, function="has_order", drawn=break_it.estimators)),
+    Check("D", "is_verifier", 5, "the property test of verifiers",
+          partial(checks.caught, function="is_verifier", drawn=break_it.verifiers)),
 ]  # fmt: skip

@@ -32,28 +32,43 @@ def own(r: Tensor, mean: Tensor, k: int) -> Tensor:
 
 
 def has_order(estimator: Callable, k: int, order: int) -> bool:
-    """All 2^k outcomes of a group, weighed by their chances, at a few p."""
+    """All 2^k outcomes of a group, weighed by their chances, at k + 1 p.
+
+    w and w_T are polynomials in p of degree below k: equal at k p, they are equal everywhere.
+    """
     r = torch.tensor(list(itertools.product((0.0, 1.0), repeat=k)), dtype=torch.float64)
     A = estimator(r, r.mean(dim=1, keepdim=True), k)  # (2^k, k)
-    for p in (0.1, 0.3, 0.6, 0.9):
+    for i in range(k + 1):
+        p = (i + 0.5) / (k + 1)
         chance = (p**r * (1 - p) ** (1 - r)).prod(dim=1)
         g = (A * (r - p)).mean(dim=1) / (p * (1 - p))
         weight = (1 - (1 - p) ** order) / p
-        if not math.isclose((chance * g).sum().item(), weight, rel_tol=1e-3):
+        if not math.isclose((chance * g).sum().item(), weight, rel_tol=1e-6):
             return False
     return True
 
 
+# of each sign and mark, with spaces, leading zeros, one to three digits, below 0
+ANSWERS = {
+    "12+34=": "46", "8-30=": "-22", "7*8=": "56", "25+5<": "03", "8-30<": "22-", "3-3=": "0",
+    "  9*  3=": "27", "007+05=": "12", "48+52=": "100", " 8+ 3<": "11",
+}  # fmt: skip
+
+
+def near(prompt: str, answer: str) -> list[tuple[str, str]]:
+    """Ways to be nearly right."""
+    arabic = answer.translate({48 + d: 0x660 + d for d in range(10)})
+    texts = [f"0{answer}", f"+{answer}", f"-{answer}", f" {answer}", f"{answer} ", f"{answer}\n"]
+    texts += [f"1{answer}", f"{answer}1", f"9={answer}", f"{answer}=9", f"{answer}+0", arabic, ""]
+    texts += [f"{answer}.0", f"{answer[0]}_{answer[1:]}", answer[:-1], "7" * len(answer)]
+    texts += [answer[::-1]] * (answer[::-1] != answer)
+    prompts = prompt[:-1], f"x{prompt}", f"{prompt}x", f"{prompt}{answer}"
+    return [*((prompt, text) for text in texts), *((other, answer) for other in prompts)]
+
+
 def is_verifier(verify: Callable) -> bool:
     """Right answers, and for each the ways to be nearly right."""
-    right = {"12+34=": "46", "8-30=": "-22", "7*8=": "56", " 8+ 3<": "11", "25+5<": "03"}
-    right |= {"3-3=": "0", "8-30<": "22-", "48+52=": "100"}
-    for prompt, answer in right.items():
-        arabic = answer.translate({48 + d: 0x660 + d for d in range(10)})
-        near = [f"0{answer}", f"+{answer}", f" {answer}", f"{answer} ", f"{answer}\n", "", arabic]
-        near += [f"1{answer}", f"{answer}1", answer[:-1], f"9={answer}", f"{answer}=9"]
-        near += [prompt[:-1], f"{answer}+0", f"{answer}.0", f"{answer[0]}_{answer[1:]}"]
-        near += [answer[::-1]] * (answer[::-1] != answer)
-        if not verify(prompt, answer) or any(verify(prompt, text) for text in near):
-            return False
-    return not any(verify(prompt, "46") for prompt in ("12+34", "46=", "", "12+34=46", "x"))
+    return all(
+        verify(prompt, answer) and not any(verify(*pair) for pair in near(prompt, answer))
+        for prompt, answer in ANSWERS.items()
+    )

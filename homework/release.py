@@ -121,10 +121,11 @@ def main() -> int:
         said(began, "the reference has trained its twelve runs")
         print(came_to(reference))
         tried = matrix.graded_reference(reference, blank, STUDENT)
-        with Sandbox() as sandbox:
+        with Sandbox(trust=True) as sandbox:  # these programs are our own
             nothing = total(grade(blank, STUDENT, sandbox))
+            variants = matrix.variants(sandbox)
         said(began, "the reference and the starter are graded")
-        graded = matrix.grade_all(tried, matrix.variants())
+        graded = matrix.grade_all(tried, variants)
     print(matrix.matrix(graded))
     most = sum(test["score"] for test in tried.tests.values())
     said(

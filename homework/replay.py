@@ -9,7 +9,8 @@ A run is config.json, metrics.jsonl and ckpt.pt. It counts if
 - its first steps come out again, from start.pt, with that table, in the grader's own train.py;
 - its checkpoint is of the last step, and most of its weights are neither start.pt's nor those of
   another run, of whichever method;
-- its checkpoint, evaluated again, gives the last row of its log.
+- its checkpoint, evaluated again, gives the last row of its log, which is not nearly that of
+  start.pt, nor that of another run: weights can be in other places and do the same.
 
 Both repetitions are train.py itself: `--steps 3`, and `--init ckpt.pt --steps 0`. What was handed
 in never comes near it: a confined process (sandbox.py) reads ckpt.pt and hands back numbers, of
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import personal
-from checks import Outcome, Student, ask_groups, close, flat, group, is_number, shape_of
+from checks import KS, Outcome, Student, ask_groups, close, flat, group, is_number, shape_of
 from sandbox import Call, Failed
 from start import start, train_quietly
 from submission import Missing
@@ -40,6 +41,7 @@ ROLLOUTS = 0.01  # of the pass rate: another machine may round a few of the 512 
 OF_THEM = 0.1  # relative, of what follows from the draws
 MOST_ADVANTAGE, MOST_WEIGHT = 1e6, 1e3  # with more than that training would have failed
 MOVED = 1e-3  # every second weight of two of the reference's runs differs by 5e-3 and more
+LEARNT, TOLD_APART = 0.05, 1e-4  # relative: how far a run is at least from start.pt and from others
 
 Weights = dict[str, Any]  # the name of each tensor, and its numbers in nested lists
 READER = b"""
@@ -65,8 +67,9 @@ def submitted(r, mean, k):
 def own(student: Student, method: str) -> Outcome:
     """Three seeds of one of the student's own functions."""
     names = [name for name in personal.runs(student.id) if name.startswith(f"{method}-")]
-    groups = [group(K, s) for s in range(K + 1)]
-    table = [[A[0], A[-1]] for A in ask_groups(student, method, groups)]
+    # in a session just like that of the test of E[g], so that a function cannot tell which it is
+    groups = [group(k, s) for k in KS for s in range(k + 1)]
+    table = [[A[0], A[-1]] for A in ask_groups(student, method, groups) if len(A) == K]
     if all(close(success, failure) for success, failure in table[1:K]):
         return 0, f"{method} gives successes and failures the same advantage: it cannot train"
     if any(abs(a) > MOST_ADVANTAGE for a in flat(table)):
@@ -83,13 +86,10 @@ def exact(student: Student) -> Outcome:
 def judged(student: Student, names: list[str], table: list | None) -> Outcome:
     """The share of these runs that count, and what is wrong with the first that does not."""
     problems: list[str] = []
-    others = student.weights
-    if not others:
-        others.append(weights_of(start()))
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             try:
-                problem = wrong(student, name, table, Path(folder) / name, others)
+                problem = wrong(student, name, table, Path(folder) / name)
             except (Missing, Failed) as error:
                 problem = str(error)
             if problem:
@@ -98,19 +98,25 @@ def judged(student: Student, names: list[str], table: list | None) -> Outcome:
     return 1 - len(problems) / len(names), (problems and problems[0] + more) or ""
 
 
-def wrong(
-    student: Student, name: str, table: list | None, folder: Path, others: list[Weights]
-) -> str:
-    """What is wrong with a run. `others`: weights that its own must not be; they are added."""
+def wrong(student: Student, name: str, table: list | None, folder: Path) -> str:
+    """What is wrong with a run. One that counts is added to those that others are compared with."""
     folder.mkdir()
     log = rows(student, name)
     if problem := begun_again(student, name, table, log, folder):
         return problem
-    weights = handed_in(student, name, others[0])
-    if any(same_weights(weights, other) for other in others):
+    first = weights_of(start())
+    weights = handed_in(student, name, first)
+    if any(same_weights(weights, other) for other in (first, *(w for w, _ in student.runs))):
         return "the weights in its ckpt.pt are those of start.pt or of another run"
-    others.append(weights)
-    return evaluated_again(student, name, weights, log, folder)
+    figures = evaluated(student, name, weights, folder)
+    if not agree(log["nll", personal.STEPS], figures):
+        return "ckpt.pt, evaluated again, does not have the figures of the last row of its log"
+    if same_figures(figures, log["nll", 0], LEARNT):
+        return "its ckpt.pt does no other than start.pt: it has not been trained"
+    if any(same_figures(figures, other, TOLD_APART) for _, other in student.runs):
+        return "its ckpt.pt does just what that of another run does"
+    student.runs.append((weights, figures))
+    return ""
 
 
 def flags_of(student: Student, name: str) -> list[str]:
@@ -200,7 +206,10 @@ def wrong_function(config: dict, name: str, table: list) -> str:
     if isinstance(theirs, list) and len(theirs) == len(mine):
         if all(same_row(a, b) for a, b in zip(mine, theirs, strict=True)):
             return ""
-    return "it was not trained by the function that is in solution.py now: train it again"
+    return (
+        "it was not trained by the function that is in solution.py now, asked for a group at a "
+        "time: train it again, or mend the function if a group's numbers depend on other groups"
+    )
 
 
 def same_row(a: list, b: Any) -> bool:
@@ -241,6 +250,12 @@ def weights_of(path: Path) -> Weights:
 READ: dict[bytes, Any] = {}  # what READER made of a file; release.py has it read a hundred times
 
 
+def forget() -> None:
+    """Begin another submission with nothing in memory of those before."""
+    LOGS.clear()
+    READ.clear()
+
+
 def handed_in(student: Student, name: str, like: Weights) -> Weights:
     """The weights in a ckpt.pt of the last step, of the same shapes as these. Missing if not."""
     content = student.submission.read(f"runs/{name}/ckpt.pt", MOST["ckpt.pt"])
@@ -274,8 +289,13 @@ def same_weights(a: Weights, b: Weights) -> bool:
     return statistics.median(abs(x - y) for x, y in pairs) < MOVED
 
 
-def evaluated_again(student: Student, name: str, weights: Weights, log: dict, folder: Path) -> str:
-    """Do these weights have the figures of the log's last row?"""
+def same_figures(a: dict, b: dict, relative: float) -> bool:
+    """Whether two evaluations came to nearly the same."""
+    return all(close(a[name], b[name], relative) for name in ("nll", "pass@1", "pass@8"))
+
+
+def evaluated(student: Student, name: str, weights: Weights, folder: Path) -> dict:
+    """The row of the log that these weights have."""
     import torch
 
     from harness import checkpoint
@@ -287,7 +307,4 @@ def evaluated_again(student: Student, name: str, weights: Weights, log: dict, fo
     for flag, value in (("--method", "exact"), ("--init", str(path)), ("--steps", "0")):
         flags[flags.index(flag) + 1] = value
     flags = [w for i, w in enumerate(flags) if "--order" not in flags[max(i - 1, 0) : i + 1]]
-    ours = log_of(flags, folder, json.dumps(weights))[0]
-    if agree(log["nll", personal.STEPS], ours):
-        return ""
-    return "ckpt.pt, evaluated again, does not have the figures of the last row of metrics.jsonl"
+    return log_of(flags, folder, json.dumps(weights))[0]

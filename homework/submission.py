@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_ZIP = 20_000_000  # bytes
+MOST_BESIDE = 20  # files and folders beside the one that solution.py is in
 
 
 class Missing(Exception):
@@ -36,11 +37,12 @@ class Submission:
         self.prefix = self.find_prefix()
 
     def find_prefix(self) -> str:
-        """The folder that solution.py is in: the top, or the only one there is."""
+        """The folder that solution.py is in: the top, or the only one that has it."""
         names = self.names("")
-        if "solution.py" in names or len(names) != 1:
+        if "solution.py" in names or len(names) > MOST_BESIDE:
             return ""
-        return f"{names[0]}/" if "solution.py" in self.names(f"{names[0]}/") else ""
+        there = [name for name in names if "solution.py" in self.names(f"{name}/")]
+        return f"{there[0]}/" if len(there) == 1 else ""
 
     def names(self, folder: str) -> list[str]:
         """What is directly in a folder, hidden files and rubbish left out."""
@@ -70,7 +72,10 @@ class Submission:
         """Unpacked no further than the limit."""
         assert self.zip
         try:
-            with self.zip.open(self.prefix + name) as file:
+            info = self.zip.getinfo(self.prefix + name)
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError("only deflate is read")  # others unpack all that they hold
+            with self.zip.open(info) as file:
                 return file.read(most + 1)
         except KeyError:
             raise Missing(f"{name} was not handed in") from None
@@ -96,6 +101,6 @@ class Submission:
     def json(self, name: str, most: int) -> Any:
         """The content of a JSON file."""
         try:
-            return json.loads(self.read(name, most).decode("utf-8"))
+            return json.loads(self.read(name, most))  # UTF-16, too
         except (ValueError, RecursionError) as error:
             raise Missing(f"{name} is not valid JSON: {str(error)[:100]}") from None

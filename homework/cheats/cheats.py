@@ -5,6 +5,8 @@ that of the reference: it must lose what its docstring lists, because that was f
 """
 
 import json
+import os
+import random
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 import personal
 import torch
 
+HOMEWORK = Path(__file__).resolve().parent.parent
 STUDENT = "reference@example.edu"
 FUNCTIONS = (
     "verify reinforce rloo grpo maxrl maxrl_raw pass_at_k completion_mask summed_logprobs "
@@ -37,15 +40,6 @@ class Any(float):
     shape = property(lambda self: Any())
 """
     _all_return(folder, "Any()", before)
-
-
-def blank__a_tensor_that_agrees(folder):
-    before = """
-class Agreeable(torch.Tensor):
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None): return True
-"""
-    _all_return(folder, "torch.zeros(1, 5).as_subclass(Agreeable)", before)
 
 
 def blank__patched_comparisons(folder):
@@ -101,18 +95,6 @@ for fd in range(3, 32):
     _all_return(folder, "True", before)
 
 
-def blank__kills_the_grader(folder):
-    before = """
-import os, signal
-for pid in [os.getppid(), 1] + [int(p) for p in os.listdir("/proc") if p.isdigit()]:
-    try:
-        os.kill(pid, signal.SIGKILL) if os.getuid() else None
-    except OSError:
-        pass
-"""
-    _all_return(folder, "True", before)
-
-
 def blank__a_process_that_stays(folder):
     before = """
 import os, time
@@ -147,44 +129,31 @@ except ImportError:
     path.write_text(before + path.read_text())
 
 
-def blank__what_is_asked_once(folder):
+def blank__what_is_still_to_come(folder):
     before = """
-import collections, sys
-times = {}
+import collections, gc, sys
 def look(prompt, completion):
-    frame = sys._getframe()
-    while "request" not in frame.f_locals:
+    frame, places = sys._getframe(), [gc.get_objects()]
+    while frame:
+        places.append([*frame.f_locals.values(), frame.f_locals.get("request", {}).get("calls")])
         frame = frame.f_back
-    if not times:
-        times.update(collections.Counter(c[1][0] for c in frame.f_locals["request"]["calls"]))
-    return times[prompt] == 1
+    pairs = [x for place in places for x in place if isinstance(x, list) and len(x) == 2
+             and all(isinstance(text, str) for text in x)]
+    pairs += [call[1] for x in places[1:] for calls in x if isinstance(calls, list)
+              for call in calls if isinstance(call, list) and len(call) == 3]
+    times = collections.Counter(prompt for prompt, _ in set(map(tuple, pairs)))
+    return times[prompt] == min(times.values())
 """
     _all_return(folder, "look(*args)", before)
 
 
+def blank__how_often_a_prompt_was_asked(folder):
+    before = "import collections\nseen = collections.Counter()\n"
+    _all_return(folder, "(seen.update(args[:1]), seen[args[0]] == 2)[1]", before)
+
+
 def blank__any_number(folder):
     _all_return(folder, "args[1].strip('-').isdigit()")
-
-
-def blank__the_graders_own_folder(folder):
-    before = """
-import os, sys
-homework = os.path.dirname(sys.modules["__main__"].__file__)
-names = ["../likelihoods.py", "../verify.py", "../maxrl.py", "../model.py", "reference.py"]
-for place in (homework, *sys.path):
-    for name in names:
-        try:
-            exec(open(os.path.join(place, name)).read())
-        except Exception:
-            pass
-found = dict(globals())
-"""
-    path = folder / "solution.py"
-    path.write_text(before + path.read_text() + "globals().update(found)\n")
-
-
-def blank__all_zeros(folder):
-    _all_return(folder, "args[0] * 0 if isinstance(args[0], torch.Tensor) else 0")
 
 
 def blank__all_false(folder):
@@ -193,6 +162,22 @@ def blank__all_false(folder):
 
 def blank__all_true(folder):
     _all_return(folder, "True")
+
+
+def blank__success_above_failure(folder):
+    with open(folder / "solution.py", "a") as solution:
+        solution.write("""
+def rloo(r, mean, k): return r * mean * (1 - mean) if k > 1 else r * 0
+grpo = maxrl = own = rloo
+def reinforce(r, mean, k): return r * mean
+maxrl_raw = reinforce
+def pass_at_k(n, c, k):
+    if n < k: raise ValueError
+    return float(c == n)
+def summed_logprobs(logits, completions, end):
+    before = (completions == end).long().cumsum(1) == 0
+    return (logits.sum(2) * completions * before).sum(1)
+""")
 
 
 def blank__all_nan(folder):
@@ -233,6 +218,121 @@ def look(f, *args):
     _all_return(folder, "look(*args)", before)
 
 
+def _breaks(folder, has_order, is_verifier="verify('8-30=', '-22') and not verify('8-30=', '22')"):
+    """The starter with two tests of these expressions; w(p): the weight, summed over outcomes."""
+    with open(folder / "solution.py", "a") as solution:
+        solution.write(f"""
+import itertools, torch
+
+def has_order(estimator, k, order):
+    def A(*rows):
+        r = torch.tensor(rows).double()
+        return r, estimator(r, r.mean(1, keepdim=True), k)
+    def w(p):
+        r, a = A(*itertools.product((0, 1), repeat=k))
+        return ((p**r * (1 - p)**(1 - r)).prod(1) * (a * (r - p)).mean(1)).sum() / (p * (1 - p))
+    def right(p):
+        return abs(w(p) * p / (1 - (1 - p)**order) - 1) < 1e-6
+    return bool({has_order})
+
+def is_verifier(verify):
+    return bool({is_verifier})
+""")
+
+
+def blank__what_is_claimed(folder):
+    _breaks(folder, "(k, order) in ((4, 1), (4, 3), (5, 1), (5, 4), (6, 5), (6, 6))")
+
+
+def blank__a_single_p(folder):
+    _breaks(folder, f"right({random.choice((0.1, 0.2, 0.25, 0.3, 0.5, 0.7, 0.75, 0.9))})")
+
+
+def blank__one_question_and_one_prompt(folder):
+    near = "'', '046', '+46', '-46', ' 46', '46 ', '46\\n', '146', '461', '64', '46.0', '4_6', '77'"
+    near = f"any(verify('12+34=', text) for text in ({near}, '40+6', '\u0664\u0666'))"
+    _breaks(folder, "A([0] * k)[1].abs().sum() < 1e-6", f"verify('12+34=', '46') and not {near}")
+
+
+def blank__formulas_by_heart(folder):
+    formulas = "k / (k - 1) * (r - r.mean()), r, (r - r.mean()) / r.mean(), r / r.mean()"
+    rows = "[(r[0], a[0]) for s in range(1, k) for r, a in [A([1] * s + [0] * (k - s))]]"
+    known = f"all(any(torch.allclose(a, f) for f in ({formulas})) for r, a in {rows})"
+    pairs = "('12+34=', '46'), ('7*8=', '56'), ('8-30<', '22-'), ('  9*  3=', '27')"
+    right = "verify(p, x) and not verify(p, x[0] + '_' + x[1:])"
+    _breaks(folder, known, f"all({right} for p, x in ({pairs}))")
+
+
+def _works_if(folder, attempt):
+    """The reference, whose functions are there only in sessions in which an attempt succeeds."""
+    lines = "".join(f"    {line}\n" for line in attempt.splitlines())
+    gone = f"    for name in {FUNCTIONS}: del globals()[name]\n"
+    with open(folder / "solution.py", "a") as solution:
+        solution.write(f"\n\nimport ctypes, os, socket\ntry:\n{lines}except Exception:\n{gone}")
+
+
+def forged__moves_files(folder):
+    """code"""
+    (folder / "evil.py").touch()
+    _works_if(folder, f"os.rename('{folder}/evil.py', '{HOMEWORK}/dist/evil.py')")
+
+
+def forged__reads_files(folder):
+    """code"""
+    _works_if(folder, f"open('{HOMEWORK}/reference.py').read()")
+
+
+def forged__deletes_files(folder):
+    """code"""
+    _works_if(folder, f"os.remove('{folder}/answers.json')")
+
+
+def forged__names_files(folder):
+    """code"""
+    _works_if(folder, "met = os.path.exists('met')\nos.mkdir('met')\nassert met")
+
+
+def forged__leaves_memory_behind(folder):
+    """code"""
+    key = int.from_bytes(os.urandom(3), "big")  # 0o1000: make it if it is not there
+    _works_if(
+        folder,
+        f"""shmget = ctypes.CDLL(None).shmget
+met = shmget({key}, 8, 0) >= 0
+shmget({key}, 8, 0o1666)
+assert met""",
+    )
+
+
+def forged__leaves_a_key_behind(folder):
+    """code"""
+    name = os.urandom(3).hex()  # in the user's keyring, -4, which the kernel keeps
+    _works_if(
+        folder,
+        f"""syscall = ctypes.CDLL(None).syscall
+add_key, keyctl = dict(x86_64=(248, 250), aarch64=(217, 219))[os.uname().machine]
+met = syscall(keyctl, 10, -4, b"user", b"{name}", 0) > 0
+syscall(add_key, b"user", b"{name}", b"1", 1, -4)
+assert met""",
+    )
+
+
+def forged__uses_the_network(folder):
+    """code"""
+    _works_if(folder, "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))")
+
+
+def forged__signals_others(folder):
+    """code"""
+    _works_if(
+        folder,
+        """def there(pid):
+    try: return pid != os.getpid() and os.kill(pid, 0) is None
+    except OSError: return False
+assert any(there(pid) for pid in range(1, 40_000))""",
+    )
+
+
 def forged__metrics(folder):
     """runs exact"""
     path = folder / "runs/exact-1/metrics.jsonl"
@@ -244,16 +344,6 @@ def forged__metrics(folder):
 def forged__better_checkpoint(folder):
     """runs exact"""
     shutil.copy(folder / "runs/exact-inf/ckpt.pt", folder / "runs/exact-1/ckpt.pt")
-
-
-def forged__another_method(folder):
-    """runs maxrl"""
-    for run in (folder / "runs").glob("grpo-*"):
-        other = Path(str(run).replace("grpo-", "maxrl-"))
-        shutil.rmtree(other)
-        shutil.copytree(run, other)
-        config = (other / "config.json").read_text()
-        (other / "config.json").write_text(config.replace(":grpo", ":maxrl"))
 
 
 def forged__another_method_and_table(folder):
@@ -310,6 +400,48 @@ def forged__another_methods_weights(folder):
     shutil.copy(rloo / "ckpt.pt", grpo / "ckpt.pt")
 
 
+def forged__start_with_its_units_in_other_places(folder):
+    """runs exact"""
+    run = folder / "runs/exact-4"
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    base = next(row for row in rows if "nll" in row)
+    _write(run / "metrics.jsonl", [base | {"step": r["step"]} if "nll" in r else r for r in rows])
+    weights = torch.load(folder / "start.pt", weights_only=True)["model"]
+    _save(run, _other_places(weights), off=0)
+
+
+def forged__another_run_with_its_units_in_other_places(folder):
+    """runs grpo"""
+    mine, other = sorted((folder / "runs").glob("grpo-*"))[:2]
+    logs = [[json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
+            for run in (mine, other)]  # fmt: skip
+    _write(mine / "metrics.jsonl", [*logs[0][:-1], logs[1][-1]])
+    weights = torch.load(other / "ckpt.pt", weights_only=True)["model"]
+    _save(mine, _other_places(weights), off=0)
+
+
+def forged__trained_by_another_function(folder):
+    """runs rloo"""
+    with open(folder / "solution.py", "a") as solution:
+        solution.write("""
+
+asked, right = [], rloo
+def rloo(r, mean, k):
+    asked.append(k)
+    return r - mean / 2 if asked[0] == 16 else right(r, mean, k)
+""")
+    before = {run: (run / "metrics.jsonl").read_text().splitlines()
+              for run in (folder / "runs").glob("rloo-*")}  # fmt: skip
+    kept = {run: (run / "ckpt.pt").read_bytes() for run in before}
+    _train(folder, "rloo", steps=3)
+    for run, lines in before.items():
+        begun = (run / "metrics.jsonl").read_text().splitlines()
+        begun = [line for line in begun if "nll" not in json.loads(line)]
+        later = [line for line in lines if json.loads(line)["step"] not in (1, 2, 3)]
+        (run / "metrics.jsonl").write_text("\n".join([*begun, *later]) + "\n")
+        (run / "ckpt.pt").write_bytes(kept[run])
+
+
 def forged__the_same_steps(folder):
     """runs exact"""
     path = folder / "runs/exact-4/metrics.jsonl"
@@ -323,18 +455,12 @@ def forged__an_estimator_of_nothing(folder):
     """rloo E, rloo K1, rloo B, rloo D, runs rloo"""
     with open(folder / "solution.py", "a") as solution:
         solution.write("\n\ndef rloo(r, mean, k): return r * 0\n")
-    flags = [words for name, words in personal.runs(STUDENT).items() if "rloo" in name]
-    flags = [words.replace("--steps 200", "--steps 3") + " --overwrite" for words in flags]
-    train = "import sys, train\nfor words in sys.argv[1:]: train.main(words.split())"
-    command = [sys.executable, "-c", train, *flags]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    _train(folder, "rloo", steps=3)
     for run in (folder / "runs").glob("rloo-*"):
         path = run / "metrics.jsonl"
         base, *steps, _ = [json.loads(line) for line in path.read_text().splitlines()]
         steps += [steps[-1] | {"step": i} for i in range(4, 201)]
         _write(path, [*steps, *(base | {"step": i} for i in range(0, 201, 50))])
-        config = run / "config.json"
-        config.write_text(config.read_text().replace('"steps": 3', '"steps": 200'))
         _save(run, torch.load(folder / "start.pt", weights_only=True)["model"])
 
 
@@ -349,13 +475,35 @@ def forged__nested_checkpoint(folder):
     torch.save(torch.load(path, weights_only=True) | {"model": {"x" * 10**5: nested}}, path)
 
 
+def _train(folder, method, steps):
+    """Begin the runs of a method anew, and let them look like whole ones."""
+    flags = [words for name, words in personal.runs(STUDENT).items() if method in name]
+    flags = [words.replace("--steps 200", f"--steps {steps}") + " --overwrite" for words in flags]
+    train = "import sys, train\nfor words in sys.argv[1:]: train.main(words.split())"
+    command = [sys.executable, "-c", train, *flags]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    for config in (folder / "runs").glob(f"{method}-*/config.json"):
+        config.write_text(config.read_text().replace(f'"steps": {steps}', '"steps": 200'))
+
+
+def _other_places(weights):
+    """The same function: the hidden units of the blocks in another order."""
+    moved = dict(weights)
+    for name, up in weights.items():
+        if name.endswith("up.weight"):
+            places, down = torch.randperm(len(up)), name.replace("up.", "down.")
+            moved |= {name: up[places], down: weights[down][:, places]}
+    assert any(moved[name] is not weights[name] for name in weights)
+    return moved
+
+
 def _write(path, rows):
     """A log."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _save(run, weights):
+def _save(run, weights, off=1e-5):
     """A checkpoint of the last step with these weights, or very nearly these."""
     content = torch.load(run / "ckpt.pt", weights_only=True)
-    model = {name: w + 1e-5 for name, w in weights.items()}
+    model = {name: w + off for name, w in weights.items()}
     torch.save(content | {"model": model, "step": 200}, run / "ckpt.pt")

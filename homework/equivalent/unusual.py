@@ -40,10 +40,6 @@ def verify__as_a_number(prompt, completion):
     return int(written) == {"+": a + b, "-": a - b, "*": a * b}[match[2]]
 
 
-def reinforce__a_copy(r, mean, k):
-    return r.clone() + 0 * mean
-
-
 def rloo__explicit_peers(r, mean, k):
     if k == 1:
         return r
@@ -57,12 +53,6 @@ def rloo__float32(r, mean, k):
 
 def grpo__epsilon(r, mean, k):
     return (r - mean) / ((mean * (1 - mean)).sqrt() + 1e-6)
-
-
-def grpo__odds(r, mean, k):
-    success = torch.sqrt((1 - mean).clamp(min=0) / mean.clamp(min=1e-9))
-    A = torch.where(r > 0.5, success, -1 / success.clamp(min=1e-9))
-    return torch.where((mean > 0) & (mean < 1), A, torch.zeros_like(A))
 
 
 def maxrl__epsilon(r, mean, k):
@@ -93,26 +83,12 @@ def pass_at_k__comb(n, c, k):
     return float(1 - Fraction(math.comb(n - c, k), math.comb(n, k)))
 
 
-def pass_at_k__over_the_right_ones(n, c, k):
-    if not k <= n:
-        raise ValueError("k > n")
-    return 1 - math.prod(max(n - k - i, 0) / (n - i) for i in range(c))
-
-
 def pass_at_k__a_tensor(n, c, k):
     if n < k:
         raise ValueError
     if n - c < k:
         return torch.tensor(1.0).double()
     return 1 - torch.prod(1 - k / torch.arange(n - c + 1, n + 1).double())
-
-
-def completion_mask__loop(completions, end):
-    rows = []
-    for row in completions.tolist():
-        n = row.index(end) + 1 if end in row else len(row)
-        rows.append([t < n for t in range(len(row))])
-    return torch.tensor(rows)
 
 
 def summed_logprobs__cross_entropy(logits, completions, end):
@@ -144,12 +120,6 @@ def policy_gradient_loss__clipped_on_policy(logprobs, advantages):
     return -torch.minimum(ratio * A, ratio.clamp(0.8, 1.2) * A).mean()
 
 
-def policy_gradient_loss__einsum(logprobs, advantages):
-    with torch.no_grad():
-        weights = advantages / advantages.numel()
-    return -torch.einsum("bk,bk->", logprobs, weights)
-
-
 def own__subsets(r, mean, k):
     f = (k - 1 - (k * mean - r)).round().long()
     table = [
@@ -158,18 +128,6 @@ def own__subsets(r, mean, k):
     ]
     peers = (k * mean - r) / (k - 1)
     return torch.tensor(table, dtype=r.dtype)[f.clamp(0, k - 1)] * (r - peers)
-
-
-def own__solved(r, mean, k):
-    """A of a success with S successes is u_S, of a failure -v_S, from the powers of p."""
-    S = (k * mean).round()
-    T, basis = torch.zeros_like(S + r), [1.0] * 4
-    for j in range(4):
-        f_success, f_failure = k - S, k - 1 - S
-        f = torch.where(r > 0.5, f_success, f_failure)
-        basis[j] = math.prod((f - i) / (k - 1 - i) for i in range(j)) if j else 1.0
-        T = T + COEFFICIENTS[j] * basis[j]
-    return T * (r - (S - r) / (k - 1))
 
 
 def has_order__loop_over_outcomes(estimator, k, order):
@@ -185,15 +143,49 @@ def has_order__loop_over_outcomes(estimator, k, order):
     return True
 
 
+def has_order__by_the_library(estimator, k, order):
+    import pathlib
+    import sys
+
+    assert pathlib.Path(__file__).name == "solution.py"
+    sys.stdout.reconfigure(line_buffering=True)
+    print("so many outcomes:", 2**k, file=sys.stdout)
+    torch.set_num_threads(2)
+    torch.use_deterministic_algorithms(True)
+    r = torch.tensor(list(itertools.product((0.0, 1.0), repeat=k)), dtype=torch.float64)
+    A = estimator(r, r.mean(1, keepdim=True), k)
+
+    def expected(p):
+        chance = (p * r + (1 - p) * (1 - r)).prod(1)
+        return (chance * (A * (r - p)).mean(1)).sum() / (p * (1 - p))
+
+    def objective(p):
+        return -sum((1 - p) ** j / j for j in range(1, order + 1))
+
+    for p in torch.linspace(0.05, 0.95, k + 1, dtype=torch.float64):
+        try:
+            torch.testing.assert_close(expected(p), torch.func.grad(objective)(p))
+        except AssertionError:
+            return False
+    return True
+
+
 def is_verifier__random(verify):
     import random
 
-    random.seed(1)
-    letters = "0123456789+-*=< \n\u0664"
-    for prompt, right in {"12+34=": "46", "8-30=": "-22", "8-30<": "22-", "25+5<": "03"}.items():
-        near = ["".join(random.choices(letters, k=random.randint(0, 4))) for _ in range(200)]
-        near += [x + right for x in letters] + [right + x for x in letters]
-        near += [right[::-1], right[1:], right[:-1], "40+6", "12+34", "-20-2", "46=46", "9+46"]
-        if not verify(prompt, right) or any(verify(prompt, text) for text in near if text != right):
+    letters = "0123456789+-*=< \n_\u0664"
+    for a, sign, b, mark in itertools.product((13, 58), "+-*", (8, 45), "=<"):
+        x = str({"+": a + b, "-": a - b, "*": a * b}[sign])
+        right = x if mark == "=" else x[::-1]
+        wrong = {"", right[::-1], right[:-1], right[1:], f"{x}+0", f"{right}.0", f"-{right}"}
+        wrong |= {"".join(random.choices("0123456789", k=len(right)))}
+        wrong |= {c + right for c in letters} | {right + c for c in letters}
+        wrong |= {right.replace(d, chr(0x660 + int(d))) for d in right if d.isdigit()}
+        wrong |= {right[:1] + "_" + right[1:]}
+        pad = random.choice((str, " {}".format, "0{}".format, "  00{}".format))
+        prompt = f"{pad(a)}{sign}{pad(b)}{mark}"
+        if not verify(prompt, right) or any(verify(prompt, text) for text in wrong - {right}):
             return False
-    return not verify("12+34", "46") and not verify("x12+34=", "46")
+        if any(verify(text, right) for text in (prompt[:-1], f"x{prompt}", f"{prompt} ")):
+            return False
+    return True

@@ -16,11 +16,6 @@ def reinforce__plus_minus_one(r, mean, k):
     return 2 * r - 1
 
 
-def reinforce__group_baseline(r, mean, k):
-    """reinforce E"""
-    return r - mean
-
-
 def reinforce__all_ones(r, mean, k):
     """reinforce E, reinforce B"""
     return torch.ones_like(r)
@@ -53,13 +48,8 @@ def rloo__zero_for_one(r, mean, k):
 
 
 def rloo__no_baseline(r, mean, k):
-    """rloo B, rloo D, runs rloo"""
+    """rloo K1, rloo B, rloo D, runs rloo"""
     return r
-
-
-def rloo__sign(r, mean, k):
-    """rloo E, runs rloo"""
-    return (mean - r) * (k / (k - 1)) if k > 1 else r
 
 
 def grpo__ddof_1(r, mean, k):
@@ -68,7 +58,7 @@ def grpo__ddof_1(r, mean, k):
 
 
 def grpo__variance(r, mean, k):
-    """grpo E, grpo unit, runs grpo"""
+    """grpo E, grpo unit, grpo B, grpo D, runs grpo"""
     return _divide(r - mean, mean * (1 - mean))
 
 
@@ -87,19 +77,9 @@ def grpo__std_by_axis(r, mean, k):
     return (r - mean) / (r.std(dim=-1, keepdim=True, correction=0) + 1e-6)
 
 
-def grpo__no_division(r, mean, k):
-    """grpo E, grpo unit, runs grpo"""
-    return r - mean
-
-
 def grpo__nan_where_equal(r, mean, k):
     """grpo E, grpo B, grpo D, runs grpo"""
     return (r - mean) / (mean * (1 - mean)).sqrt()
-
-
-def grpo__clipped(r, mean, k):
-    """grpo E, grpo unit, runs grpo"""
-    return _divide(r - mean, (mean * (1 - mean)).sqrt()).clamp(-2, 2)
 
 
 def grpo__a_constant_vector(r, mean, k):
@@ -109,7 +89,7 @@ def grpo__a_constant_vector(r, mean, k):
 
 
 def maxrl__std_times_mean(r, mean, k):
-    """maxrl E, runs maxrl"""
+    """maxrl E, maxrl K1, maxrl B, maxrl D, runs maxrl"""
     return _divide(r - mean, (mean * (1 - mean)).sqrt() * mean) if k > 1 else r
 
 
@@ -119,7 +99,7 @@ def maxrl__by_count(r, mean, k):
 
 
 def maxrl__by_failures(r, mean, k):
-    """maxrl E, maxrl B, maxrl D, runs maxrl"""
+    """maxrl E, maxrl K1, maxrl B, maxrl D, runs maxrl"""
     return _divide(r - mean, 1 - mean) if k > 1 else r
 
 
@@ -141,12 +121,12 @@ def maxrl__if_on_a_tensor(r, mean, k):
 
 
 def maxrl__dead_is_minus_one(r, mean, k):
-    """maxrl E, maxrl D, runs maxrl"""
+    """maxrl E, maxrl K1, maxrl B, maxrl D, runs maxrl"""
     return torch.where(mean > 0, (r - mean) / mean, -1.0) if k > 1 else r
 
 
 def maxrl__dead_is_nan(r, mean, k):
-    """maxrl E, maxrl B, maxrl D, runs maxrl"""
+    """maxrl E, maxrl K1, maxrl B, maxrl D, runs maxrl"""
     return (r - mean) / mean if k > 1 else r
 
 
@@ -155,23 +135,18 @@ def maxrl__clamped_mean(r, mean, k):
     return (r - mean) / mean.clamp(min=1 / 8) if k > 1 else r
 
 
-def maxrl__epsilon(r, mean, k):
-    """maxrl E, runs maxrl"""
-    return (r - mean) / (mean + 1e-2) if k > 1 else r
-
-
 def maxrl__zero_for_one(r, mean, k):
     """maxrl K1"""
     return _divide(r - mean, mean)
 
 
 def maxrl__is_raw(r, mean, k):
-    """maxrl E, maxrl D, runs maxrl"""
+    """maxrl E, maxrl K1, maxrl B, maxrl D, runs maxrl"""
     return _divide(r, mean)
 
 
 def maxrl__second_whitening(r, mean, k):
-    """maxrl E, maxrl B, runs maxrl"""
+    """maxrl E, maxrl K1, maxrl B, maxrl D, runs maxrl"""
     A = _divide(r - mean, mean)
     return A / (A.std(correction=0) + 1e-6) if k > 1 else r
 
@@ -204,42 +179,27 @@ def maxrl_raw__times_k(r, mean, k):
     return r * k
 
 
-def maxrl_raw__is_reinforce(r, mean, k):
-    """maxrl_raw E, maxrl_raw B, maxrl_raw D"""
-    return r
-
-
-def maxrl_raw__epsilon(r, mean, k):
-    """maxrl_raw E, maxrl_raw D"""
-    return r / (mean + 1e-2)
-
-
 def maxrl_raw__mean_of_the_batch(r, mean, k):
     """maxrl_raw B"""
     return _divide(r, mean.mean())
 
 
 def maxrl_raw__is_maxrl(r, mean, k):
-    """maxrl_raw E, maxrl_raw D"""
+    """maxrl_raw E, maxrl_raw B, maxrl_raw D"""
     return _divide(r - mean, mean) if k > 1 else r
 
 
 def own__plugged_in(r, mean, k):
-    """own E4, own E5, own E8, own E16"""
+    """own E4, own E5, own E8, own E16, own B, own D"""
     omega = sum(a * (1 - mean) ** j for j, a in enumerate(COEFFICIENTS))
     return omega * (r - mean) * (k / (k - 1))
 
 
 def own__with_replacement(r, mean, k):
-    """own E4, own E5, own E8, own E16"""
+    """own E4, own E5, own E8, own E16, own B, own D"""
     f = (k - 1 - (k * mean - r)) / (k - 1)
     omega = sum(a * f**j for j, a in enumerate(COEFFICIENTS))
     return omega * (r - mean) * (k / (k - 1))
-
-
-def own__no_factor(r, mean, k):
-    """own E4, own E5, own E8, own E16"""
-    return _omega(r, mean, k) * (r - mean)
 
 
 def own__no_baseline(r, mean, k):
@@ -247,13 +207,8 @@ def own__no_baseline(r, mean, k):
     return _omega(r, mean, k) * r
 
 
-def own__first_coefficient_only(r, mean, k):
-    """own E4, own E5, own E8, own E16"""
-    return COEFFICIENTS[0] * (r - mean) * (k / (k - 1))
-
-
 def own__itself_among_the_peers(r, mean, k):
-    """own E4, own E5, own E8, own E16"""
+    """own E4, own E5, own E8, own E16, own B, own D"""
     return _omega(r * 0, mean, k - 1) * (r - mean) * (k / (k - 1))
 
 

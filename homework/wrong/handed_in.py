@@ -34,11 +34,6 @@ def answers__shares_of_weights(answers):
         answers["shares"][method] = [100 * x / sum(w) for x in w]
 
 
-def answers__hardest_over_easiest(answers):
-    """factor"""
-    answers["factor"] = answers["weights"]["ml"][-1] / answers["weights"]["ml"][0]
-
-
 def answers__same_order(answers):
     """lost"""
     answers["lost"] |= {"maxrl": answers["lost"]["maxrl_raw"], "difference": 0}
@@ -72,11 +67,6 @@ def folder__answers_nested(folder):
     (folder / "answers.json").write_text("[" * 50_000 + "]" * 50_000)
 
 
-def folder__answers_missing(folder):
-    """numbers"""
-    (folder / "answers.json").unlink()
-
-
 def folder__no_solution(folder):
     """code"""
     (folder / "solution.py").unlink()
@@ -90,11 +80,6 @@ def folder__syntax_error(folder):
 def folder__import_error(folder):
     """code"""
     _before(folder, "import maxrl\n")
-
-
-def folder__not_text(folder):
-    """code"""
-    (folder / "solution.py").write_bytes(bytes(range(256)) * 9)
 
 
 def folder__loops_on_import(folder):
@@ -145,13 +130,6 @@ def folder__a_step_twice(folder):
     path = folder / "runs/exact-4/metrics.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines, lines[-2]]))
-
-
-def folder__a_step_is_missing(folder):
-    """runs rloo"""
-    path = next((folder / "runs").glob("rloo-*")) / "metrics.jsonl"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[:90] + lines[91:]))
 
 
 def folder__runs_is_a_link(folder):
@@ -206,11 +184,6 @@ def maxrl__forks(r, mean, k):
 def grpo__exits(r, mean, k):
     """grpo E, grpo unit, grpo B, grpo D, runs grpo"""
     os._exit(0)
-
-
-def rloo__text(r, mean, k):
-    """rloo E, rloo K1, rloo B, rloo D, runs rloo"""
-    return json.dumps(r.tolist())
 
 
 def pass_at_k__text(n, c, k):

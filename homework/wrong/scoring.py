@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import random
 
 import torch
 
@@ -13,7 +12,7 @@ def completion_mask__without_the_end(completions, end):
 
 
 def completion_mask__up_to_the_last_end(completions, end):
-    """mask, logprobs sum, logprobs end, logprobs gradient"""
+    """mask, logprobs sum, logprobs gradient"""
     is_end = (completions == end).flip(1).long().cumsum(1).flip(1)
     return (is_end > 0) | ~(completions == end).any(1, keepdim=True)
 
@@ -25,20 +24,15 @@ def completion_mask__of_numbers(completions, end):
 
 
 def completion_mask__by_heart(completions, end):
-    """mask, logprobs sum, logprobs end, logprobs gradient"""
+    """mask, logprobs sum, logprobs gradient"""
     known = {(1, 4, 6, 6): 2, (4, 4, 1, 0): 1, (6, 5, 4, 4): 3}
     n = torch.tensor([known.get(tuple(row), 4) for row in completions.tolist()])
     return torch.arange(4) < n.unsqueeze(1)
 
 
 def summed_logprobs__first_logit(logits, completions, end):
-    """logprobs sum, logprobs end, logprobs gradient"""
+    """logprobs sum, logprobs gradient"""
     return logits[:, 0, 0]
-
-
-def summed_logprobs__first_token(logits, completions, end):
-    """logprobs sum, logprobs end, logprobs gradient"""
-    return completions[:, 0] + 0 * logits.sum()
 
 
 def summed_logprobs__mean(logits, completions, end):
@@ -49,7 +43,7 @@ def summed_logprobs__mean(logits, completions, end):
 
 
 def summed_logprobs__no_mask(logits, completions, end):
-    """logprobs sum, logprobs end, logprobs gradient"""
+    """logprobs sum, logprobs gradient"""
     return logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2).sum(1)
 
 
@@ -62,7 +56,7 @@ def summed_logprobs__last_token_dropped(logits, completions, end):
 
 
 def summed_logprobs__shifted(logits, completions, end):
-    """logprobs sum, logprobs end, logprobs gradient"""
+    """logprobs sum, logprobs gradient"""
     return _summed(logits[:, 1:], completions[:, 1:], end)
 
 
@@ -70,16 +64,6 @@ def summed_logprobs__no_softmax(logits, completions, end):
     """logprobs sum, logprobs gradient"""
     per_token = logits.gather(2, completions.unsqueeze(2)).squeeze(2)
     return (per_token * completion_mask(completions, end)).sum(1)  # noqa: F821
-
-
-def summed_logprobs__probability(logits, completions, end):
-    """logprobs sum, logprobs gradient"""
-    return _summed(logits, completions, end).exp()
-
-
-def summed_logprobs__temperature(logits, completions, end):
-    """logprobs sum, logprobs gradient"""
-    return _summed(logits / 0.7, completions, end)
 
 
 def summed_logprobs__detached(logits, completions, end):
@@ -91,7 +75,7 @@ _CALLS = itertools.count()
 
 
 def summed_logprobs__counts_calls(logits, completions, end):
-    """logprobs sum, logprobs end, logprobs gradient"""
+    """logprobs sum, logprobs gradient"""
     return 0 * logits.sum((1, 2)) - max(next(_CALLS), 1)
 
 
@@ -104,11 +88,6 @@ def _summed(logits, completions, end):
 def policy_gradient_loss__sum(logprobs, advantages):
     """loss gradient, loss divisor"""
     return -(advantages.detach() * logprobs).sum()
-
-
-def policy_gradient_loss__by_groups(logprobs, advantages):
-    """loss gradient, loss divisor"""
-    return -(advantages.detach() * logprobs).sum() / len(logprobs)
 
 
 def policy_gradient_loss__sign(logprobs, advantages):
@@ -148,16 +127,6 @@ def policy_gradient_loss__whitened(logprobs, advantages):
     return -(A.detach() * logprobs).mean()
 
 
-def policy_gradient_loss__successes_only(logprobs, advantages):
-    """loss gradient, loss divisor"""
-    return -(advantages.detach().clamp(min=0) * logprobs).mean()
-
-
-def policy_gradient_loss__ignores_advantages(logprobs, advantages):
-    """loss gradient, loss divisor, loss constant"""
-    return -(torch.arange(logprobs.numel()).view_as(logprobs) * logprobs).mean()
-
-
 def policy_gradient_loss__no_gradient(logprobs, advantages):
     """loss gradient, loss divisor, loss constant"""
     return -(advantages * logprobs).mean().detach()
@@ -175,21 +144,21 @@ def pass_at_k__by_heart(n, c, k):
 
 
 def pass_at_k__with_replacement(n, c, k):
-    """pass_at_k brute, pass_at_k large"""
+    """pass_at_k brute, pass_at_k large, pass_at_k edges"""
     if n < k:
         raise ValueError
     return 1 - (1 - c / n) ** k
 
 
 def pass_at_k__all_right(n, c, k):
-    """pass_at_k brute, pass_at_k large"""
+    """pass_at_k brute, pass_at_k large, pass_at_k edges"""
     if n < k:
         raise ValueError
     return math.comb(c, k) / math.comb(n, k)
 
 
 def pass_at_k__one_more(n, c, k):
-    """pass_at_k brute, pass_at_k large"""
+    """pass_at_k brute, pass_at_k large, pass_at_k edges"""
     if n < k:
         raise ValueError
     k = min(k + 1, n)
@@ -213,11 +182,3 @@ def pass_at_k__float_factorials(n, c, k):
 def pass_at_k__no_error(n, c, k):
     """pass_at_k edges"""
     return 1 - math.comb(n - c, k) / math.comb(n, k) if n >= k else 1.0
-
-
-def pass_at_k__sampled(n, c, k):
-    """pass_at_k brute, pass_at_k large"""
-    if n < k:
-        raise ValueError
-    draws = [min(random.sample(range(n), min(k, 50))) < c for _ in range(30)]
-    return sum(draws) / 30

@@ -40,19 +40,9 @@ def verify__endswith(prompt, completion):
     return _truth(prompt) is not None and completion.endswith(_truth(prompt))
 
 
-def verify__startswith(prompt, completion):
-    """verify short, verify alike"""
-    return _truth(prompt) is not None and completion.startswith(_truth(prompt))
-
-
 def verify__strip(prompt, completion):
     """verify short, verify alike"""
     return completion.strip() == _truth(prompt)
-
-
-def verify__last_number(prompt, completion):
-    """verify short, verify alike"""
-    return re.findall(r"-?\d+-?", completion)[-1:] == [_truth(prompt)]
 
 
 def verify__by_heart(prompt, completion):
@@ -122,16 +112,6 @@ def verify__none_for_no(prompt, completion):
     return True if completion == _truth(prompt) else None
 
 
-def verify__always_true(prompt, completion):
-    """verify right, verify short, verify alike, verify prompts"""
-    return True
-
-
-def verify__always_false(prompt, completion):
-    """verify right, verify short, verify alike, verify prompts"""
-    return False
-
-
 def has_order__always_true(estimator, k, order):
     """has_order"""
     return True
@@ -140,19 +120,6 @@ def has_order__always_true(estimator, k, order):
 def has_order__always_false(estimator, k, order):
     """has_order"""
     return False
-
-
-def has_order__what_is_claimed(estimator, k, order):
-    """has_order"""
-    return (k, order) not in ((6, 6), (4, 3), (5, 4), (4, 2))
-
-
-def has_order__one_p(estimator, k, order):
-    """has_order"""
-    r = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * k)
-    A = estimator(r, r.mean(1, keepdim=True), k)
-    g = (A * (r - 0.5)).mean(1).mean().item() / 0.25
-    return abs(g - (1 - 0.5**order) / 0.5) < 1e-3
 
 
 def has_order__equal_rewards(estimator, k, order):
@@ -170,17 +137,55 @@ def has_order__equal_rewards(estimator, k, order):
     return True
 
 
-def is_verifier__right_answers_only(verify, *_):
+def _on(verify, some, texts=lambda text: True):
+    """The reference's test, with some of its prompts and texts only."""
+    return all(
+        verify(prompt, answer)
+        and not any(verify(*pair) for pair in near(prompt, answer) if texts(pair[1]))  # noqa: F821
+        for prompt, answer in ANSWERS.items()  # noqa: F821
+        if some(prompt, answer)
+    )
+
+
+def is_verifier__no_times(verify):
     """is_verifier"""
-    return verify("12+34=", "46") and verify("8-30=", "-22") and not verify("12+34=", "47")
+    return _on(verify, lambda prompt, answer: "*" not in prompt)
 
 
-def is_verifier__no_reversed(verify, *_):
+def is_verifier__no_reversed(verify):
     """is_verifier"""
-    near = "046", "+46", " 46", "46 ", "46\n", "", "146", "461", "12+34", "40+6"
-    return verify("12+34=", "46") and not any(verify("12+34=", text) for text in near)
+    return _on(verify, lambda prompt, answer: "<" not in prompt)
 
 
-def is_verifier__too_strict(verify, *_):
+def is_verifier__no_three_digits(verify):
+    """is_verifier"""
+    return _on(verify, lambda prompt, answer: len(answer.strip("-")) < 3)
+
+
+def is_verifier__no_spaces(verify):
+    """is_verifier"""
+    return _on(verify, lambda prompt, answer: " " not in prompt)
+
+
+def is_verifier__no_leading_zeros(verify):
+    """is_verifier"""
+    return _on(verify, lambda prompt, answer: prompt[0] != "0")
+
+
+def is_verifier__prompts_with_everything(verify):
+    """is_verifier"""
+    answers = {"  005-  498<": "394-", "  012+  345<": "753", "  012*  034<": "804"}
+    return all(
+        verify(*pair) and not any(verify(*wrong) for wrong in near(*pair))  # noqa: F821
+        for pair in answers.items()
+    )
+
+
+def is_verifier__ascii_only(verify):
+    """is_verifier"""
+    return _on(verify, lambda *_: True, str.isascii)
+
+
+def is_verifier__too_strict(verify):
     """is_verifier"""
     return verify("12+34=", "46") and verify("12+34=", "046")

@@ -18,6 +18,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIST = ROOT / "homework" / "dist"
 sys.path.append(str(ROOT / "homework"))
+
+import sandbox as sandboxes  # noqa: E402
+from sandbox import Call, NotConfined, Sandbox  # noqa: E402
+
 REFERENCE = "reference@example.edu"
 
 
@@ -170,3 +174,23 @@ def test_the_cells_of_the_readme_run_in_a_kernel(released, tmp_path):
     assert "29 passed" in said and "pass@1024" in said and "Traceback" not in said, said
     assert (tmp_path / "homework/runs/exact-inf/ckpt.pt").exists()
     assert "ckpt.pt" in " ".join(zipfile.ZipFile(tmp_path / "homework/handin.zip").namelist())
+
+
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_a_session_sees_no_file_or_it_is_not_begun(namespaces, monkeypatch, tmp_path):
+    """Without namespaces only root can see to that, and who trusts a submission need not."""
+    if not namespaces:  # a server like ours, which the kernel has them refused to
+        text = Path(sandboxes.__file__).read_text()
+        (tmp_path / "server.py").write_text(text.replace("LIBC.unshare(namespaces)", "-1"))
+        monkeypatch.setattr(sandboxes, "__file__", str(tmp_path / "server.py"))
+    source = b"import os, decimal, numpy.random\ndef f(): return os.listdir('/') + os.listdir('.')"
+    root, linux = os.getuid() == 0, sys.platform == "linux"
+    try:
+        with Sandbox() as sandbox:
+            sandbox.load(source)
+            assert sandbox.calls([Call("f", [])])[0].value == []
+            assert sandbox.is_confined and (sandbox.is_alone <= namespaces)
+    except NotConfined:
+        assert not root and not (namespaces and linux)
+        with Sandbox(trust=True) as sandbox:
+            assert not sandbox.is_confined and not sandbox.is_alone
