@@ -67,6 +67,6 @@ def omega_of_order_k(l: Tensor) -> Tensor:
     off_diagonal = i / (4 * i**2 - 1).sqrt()
     nodes, vectors = torch.linalg.eigh(off_diagonal.diag(1) + off_diagonal.diag(-1))
     t, dt = (1 + nodes) / 2, vectors[0] ** 2  # moved from [-1, 1] to [0, 1]
-    log_factors = torch.log1p(-t * l.double().unsqueeze(-1))  # (B, k, nodes), finite since t < 1
+    log_factors = torch.log1p(-t * l.unsqueeze(-1))  # (B, k, nodes), finite since t < 1
     peers = log_factors.sum(1, keepdim=True) - log_factors
     return (k * peers.exp() @ dt).to(l.dtype)

@@ -222,7 +222,7 @@ def counted_advantages(
 
 def apply_formula(name: str, r: Tensor, mean: Tensor, k: int, order: float | None) -> Tensor:
     """`FORMULAS[name]`, with the order if there is one."""
-    return FORMULAS[name](r, mean, k, **({} if order is None else {"order": int(order)}))
+    return FORMULAS[name](r, mean, k, **({} if order is None else {"order": order}))
 
 
 def policy_gradient_loss(
@@ -272,8 +272,7 @@ def objective(p: Tensor, order: float) -> Tensor:
 def weight(p: Tensor, order: float) -> Tensor:
     """w_T(p) = dJ_T/dp = (1 - (1-p)^T) / p = pass@T / p, elementwise; T at p = 0."""
     p, T = torch.as_tensor(p), _order(order)
-    ratio = exact_pass_at_k(p, T) / torch.where(p > 0, p, 1.0)
-    return torch.where(p > 0, ratio, float(T))
+    return torch.where(p > 0, exact_pass_at_k(p, T) / p, T)
 
 
 def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
@@ -310,7 +309,7 @@ def pass_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor | flo
 def _fail_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor:
     """C(n-c, k) / C(n, k) as a product of k factors (no factorial overflows), on the CPU."""
     n, c, k = (torch.as_tensor(x).cpu().double().unsqueeze(-1) for x in (n, c, k))
-    result = torch.ones(torch.broadcast_shapes(n.shape, c.shape, k.shape)[:-1], dtype=n.dtype)
+    result = torch.ones(())
     for i in torch.arange(int(k.max()), dtype=n.dtype).split(4096):  # bounds the memory
         result = result * torch.where(i < k, (n - c - i).clamp(min=0) / (n - i), 1.0).prod(-1)
     return result

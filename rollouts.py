@@ -67,13 +67,12 @@ def rollout_figures(
 
     pass_rate is the mean reward. Groups are live, dead or all_pass only by verdicts, else None.
     """
-    count = rollouts.count.float()
-    total = rewards.new_zeros(B).index_add(0, rollouts.group, rewards * count)
+    total = rewards.new_zeros(B).index_add(0, rollouts.group, rewards * rollouts.count)
     shares = {"live": total > 0, "dead": total == 0, "all_pass": total == k}
     return {
         "pass_rate": total.sum().item() / (B * k),
         **{name: None if graded else x.float().mean().item() for name, x in shares.items()},
         "unique": len(rewards) / (B * k),
-        "eos_rate": (rollouts.ended * count).sum().item() / (B * k),
-        "entropy": -(rollouts.logprob * count).sum().item() / (B * k),
+        "eos_rate": (rollouts.ended * rollouts.count).sum().item() / (B * k),
+        "entropy": -(rollouts.logprob * rollouts.count).sum().item() / (B * k),
     }

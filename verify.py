@@ -62,11 +62,9 @@ def verify(prompt: str, completion: str) -> bool:
     if countdown:
         numbers, target = countdown.groups()
         return _reaches(completion, [int(n) for n in numbers.split(",")], int(target))
-    truth = answer(prompt)
-    if prompt.endswith(":"):  # only what follows the marker is judged, and there is one marker
-        _, marker, completion = completion.partition(";")
-        truth = truth if marker else None
-    return truth is not None and completion == truth
+    if prompt.endswith(":"):  # only what follows the first marker is judged: without one nothing
+        completion = completion.partition(";")[2]
+    return completion == answer(prompt)
 
 
 def answer(prompt: str) -> str | None:

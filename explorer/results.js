@@ -18,7 +18,7 @@ const TITLES = {
   convergence: "from scratch, beside cross-entropy",
   exact: "the exact objective, by its order T",
   scaling: "4 to 256 tries",
-  few: "3 and 8 tries",
+  few: "3 to 16 tries",
   "scarce-hard": "few prompts, many epochs, hard",
   "scarce-half": "few prompts, many epochs, half solved",
   countdown: "many right answers: countdown",

@@ -64,7 +64,7 @@ def by_samples(logs: Logs, k: int, other: str, K: int) -> Judged:
 
 
 def by_loo(logs: Logs, k: int, figure: str) -> Judged:
-    """Does maxrl-loo end higher than maxrl?"""
+    """Does maxrl-loo end higher than maxrl at the rate of maxrl?"""
     v = of_difference(gains_of_loo(logs, figure, k))
     return v.word, f"{figure} at the end, k = {k}: {said(v)}"
 
@@ -132,11 +132,16 @@ def fresh_claims(logs: Logs) -> list[Claim]:
         for figure, how in (("pass@1", "end"), ("pass@1024", "equal"))
         for m in RIVALS
     ]  # fmt: skip
+    text = "Ours: with {k} rollouts `maxrl-loo` is better than `maxrl`, "
     loo = [
-        Claim(2, f"Ours: with {k} rollouts `maxrl-loo` is better than `maxrl`",
+        Claim(2, text.format(k=k) + "at the rate of `maxrl`",
               partial(by_loo, logs, k, "pass@1024"), chief=k == 4)
         for k in (3, 4, 16)
     ]  # fmt: skip
+    for k in (4, 16):
+        compared = (f"maxrl-loo k={k}", f"maxrl k={k}", "pass@1024", "end")
+        judged = partial(by_gap, logs, "scaling", *compared)
+        loo.append(Claim(2, text.format(k=k) + "each at its own rate", judged))
     return rows + loo
 
 

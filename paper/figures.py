@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import mean, median
+from statistics import geometric_mean, mean, median
 from typing import Any
 
 import torch
@@ -51,9 +51,11 @@ def plain_log(ax: Any) -> None:
     """A logarithmic y axis with at least three ticks that can be read."""
     ax.set_yscale("log")
     low, high = ax.get_ylim()
-    ticks = [m * 10.0**e for e in range(-7, 4) for m in (1, 2, 5)]
-    inside = [t for t in ticks if low <= t <= high]
-    inside = [t for t in inside if f"{t:e}"[0] == "1"] if len(inside) > 8 else inside
+    inside: list[float] = []
+    for digits in ((1,), (1, 2, 5), range(1, 10)):
+        if len(inside) < 3:
+            ticks = (m * 10.0**e for e in range(-7, 4) for m in digits)
+            inside = [t for t in ticks if low <= t <= high]
     ax.set_yticks(inside, [f"{t:g}" for t in inside])
     ax.minorticks_off()
 
@@ -195,10 +197,12 @@ def few(logs: Logs, path: Path) -> None:
 def plane(logs: Logs, path: Path, panels: Sequence[tuple[str, str, str, str]]) -> None:
     """Paths in the plane (pass@1, -log pass@k): the mean over seeds, and each tuning run, thin.
 
+    A panel shows what is near the means: a rate that ruins a model leads out of it.
     panels: (sweep, what follows the method in the label, figure, title).
     """
     fig, axes = new_figure(len(panels), height=3.6)
     for ax, (sweep, suffix, figure, title) in zip(axes, panels, strict=True):
+        means: list[tuple[float, float]] = []
         for method in ("rloo", "grpo", "maxrl"):
             label, color = f"{method}{suffix}", COLORS[method]
             if not logs.quick:
@@ -211,9 +215,12 @@ def plane(logs: Logs, path: Path, panels: Sequence[tuple[str, str, str, str]]) -
             x, y = (
                 [mean(p[i][axis] for p in paths) for i in range(len(paths[0]))] for axis in (0, 1)
             )
+            means += zip(x, y, strict=True)
             ax.plot(x, y, color=color, lw=2.4, label=method)
             ax.plot(x[-1:], y[-1:], "o", color=color, ms=6)
         ax.plot(x[:1], y[:1], "s", color="#555555", ms=7, label="base", zorder=4)
+        (left, right), (low, high) = ((min(side), max(side)) for side in zip(*means, strict=True))
+        ax.set(xlim=(left - 0.05, right + 0.1), ylim=(low / 2, high * 2), yscale="log")
         ax.set_xlabel("held-out pass@1 (right is better)", fontsize=9)
         ax.set_title(title, fontsize=10)
         ax.set_ylabel(f"-log held-out {figure}{LOWER}")
@@ -330,11 +337,17 @@ def dynamics(logs: Logs, path: Path) -> None:
         for method in ("maxrl", *RIVALS):
             seen = [binned_norms(rows, method, measured=True) for rows in seeds.values()]
             said = [binned_norms(rows, method, measured=False) for rows in seeds.values()]
-            bins = [i for i in range(len(EDGES) - 1) if all(s[i] > 0 for s in (*seen, *said))]
-            x = [math.sqrt(EDGES[i] * EDGES[i + 1]) for i in bins]
-            style = {"color": COLORS[method], "label": method}
-            with_intervals(ax, x, [[s[i] for s in seen] for i in bins], **style, ls="none")
-            ax.plot(x, [mean(s[i] for s in said) for i in bins], "--", color=COLORS[method])
+            x, points, line = [], [], []
+            for edges, *both in zip(
+                pairwise(EDGES), zip(*seen, strict=True), zip(*said, strict=True), strict=True
+            ):
+                norms, predicted = ([n for n in side if not math.isnan(n)] for side in both)
+                if 2 * len(norms) >= len(seeds) and min(norms + predicted) > 0:
+                    x.append(math.sqrt(math.prod(edges)))
+                    points.append(norms)
+                    line.append(geometric_mean(predicted))
+            with_intervals(ax, x, points, color=COLORS[method], label=method, ls="none")
+            ax.plot(x, line, "--", color=COLORS[method])
         ax.set(xscale="log", xlabel="pass rate p of a prompt (bins)", title=stage)
         ax.set_xticks([0.01, 0.03, 0.1, 0.3, 1], ["0.01", "0.03", "0.1", "0.3", "1"])
         plain_log(ax)

@@ -162,9 +162,19 @@ class Logs:
         return [ending(rows, figure) for rows in self.runs(sweep, label)]
 
     def starts(self, sweep: str, figure: str) -> list[float]:
-        """The figure of the weights that all runs of a sweep start from, for each seed."""
-        label = next(iter(SWEEPS[sweep].labels))
-        return [rows[0][figure] for rows in self.runs(sweep, label)]
+        """The figure of the weights that all runs of a sweep start from, for each seed.
+
+        A warm start made again on another machine is not the same one: SystemExit."""
+        found = {
+            tuple(rows[0][figure] for rows in self.runs(sweep, label))
+            for label in SWEEPS[sweep].labels
+        }
+        if len(found) > 1:
+            raise SystemExit(
+                f"results/{sweep}: runs of one seed start from different weights, perhaps on two "
+                "machines; delete its logs, or those of one machine, and run it again"
+            )
+        return list(found.pop())
 
     def paths(self, sweep: str, label: str, figure: str) -> list[Pareto]:
         """(pass@1, figure) at every evaluation of each seed."""
@@ -224,10 +234,11 @@ def fewer_samples(logs: Logs, k: int, other: str, K: int) -> list[float | None]:
 
 
 def gains_of_loo(logs: Logs, figure: str, k: int) -> list[float]:
-    """maxrl-loo less maxrl at the end, for each seed, with few rollouts."""
+    """maxrl-loo less maxrl at the end, for each seed, at the learning rate of maxrl."""
     sweep = "few" if f"maxrl k={k}" in SWEEPS["few"].labels else "scaling"
-    both = (logs.ends(sweep, f"{method} k={k}", figure) for method in ("maxrl-loo", "maxrl"))
-    return [loo - ours for loo, ours in zip(*both, strict=True)]
+    ours = logs.ends(sweep, f"maxrl k={k}", figure)
+    loo = logs.ends("few", f"maxrl-loo k={k}", figure)
+    return [a - b for a, b in zip(loo, ours, strict=True)]
 
 
 def best_likelihoods() -> dict[str, float]:
@@ -400,5 +411,10 @@ def superfluous(sweep: str) -> list[Path]:
         for key in Logs(RESULTS).tried(tuned_in(sweep), label):
             expected.add(f"tuning/{tuning_run(SWEEPS[tuned_in(sweep)], label, *key)[0]}.jsonl")
     folder = RESULTS / sweep
-    there = sorted(folder.rglob("*.jsonl"))
-    return [path for path in there if path.relative_to(folder).as_posix() not in expected]
+    return [p for p in logs_in(sweep) if p.relative_to(folder).as_posix() not in expected]
+
+
+def logs_in(sweep: str) -> list[Path]:
+    """All logs in its folder; a file of one's own beside them is none, whatever its name."""
+    there = sorted((RESULTS / sweep).rglob("*.jsonl"))
+    return [path for path in there if path.read_bytes().startswith(b'{"command": ')]

@@ -160,7 +160,7 @@ POOLS = {"64": "--train-prompts 64 --steps 200 --eval-every 2"} | {
 }
 FEW_POOLS = {n: f"--train-prompts {0 if n == 'fresh' else n}" for n in ("256", "1024", "fresh")}
 SCALING = by_k(GROUP_METHODS, (4, 16, 64, 256))
-FEW = by_k(("maxrl", "maxrl-loo"), (3, 8))
+FEW = by_k(("maxrl",), (3, 8)) | by_k(("maxrl-loo",), (3, 4, 8, 16))
 FIRST = by_k(("maxrl", "grpo", "rloo", "reinforce"), (1024,)) | by_k(("maxrl",), (128, 16))
 FIRST |= {"ce": "--method ce"}
 BY_ORDER = {f"exact order={T}": f"--method exact --order {T}" for T in ORDERS}
@@ -201,7 +201,7 @@ SWEEPS = {
         flags=f"{WARM} --steps 600 --eval-every 30",
         quick="--steps 40 --eval-every 10",
         labels=FEW,
-        tuned_at=by_method(FEW, "k=16"),
+        tuned_at=dict.fromkeys(FEW, "maxrl k=16"),  # both at the rate of maxrl
         rates_of="scaling",
     ),
     "countdown": Sweep(
@@ -312,4 +312,4 @@ def sweeps_of(number: int) -> list[str]:
 
 # These may lack runs, and results/ may still hold the logs of a62fe76. Take a name out when all of
 # its logs are committed.
-NOT_YET = frozenset(SWEEPS) - {"default"}
+NOT_YET = frozenset({"scarce-hard", "scarce-half"})

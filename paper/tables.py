@@ -25,6 +25,7 @@ from paper.logs import (
     fewer_samples,
     gains_of_loo,
     gap,
+    logs_in,
     ready,
     settings_of_scarce,
     signal_to_noise,
@@ -42,7 +43,7 @@ OLD_MARK = (
 )
 PATHS = (
     "*Thick: the mean over seeds, from the base (square) to the end (dot). Thin: the tuning runs,"
-    " on validation problems, at all rates that were tried.*"
+    " on validation problems, at all rates that were tried, where a rate was chosen.*"
 )
 NOT_RUN = "*Not run yet.*"
 
@@ -140,6 +141,20 @@ def cosines() -> str:
     return markdown(["1 - cosine", *head], rows)
 
 
+def verdicts_of(number: int) -> str:
+    """The claims that an experiment settles, and those it does not."""
+    found: dict[str, list[str]] = {}
+    for claim in claims(LOGS):
+        if claim.experiment == number:
+            found.setdefault(claim.judged()[0], []).append(claim.text)
+    return "\n".join(f"- {word}: {'; '.join(texts)}." for word, texts in sorted(found.items()))
+
+
+def experiment(number: int) -> str:
+    """Its verdicts, then its tables and figures."""
+    return block(*filter(None, [verdicts_of(number), EXPERIMENTS[number]()]))
+
+
 def experiment_1() -> str:
     return block(
         picture("convergence", "Held-out pass@1 and nll from scratch against steps"),
@@ -169,8 +184,7 @@ def first_figure() -> str:
         "*Addition of numbers with up to two digits, from random weights, right about once in"
         f" {tries:,.0f} tries at first: a thin line for each of {seeds_said('convergence')}, the"
         " median thick. Cross-entropy (`ce`) is shown the answers, the others only get rewards."
-        f" Mean pass@1 at the end: {said_}. ([Experiment 1]"
-        "(RESULTS.md#1-with-enough-rollouts-maxrl-trains-as-maximum-likelihood-does))*",
+        f" Mean pass@1 at the end: {said_}. ([Experiment 1](RESULTS.md#1-from-scratch))*",
     )
 
 
@@ -203,11 +217,17 @@ def gaps_by_k() -> str:
 
 
 def few() -> str:
+    """maxrl-loo less maxrl, at one learning rate and at two."""
     figures = ("pass@1", "pass@128", "pass@1024", "nll")
     rows = [
-        [str(k), *(said(of_difference(gains_of_loo(LOGS, f, k))) for f in figures)]
+        [f"{k}, at the rate of `maxrl`"]
+        + [said(of_difference(gains_of_loo(LOGS, f, k))) for f in figures]
         for k in (3, 4, 8, 16)
     ]
+    for k in ks_of("scaling"):
+        labels = (f"maxrl-loo k={k}", f"maxrl k={k}")
+        cells = [said(gap(LOGS, "scaling", *labels, f, "end")) for f in figures]
+        rows.append([f"{k}, each at its own rate", *cells])
     return markdown(["k", *figures], rows)
 
 
@@ -220,8 +240,9 @@ def experiment_2() -> str:
         picture("fresh-paths", "Paths in the plane of pass@1 and -log pass@1024, by rollouts"),
         PATHS,
         "A question of our own: `maxrl` trains order k - 1 and `maxrl-loo` order k, exactly. Does"
-        " that matter when rollouts are few? `maxrl-loo` less `maxrl` at the end:",
-        picture("few", "maxrl-loo less maxrl at k = 3, 4, 8, 16, a point for each seed"),
+        " that matter when rollouts are few? `maxrl-loo` less `maxrl` at the end, with the learning"
+        " rate that is best for `maxrl` (drawn), and with the best for each:",
+        picture("few", "maxrl-loo less maxrl at one learning rate, a point for each seed"),
         few(),
     )
 
@@ -303,8 +324,9 @@ def dynamics() -> str:
         rows.append([f"`{m}`", spread(ends_)])
     return block(
         picture("dynamics", "Norm of the expected gradient of a prompt against p; live prompts"),
-        "*Points: measured from rollouts, with 95% intervals over 8 seeds. Dashed: predicted,"
-        " w(p) times the norm of grad p, exactly. Bars of one bin are root mean squares.*",
+        "*Points: measured from rollouts, root mean squares of the prompts in a bin of p, with 95%"
+        " intervals over the seeds that have three such prompts; half of them at least. Dashed:"
+        " predicted, w(p) times the norm of grad p, exactly.*",
         markdown(["", "live prompts at the end (countdown, 256 prompts)"], rows),
     )
 
@@ -340,6 +362,7 @@ def likelihoods() -> str:
         m: of_ratio([x / best for x in LOGS.ends("likelihoods", m, "spread")]) for m in labels
     }
     over = ", ".join(f"{said(v, ratio=True)} for `{m}`" for m, v in ratios.items())
+    rates_ = ", ".join(f"{rate_text(n)} for `{m}`" for m, n in chosen("likelihoods").items())
     return block(
         picture("likelihoods", "Held-out log E[l], error of the mean number, and spread"),
         markdown(["at the end", *figures.values()], ends("likelihoods", list(figures), 2)),
@@ -347,6 +370,8 @@ def likelihoods() -> str:
         f" {seeds_said('likelihoods')}; log E[l] is the log of the mean l of 128 rollouts, averaged"
         " over held-out prompts; spread: of the numbers written for one prompt, from quartiles."
         " Dotted: what maximum likelihood would measure on these targets.",
+        f"Each learning rate is the one that ends with the best log E[l]: {rates_}. An objective"
+        " that would draw the numbers together for longer steps is so stopped early.",
         picture("two-effects", "Advantage by rank of likelihood; weight by mean likelihood"),
         "*Two effects: within a prompt the best rollouts carry the weight, and across prompts the"
         " hard ones.*",
@@ -400,11 +425,11 @@ def on_baselines() -> str:
     helps = max(p for p in ps if signal_to_noise("rloo", p, 8) > signal_to_noise("reinforce", p, 8))
     return (
         f"Does a baseline help? On two outcomes below p = {helps:.2f} (`rloo` against `reinforce`,"
-        f" k = 8), and not above. On these models it hurts: without it the same k has"
+        f" k = 8), and not above. On these models the same k without a baseline has"
         f" {min(plain):.1f} to {max(plain):.1f} times the signal to noise for expected reward"
         f" (`reinforce` over `rloo`), {min(raw):.1f} to {max(raw):.1f} times for MaxRL (`maxrl-raw`"
-        " over `maxrl`). The reason: a right text that is likely has a small score, the wrong ones"
-        " have large scores, and a baseline lets these in."
+        " over `maxrl`). It can be so because a right text that is likely has a small score, and"
+        " the wrong ones have large scores, which a baseline lets in."
     )
 
 
@@ -478,7 +503,7 @@ def rates() -> str:
 
 def seconds_of(name: str) -> list[float]:
     """How long each run of a sweep took, tuning runs among them."""
-    texts = [path.read_text(encoding="utf-8") for path in sorted((RESULTS / name).rglob("*.jsonl"))]
+    texts = [path.read_text(encoding="utf-8") for path in logs_in(name)]
     return [json.loads(text.rstrip().rsplit("\n", 1)[-1])["seconds"] for text in texts]
 
 
@@ -645,7 +670,7 @@ EXPERIMENTS: dict[int, Callable[[], str]] = {
     9: budget,
 }
 BLOCKS: dict[str, Callable[[], str]] = {
-    **{f"experiment-{n}": function for n, function in EXPERIMENTS.items()},
+    **{f"experiment-{n}": partial(experiment, n) for n in EXPERIMENTS},
     "first-figure": first_figure,
     "rates": rates,
     "claims": claims_table,

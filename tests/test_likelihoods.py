@@ -34,7 +34,8 @@ def test_groups_that_are_too_large(monkeypatch):
     """The cost is k^2, so there is a limit; it is inclusive."""
     assert likelihoods.MOST == 4096
     monkeypatch.setattr(likelihoods, "MOST", 5)
-    assert likelihoods.advantages(torch.full((1, 5), 0.5), 5).shape == (1, 5)
+    A = likelihoods.advantages(torch.full((1, 5), 0.5), 5)
+    assert A.tolist() == [[0] * 5] and A.dtype == torch.float32
     with pytest.raises(ValueError, match="up to 5, not 6"):
         likelihoods.advantages(torch.full((1, 6), 0.5), 5)
 
@@ -48,8 +49,19 @@ def test_counted_advantages_of_fractions_are_those_of_the_rollouts(values, order
     full = l.repeat_interleave(count).view(2, k)
     for name, T in (("maxrl-loo", order), ("maxrl-loo", None), ("rloo", None), ("reinforce", None)):
         A = maxrl.counted_advantages(name, l, group, count, k, T)
-        expected = ADVANTAGES[name](full, **({"order": T} if T else {})).flatten()
+        expected = ADVANTAGES[name](full, **({"order": float(T)} if T else {})).flatten()
         assert torch.allclose(A.repeat_interleave(count), expected, atol=1e-12), name
+
+
+def test_counted_advantages_by_hand():
+    """Of fractions by rloo, and of 0 and 1, also where a group's entries are apart."""
+    group, count = torch.tensor([1, 0, 1]), torch.tensor([1, 2, 1])
+    for name, r, expected in (("rloo", 0.5, [1, 0, -1]), ("maxrl-loo", 0.0, [2, 0, -1])):
+        A = maxrl.counted_advantages(name, torch.tensor([1, r, 0]), group, count, 2)
+        assert A.tolist() == expected
+    l, count, group = torch.tensor([0.5, 0.25]), torch.tensor([2, 1]), torch.tensor([0, 0])
+    A = maxrl.counted_advantages("maxrl-loo", l, group, count, 3, order=1)
+    assert A.tolist() == [0.125, -0.25] and A.dtype == torch.float32
 
 
 def test_doctests():

@@ -117,9 +117,9 @@ def test_the_figures_of_the_specification():
 
 
 def test_closed_forms_equal_the_enumeration():
-    for name, k, p in itertools.product(ADVANTAGES, (1, 2, 3, 7), (0.05, 0.3, 0.8)):
+    for name, k, p in itertools.product(OURS, (1, 2, 3, 7), (0.05, 0.3, 0.8)):
         closed = maxrl.population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
-        if name not in ("grpo", "maxrl-std") and not math.isnan(closed):  # a method of your own
+        if name not in ("grpo", "maxrl-std"):
             assert maxrl.enumerated_weight(name, p, k)[0] == pytest.approx(closed, rel=1e-9), name
 
 
@@ -136,6 +136,9 @@ def test_the_standard_deviation_is_that_of_the_estimate():
     _, sd = maxrl.enumerated_weight("reinforce", p, k)
     one = p * ((1 - p) / (p * (1 - p))) ** 2 - 1  # E[x^2] - E[x]^2 of x = r score / (p q)
     assert sd == pytest.approx(math.sqrt(one / k), rel=1e-9)
+    w, sd = maxrl.enumerated_weight("maxrl-raw", p, k)  # 1/p in a group with a success, else 0
+    live = 1 - (1 - p) ** k
+    assert w == pytest.approx(live / p) and sd == pytest.approx(math.sqrt(live * (1 - live)) / p)
 
 
 # ------------------------------------------------------------------------------ vectors and edges
@@ -215,13 +218,13 @@ def test_shuffling_a_group_shuffles_its_advantages(rows, name, random):
     assert torch.allclose(shuffled, ADVANTAGES[name](rewards)[:, order], atol=1e-12)
 
 
-@given(groups, st.sampled_from(sorted(ADVANTAGES)))
-def test_counted_advantages_are_those_of_the_rollouts(rows, name):
+@given(groups, st.sampled_from(sorted(ADVANTAGES)), st.randoms())
+def test_counted_advantages_are_those_of_the_rollouts(rows, name, random):
     """Merge the equal rewards of each group into one entry with a count, in scrambled order."""
     rewards = torch.tensor(rows, dtype=torch.float64)
     k = rewards.shape[1]
     entries = [(b, r, row.count(r)) for b, row in enumerate(rows) for r in (1.0, 0.0) if r in row]
-    entries.reverse()
+    random.shuffle(entries)
     group, r, count = (torch.tensor(column) for column in zip(*entries, strict=True))
     A = maxrl.counted_advantages(name, r.double(), group, count, k)
     full = ADVANTAGES[name](rewards)
@@ -239,6 +242,9 @@ def test_rewards_that_a_method_does_not_take(name):
         else:
             with pytest.raises(ValueError, match=f"not {bad:.2g}"):
                 ADVANTAGES[name](rewards)
+            one = torch.ones(3, dtype=torch.long)
+            with pytest.raises(ValueError, match=f"not {bad:.2g}"):
+                maxrl.counted_advantages(name, rewards[0], one - 1, one, 3)
     for shape in ((3,), (2, 3, 1), (0, 4)):
         with pytest.raises(ValueError):
             ADVANTAGES[name](torch.zeros(shape))
@@ -264,16 +270,22 @@ def test_whole_numbers_and_verdicts_are_rewards_too():
     for dtype in (torch.bool, torch.long):
         A = ADVANTAGES["maxrl"](torch.tensor([[1, 0, 0, 0]]).to(dtype))
         assert A.dtype == torch.float64 and A.tolist() == [[3, -1, -1, -1]]
+        group, count = torch.tensor([0, 0]), torch.tensor([1, 3])
+        A = maxrl.counted_advantages("maxrl", torch.tensor([1, 0]).to(dtype), group, count, 4)
+        assert A.dtype == torch.float64 and A.tolist() == [3, -1]
     k = 3 * 10**5  # float32 knows S/k too roughly, and counts beyond 2**24 not at all
-    A = ADVANTAGES["maxrl"]((torch.arange(k) > 0).float().unsqueeze(0))
-    assert A[0, 1].item() == pytest.approx(1 / (k - 1), rel=1e-6)
+    for name, success in (("maxrl", 1 / (k - 1)), ("maxrl-loo", k / (k - 1) ** 2)):
+        A = ADVANTAGES[name]((torch.arange(k) > 0).float().unsqueeze(0))
+        assert A[0, 1].item() == pytest.approx(success, rel=1e-6)
 
 
-@pytest.mark.parametrize("k, S", [(49, 1), (49, 7), (103, 1), (107, 3)])
+@pytest.mark.parametrize("k, S", [(49, 1), (103, 1), (22, 15), (49, 27)])
 def test_counts_of_successes_are_whole(k, S):
     """k (S/k) is not always S in floating point. omega by hand, of both ordered estimators."""
-    assert k != 49 or k * (1 / k) != 1
+    assert k * (S / k) != S
     rewards, T = (torch.arange(k) < S).double().unsqueeze(0), 3
+    if S > 1:  # of k - S + 1 peers one is right: exactly 0
+        assert not ADVANTAGES["passk"](rewards, order=k - S + 2).any()
     for r, c, others in ((1, S, S - 1), (0, S + 1, S)):  # itself a success; among its peers
         omega = (1 - math.comb(k - c, T) / math.comb(k, T)) / (c / k)
         centred = r - others / (k - 1)
@@ -289,7 +301,8 @@ def test_which_order_is_trained():
         ("reinforce", 5, None): 1, ("rloo", 5, None): 1, ("maxrl", 5, None): 4,
         ("maxrl", 1, None): 1, ("maxrl-raw", 5, None): 5, ("maxrl-loo", 5, None): 5,
         ("maxrl-loo", 5, 3): 3, ("passk", 5, 1): 1, ("passk", 1, None): 1, ("passk", 5, None): None,
-        ("passk", 5, 2): None, ("grpo", 2, None): 1, ("grpo", 3, None): None,
+        ("passk", 5, 2): None, ("grpo", 1, None): None, ("grpo", 2, None): 1,
+        ("grpo", 3, None): None,
         ("rft", 5, None): None, ("maxrl-std", 5, None): None, ("a method of yours", 5, None): None,
     }  # fmt: skip
     for (name, k, order), T in known.items():
@@ -359,6 +372,7 @@ def test_extremes():
     assert weight(zero, 5).item() == 5 and weight(zero, INF).item() == INF
     assert objective(one, INF).item() == 0 and objective(one, 3).item() == 0
     assert weight(torch.tensor(1e-300, dtype=torch.float64), INF).item() == pytest.approx(1e300)
+    assert (objective(0.5, 2), weight(0.5, 2), maxrl.exact_pass_at_k(0.5, 2)) == (-0.625, 1.5, 0.75)
     p = torch.tensor([0.2, 0.9], dtype=torch.float64)
     assert torch.allclose(weight(p, INF), 1 / p) and torch.allclose(objective(p, INF), p.log())
     for order in (0, -1, 1.5, math.nan):
@@ -444,6 +458,7 @@ def test_pass_at_k_of_many_tries(k):
     n = 10_000
     neither = (n - k) * (n - k - 1) / (n * (n - 1))
     assert pass_at_k(n, 2, k) == pytest.approx(1 - neither, rel=1e-9)
+    assert pass_at_k(n, n - 1000, k) == 1  # the factors after the 0 would overflow
     both = pass_at_k(n, torch.tensor([2, 0]), torch.tensor([k, n]))
     assert both.tolist() == pytest.approx([1 - neither, 0], rel=1e-9)
 

@@ -46,7 +46,8 @@ def write(folder, sweep, run, flags, values):
     path = Logs(folder).path(sweep, run)
     path.parent.mkdir(parents=True, exist_ok=True)
     config = parse_args(flags.split())[0]
-    lines = [{"config": vars(config)}, *({"step": s, "pass@1": x} for s, x in values.items())]
+    head = {"command": f"python train.py {flags}", "config": vars(config)}
+    lines = [head, *({"step": s, "pass@1": x} for s, x in values.items())]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -146,10 +147,20 @@ def test_a_log_of_other_flags_or_of_an_older_list_does_not_count(toy):
         write(toy.folder, "toy", run, flags, {0: 0.1, 10: 0.5})
     write(toy.folder, "toy", "rloo-s0", "--method rloo", {0: 0.1})
     write(toy.folder, "toy/tuning", "maxrl-k8-lr1e-4", "--method rloo", {0: 0.1})
+    (toy.folder / "toy/mine.jsonl").write_text("of my own\n")
     assert logs.complete(toy, "toy")
     assert [p.name for p in logs.superfluous("toy")] == ["rloo-s0.jsonl", "maxrl-k8-lr1e-4.jsonl"]
     write(toy.folder, "toy", "ce-s0", "--method ce --steps 11 --seed 0", {0: 0.1})
     assert list(logs.missing_runs(toy, "toy")) == ["ce-s0"]
+
+
+def test_runs_of_one_seed_that_start_from_two_weights_are_refused(toy):
+    for run, flags in reported_runs(TOY, {"maxrl k=8": 0}).items():
+        write(toy.folder, "toy", run, flags, {0: 0.1, 10: 0.5})
+    assert toy.starts("toy", "pass@1") == [0.1, 0.1]
+    write(toy.folder, "toy", "ce-s1", "--method ce --seed 1", {0: 0.2, 10: 0.5})
+    with pytest.raises(SystemExit, match="different weights"):
+        toy.starts("toy", "pass@1")
 
 
 # ------------------------------------------------------------------------------ the verdicts
@@ -294,9 +305,11 @@ def test_sample_ratios_of_known_curves(monkeypatch):
 
 
 def test_what_loo_gains_is_paired_by_seed(monkeypatch):
-    ends = {"maxrl-loo k=3": [0.5, 0.9], "maxrl k=3": [0.4, 0.3]}
-    monkeypatch.setattr(Logs, "ends", lambda self, sweep, label, figure: ends[label])
+    ends = {("few", "maxrl-loo k=3"): [0.5, 0.9], ("few", "maxrl k=3"): [0.4, 0.3]}
+    ends |= {("few", "maxrl-loo k=4"): [0.6, 0.7], ("scaling", "maxrl k=4"): [0.2, 0.1]}
+    monkeypatch.setattr(Logs, "ends", lambda self, sweep, label, figure: ends[sweep, label])
     assert logs.gains_of_loo(Logs(logs.RESULTS), "pass@1", 3) == pytest.approx([0.1, 0.6])
+    assert logs.gains_of_loo(Logs(logs.RESULTS), "pass@1", 4) == pytest.approx([0.4, 0.6])
 
 
 def test_the_best_likelihood_is_what_its_rollouts_would_measure():

@@ -7,7 +7,7 @@ import torch
 
 import rollouts as module
 from data.batches import make_batch, rng
-from data.tokenizer import END, PAD
+from data.tokenizer import ALPHABET, END, PAD
 from harness.config import Config, checked_task
 from model import GPT
 from rollouts import REGRESSION_CLIP, rewards_of, roll_out, rollout_figures, said, verdicts
@@ -15,6 +15,7 @@ from train import model_sizes
 from tree import Rollouts
 
 CPU = torch.device("cpu")
+PLUS = ALPHABET.index("+")
 
 
 def written(*rows: tuple[int, list[int], int]) -> Rollouts:
@@ -37,10 +38,13 @@ def test_without_an_end_token_the_answer_is_wrong():
     rollouts = written(
         (0, right, 4), (0, never_ends, 2), (0, wrong, 1), (1, one_digit, 1), (1, says_more, 1),
         (1, right, 1), (1, [3, PAD, END], 1), (1, [3, PAD, PAD], 1), (1, [0, 3, END], 1),
-        (2, [1, 2, 3], 1),
+        (2, [1, 2, 3], 1), (3, [1, PLUS, 2], 1),
     )  # fmt: skip
-    got = verdicts(["5+7=", "1+2=", "99+24="], rollouts)
-    assert got.tolist() == [1, 0, 0, 1, 1, 0, 0, 0, 0, 0] and got.dtype == torch.float32
+    got = verdicts(["5+7=", "1+2=", "99+24=", "1,2:3="], rollouts)
+    assert got.tolist() == [1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0] and got.dtype == torch.float32
+    task = checked_task(Config(digits=1))
+    batch = make_batch([("5+7=", "12")], task, CPU)
+    assert rewards_of(batch, written((0, right, 1)), task, Config()).tolist() == [1]
 
 
 @pytest.mark.parametrize("reward", ["likelihood", "regression"])
@@ -68,18 +72,19 @@ def test_the_figures_of_a_step_by_hand():
     """Four prompts, k = 7: dead, live, all right, live. Every figure counts all 28 rollouts."""
     rollouts = written(
         (0, [4, END], 5), (0, [4, 4], 2), (1, [3, END], 1), (1, [4, END], 6), (2, [3, END], 7),
-        (3, [5, END], 3), (3, [3, 3], 4),
+        (3, [5, END], 1), (3, [3, 3], 6),
     )  # fmt: skip
     rewards = torch.tensor([0.0, 0, 1, 0, 1, 1, 0])
     figures = rollout_figures(rollouts, rewards, 4, 7)
-    entropy = (5 * 1 + 2 * 2 + 1 * 3 + 6 * 4 + 7 * 5 + 3 * 6 + 4 * 7) / 28
+    entropy = (5 * 1 + 2 * 2 + 1 * 3 + 6 * 4 + 7 * 5 + 1 * 6 + 6 * 7) / 28
     assert figures == pytest.approx({
-        "pass_rate": 11 / 28, "live": 3 / 4, "dead": 1 / 4, "all_pass": 1 / 4, "unique": 7 / 28,
-        "eos_rate": 22 / 28, "entropy": entropy,
+        "pass_rate": 9 / 28, "live": 3 / 4, "dead": 1 / 4, "all_pass": 1 / 4, "unique": 7 / 28,
+        "eos_rate": 20 / 28, "entropy": entropy,
     })  # fmt: skip
+    assert {type(figure) for figure in figures.values()} == {float}
     graded = rollout_figures(rollouts, rewards / 2, 4, 7, graded=True)
     assert graded["live"] is graded["dead"] is graded["all_pass"] is None
-    assert graded["pass_rate"] == pytest.approx(11 / 56)
+    assert graded["pass_rate"] == pytest.approx(9 / 56)
 
 
 def test_rollouts_have_room_for_the_longest_answer(monkeypatch):

@@ -143,6 +143,7 @@ def test_any_two_strings_give_a_verdict(prompt, completion):
         "12+34=\x00",
         "\ud800+1=",
         "9" * 5000 + "+1=",
+        "1,,2:3=",
     ],
 )
 def test_what_is_not_a_prompt_has_no_right_answer(prompt):
@@ -160,18 +161,20 @@ def test_the_longest_numbers():
         assert not verify(f"{a}+{b}=", str(int(a) + int(b)))
     assert not verify(f"1*1%9{nine}=", "1") and not verify(f"1*1% {space}7=", "1")
     assert verify(f"{space}{nine},{space}1:{space}{nine}=", f"{nine}*1")
-    for numbers, target in ((f"9{nine},1", nine), (f"{nine},1", f"9{nine}"), (f" {space}9,1", "9"),
-                            (f"9, {space}1", "9"), ("9,1", f" {space}9")):  # fmt: skip
+    for numbers, target in ((f"{'0' * 18}9,1", "9"), (f"{nine},1", f"9{nine}"),
+                            (f" {space}9,1", "9"), (f"9, {space}1", "9"),
+                            ("9,1", f" {space}9")):  # fmt: skip
         a, b = numbers.split(",")
         assert not verify(f"{numbers}:{target}=", f"{int(a)}*{int(b)}")
     z = f"-{nine}"
     assert number(z) == int(z) and number(f"{z}9") is None and number("0") == 0
+    assert number("10") == 10
     assert likelihood("1+1~", z, float(z), 2.0) == 1
 
 
 @pytest.mark.parametrize("n, takes", [(1, False), (2, True), (6, True), (7, False)])
 def test_countdown_has_two_to_six_numbers(n, takes):
-    numbers = [str(i + 1) for i in range(n)]
+    numbers = [str(10 * i + 10) for i in range(n)]
     target = sum(map(int, numbers))
     assert verify(f"{','.join(numbers)}:{target}=", "+".join(numbers)) == takes
 
@@ -228,7 +231,7 @@ def test_every_solution_of_a_brute_force_solver_is_accepted(numbers):
      "3*7+5-2=24", "24", "", "3*7+(5)-2", "((3*7))+5-2", "3*7+(5-2", "3*7+5-2)", "3*7+5-2 ",
      " 3*7+5-2", "3*7+5-2,3*7+5-2", "3**7+5-2", "37+5-2", "3*7+5−2", "３*7+5-2", "3*7+5-2\n",
      "3*7+5-2;24", "(3*7+5-2)()", "2-(5+7)*3", "3*7+5-2*1", "7+5*3-2", "(((3*7)+5)-2))",
-     "3(7)+5-2", "((3*7+5-2))"],
+     "3(7)+5-2", "((3*7+5-2))", "(3*7(+5-2", "3*7+5+2"],
 )  # fmt: skip
 def test_every_broken_rule_is_refused(text):
     assert verify("3,5,7,2:24=", "3*7+5-2") and verify(" 3, 5, 7, 2: 24=", "(((3*7)+5)-2)")
@@ -290,7 +293,9 @@ def test_what_is_not_a_number_has_no_likelihood(text):
         likelihood("12+34~", text, 46.0, 2.0) == 0 and regression("12+34~", text, 46.0, 9.0) == -1
     )
     for prompt in ("12+34=", "12+34", "12+~", ""):
-        assert likelihood(prompt, "46", 46.0, 2.0) == 0
+        assert (
+            likelihood(prompt, "46", 46.0, 2.0) == 0 and regression(prompt, "46", 46.0, 9.0) == -1
+        )
 
 
 def test_fuzz():

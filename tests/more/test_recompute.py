@@ -297,14 +297,18 @@ def check_2(results, block):
         asked = [(f"{m} k={k}", f, how) for m in RIVALS for f, how in asked]
         for cell, (other, figure, how) in zip(cells, asked, strict=True):
             agree_gap(cell, gap(results, "scaling", f"maxrl k={k}", other, figure, how))
-    for k, *cells in few[1]:
+    for what, *cells in few[1]:
+        k, own = what.partition(",")[0], what.endswith("its own rate")
         for cell, figure in zip(cells, ("pass@1", "pass@128", "pass@1024", "nll"), strict=True):
-            agree_gap(cell, loo(results, k, figure))
+            agree_gap(cell, loo(results, k, figure, own))
 
 
-def loo(results, k, figure):
-    sweep = "scaling" if k in ("4", "16") else "few"
-    return gap(results, sweep, f"maxrl-loo k={k}", f"maxrl k={k}", figure, "end")
+def loo(results, k, figure, own):
+    """maxrl-loo less maxrl at the end, at the rate of maxrl or each at its own."""
+    theirs = "scaling" if own or k in ("4", "16") else "few"
+    a = results.runs("scaling" if own else "few", f"maxrl-loo k={k}")
+    b = results.runs(theirs, f"maxrl k={k}")
+    return [end(x, figure) - end(y, figure) for x, y in zip(a, b, strict=True)]
 
 
 def agree_gap(cell, differences):
@@ -529,7 +533,7 @@ def claim_again(results, text, said):
         return judged(gap(results, "scaling", "maxrl k=64", f"{other} k=64", figure, how))
     if "`maxrl-loo` is better" in text:
         k = re.search(r"with (\d+) rollouts", text)[1]
-        return judged(loo(results, k, figure))
+        return judged(loo(results, k, figure, text.endswith("its own rate")))
     if "prompts of countdown" in text:
         pool = re.search(r"On ([\d,]+) prompts", text)[1].replace(",", "")
         labels = (f"maxrl pool={pool}", f"{other} pool={pool}")
@@ -587,10 +591,12 @@ def check_rates(results, block):
         assert all(len(by_seed) == int(seeds) for by_seed in ends.values())
     names, _, line = block.strip().splitlines()[-1].partition(": ")
     files = [f for name in names.split(", ") for f in (results.folder / name).rglob("*.jsonl")]
-    seconds = [json.loads(f.read_text().splitlines()[-1])["seconds"] for f in files]
-    agree(line, [len(files), sum(seconds) / 3600], "cost")
+    texts = [text for f in files if (text := f.read_text()).startswith('{"command"')]
+    seconds = [json.loads(text.splitlines()[-1])["seconds"] for text in texts]
+    agree(line, [len(texts), sum(seconds) / 3600], "cost")
 
 
+OF_CLAIMS = {0: 0, 1: 9, 2: 9, 3: 8, 4: 6, 5: 6, 6: 8, 7: 0, 8: 0, 9: 4}  # how many
 OF_EXPERIMENTS = (check_0, check_1, check_2, check_3, check_4)
 OF_EXPERIMENTS += (check_5, check_6, check_7, check_8, check_9)
 CHECKS = {
@@ -608,3 +614,20 @@ def test_every_number_of_a_block(name):
     if block.startswith(OLD):
         pytest.skip(f"{name} is not made from the present runs")
     CHECKS[name](Results(ROOT / "results"), block)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_an_experiment_repeats_the_verdicts_of_its_claims(number):
+    """`- **yes**: a claim; another.`, each as the table above has it, and none is left out."""
+    text = blocks()
+    block = text[f"experiment-{number}"]
+    if block.startswith(OLD):
+        pytest.skip(f"experiment {number} is not made from the present runs")
+    verdicts = {claim: verdict for claim, verdict, _ in next(tables_of(text["claims"]))[1]}
+    repeated = {}
+    for verdict, said in re.findall(
+        r"^- (\*\*yes\*\*|\*\*no\*\*|not settled): (.*)\.$", block, re.M
+    ):
+        repeated |= dict.fromkeys(said.split("; "), verdict)
+    assert repeated.items() <= verdicts.items()
+    assert len(repeated) == OF_CLAIMS[number]
