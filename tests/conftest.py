@@ -10,7 +10,9 @@ import pytest
 import torch
 
 os.environ["TQDM_DISABLE"] = "1"
-hypothesis.settings.register_profile("ours", deadline=None)  # a busy machine is not a fault
+# A busy machine is not a fault.
+slow = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=slow)
 hypothesis.settings.load_profile("ours")
 torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
 

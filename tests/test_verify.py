@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import verify as verify_module
 from data.tokenizer import ALPHABET
-from verify import likelihood, number, regression, verify
+from verify import answer, likelihood, number, regression, verify
 
 numbers = st.integers(0, 10**9)
 
@@ -147,8 +147,9 @@ def test_any_two_strings_give_a_verdict(prompt, completion):
     ],
 )
 def test_what_is_not_a_prompt_has_no_right_answer(prompt):
-    for answer in ("46", "12", "0", "1", "", "6", "25", "256", prompt):
-        assert verify(prompt, answer) is False
+    assert answer(prompt) is None
+    for text in ("46", "12", "0", "1", "", "6", "25", "256", prompt):
+        assert verify(prompt, text) is False
 
 
 def test_the_longest_numbers():
