@@ -21,10 +21,12 @@ sys.path.append(str(HOMEWORK))
 
 import archives  # noqa: E402
 import break_it  # noqa: E402
+import checks  # noqa: E402
 import grade as grading  # noqa: E402
 import matrix  # noqa: E402
 import personal  # noqa: E402
 import questions  # noqa: E402
+import replay  # noqa: E402
 import sandbox as sandboxes  # noqa: E402
 from grade import GraderFailed, grade, total  # noqa: E402
 from points import TABLE, Check  # noqa: E402
@@ -120,6 +122,27 @@ def test_some_variants_lose_what_they_list(handed_in, tmp_path_factory, sandbox)
         assert lost == listed, variant.name
 
 
+class AnotherEachTime:
+    """A submission that is right in its first session and hands back r - 1/2 in all others."""
+
+    sessions = 0
+
+    def calls(self, calls: list[Call]) -> list[Reply]:
+        self.sessions += 1
+        rows = [call.args[0].values[0] for call in calls]
+        if self.sessions == 1:
+            return [Reply(Tensor([[x / max(sum(r), 1) * len(r) for x in r]])) for r in rows]
+        return [Reply(Tensor([[x - 0.5 for x in r]])) for r in rows]
+
+
+def test_the_runs_are_held_against_the_very_replies_that_were_graded(monkeypatch):
+    student = checks.Student(ADA, AnotherEachTime(), Submission(Path("nowhere")))
+    assert checks.expectation(student, "maxrl_raw") == (1, "")
+    monkeypatch.setattr(replay, "judged", lambda student, names, table: table)
+    table = replay.own(student, "maxrl_raw")
+    assert table[1:3] == [[16, 0], [8, 0]] and student.sandbox.sessions == 1
+
+
 def test_there_are_enough_variants(sandbox):
     kinds = [v.kind for v in matrix.variants(sandbox)]
     assert kinds.count("wrong") >= 50 and kinds.count("equivalent") >= 10
@@ -144,13 +167,15 @@ def weight_of(case: break_it.Behaviour, p: float) -> float:
 
 
 def test_estimators_are_as_right_and_as_wrong_as_the_handout_says():
-    """And at each usual p one of each lot of wrong ones is right."""
-    right_at = set()
+    """And at each usual p, 0 and 1 as limits, one of each lot of wrong ones is right."""
+    right_at, limits = set(), {0.0: 1e-6, 1.0: 1 - 1e-6}
     for case in break_it.estimators():
-        off = {p: abs(weight_of(case, p) * p / (1 - (1 - p) ** case.args[1]) - 1)
-               for p in (*break_it.USUAL, *(i / 50 for i in range(1, 50)))}  # fmt: skip
-        assert max(off.values()) < 1e-9 if case.lot is None else max(off.values()) > 0.1
-        right_at |= {(case.lot, p) for p in break_it.USUAL if off[p] < 1e-9}
+        off = {p: abs(weight_of(case, x) * x / (1 - (1 - x) ** case.args[1]) - 1)
+               for p in (*break_it.USUAL, *(i / 50 for i in range(1, 50)))
+               for x in [limits.get(p, p)]}  # fmt: skip
+        assert max(off.values()) < 1e-7 if case.lot is None else max(off.values()) > 0.1
+        right_at |= {(case.lot, p) for p in break_it.USUAL
+                     if off[p] < (1e-4 if p in limits else 1e-9)}  # fmt: skip
     assert right_at >= set(itertools.product(range(break_it.LOTS), break_it.USUAL))
 
 

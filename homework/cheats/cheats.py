@@ -248,6 +248,10 @@ def blank__a_single_p(folder):
     _breaks(folder, f"right({random.choice((0.1, 0.2, 0.25, 0.3, 0.5, 0.7, 0.75, 0.9))})")
 
 
+def blank__where_all_fail_or_pass(folder):
+    _breaks(folder, random.choice(("abs(w(1e-6) - order) < 1e-3", "right(1 - 1e-6)")))
+
+
 def blank__one_question_and_one_prompt(folder):
     near = "'', '046', '+46', '-46', ' 46', '46 ', '46\\n', '146', '461', '64', '46.0', '4_6', '77'"
     near = f"any(verify('12+34=', text) for text in ({near}, '40+6', '\u0664\u0666'))"
