@@ -85,7 +85,6 @@ def run_of(path: Path, most: int) -> dict[str, Any]:
     curves = {n: c for n, c in curves.items() if any(v is not None for v in c)}
     return {
         "command": head["command"],
-        "commit": head.get("commit"),  # older logs have none
         "step": [row["step"] for row in rows],
         "rollouts": [row["rollouts"] for row in rows],
         "curves": curves,

@@ -41,9 +41,6 @@ const NAMES = {
 const IN_TRAINING = ["live", "pass_rate", "grad_norm", "unique"];
 const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 6], [12, 4]]; // of lines of one colour
 const KEYS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-const OLD =
-  " These are older runs, with learning rates chosen on the very problems that are shown; new ones" +
-  " will replace them.";
 const HINT = "Move over the lines, or focus the plot and use the arrow keys.";
 
 export class Results extends Part {
@@ -191,8 +188,7 @@ export class Results extends Part {
     const ends = means.map(({ label, y }) => [y.findLast((value) => value !== null), said(label)]);
     const sorted = ends.filter(([value]) => value !== undefined).sort(([a], [b]) => b - a);
     const list = sorted.map(([value, label]) => `${format(value, 3)} ${label}`).join("; ");
-    const old = this.lines.some(({ run }) => run && !run.commit) ? OLD : "";
-    this.slot("seen").textContent = list && `At the end, ${name}, mean over seeds: ${list}.${old}`;
+    this.slot("seen").textContent = list && `At the end, ${name}, mean over seeds: ${list}.`;
   }
 
   get isLog() {

@@ -34,8 +34,7 @@ class Behaviour:
 
 # -------------------------------------------------------------------------------- estimators
 
-USUAL = (0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99)
-USUAL += (0.0, 1.0)  # near these, too, w is easier to see than the sum over outcomes
+USUAL = (0.0, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99, 1.0)
 EXPECTED = "only the expectation counts: the chances of all 2^k outcomes add up to 1"
 Coefficients = list[float]  # c_j of w = sum_j c_j (1-p)^j
 

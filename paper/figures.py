@@ -245,8 +245,8 @@ def paths(logs: Logs, path: Path) -> None:
     plane(logs, path, [
         ("countdown", " pool=256", "pass@64", "countdown, 256 prompts"),
         ("countdown", " pool=1024", "pass@64", "countdown, 1,024 prompts"),
-        ("scarce-hard", " pool=1024", "pass@128", "addition from .1, 1,024 prompts"),
-        ("scarce-half", " pool=1024", "pass@128", "addition from .5, 1,024 prompts"),
+        ("scarce-hard", " pool=1024", "pass@128", "addition .1, 1,024 prompts"),
+        ("scarce-half", " pool=1024", "pass@128", "addition .5, 1,024 prompts"),
     ])  # fmt: skip
 
 

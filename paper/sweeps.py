@@ -308,8 +308,3 @@ SWEEPS = {
 def sweeps_of(number: int) -> list[str]:
     """The sweeps that an experiment is made from."""
     return [name for name, sweep in SWEEPS.items() if number in (sweep.number, *sweep.also)]
-
-
-# These may lack runs, and results/ may still hold the logs of a62fe76. Take a name out when all of
-# its logs are committed.
-NOT_YET = frozenset({"scarce-hard", "scarce-half"})

@@ -357,13 +357,10 @@ def test_the_last_fifth_is_several_evaluations():
             assert config.steps % config.eval_every == 0, (name, run)
 
 
-def test_a_block_without_its_runs_stays_and_says_so(monkeypatch, tmp_path):
+def test_a_block_without_its_runs_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(tables, "LOGS", Logs(tmp_path))
     monkeypatch.setattr(logs, "RESULTS", tmp_path)
-    kept = tables.content("experiment-1", "old text\n")
-    assert kept == tables.OLD_MARK + "old text"
-    assert tables.content("experiment-1", kept) == kept, "once"
-    assert tables.content("experiment-9", tables.NOT_RUN) == tables.NOT_RUN
+    assert tables.content("experiment-1") == tables.NOT_RUN
     assert not tables.can_be_made("claims") and tables.can_be_made("scaling-of-a-step")
 
 

@@ -31,7 +31,7 @@ from paper.logs import (
     superfluous,
 )
 from paper.measure import MEASUREMENTS
-from paper.sweeps import NOT_YET, SWEEPS, Sweep, reported_runs, run_name, sweeps_of
+from paper.sweeps import SWEEPS, Sweep, reported_runs, run_name, sweeps_of
 from reproduce import ROOT, Job, Plan, do, do_all, work_of
 
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in tables.HOMES}
@@ -40,18 +40,16 @@ KEPT = ("pass@1", "pass@32", "nll", "halves")
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_a_sweep_is_complete_or_said_to_be_not_yet(name):
-    """And a complete one has no other logs beside its own."""
-    if complete(Logs(RESULTS), name):
-        assert superfluous(name) == []
-    else:
-        assert name in NOT_YET
+def test_a_sweep_is_complete(name):
+    """And has no other logs beside its own."""
+    assert complete(Logs(RESULTS), name)
+    assert superfluous(name) == []
 
 
 @pytest.mark.parametrize("page, name", [(p, n) for p, ns in tables.HOMES.items() for n in ns])
 def test_the_blocks_are_those_of_the_logs(page, name):
-    old = PAGES[page].partition(f"<!-- results:{name} -->\n")[2].partition("<!-- end -->")[0]
-    assert old == tables.content(name, old) + "\n", "run reproduce.py --figures-only"
+    text = PAGES[page].partition(f"<!-- results:{name} -->\n")[2].partition("<!-- end -->")[0]
+    assert text == tables.content(name) + "\n", "run reproduce.py --figures-only"
 
 
 def test_every_table_has_one_home():
@@ -138,7 +136,7 @@ def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
             assert getattr(from_dict(older), name) == default
 
 
-@pytest.mark.parametrize("name", [name for name in SWEEPS if name not in NOT_YET])
+@pytest.mark.parametrize("name", SWEEPS)
 def test_logs_are_of_the_runs_they_name(name):
     for path in logs_in(name):
         head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
@@ -152,12 +150,10 @@ def test_logs_are_of_the_runs_they_name(name):
 def test_runs_of_a_seed_start_from_the_same_weights():
     """Those of two machines do not. Leave-one-out is compared over two sweeps."""
     of = Logs(RESULTS)
-    starts = {name: of.starts(name, SWEEPS[name].figures[0]) for name in SWEEPS.keys() - NOT_YET}
-    if {"few", "scaling"} <= starts.keys():
-        assert starts["few"] == starts["scaling"]
+    starts = {name: of.starts(name, SWEEPS[name].figures[0]) for name in SWEEPS}
+    assert starts["few"] == starts["scaling"]
 
 
-@pytest.mark.skipif(bool(NOT_YET), reason="the logs of a62fe76 are still there")
 def test_there_are_no_other_logs():
     expected = {f"{m.__name__}.json" for ms in MEASUREMENTS.values() for m in ms}
     expected |= {"bench.json", "bench-longer.json", "soak.json", *SWEEPS}

@@ -40,8 +40,6 @@ def test_tables_and_figures_of_an_experiment(number, as_results, tmp_path):
 @pytest.mark.parametrize("number", filter(None, figures.FIGURES))
 def test_committed_figures_are_drawn_from_the_committed_logs(number, tmp_path):
     """Under the names of the committed ones; how many pixels they have, fonts decide too."""
-    if not logs.ready(Logs(logs.RESULTS), number):
-        pytest.skip("not run yet")
     drawn = figures.draw(Logs(logs.RESULTS), tmp_path, number)
     assert drawn
     for path in drawn:
