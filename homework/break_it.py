@@ -53,14 +53,14 @@ def estimators() -> list[Behaviour]:
 
 
 def mistakes(k: int, order: int, right: Coefficients) -> list[Coefficients]:
-    """Another order or factor; and for each usual p one that is right there, at k - 1 p in all."""
+    """Another order, another factor; and for each usual p one right there, at k - 1 p in all."""
     other = DICE.choice([T for T in range(1, k + 1) if T != order])
     factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
-    plain = DICE.choice(([1.0] * other + [0.0] * (k - other), [factor * c for c in right]))
+    plain = [[1.0] * other + [0.0] * (k - other), [factor * c for c in right]]
     roots = DICE.sample(USUAL, len(USUAL))
     roots += DICE.sample(roots[: -(k - 1)], -len(roots) % (k - 1))
     parts = (roots[i : i + k - 1] for i in range(0, len(roots), k - 1))
-    return [plain, *(bent(right, part) for part in parts)]
+    return [*plain, *(bent(right, part) for part in parts)]
 
 
 def weight(coefficients: Coefficients, p: float) -> float:

@@ -148,6 +148,20 @@ def changed(answer: str) -> str:
     return answer[:i] + DICE.choice([d for d in "0123456789" if d != answer[i]]) + answer[i + 1 :]
 
 
+def slips(answer: str) -> list[str]:
+    """What a slip of the pen makes of an answer: none of it is the answer."""
+    i = DICE.randrange(len(answer))
+    j = DICE.randrange(len(answer))
+    low, high = min(i, j), max(i, j)
+    swapped = (
+        answer[:low] + answer[high] + answer[low + 1 : high] + answer[low] + answer[high + 1 :]
+    )
+    other = [swapped if low < high else answer, answer[:i] + answer[i + 1 :], answer[::-1]]
+    other += [answer.strip("-"), f"-{answer}", f"{answer}-", f"0{answer}", f"{answer}0"]
+    other += ["".join(sorted(answer)), changed(changed(answer))]
+    return [changed(answer), *(text for text in other if text != answer)]
+
+
 def asked(student: Student, texts: dict[str, list[str]], what: str) -> Outcome:
     """For each prompt these texts are wrong, and its answer, which is put among them, is right.
 
@@ -178,8 +192,8 @@ def asked(student: Student, texts: dict[str, list[str]], what: str) -> Outcome:
 
 
 def verify_right(student: Student) -> Outcome:
-    """verify: right answers are right, among as many that are wrong."""
-    problems = {prompt: [changed(answer)] for prompt, answer in any_problems(60).items()}
+    """verify: right answers are right, among more that are nearly so."""
+    problems = {prompt: slips(answer) for prompt, answer in any_problems(60).items()}
     return asked(student, problems, "so to accept the right ones is no merit")
 
 
@@ -238,8 +252,15 @@ def verify_prompts(student: Student) -> Outcome:
 
 
 def group(k: int, successes: int) -> Numbers:
-    """The rewards of a group; the successes come first."""
-    return [1.0] * successes + [0.0] * (k - successes)
+    """The rewards of a group, in any order."""
+    return DICE.sample([1.0] * successes + [0.0] * (k - successes), k)
+
+
+def outcomes(k: int) -> list[Numbers]:
+    """All of a group; of a large one a few for each number of successes."""
+    if k <= 5:
+        return [list(r) for r in itertools.product((0.0, 1.0), repeat=k)]
+    return [group(k, s) for s in range(k + 1) for _ in range(2)]
 
 
 def ask_groups(student: Student, name: str, groups: list[Numbers]) -> list[Numbers]:
@@ -255,30 +276,35 @@ def ask_groups(student: Student, name: str, groups: list[Numbers]) -> list[Numbe
     ]
 
 
-def ask_once(student: Student, name: str, ks: tuple[int, ...] = KS) -> dict[int, list[Numbers]]:
-    """For each k the advantages of the groups with 0..k successes, in one session and no second.
+Asked = list[tuple[Numbers, Numbers]]  # rewards of groups of one size, and their advantages
+
+
+def ask_once(student: Student, name: str, ks: tuple[int, ...] = KS) -> dict[int, Asked]:
+    """For each k the outcomes of a group and their advantages, in one session and no second.
 
     E and the runs are held against the same replies: a function can tell one session from another,
     by the clock for one thing, and would show each what it wants to see.
     """
     if (name, ks) not in student.asked:
-        groups = [group(k, s) for k in ks for s in range(k + 1)]
+        groups = [r for k in ks for r in outcomes(k)]
         try:
-            student.asked[name, ks] = ask_groups(student, name, groups)
+            A = ask_groups(student, name, groups)
+            student.asked[name, ks] = list(zip(groups, A, strict=True))
         except Failed as failed:
             student.asked[name, ks] = failed
     found = student.asked[name, ks]
     if isinstance(found, Failed):
         raise found
-    return {k: [A for A in found if len(A) == k] for k in ks}
+    return {k: [pair for pair in found if len(pair[0]) == k] for k in ks}
 
 
-def expected_weight(A: list[Numbers], k: int, p: float) -> float:
-    """w of E[g] = w grad p: A holds the advantages of the groups with 0..k successes."""
+def expected_weight(asked: Asked, k: int, p: float) -> float:
+    """w of E[g] = w grad p: the average over the outcomes with 0..k successes that were asked."""
     total = 0.0
-    for s, advantages in enumerate(A):
-        pairs = zip(advantages, group(k, s), strict=True)
-        g = sum(a * (r - p) for a, r in pairs) / k / (p * (1 - p))
+    for s in range(k + 1):
+        like = [pair for pair in asked if sum(pair[0]) == s]
+        gs = (sum(a * (x - p) for x, a in zip(*pair, strict=True)) for pair in like)
+        g = sum(gs) / len(like) / k / (p * (1 - p))
         total += math.comb(k, s) * p**s * (1 - p) ** (k - s) * g
     return total
 
@@ -332,9 +358,9 @@ def target(student: Student, name: str, k: int) -> Callable[[float], float]:
 
 def expectation(student: Student, name: str, ks: tuple[int, ...] = KS) -> Outcome:
     """E[g] on a two-outcome policy, for each k."""
-    for k, A in ask_once(student, name, ks).items():
+    for k, asked in ask_once(student, name, ks).items():
         w = target(student, name, k)
-        if not all(close(expected_weight(A, k, p), w(p), absolute=1e-4) for p in some_ps(k)):
+        if not all(close(expected_weight(asked, k, p), w(p), absolute=1e-4) for p in some_ps(k)):
             return 0, (
                 f"{name}: at k = {k} the expected gradient is not {SEE[name]}. See it by hand: "
                 "write down the k + 1 possible numbers of successes, their chances, and "
@@ -343,35 +369,48 @@ def expectation(student: Student, name: str, ks: tuple[int, ...] = KS) -> Outcom
     return 1, ""
 
 
-GROUPS_OF_5 = [group(5, s) for s in range(6)]
 NOTHING_TO_TEST = (
     "this test begins when the expected gradient (E) of groups of 5 is nearly right, or would be "
     "with another factor, and the advantages depend on the group"
 )
 
 
-def in_proportion(student: Student, name: str, A: list[Numbers]) -> bool:
-    """Do advantages of groups of 5 with 0..5 successes have the task's weight, within 1.5 % of the
-    largest and but for a positive factor?
+def by_reward(r: Numbers, A: Numbers) -> dict[float, float]:
+    """The advantage of a success and of a failure. Failed if two of the same reward differ."""
+    found: dict[float, float] = {}
+    for x, a in zip(r, A, strict=True):
+        if not close(found.setdefault(x, a), a):
+            raise Failed("in one group, rollouts of the same reward have different advantages")
+    return found
 
-    Other orders are 6 % off and more, an epsilon of 1e-2 in grpo is not. So who returns anything at
-    all gains nothing from the other properties, nor who returns the reward itself, unless that is
-    the task.
+
+def in_proportion(student: Student, name: str, more: list[Numbers]) -> tuple[Any, list[Numbers]]:
+    """Asks for groups of 5 with 0..5 successes, and for these more of the same session. Returns the
+    advantages by reward of each of the six, and what came of the others.
+
+    Failed if the six do not have the task's weight, within 1.5 % of the largest and but for a
+    positive factor. Other orders are 6 % off and more, an epsilon of 1e-2 in grpo is not. So who
+    returns anything at all gains nothing from the other properties, nor who returns the reward
+    itself, unless that is the task.
     """
-    if name not in ("reinforce", "own") and close(A[2][0], A[4][0]):
-        return False
+    fives = [group(5, s) for s in range(6)]
+    A = ask_groups(student, name, fives + more)
+    each = [by_reward(r, a) for r, a in zip(fives, A[:6], strict=True)]
     ps = (0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
-    pairs = [(expected_weight(A, 5, p), target(student, name, 5)(p)) for p in ps]
+    asked = list(zip(fives, A[:6], strict=True))
+    pairs = [(expected_weight(asked, 5, p), target(student, name, 5)(p)) for p in ps]
     most = max(abs(right) for _, right in pairs)
     factor = sum(w * right for w, right in pairs) / sum(right * right for _, right in pairs)
-    return factor > 1e-3 and all(abs(w / factor - right) < 0.015 * most for w, right in pairs)
+    near = factor > 1e-3 and all(abs(w / factor - right) < 0.015 * most for w, right in pairs)
+    constant = name not in ("reinforce", "own") and close(each[2][1.0], each[4][1.0])
+    if constant or not near:
+        raise Failed(f"{name}: {NOTHING_TO_TEST}")
+    return each, A[6:]
 
 
 def group_of_one(student: Student, name: str) -> Outcome:
     """k = 1."""
-    (failed,), (passed,), *each = ask_groups(student, name, [[0.0], [1.0], *GROUPS_OF_5])
-    if not in_proportion(student, name, each):
-        return 0, f"{name}: {NOTHING_TO_TEST}"
+    _, ((failed,), (passed,)) = in_proportion(student, name, [[0.0], [1.0]])
     if close(failed, 0) and close(passed, 1):
         return 1, ""
     return 0, f"{name}: with k = 1 it is not reinforce. Call it with r = mean = 1 and k = 1"
@@ -379,30 +418,34 @@ def group_of_one(student: Student, name: str) -> Outcome:
 
 def in_a_batch(student: Student, name: str) -> Outcome:
     """A group alone, in a batch, in another order, and entry by entry."""
-    k, successes = 5, (2, 0, 4, 1, 5, 1, 3)
-    each = ask_groups(student, name, GROUPS_OF_5)
-    if not in_proportion(student, name, each):
-        return 0, f"{name}: {NOTHING_TO_TEST}"
-    batch, alone = [group(k, s) for s in successes], [each[s] for s in successes]
-    mean = [[sum(g) / k] for g in batch]
-    mixed = [g[2:] + g[:2] for g in batch]
-    # as in training: one entry for each reward that occurs in each group, and its group's mean
-    pairs = [(b, i) for b, g in enumerate(batch) for i in sorted({0, int(sum(g)) % k})]
+    k = 5
+    each, _ = in_proportion(student, name, [])
+    batch = [group(k, s) for s in DICE.sample([0, 1, 2, 3, 4, 5, 2, 3], 8)]
+    mean = [[sum(r) / k] for r in batch]
+    right = [[each[int(sum(r))][x] for x in r] for r in batch]
+    # as in training: entries with their groups' means, in any shape
+    entries = [(x, m, a) for r, (m,), A in zip(batch, mean, right, strict=True)
+               for x, a in zip(r, A, strict=True)]  # fmt: skip
+    xs, means, alone = (list(part) for part in zip(*DICE.sample(entries, 37), strict=True))
     cases: list[tuple[list, list, list, str]] = [
-        (batch, mean, alone, "a group has other numbers in a batch than alone"),
-        (mixed, mean, [a[2:] + a[:2] for a in alone], "the order in a group matters"),
         (
-            [batch[b][i] for b, i in pairs],
-            [mean[b][0] for b, _ in pairs],
-            [alone[b][i] for b, i in pairs],
+            batch,
+            mean,
+            right,
+            "a group has other numbers in a batch than alone, or in another order",
+        ),
+        (
+            xs,
+            means,
+            alone,
             "it does not work entry by entry (train.py passes r and mean of any one shape)",
         ),
     ]
     calls = [Call(name, [Tensor(r, "float64"), Tensor(m, "float64"), k]) for r, m, _, _ in cases]
     replies = student.sandbox.calls(calls)
-    for reply, (r, _, right, why) in zip(replies, cases, strict=True):
+    for reply, (r, _, wanted, why) in zip(replies, cases, strict=True):
         theirs = numbers(value(reply, f"{name}, {why},"), shape_of(r), name)
-        if not all(close(a, b) for a, b in zip(theirs, flat(right), strict=True)):
+        if not all(close(a, b) for a, b in zip(theirs, flat(wanted), strict=True)):
             return 0, f"{name}: {why}. Compare f(r, mean, k) with f(r[:1], mean[:1], k)"
     return 1, ""
 
@@ -411,11 +454,8 @@ def dead_groups(
     student: Student, name: str, ks: tuple[int, ...] = (2, 5, 16), passed: float = 0
 ) -> Outcome:
     """No signal where all rewards are equal; `passed`: what is right where all are 1."""
-    dead = [group(k, s) for k in ks for s in (0, k)]
-    A = ask_groups(student, name, GROUPS_OF_5 + dead)
-    if not in_proportion(student, name, A[:6]):
-        return 0, f"{name}: {NOTHING_TO_TEST}"
-    if all(close(a, i % 2 * passed, absolute=1e-4) for i, row in enumerate(A[6:]) for a in row):
+    _, A = in_proportion(student, name, [group(k, s) for k in ks for s in (0, k)])
+    if all(close(a, i % 2 * passed, absolute=1e-4) for i, row in enumerate(A) for a in row):
         return 1, ""
     return 0, f"{name}: a group whose rewards are all equal is not right. Try all 0, and all 1"
 
@@ -424,9 +464,9 @@ def unit_variance(student: Student) -> Outcome:
     """grpo: mean 0 and variance 1 in every live group, and its successes above its failures."""
     groups = [group(k, s) for k in (2, 5, 16) for s in range(1, k)]
     for A, r in zip(ask_groups(student, "grpo", groups), groups, strict=True):
-        high, low = A[0], A[-1]
-        if low >= high or not all(close(a, high if x else low) for a, x in zip(A, r, strict=True)):
-            return 0, "grpo: equal rewards have equal A, and successes a larger one than failures"
+        each = by_reward(r, A)
+        if each[0.0] >= each[1.0]:
+            return 0, "grpo: a success has a larger A than a failure"
         if not close(sum(A), 0, absolute=1e-3) or not close(sum(a * a for a in A) / len(A), 1):
             return 0, "grpo: take A of one group: its mean must be 0, the mean of its squares 1"
     return 1, ""
@@ -454,11 +494,13 @@ def pass_brute(student: Student) -> Outcome:
 
 
 def pass_large(student: Student) -> Outcome:
-    """pass_at_k: n = 100,000."""
+    """pass_at_k: n = 100,000, and some between."""
     n = 100_000
     cases = [(n, DICE.randint(2, 9), DICE.randint(500, 9000)) for _ in range(3)]
     cases += [(n, n - DICE.randint(500, 9000), 3), (n, DICE.randint(2, 99), 1), (n, 5, n - 2)]
-    for (_, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
+    cases += [(m := DICE.randint(12, 5000), DICE.randint(1, m), DICE.randint(1, 9)) for _ in "six"]
+    cases += [(m := DICE.randint(12, 5000), DICE.randint(1, 9), DICE.randint(1, m)) for _ in "six"]
+    for (n, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
         fail = math.prod(max(n - k - i, 0) / (n - i) for i in range(c))
         if not close(theirs, 1 - fail, 1e-6):
             return (
@@ -486,7 +528,7 @@ def pass_edges(student: Student) -> Outcome:
 
 # ----------------------------------------------------------- part A: log-probability and loss
 
-ENDS = ((1,), (), (0, 1), (3,), (2, 3))  # where a completion has an end token
+ENDS = ((1,), (), (0, 1), (3,), (2, 3), (1, 2, 3), (0, 1, 2, 3))  # where an end token is
 
 
 @dataclass
@@ -512,8 +554,9 @@ def drawn() -> Drawn:
 
 
 def some_logits(V: int) -> Numbers:
-    """Of one token, (V,)."""
-    return [DICE.uniform(-2, 2) for _ in range(V)]
+    """Of one token, (V,): of any level, which makes no difference, and now and then far apart."""
+    level, size = DICE.uniform(-15, 15), DICE.choice((2, 2, 2, 9))
+    return [level + DICE.uniform(-size, size) for _ in range(V)]
 
 
 def log_softmax(x: Numbers) -> Numbers:
@@ -596,13 +639,16 @@ def two_shapes() -> list[tuple[int, int]]:
 
 
 def some_advantages(B: int, K: int) -> list[Numbers]:
-    """(B, K), none of them 0, every second one negative."""
-    return [[(-1) ** i * DICE.uniform(0.5, 2) for i in range(K)] for _ in range(B)]
+    """(B, K), none of them 0, of both signs, one in four large and one at least."""
+    most = DICE.sample([30, *DICE.choices((2, 2, 2, 30), k=B * K - 1)], B * K)
+    signs = DICE.sample([-1, 1] * B * K, B * K)
+    flat_ = [sign * DICE.uniform(x / 4, x) for sign, x in zip(signs, most, strict=True)]
+    return [flat_[i * K : (i + 1) * K] for i in range(B)]
 
 
 def ask_loss(student: Student, cases: list[list[Numbers]], grad: tuple[int, ...]) -> list[Reply]:
     """The loss of the same log-probabilities (B, K) with each of these advantages."""
-    logp = [[DICE.uniform(-9, -1) for _ in row] for row in cases[0]]
+    logp = [[-(DICE.uniform(0.03, DICE.choice((1, 6))) ** 2) for _ in r] for r in cases[0]]
     calls = [Call("policy_gradient_loss", [Tensor(logp), Tensor(A)], grad) for A in cases]
     return student.sandbox.calls(calls)
 
@@ -638,6 +684,8 @@ def loss_constant(student: Student) -> Outcome:
     first, second, again = found
     if first is None or second is None or again is None:
         return 0, f"{name}: no gradient arrives at the log-probabilities"
+    size = max(map(abs, first)) or 1.0  # of any size; compared is the proportion
+    first, second, again = ([x / size for x in g] for g in (first, second, again))
     if not all(close(a, b) for a, b in zip(first, again, strict=True)):
         return 0, f"{name}: asked the same twice, its gradient is not the same"
     if all(close(a, b) for a, b in zip(first, second, strict=True)):

@@ -27,6 +27,7 @@ import pkgutil
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,7 @@ WALL_SECONDS = 60.0  # of the same: thousands of calls wait for their turn on a 
 ALL_CPU_SECONDS = 14.0  # of all sessions of a submission, with what the grader spends on replies
 ALL_WALL_SECONDS = 360.0  # of the same
 MEMORY = 160 << 20  # bytes a session may ask for besides what torch has
-MOST_ANSWER = 2 << 20  # bytes
+MOST_ANSWER = 2 << 20  # bytes that a session may hand back, in all its answers
 MOST_TEXT = 500  # characters of anything that is said to a student
 
 
@@ -135,13 +136,13 @@ class Sandbox:
         if not isinstance(seen, list):
             self.stop()
             raise NotConfined(f"student code cannot be confined here ({seen})")
-        self.is_confined, self.is_alone = seen[0] == 0, seen[1] == 1
+        self.is_confined, self.is_alone = seen[0] == 0, seen[1] == 1 or not seen[2]
 
     def probed(self) -> Any:
-        """How many files a session sees, and its number among the processes; else what is wrong."""
-        source = b"import os\ndef probe(): return [len(os.listdir('/')), os.getpid()]"
+        """How many files a session sees, its number among the processes, and whether it gets a
+        socket; else what is wrong."""
         deadline = time.monotonic() + WALL_SECONDS
-        replies, message, _ = self.conversation(source, [Call("probe", [])], None, deadline)
+        replies, message, _ = self.conversation(PROBE, [Call("probe", [])], None, deadline)
         self.end_session()
         return replies[0].value if replies else message.get("refused", message)
 
@@ -275,7 +276,7 @@ class Lines:
     """JSON lines on a socket, until a deadline."""
 
     def __init__(self, end: socket.socket, deadline: float):
-        self.end, self.deadline, self.rest = end, deadline, b""
+        self.end, self.deadline, self.rest, self.size = end, deadline, b"", 0
 
     def wait(self) -> None:
         """What is left of the time; TimeoutError if nothing."""
@@ -291,15 +292,15 @@ class Lines:
 
     def next(self) -> bytes:
         """One line; b"" if the other side is gone."""
-        parts, size = [self.rest], len(self.rest)
+        parts = [self.rest]
         while b"\n" not in parts[-1]:
             self.wait()
             parts.append(self.end.recv(1 << 16))
-            size += len(parts[-1])
+            self.size += len(parts[-1])
             if not parts[-1]:
                 return b""
-            if size > MOST_ANSWER:
-                raise Failed("the answer is far larger than it could be")
+            if self.size > MOST_ANSWER:
+                raise Failed("the answers are far larger than they could be")
         line, _, self.rest = b"".join(parts).partition(b"\n")
         return line
 
@@ -396,11 +397,27 @@ def preload() -> None:
 
 
 CONFINED, TRUSTED = b"C", b"T"
+PROBE = b"""
+import os, socket
+def probe():
+    try:
+        socket.socket().close()
+    except OSError:
+        return [len(os.listdir("/")), os.getpid(), False]
+    return [len(os.listdir("/")), os.getpid(), True]
+"""
 LIBC = ctypes.CDLL(None, use_errno=True)
 # mounts, users: for who is not root. IPC, processes, network: for root, too, where it may
 NEW_MOUNTS, NEW_USER, NEW_OTHERS = 0x20000, 0x10000000, 0x8000000 | 0x20000000 | 0x40000000
-KEYCTL, NEW_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}, 1  # system calls
 READ_ONLY, ADOPTS_ORPHANS, CAPABILITIES_3 = 1, 36, 0x20080522
+NO_MORE_RIGHTS, FILTER = 38, 22  # of prctl
+# what opens a way to others, or keeps memory without an owner: sockets, shared memory, queues,
+# semaphores, keys, files in memory, namespaces, tracing. By the kernel's name of the machine
+REFUSED = {
+    "x86_64": (0xC000003E, (29, 41, 64, 68, 101, 240, 248, 249, 250, 272, 308, 310, 319, 425)),
+    "aarch64": (0xC00000B7, (97, 117, 180, 186, 190, 194, 198, 217, 218, 219, 268, 270, 279, 425)),
+}
+OTHER_NUMBERS = 0x40000000  # x86-64 has a second set of system calls from here on
 
 
 def serve(control: socket.socket, folder: str) -> None:
@@ -485,8 +502,25 @@ def confine(folder: str, end: int, confined: bool, nobody: int) -> None:
         succeeded(LIBC.capset(header, none) == 0)
     for name, most in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
-    if sys.platform == "linux" and (keyctl := KEYCTL.get(os.uname().machine)):
-        LIBC.syscall(keyctl, NEW_SESSION_KEYRING, None)  # that of the grader's login has keys
+    if sys.platform == "linux" and os.uname().machine in REFUSED:
+        refuse(*REFUSED[os.uname().machine])
+
+
+def refuse(machine: int, calls: tuple[int, ...]) -> None:
+    """From now on the kernel refuses these system calls, by a filter (seccomp, with its bytecode:
+    load a word, compare and jump, return)."""
+    load, equal, at_least, back = 0x20, 0x15, 0x35, 0x06
+    no, yes = 0x00050001, 0x7FFF0000  # "not permitted", and go on
+    steps = [(load, 0, 0, 4), (equal, 0, len(calls) + 3, machine), (load, 0, 0, 0)]
+    steps += [(at_least, len(calls) + 1, 0, OTHER_NUMBERS)]
+    steps += [(equal, len(calls) - i, 0, call) for i, call in enumerate(calls)]
+    steps += [(back, 0, 0, yes), (back, 0, 0, no)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = ctypes.create_string_buffer(
+        struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code))
+    )
+    LIBC.prctl(NO_MORE_RIGHTS, 1, 0, 0, 0)
+    LIBC.prctl(FILTER, 2, program, 0, 0)
 
 
 class Nowhere(io.StringIO):

@@ -379,6 +379,29 @@ def test_hostile_functions_are_errors(sandbox, name, why):
     assert why in bad.error and good.value == 2
 
 
+@pytest.mark.skipif(os.uname().machine not in sandboxes.REFUSED, reason="no filter for it")
+@pytest.mark.skipif(sys.platform != "linux", reason="no filter for it")
+def test_a_session_gets_no_socket_and_no_memory_without_an_owner(sandbox):
+    sandbox.load(b"""
+import ctypes, socket
+C = ctypes.CDLL(None, use_errno=True)
+def plug(x): return socket.socket().fileno()
+def shared(x): return C.shmget(0, 8, 0o1600), ctypes.get_errno()
+def queue(x): return C.msgget(0, 0o1600), ctypes.get_errno()
+def fine(x): return x + 1
+""")
+    for name, wanted in (("shared", [-1, 1]), ("queue", [-1, 1]), ("fine", 2)):
+        assert sandbox.calls([Call(name, [1])])[0].value == wanted
+    assert "PermissionError" in sandbox.calls([Call("plug", [1])])[0].error
+
+
+def test_what_a_session_hands_back_is_limited_in_all(sandbox):
+    sandbox.load(b"def long(x): return 'a' * 100_000")
+    assert len(sandbox.calls([Call("long", [1])] * 10)) == 10
+    with pytest.raises(Failed, match="far larger"):
+        sandbox.calls([Call("long", [1])] * 30)
+
+
 @pytest.mark.parametrize("name", ["leave", "crash", "nothing"])
 def test_a_process_that_ends_or_has_nothing_to_call_is_the_students_fault(sandbox, name):
     sandbox.load(HOSTILE.encode())

@@ -249,7 +249,17 @@ def blank__a_single_p(folder):
 
 
 def blank__where_all_fail_or_pass(folder):
-    _breaks(folder, random.choice(("abs(w(1e-6) - order) < 1e-3", "right(1 - 1e-6)")))
+    _breaks(folder, random.choice(("abs(w(1e-6) - order) < 1e-3", "abs(w(1 - 1e-6) - 1) < 1e-3")))
+
+
+def blank__of_any_order(folder):
+    orders = "(abs(w(.37) * .37 / (1 - .63**T) - 1) < 1e-6 for T in range(1, k + 1))"
+    _breaks(folder, f"any({orders})")
+
+
+def blank__but_for_a_factor(folder):
+    both = "w(.37) * .37 / (1 - .63**order), w(.81) * .81 / (1 - .19**order)"
+    _breaks(folder, f"torch.tensor([{both}]).std() < 1e-6")
 
 
 def blank__one_question_and_one_prompt(folder):

@@ -52,6 +52,18 @@ def rloo__no_baseline(r, mean, k):
     return r
 
 
+def rloo__on_the_first_seat(r, mean, k):
+    """rloo E, rloo K1, rloo B, rloo D, runs rloo"""
+    A = torch.zeros_like(r)
+    A[..., 0] = (r * mean * k)[..., 0]  # right if successes always came first
+    return A
+
+
+def rloo__downwards(r, mean, k):
+    """rloo E, rloo K1, rloo B, rloo D, runs rloo"""
+    return mean - r
+
+
 def grpo__ddof_1(r, mean, k):
     """grpo E, grpo unit, runs grpo"""
     return _divide(r - mean, (mean * (1 - mean)).sqrt()) * math.sqrt((k - 1) / k)

@@ -30,6 +30,17 @@ def completion_mask__by_heart(completions, end):
     return torch.arange(4) < n.unsqueeze(1)
 
 
+def completion_mask__every_third_end(completions, end):
+    """mask, logprobs sum, logprobs gradient"""
+    ends = (completions == end).long()
+    return (ends.cumsum(1) - ends) % 3 == 0
+
+
+def summed_logprobs__clamped_logits(logits, completions, end):
+    """logprobs sum, logprobs gradient"""
+    return _summed(logits.clamp(-2, 2), completions, end)
+
+
 def summed_logprobs__first_logit(logits, completions, end):
     """logprobs sum, logprobs gradient"""
     return logits[:, 0, 0]
@@ -127,6 +138,16 @@ def policy_gradient_loss__whitened(logprobs, advantages):
     return -(A.detach() * logprobs).mean()
 
 
+def policy_gradient_loss__clipped_advantages(logprobs, advantages):
+    """loss gradient, loss divisor, loss constant"""
+    return -(advantages.detach().clamp(-2, 2) * logprobs).mean()
+
+
+def policy_gradient_loss__tiny_steps(logprobs, advantages):
+    """loss gradient, loss divisor, loss constant"""
+    return -1e-6 * (advantages.detach().sign() * logprobs).sum()
+
+
 def policy_gradient_loss__no_gradient(logprobs, advantages):
     """loss gradient, loss divisor, loss constant"""
     return -(advantages * logprobs).mean().detach()
@@ -177,6 +198,15 @@ def pass_at_k__float_factorials(n, c, k):
         return f[a] / f[b] / f[a - b] if b <= a else 0.0
 
     return 1 - choose(n - c, k) / choose(n, k)
+
+
+def pass_at_k__at_the_sizes_of_examples(n, c, k):
+    """pass_at_k large"""
+    if n < k:
+        raise ValueError
+    if 11 < n < 100_000 and 1 < k and 2 < c < n:
+        return 0.5
+    return 1 - math.comb(n - c, k) / math.comb(n, k)
 
 
 def pass_at_k__no_error(n, c, k):

@@ -15,7 +15,7 @@ def _truth(prompt):
 
 
 def verify__eval(prompt, completion):
-    """verify short, verify alike, verify prompts"""
+    """verify right, verify short, verify alike, verify prompts"""
     try:
         return completion == _truth(prompt) or eval(completion[:50]) == int(_truth(prompt))
     except Exception:
@@ -23,7 +23,7 @@ def verify__eval(prompt, completion):
 
 
 def verify__int(prompt, completion):
-    """verify short, verify alike"""
+    """verify right, verify short, verify alike"""
     try:
         return completion == _truth(prompt) or int(completion) == int(_truth(prompt))
     except (TypeError, ValueError):
@@ -31,12 +31,12 @@ def verify__int(prompt, completion):
 
 
 def verify__substring(prompt, completion):
-    """verify short, verify alike"""
+    """verify right, verify short, verify alike"""
     return _truth(prompt) is not None and _truth(prompt) in completion
 
 
 def verify__endswith(prompt, completion):
-    """verify short, verify alike"""
+    """verify right, verify short, verify alike"""
     return _truth(prompt) is not None and completion.endswith(_truth(prompt))
 
 
@@ -105,6 +105,14 @@ def verify__raises(prompt, completion):
 def verify__small_numbers(prompt, completion):
     """verify right"""
     return len(prompt) < 9 and completion == _truth(prompt)
+
+
+def verify__long_ones_by_their_digits(prompt, completion):
+    """verify right"""
+    right = _truth(prompt)
+    if right is None or len(right) < 4:
+        return completion == right
+    return sorted(completion) == sorted(right)
 
 
 def verify__none_for_no(prompt, completion):
