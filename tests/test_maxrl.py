@@ -515,3 +515,15 @@ def test_the_table_prints_the_proof(capsys):
     out = capsys.readouterr().out
     assert all(figure in out for figure in ("6.0333", "6.7316", "96.8469", "(r - mean) / std"))
     assert max(map(len, out.splitlines())) <= 100
+    tables = out.split("\nk = ")[1:]
+    assert [int(table.split()[0]) for table in tables] == [1, 2, 4, 8, 64]
+    for table in tables:
+        k = int(table.split()[0])
+        rows = {row[0]: row[1:] for row in map(str.split, table.splitlines()[1:]) if row}
+        assert list(rows) == list(maxrl.FORMULAS)
+        for name, (order, *cells) in rows.items():
+            trained = maxrl.trained_order(name, k)
+            assert order == ("-" if trained is None else str(trained))
+            for enumerated, closed in zip(cells[::3], cells[1::3], strict=True):
+                limit = name in ("grpo", "maxrl-std") and trained is None
+                assert closed.startswith("~") if limit else closed == enumerated
