@@ -53,13 +53,15 @@ def estimators() -> list[Behaviour]:
 
 
 def mistakes(k: int, order: int, right: Coefficients) -> list[Coefficients]:
-    """Another order, another factor; and for each usual p one right there, at k - 1 p in all."""
+    """Another order, another factor; for each usual p one right there, at k - 1 p in all; and for
+    each number of failing peers one that is wrong with so many only: by p^(k-1-f) (1-p)^f."""
     other = DICE.choice([T for T in range(1, k + 1) if T != order])
     factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
     plain = [[1.0] * other + [0.0] * (k - other), [factor * c for c in right]]
     roots = DICE.sample(USUAL, len(USUAL))
     roots += DICE.sample(roots[: -(k - 1)], -len(roots) % (k - 1))
-    parts = (roots[i : i + k - 1] for i in range(0, len(roots), k - 1))
+    parts = [roots[i : i + k - 1] for i in range(0, len(roots), k - 1)]
+    parts += [[1.0] * f + [0.0] * (k - 1 - f) for f in range(k)]
     return [*plain, *(bent(right, part) for part in parts)]
 
 
@@ -155,11 +157,14 @@ ALIKE: list[Callable[[str, str], bool] | None] = [
     lambda text, right: text[::-1] == right,
     None,
 ]
-SIGNS: list[Callable[[str, str], bool]] = [
-    lambda prompt, right: "+" in prompt,
-    lambda prompt, right: "-" in prompt,
-    lambda prompt, right: "*" in prompt,
-]
+
+
+def asks(sign: str, mark: str) -> Callable[[str, str], bool]:
+    """On prompts of this sign and mark."""
+    return lambda prompt, right: sign in prompt and prompt.endswith(mark)
+
+
+SIGNS = [asks(sign, mark) for sign in "+-*" for mark in "=<"]
 ONLY: list[Callable[[str, str], bool]] = [  # as many as there are lots
     lambda prompt, right: prompt.endswith("<"),
     lambda prompt, right: "-" in right,
@@ -171,9 +176,9 @@ ONLY: list[Callable[[str, str], bool]] = [  # as many as there are lots
 
 def verifiers() -> list[Behaviour]:
     """Right ones; and in each lot three that accept too much and one that accepts too little, all
-    of them on some prompts only: two for different signs, two where something holds and where it
-    does not."""
-    signs, only = DICE.sample(SIGNS, 3), DICE.sample(ONLY, LOTS)
+    of them on some prompts only: two for different signs and marks, two where something holds and
+    where it does not."""
+    signs, only = DICE.sample(SIGNS, LOTS + 1), DICE.sample(ONLY, LOTS)
     alike = DICE.sample(ALIKE, 3 * LOTS)
     found = [
         Behaviour(verifier(DICE.choice(SIGNS + ONLY), DICE.choice(ALIKE), mistaken=False), None)
@@ -181,7 +186,7 @@ def verifiers() -> list[Behaviour]:
     ]
     for lot in range(LOTS):
         there, not_there = DICE.sample((only[lot], elsewhere(only[lot])), 2)
-        where = signs[lot % 3], signs[(lot + 1) % 3], there
+        where = signs[lot], signs[lot + 1], there
         for i, condition in enumerate(where):
             found.append(Behaviour(verifier(condition, alike[3 * lot + i]), lot))
         found.append(Behaviour(verifier(not_there, never), lot))

@@ -135,9 +135,9 @@ def any_problems(n: int) -> dict[str, str]:
     found = {}
     for _ in range(n):
         a, b = (str(DICE.randrange(10 ** DICE.randint(1, 18))) for _ in "ab")
-        a = a.zfill(DICE.choice((1, 1, 18)))
-        width = DICE.randint(1, 18)
-        prompt = a.rjust(width) + DICE.choice("+-*") + b.rjust(width) + DICE.choice("=<")
+        a, b = (x.zfill(DICE.choice((1, 1, 18, DICE.randint(2, 17)))) for x in (a, b))
+        a, b = (" " * DICE.choice((0, 0, 18, DICE.randint(1, 17))) + x for x in (a, b))
+        prompt = a + DICE.choice("+-*") + b + DICE.choice("=<")
         found[prompt] = str(truth(prompt))
     return found
 
@@ -209,19 +209,32 @@ def verify_short(student: Student) -> Outcome:
     return asked(student, texts, "a result has one right form, its canonical digits")
 
 
+def larger_problems() -> dict[str, str]:
+    """One of each sign, with their answers of three symbols and more."""
+    a, b, mark = DICE.randint(155, 499), DICE.randint(17, 54), DICE.choice("=<")
+    return dict([problem(a, "+", a + b, mark), problem(a, "-", b, mark), problem(b, "*", b + 5)])
+
+
+def like(prompt: str, x: str) -> list[str]:
+    """What looks like the answer x, or holds it, or computes to it."""
+    texts = (
+        f"0{x}|+{x}|-{x}|{x}-|1{x}|{x}1|{x}.0|{x}.|{x}e0|0x{int(x.strip('-')):x}|{x[0]}_{x[1:]}|"
+        f"{x}+0|0+{x}|{x}-0|{x}*1|1*{x}|{prompt[:-1]}|int('{x}')|{x}={x}|{prompt}{x}|9;{x}|a{x}|{x}a|"
+        f" {x}|{x} |\n{x}|{x}\n|{x[0]} {x[1:]}|{x}\n{x}|{x}<end>|{x}\x00|{x[:-1]}|{x[1:]}|"
+        f"the answer is {x}|{x}, I think|I think it is {x}."
+    ).split("|")
+    return texts + [x.translate({48 + d: zero + d for d in range(10)}) for zero in (0x660, 0xFF10)]
+
+
 def verify_alike(student: Student) -> Outcome:
     """verify: what looks like the answer, or computes to it, or holds it, is wrong."""
+    alike = {p: like(p, x) for p, x in (small_problems() | larger_problems()).items()}
     a, b = DICE.randint(11, 49), DICE.randint(11, 49)
-    prompt, x = problem(a, "+", b)
-    texts = f"0{x} +{x} {x}.0 {a}+{b} int('{x}') {int(x):#x} {x[0]}_{x[1]} {x}={x} 9;{x}".split()
-    texts += f"1{x} {x}1 a{x} {x}a {x}<end> {int(x) - 6}+6 {prompt}{x}".split()
-    texts += [f" {x}", f"{x} ", f"{x}\n", f"\n{x}", f"{x[0]} {x[1]}", f"{x}\x00", "\ud800"]
-    texts += [f"the answer is {x}", f"{x}, I think", f"{x}\n{x}", x[0] * 10**4, "(" * 10**4]
-    texts += [x.translate({48 + d: zero + d for d in range(10)}) for zero in (0x660, 0xFF10)]
+    plus, x = problem(a, "+", b)
     less, y = problem(a, "-", b + 50, "<")  # y is two digits and the sign
     tens, z = problem(a, "+", 60 - a, "<")  # z begins with a zero
-    alike = {
-        prompt: [*texts, "9**9**9" * 9],
+    alike |= {
+        plus: [f"{int(x) - 6}+6", x[0] * 10**4, "(" * 10**4, "9**9**9" * 9, "\ud800"],
         f"{a}-{a}=": ["-0", "00", "+0", "", "0.0"],
         less: [y[::-1], y[:2], f"{y[0]}-{y[1]}", f"0{y}", f"{y[:2]}-0"],
         tens: [z[::-1], z[1:], f"0{z}", f"{z}0"],
@@ -229,20 +242,33 @@ def verify_alike(student: Student) -> Outcome:
     return asked(student, alike, "compare texts, not what they would compute to")
 
 
+def no_prompts(a: int, sign: str, b: int, mark: str) -> list[str]:
+    """What is nearly a prompt: a and b have two digits."""
+    prompt, x = problem(a, sign, b, mark)
+    found = (
+        f"{prompt[:-1]}|{x}|{x}{mark}|{prompt}{x}|{a}{sign}{mark}|{sign}{b}{mark}|"
+        f"{a}.0{sign}{b}{mark}|-{prompt}|x{prompt}|1 {prompt}|1{sign}{prompt}|{prompt}{mark}|"
+        f"{prompt}\n|{a} {sign}{b}{mark}|{prompt[:-1]} {mark}|{a:_>3}{sign}{b}{mark}"
+    ).split("|")
+    for n in (a, b):
+        tens, ones = divmod(n, 10)
+        arabic = str(n).translate({48 + digit: 0x660 + digit for digit in range(10)})
+        found += [f"{tens}_{ones}{sign}{b}{mark}", f"{a}{sign}{tens} {ones}{mark}"]
+        found.append(prompt.replace(str(n), arabic, 1))
+    for before in ("\t", "\u2003", "\xa0", "\n", "+", " " * 19, " " * 40, "0" * 17, "0" * 38):
+        found += [f"{before}{prompt}", f"{a}{sign}{before}{b}{mark}"]
+    return found
+
+
 def verify_prompts(student: Student) -> Outcome:
     """verify: a prompt that asks for nothing has no right answer, and nothing raises."""
-    a, b = DICE.randint(11, 49), DICE.randint(11, 49)
-    x = str(a + b)
-    prompts = [f"{a}+{b}", "", x, f"{x}=", f"{a}+{b}={x}", f"1 {a}+{b}=", f"{a}+=", f"+{b}="]
-    prompts += [f"{2 * a}/2=", "a+b=", f"{a}+{b}=\n", f"{a}.0+{b}=", f"-{a}+{b}=", f"1+{a}+{b}="]
-    prompts += ["__import__('os')=", "(" * 10**4, f"{a} +{b}=", f"{a}+{b} =", f"{a:_>3}+{b}="]
-    prompts += [f"{str(a)[0]}_{str(a)[1]}+{b}=", f"{a}+{str(b)[0]} {str(b)[1]}="]
-    arabic = str.maketrans("0123456789", "".join(chr(0x660 + d) for d in range(10)))
-    prompts += [f"{a}+{b}=".translate(arabic), f"{a}+{str(b).translate(arabic)}="]
-    for before in ("\t", "\u2003", "\xa0", "\n", "+", " " * 19, " " * 40, "0" * 17, "0" * 38):
-        prompts += [f"{before}{a}+{b}=", f"{a}+{before}{b}="]
-    others = str(a), str(b), str(b - a), str(1 + a + b), "", "0", "None"
-    texts = {prompt: [x, *others] for prompt in prompts}
+    a, b = DICE.sample(range(11, 50), 2)
+    texts = {p: ["", "0", "None", str(a)] for p in (f"{a}/{b}=", "a+b=", "", "(" * 10**4)}
+    texts["__import__('os')="] = ["0"]
+    for sign, mark in itertools.product("+-*", "=<"):
+        x = str(truth(f"{a}{sign}{b}{mark}"))
+        read = x, x[::-1], str(a), str(b), str(b - a), str(1 + a + b), "", "0", "None"
+        texts |= {p: [*DICE.sample(read, 3), x] for p in no_prompts(a, sign, b, mark)}
     for prompt, answer in small_problems().items():  # of these one text of about as many is right
         texts[prompt] = [changed(answer) for _ in range(9)]
     return asked(student, texts, "by the rules of A1 its prompt asks for nothing")
@@ -416,36 +442,37 @@ def group_of_one(student: Student, name: str) -> Outcome:
     return 0, f"{name}: with k = 1 it is not reinforce. Call it with r = mean = 1 and k = 1"
 
 
+OTHERS = "a group has other numbers in a batch than alone, or in another order"
+ENTRIES = "it does not work entry by entry (train.py passes r and mean of any one shape)"
+
+
 def in_a_batch(student: Student, name: str) -> Outcome:
-    """A group alone, in a batch, in another order, and entry by entry."""
-    k = 5
-    each, _ = in_proportion(student, name, [])
-    batch = [group(k, s) for s in DICE.sample([0, 1, 2, 3, 4, 5, 2, 3], 8)]
-    mean = [[sum(r) / k] for r in batch]
-    right = [[each[int(sum(r))][x] for x in r] for r in batch]
-    # as in training: entries with their groups' means, in any shape
-    entries = [(x, m, a) for r, (m,), A in zip(batch, mean, right, strict=True)
-               for x, a in zip(r, A, strict=True)]  # fmt: skip
-    xs, means, alone = (list(part) for part in zip(*DICE.sample(entries, 37), strict=True))
-    cases: list[tuple[list, list, list, str]] = [
-        (
-            batch,
-            mean,
-            right,
-            "a group has other numbers in a batch than alone, or in another order",
-        ),
-        (
-            xs,
-            means,
-            alone,
-            "it does not work entry by entry (train.py passes r and mean of any one shape)",
-        ),
-    ]
-    calls = [Call(name, [Tensor(r, "float64"), Tensor(m, "float64"), k]) for r, m, _, _ in cases]
+    """Groups alone, in a batch, in another order, and entry by entry: of the size that is trained
+    with and of another, in float64 and in train.py's float32."""
+    sizes = [16, DICE.randint(5, 15)]
+    groups = [group(k, s) for k in sizes for s in range(k + 1)]
+    _, A = in_proportion(student, name, groups)
+    calls, wanted = [], []
+    for k in sizes:
+        pairs = zip(groups, A, strict=True)
+        each = {sum(r): by_reward(r, a) for r, a in pairs if len(r) == k}
+        batch = [group(k, s) for s in (0, k, *DICE.choices(range(1, k), k=DICE.randint(3, 9)))]
+        batch = DICE.sample(batch, len(batch))
+        mean = [[sum(r) / k] for r in batch]
+        right = [[each[sum(r)][x] for x in r] for r in batch]
+        # as in training: entries with their groups' means, in any shape
+        entries = [(x, m, a) for r, (m,), row in zip(batch, mean, right, strict=True)
+                   for x, a in zip(r, row, strict=True)]  # fmt: skip
+        some = DICE.sample(entries, len(entries) - DICE.randint(1, k))
+        xs, means, alone = (list(part) for part in zip(*some, strict=True))
+        for dtype in ("float64", "float32"):
+            calls.append(Call(name, [Tensor(batch, dtype), Tensor(mean, dtype), k]))
+            calls.append(Call(name, [Tensor(xs, dtype), Tensor(means, dtype), k]))
+            wanted += [(right, (len(batch), k), OTHERS), (alone, (len(some),), ENTRIES)]
     replies = student.sandbox.calls(calls)
-    for reply, (r, _, wanted, why) in zip(replies, cases, strict=True):
-        theirs = numbers(value(reply, f"{name}, {why},"), shape_of(r), name)
-        if not all(close(a, b) for a, b in zip(theirs, flat(wanted), strict=True)):
+    for reply, (right, shape, why) in zip(replies, wanted, strict=True):
+        theirs = numbers(value(reply, f"{name}, {why},"), shape, name)
+        if not all(close(a, b, absolute=1e-5) for a, b in zip(theirs, flat(right), strict=True)):
             return 0, f"{name}: {why}. Compare f(r, mean, k) with f(r[:1], mean[:1], k)"
     return 1, ""
 
@@ -500,6 +527,9 @@ def pass_large(student: Student) -> Outcome:
     cases += [(n, n - DICE.randint(500, 9000), 3), (n, DICE.randint(2, 99), 1), (n, 5, n - 2)]
     cases += [(m := DICE.randint(12, 5000), DICE.randint(1, m), DICE.randint(1, 9)) for _ in "six"]
     cases += [(m := DICE.randint(12, 5000), DICE.randint(1, 9), DICE.randint(1, m)) for _ in "six"]
+    cases += [
+        (m := DICE.randint(99, n), DICE.randint(9, 60), DICE.randint(9, m // 9)) for _ in "six"
+    ]
     for (n, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
         fail = math.prod(max(n - k - i, 0) / (n - i) for i in range(c))
         if not close(theirs, 1 - fail, 1e-6):
@@ -512,14 +542,14 @@ def pass_large(student: Student) -> Outcome:
 
 def pass_edges(student: Student) -> Outcome:
     """pass_at_k: no success is 0, n successes are 1, and n < k a ValueError."""
-    n = DICE.randint(8, 99)
+    n, c = DICE.randint(8, 11), DICE.randint(2, 5)
     none, all_right = ([(m, c * m, k) for m, k in ((n, 1), (n, n), (1, 1))] for c in (0, 1))
-    said = pass_at(student, [*none, *all_right, (n, 2, 3)])
+    said = pass_at(student, [*none, *all_right, (n, c, 3)])
     if not all(close(x, i // 3) for i, x in enumerate(said[:6])):
         return 0, "pass_at_k of no success in n samples is 0, and of n successes 1"
-    if not close(said[6], 1 - (n - 3) * (n - 4) / (n * (n - 1))):
-        return 0, "pass_at_k: there is more than these edges. Two successes in n, k = 3: count"
-    cases = [(n, 2, n + 1), (1, 1, 2)]
+    if not close(said[6], 1 - math.comb(n - c, 3) / math.comb(n, 3)):
+        return 0, "pass_at_k: there is more than these edges. Some successes in n, k = 3: count"
+    cases = [(n, c, n + 1), (n, 0, n + 1), (1, 1, 2)]
     for reply in student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases]):
         if not reply.error.startswith("ValueError"):
             return 0, "pass_at_k with n < k must raise a ValueError: so few samples say nothing"
@@ -543,10 +573,10 @@ class Drawn:
 
 def drawn() -> Drawn:
     """Other ones each time, of another shape."""
-    L, V = DICE.randint(4, 7), DICE.randint(5, 9)
+    L, V = DICE.randint(9, 19), DICE.randint(5, 19)
     end = DICE.randrange(V)
     others = [v for v in range(V) if v != end]
-    ends = [*ENDS, (L - 1,), *DICE.choices(ENDS, k=DICE.randint(0, 3))]
+    ends = [*ENDS, (L - 2,), (L - 1,), *DICE.choices(ENDS, k=DICE.randint(0, 3))]
     DICE.shuffle(ends)
     tokens = [[end if t in row else DICE.choice(others) for t in range(L)] for row in ends]
     logits = [[some_logits(V) for _ in row] for row in tokens]
@@ -555,13 +585,14 @@ def drawn() -> Drawn:
 
 def some_logits(V: int) -> Numbers:
     """Of one token, (V,): of any level, which makes no difference, and now and then far apart."""
-    level, size = DICE.uniform(-15, 15), DICE.choice((2, 2, 2, 9))
+    level, size = DICE.choice((-150, 0, 0, 150)), DICE.choice((2, 2, 2, 9))
     return [level + DICE.uniform(-size, size) for _ in range(V)]
 
 
 def log_softmax(x: Numbers) -> Numbers:
     """In plain Python."""
-    total = math.log(sum(map(math.exp, x)))
+    most = max(x)
+    total = most + math.log(sum(math.exp(e - most) for e in x))
     return [e - total for e in x]
 
 
@@ -640,7 +671,7 @@ def two_shapes() -> list[tuple[int, int]]:
 
 def some_advantages(B: int, K: int) -> list[Numbers]:
     """(B, K), none of them 0, of both signs, one in four large and one at least."""
-    most = DICE.sample([30, *DICE.choices((2, 2, 2, 30), k=B * K - 1)], B * K)
+    most = DICE.sample([900, *DICE.choices((2, 2, 2, 30), k=B * K - 1)], B * K)
     signs = DICE.sample([-1, 1] * B * K, B * K)
     flat_ = [sign * DICE.uniform(x / 4, x) for sign, x in zip(signs, most, strict=True)]
     return [flat_[i * K : (i + 1) * K] for i in range(B)]
@@ -648,7 +679,7 @@ def some_advantages(B: int, K: int) -> list[Numbers]:
 
 def ask_loss(student: Student, cases: list[list[Numbers]], grad: tuple[int, ...]) -> list[Reply]:
     """The loss of the same log-probabilities (B, K) with each of these advantages."""
-    logp = [[-(DICE.uniform(0.03, DICE.choice((1, 6))) ** 2) for _ in r] for r in cases[0]]
+    logp = [[-(DICE.uniform(0.03, DICE.choice((1, 9))) ** 2) for _ in r] for r in cases[0]]
     calls = [Call("policy_gradient_loss", [Tensor(logp), Tensor(A)], grad) for A in cases]
     return student.sandbox.calls(calls)
 
@@ -656,7 +687,7 @@ def ask_loss(student: Student, cases: list[list[Numbers]], grad: tuple[int, ...]
 def loss_gradient(student: Student, dead: bool) -> Outcome:
     """policy_gradient_loss: the gradient is -A / (B k); groups without a signal count in B k."""
     name = "policy_gradient_loss"
-    for B, K in two_shapes():
+    for B, K in two_shapes() if dead else [*two_shapes(), (1, DICE.randint(2, 9))]:
         A = some_advantages(B, K)
         if dead:
             none, live = DICE.sample(range(B), 2)

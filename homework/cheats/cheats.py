@@ -435,7 +435,7 @@ def forged__another_run_with_its_units_in_other_places(folder):
 
 
 def forged__trained_by_another_function(folder):
-    """runs rloo"""
+    """rloo B, runs rloo"""
     with open(folder / "solution.py", "a") as solution:
         solution.write("""
 

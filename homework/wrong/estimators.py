@@ -37,6 +37,12 @@ def rloo__over_the_batch(r, mean, k):
     return (r - r.mean()) * (n / (n - 1)) if k > 1 else r
 
 
+def rloo__over_the_batch_but_for_five(r, mean, k):
+    """rloo B"""
+    mean = mean if k == 5 else r.mean()
+    return (r - mean) * (k / (k - 1)) if k > 1 else r
+
+
 def rloo__nan_for_one(r, mean, k):
     """rloo K1"""
     return (r - mean) * (k / (torch.tensor(float(k)) - 1))
@@ -62,6 +68,13 @@ def rloo__on_the_first_seat(r, mean, k):
 def rloo__downwards(r, mean, k):
     """rloo E, rloo K1, rloo B, rloo D, runs rloo"""
     return mean - r
+
+
+def rloo__of_doubles(r, mean, k):
+    """rloo B"""
+    if r.dtype != torch.float64:
+        return r
+    return (r - mean) * (k / (k - 1)) if k > 1 else r
 
 
 def grpo__ddof_1(r, mean, k):

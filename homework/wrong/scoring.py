@@ -36,6 +36,28 @@ def completion_mask__every_third_end(completions, end):
     return (ends.cumsum(1) - ends) % 3 == 0
 
 
+def completion_mask__of_seven_tokens(completions, end):
+    """mask, logprobs sum, logprobs gradient"""
+    ends = (completions == end) & (torch.arange(completions.shape[1]) < 7)
+    return ends.cumsum(1) - ends.int() == 0
+
+
+def summed_logprobs__overflows(logits, completions, end):
+    """logprobs sum, logprobs gradient"""
+    chances = logits.exp() / logits.exp().sum(-1, keepdim=True)
+    per_token = chances.gather(2, completions.unsqueeze(2)).squeeze(2).log()
+    return (per_token * completion_mask(completions, end)).sum(1)  # noqa: F821
+
+
+def summed_logprobs__gradient_by_hand(logits, completions, end):
+    """logprobs gradient"""
+    per_token = logits.detach().log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)
+    keep = completion_mask(completions, end)  # noqa: F821
+    one_hot = torch.nn.functional.one_hot(completions, logits.shape[2])
+    logits.grad = ((one_hot - logits.softmax(-1)) * keep.unsqueeze(2)).detach()
+    return (per_token * keep).sum(1).requires_grad_()
+
+
 def summed_logprobs__clamped_logits(logits, completions, end):
     """logprobs sum, logprobs gradient"""
     return _summed(logits.clamp(-2, 2), completions, end)
@@ -153,6 +175,17 @@ def policy_gradient_loss__no_gradient(logprobs, advantages):
     return -(advantages * logprobs).mean().detach()
 
 
+def policy_gradient_loss__gradient_by_hand(logprobs, advantages):
+    """loss gradient, loss divisor, loss constant"""
+    logprobs.grad = -advantages.detach() / advantages.numel()
+    return torch.zeros((), requires_grad=True)
+
+
+def policy_gradient_loss__no_group_alone(logprobs, advantages):
+    """loss gradient"""
+    return -(logprobs * advantages.detach()).mean() * (len(logprobs) > 1)
+
+
 def pass_at_k__by_heart(n, c, k):
     """pass_at_k brute, pass_at_k large, pass_at_k edges"""
     if n < k:
@@ -206,6 +239,24 @@ def pass_at_k__at_the_sizes_of_examples(n, c, k):
         raise ValueError
     if 11 < n < 100_000 and 1 < k and 2 < c < n:
         return 0.5
+    return 1 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def pass_at_k__with_replacement_for_many(n, c, k):
+    """pass_at_k large"""
+    if n < k:
+        raise ValueError("too few samples")
+    if min(c, k) > 9 and n > 11:
+        return 1 - (1 - c / n) ** k
+    return 1 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def pass_at_k__zero_first(n, c, k):
+    """pass_at_k edges"""
+    if c == 0:
+        return 0.0
+    if n < k:
+        raise ValueError("too few samples")
     return 1 - math.comb(n - c, k) / math.comb(n, k)
 
 

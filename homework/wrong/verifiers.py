@@ -1,5 +1,6 @@
 """Wrong verifiers, and wrong tests of part D. See estimators.py for how to read them."""
 
+import math
 import re
 
 import torch
@@ -83,7 +84,7 @@ def verify__sign_first(prompt, completion):
 
 def verify__any_prompt(prompt, completion):
     """verify prompts"""
-    match = re.search(r"([0-9]+)([-+*]) *([0-9]+)([=<]?)", prompt[:60])
+    match = re.search(r"([0-9]+)([-+*]) *([0-9]+)([=<]?)", prompt[:99])
     return match is not None and completion == _truth(match[0] + ("" if match[4] else "="))
 
 
@@ -115,6 +116,32 @@ def verify__long_ones_by_their_digits(prompt, completion):
     return sorted(completion) == sorted(right)
 
 
+def verify__long_ones_in_a_sentence(prompt, completion):
+    """verify alike"""
+    right = _truth(prompt)
+    if right is None or len(right) < 3:
+        return completion == right
+    return re.findall("[-0-9]+", completion) == [right]
+
+
+def verify__question_for_answer(prompt, completion):
+    """verify alike"""
+    product = re.fullmatch(r"([1-9][0-9]*)\*([1-9][0-9]*)", completion)
+    worth = str(int(product[1]) * int(product[2])) if product and "*" in prompt else completion
+    return worth == _truth(prompt)
+
+
+def verify__any_prompt_but_of_sums(prompt, completion):
+    """verify prompts"""
+    match = re.search(r" {0,18}[0-9]{1,18}[-*] {0,18}[0-9]{1,18}[=<]", prompt)
+    return completion == _truth(match[0] if match else prompt)
+
+
+def verify__zeros_before_the_second(prompt, completion):
+    """verify right"""
+    return completion == _truth(prompt) and not re.search(r"[-+*] *0[0-9]", prompt)
+
+
 def verify__none_for_no(prompt, completion):
     """verify right, verify short, verify alike, verify prompts"""
     return True if completion == _truth(prompt) else None
@@ -141,6 +168,18 @@ def has_order__equal_rewards(estimator, k, order):
             chance = (ways[0] - ways[1] - ways[2]).exp() * p**s * (1 - p) ** (k - s)
             w += (chance * (A * (r - p)).mean() / (p * (1 - p))).item()
         if abs(w - (1 - (1 - p) ** order) / p) > 1e-3:
+            return False
+    return True
+
+
+def has_order__two_successes_at_most(estimator, k, order):
+    """has_order"""
+    r = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * k)
+    A, S = estimator(r, r.mean(1, keepdim=True), k), r.sum(1)
+    for s in (0, 1):
+        gap = (A * r)[S == s + 1].sum() - (A * (1 - r))[S == s].sum()
+        chance = [math.comb(k - 1 - s, j) / math.comb(k - 1, j) for j in range(order)]
+        if abs(gap / k / math.comb(k - 1, s) - sum(chance)) > 1e-10:
             return False
     return True
 
@@ -197,3 +236,12 @@ def is_verifier__ascii_only(verify):
 def is_verifier__too_strict(verify):
     """is_verifier"""
     return verify("12+34=", "46") and verify("12+34=", "046")
+
+
+def is_verifier__three_prompts(verify):
+    """is_verifier"""
+    prompts = {"12+34=": "46", "7*12=": "84", "  007- 130<": "321-"}
+    return all(
+        verify(*pair) and not any(verify(*wrong) for wrong in near(*pair))  # noqa: F821
+        for pair in prompts.items()
+    )
