@@ -514,7 +514,8 @@ def rates() -> str:
     made = [name for name in SWEEPS if complete(LOGS, name)]
     seconds = [s for name in made for s in seconds_of(name)]
     hours = f"{sum(seconds) / 3600:.1f} hours of one thread after their warm starts"
-    cost = f"{', '.join(made)}: {len(seconds)} runs, {hours}, beside other work; idle cores need less than half."
+    cost = f"{', '.join(made)}: {len(seconds)} runs, {hours}, beside other work; "
+    cost += "idle cores need less than half."
     head = ["sweep", "tuned at", "rates tried", "seeds", "chosen", ""]
     return markdown(head, rows) + f"\n\n{cost}"
 
