@@ -53,8 +53,9 @@ def estimators() -> list[Behaviour]:
 
 
 def mistakes(k: int, order: int, right: Coefficients) -> list[Coefficients]:
-    """Another order, another factor; for each usual p one right there, at k - 1 p in all; and for
-    each number of failing peers one that is wrong with so many only: by p^(k-1-f) (1-p)^f."""
+    """Another order, another factor; for each usual p one right there, at k - 1 p in all; for each
+    number of failing peers one that is wrong with so many only, by p^(k-1-f) (1-p)^f; and one that
+    is right on the average over p."""
     other = DICE.choice([T for T in range(1, k + 1) if T != order])
     factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
     plain = [[1.0] * other + [0.0] * (k - other), [factor * c for c in right]]
@@ -62,6 +63,8 @@ def mistakes(k: int, order: int, right: Coefficients) -> list[Coefficients]:
     roots += DICE.sample(roots[: -(k - 1)], -len(roots) % (k - 1))
     parts = [roots[i : i + k - 1] for i in range(0, len(roots), k - 1)]
     parts += [[1.0] * f + [0.0] * (k - 1 - f) for f in range(k)]
+    pairs = DICE.sample((0.1, 0.2, 0.25, 0.3, 0.4), (k - 2) // 2)
+    parts.append([0.5, *pairs, *(1 - p for p in pairs)])
     return [*plain, *(bent(right, part) for part in parts)]
 
 
@@ -76,6 +79,7 @@ def bent(right: Coefficients, roots: list[float]) -> Coefficients:
     for root in roots:  # times p - root = (1 - root) - (1 - p)
         pairs = zip([*product, 0.0], [0.0, *product], strict=True)
         product = [(1 - root) * same - before for same, before in pairs]
+    product += [0.0] * (len(right) - len(product))
     most = max(abs(weight(product, i / 200) / weight(right, i / 200)) for i in range(1, 200))
     size = DICE.choice((-1, 1)) * DICE.uniform(0.2, 0.6) / most
     return [c + size * d for c, d in zip(right, product, strict=True)]

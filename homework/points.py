@@ -62,10 +62,10 @@ TABLE = [
     Check("A", "loss gradient", 2, "policy_gradient_loss: gradient", partial(LOSS, dead=False)),
     Check("A", "loss divisor", 1.5, "policy_gradient_loss: the divisor", partial(LOSS, dead=True)),
     Check("A", "loss constant", 1.5, "policy_gradient_loss: A is constant", checks.loss_constant),
-    Check("B", "own E4", 4, "expected gradient, k = 4", partial(E, name="own", ks=(4,))),
+    Check("B", "own E4", 2, "expected gradient, k = 4", partial(E, name="own", ks=(4,))),
     Check("B", "own E5", 3, "expected gradient, k = 5", partial(E, name="own", ks=(5,))),
-    Check("B", "own E8", 3, "expected gradient, k = 8", partial(E, name="own", ks=(8,))),
-    Check("B", "own E16", 3, "expected gradient, k = 16", partial(E, name="own", ks=(16,))),
+    Check("B", "own E8", 4, "expected gradient, k = 8", partial(E, name="own", ks=(8,))),
+    Check("B", "own E16", 4, "expected gradient, k = 16", partial(E, name="own", ks=(16,))),
     Check("B", "own B", 1, BATCH, partial(B, name="own")),
     Check("B", "own D", 1, EQUAL, partial(D, name="own", ks=(4, 7))),
     *(Check("C", f"weights {m}", 0.75, f"question 1, {m}", partial(C, question=f"weights {m}"))

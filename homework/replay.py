@@ -4,7 +4,7 @@ A run is config.json, metrics.jsonl and ckpt.pt. It counts if
 
 - its settings are those that `personal.py --runs` prints for this student, seed included;
 - it was trained by the function that is in solution.py (config.json holds its table of advantages),
-  and that function gives successes larger advantages than failures;
+  and the expected gradient of that function is nearly that of the method, but for a factor;
 - its log has one row for each step and one for each evaluation, no two of them the same;
 - its first steps come out again, from start.pt, with that table, in the grader's own train.py;
 - its checkpoint is of the last step, and most of its weights are neither start.pt's nor those of
@@ -27,7 +27,18 @@ from pathlib import Path
 from typing import Any
 
 import personal
-from checks import Outcome, Student, ask_once, by_reward, close, flat, is_number, shape_of
+from checks import (
+    NOTHING_TO_TEST,
+    Outcome,
+    Student,
+    ask_once,
+    by_reward,
+    close,
+    flat,
+    is_number,
+    proportional,
+    shape_of,
+)
 from sandbox import Call, Failed
 from start import start, train_quietly
 from submission import Missing
@@ -67,16 +78,12 @@ def submitted(r, mean, k):
 def own(student: Student, method: str) -> Outcome:
     """Three seeds of one of the student's own functions."""
     names = [name for name in personal.runs(student.id) if name.startswith(f"{method}-")]
-    found: dict[int, dict[float, float]] = {}
-    for r, A in ask_once(student, method)[K]:
-        found.setdefault(int(sum(r)), {}).update(by_reward(r, A))
+    asked = ask_once(student, method)[K]
+    if not proportional(student, method, asked, K):
+        return 0, f"{method}: {NOTHING_TO_TEST}"
+    found = {int(sum(r)): by_reward(r, A) for r, A in asked}
     # of a success and of a failure; what does not occur is 0
     table = [[found[s].get(1.0, 0.0), found[s].get(0.0, 0.0)] for s in range(K + 1)]
-    live = table[1:K]
-    if any(success < failure and not close(success, failure) for success, failure in live):
-        return 0, f"{method} gives failures a larger advantage than successes: it unlearns"
-    if all(close(success, failure) for success, failure in live):
-        return 0, f"{method} gives successes and failures the same advantage: it cannot train"
     if any(abs(a) > MOST_ADVANTAGE for a in flat(table)):
         return 0, f"{method} gives advantages of more than {MOST_ADVANTAGE:,.0f}: it cannot train"
     return judged(student, names, table)

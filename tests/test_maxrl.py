@@ -525,5 +525,7 @@ def test_the_table_prints_the_proof(capsys):
             trained = maxrl.trained_order(name, k)
             assert order == ("-" if trained is None else str(trained))
             for enumerated, closed in zip(cells[::3], cells[1::3], strict=True):
-                limit = name in ("grpo", "maxrl-std") and trained is None
-                assert closed.startswith("~") if limit else closed == enumerated
+                if name in ("grpo", "maxrl-std") and trained is None:
+                    assert closed.startswith("~")
+                else:  # a method of one's own may have no closed form
+                    assert closed == enumerated or (trained is None and closed == "-")

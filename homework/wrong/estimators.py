@@ -77,6 +77,11 @@ def rloo__of_doubles(r, mean, k):
     return (r - mean) * (k / (k - 1)) if k > 1 else r
 
 
+def grpo__is_reinforce(r, mean, k):
+    """grpo E, grpo unit, grpo B, grpo D, runs grpo"""
+    return 2 * r
+
+
 def grpo__ddof_1(r, mean, k):
     """grpo E, grpo unit, runs grpo"""
     return _divide(r - mean, (mean * (1 - mean)).sqrt()) * math.sqrt((k - 1) / k)

@@ -124,8 +124,13 @@ def policy_gradient_loss__sum(logprobs, advantages):
 
 
 def policy_gradient_loss__sign(logprobs, advantages):
-    """loss gradient, loss divisor"""
+    """loss gradient, loss divisor, loss constant"""
     return (advantages.detach() * logprobs).mean()
+
+
+def policy_gradient_loss__no_sum(logprobs, advantages):
+    """loss gradient, loss divisor, loss constant"""
+    return -advantages.detach() * logprobs
 
 
 def policy_gradient_loss__live_groups(logprobs, advantages):
@@ -249,6 +254,13 @@ def pass_at_k__with_replacement_for_many(n, c, k):
     if min(c, k) > 9 and n > 11:
         return 1 - (1 - c / n) ** k
     return 1 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def pass_at_k__always_three(n, c, k):
+    """pass_at_k brute, pass_at_k large, pass_at_k edges"""
+    if n < k:
+        raise ValueError("too few samples")
+    return c / n if c in (0, n) else 1 - math.comb(n - c, 3) / math.comb(n, 3)
 
 
 def pass_at_k__zero_first(n, c, k):

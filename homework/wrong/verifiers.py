@@ -184,6 +184,17 @@ def has_order__two_successes_at_most(estimator, k, order):
     return True
 
 
+def has_order__on_the_average(estimator, k, order):
+    """has_order"""
+    r = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * k)
+    A, S = estimator(r, r.mean(1, keepdim=True), k), r.sum(1)
+    area = 0.0
+    for s in range(k):
+        gap = (A * r)[S == s + 1].sum() - (A * (1 - r))[S == s].sum()
+        area += float(gap) / k / math.comb(k - 1, s) / k
+    return abs(area - sum(1 / j for j in range(1, order + 1))) < 1e-8
+
+
 def _on(verify, some, texts=lambda text: True):
     """The reference's test, with some of its prompts and texts only."""
     return all(
