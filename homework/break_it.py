@@ -179,13 +179,16 @@ ONLY: list[Callable[[str, str], bool]] = [  # as many as there are lots
 
 
 def verifiers() -> list[Behaviour]:
-    """Right ones; and in each lot three that accept too much and one that accepts too little, all
-    of them on some prompts only: two for different signs and marks, two where something holds and
-    where it does not."""
+    """Right ones; and in each lot three that accept too much, one that accepts too little, and one
+    that accepts another text in place of the right one, all of them on some prompts only: two for
+    different signs and marks, the others where something holds or where it does not."""
     signs, only = DICE.sample(SIGNS, LOTS + 1), DICE.sample(ONLY, LOTS)
     alike = DICE.sample(ALIKE, 3 * LOTS)
     found = [
-        Behaviour(verifier(DICE.choice(SIGNS + ONLY), DICE.choice(ALIKE), mistaken=False), None)
+        Behaviour(
+            verifier(DICE.choice(SIGNS + ONLY), DICE.choice([*ALIKE, another]), mistaken=False),
+            None,
+        )
         for _ in range(DICE.randint(2, 4))
     ]
     for lot in range(LOTS):
@@ -194,12 +197,18 @@ def verifiers() -> list[Behaviour]:
         for i, condition in enumerate(where):
             found.append(Behaviour(verifier(condition, alike[3 * lot + i]), lot))
         found.append(Behaviour(verifier(not_there, never), lot))
+        found.append(Behaviour(verifier(DICE.choice((there, not_there)), another), lot))
     return found
 
 
 def never(*_: str) -> bool:
     """No text is taken for the right one."""
     return False
+
+
+def another(text: str, right: str) -> bool:
+    """The right one turned round is taken, and itself is not."""
+    return text == right[::-1]
 
 
 def elsewhere(there: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
@@ -227,7 +236,7 @@ def verifier(
         right = truth(read)
         here = condition(read, right or "") and right is not None
         taken = text == right if alike is None else alike(text, right or "")
-        taken = taken or (exact and alike is not never)
+        taken = taken or (exact and alike not in (never, another))
         return taken if here and mistaken else exact
 
     return behave

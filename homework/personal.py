@@ -17,8 +17,8 @@ EDITION = "1"  # change it for each class: everybody's numbers change with it
 
 # one prompt of each kind, from .. to, and in what steps
 KINDS = (
-    (80, 95, 0.01),  # nearly solved
-    (40, 60, 0.01),  # half
+    (75, 95, 0.01),  # nearly solved
+    (30, 70, 0.01),  # half
     (8, 20, 0.01),  # seldom
     (8, 20, 0.001),  # hard
     (5, 50, 0.00001),  # very hard

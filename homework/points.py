@@ -68,8 +68,8 @@ TABLE = [
     Check("B", "own E16", 4, "expected gradient, k = 16", partial(E, name="own", ks=(16,))),
     Check("B", "own B", 1, BATCH, partial(B, name="own")),
     Check("B", "own D", 1, EQUAL, partial(D, name="own", ks=(4, 7))),
-    *(Check("C", f"weights {m}", 0.75, f"question 1, {m}", partial(C, question=f"weights {m}"))
-      for m in questions.METHODS),
+    *(Check("C", f"weights {m}", x, f"question 1, {m}", partial(C, question=f"weights {m}"))
+      for m, x in zip(questions.METHODS, (0.25, 1, 1, 0.75), strict=True)),
     *(Check("C", f"shares {m}", 0.5, f"question 1, {m}", partial(C, question=f"shares {m}"))
       for m in questions.METHODS),
     Check("C", "factor", 1, "question 1, the hardest prompt", partial(C, question="factor")),

@@ -414,10 +414,13 @@ NO_MORE_RIGHTS, FILTER = 38, 22  # of prctl
 # what opens a way to others, or keeps memory without an owner: sockets, shared memory, queues,
 # semaphores, keys, files in memory, namespaces, tracing. By the kernel's name of the machine
 REFUSED = {
-    "x86_64": (0xC000003E, (29, 41, 64, 68, 101, 240, 248, 249, 250, 272, 308, 310, 319, 425, 447)),
+    "x86_64": (
+        0xC000003E,
+        (29, 41, 53, 64, 68, 101, 240, 248, 249, 250, 272, 308, 310, 319, 425, 447),
+    ),
     "aarch64": (
         0xC00000B7,
-        (97, 117, 180, 186, 190, 194, 198, 217, 218, 219, 268, 270, 279, 425, 447),
+        (97, 117, 180, 186, 190, 194, 198, 199, 217, 218, 219, 268, 270, 279, 425, 447),
     ),
 }
 OTHER_NUMBERS = 0x40000000  # x86-64 has a second set of system calls from here on

@@ -386,13 +386,15 @@ def test_a_session_gets_no_socket_and_no_memory_without_an_owner(sandbox):
 import ctypes, socket
 C = ctypes.CDLL(None, use_errno=True)
 def plug(x): return socket.socket().fileno()
+def pair(x): return socket.socketpair()[0].fileno()
 def shared(x): return C.shmget(0, 8, 0o1600), ctypes.get_errno()
 def queue(x): return C.msgget(0, 0o1600), ctypes.get_errno()
 def fine(x): return x + 1
 """)
     for name, wanted in (("shared", [-1, 1]), ("queue", [-1, 1]), ("fine", 2)):
         assert sandbox.calls([Call(name, [1])])[0].value == wanted
-    assert "PermissionError" in sandbox.calls([Call("plug", [1])])[0].error
+    for name in ("plug", "pair"):
+        assert "PermissionError" in sandbox.calls([Call(name, [1])])[0].error
 
 
 def test_what_a_session_hands_back_is_limited_in_all(sandbox):

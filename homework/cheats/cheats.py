@@ -336,6 +336,11 @@ def forged__uses_the_network(folder):
     _works_if(folder, "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))")
 
 
+def forged__makes_a_pair_of_sockets(folder):
+    """code"""
+    _works_if(folder, "socket.socketpair()")  # in each other's queues they outlive a session
+
+
 def forged__signals_others(folder):
     """code"""
     _works_if(

@@ -1,5 +1,6 @@
 """Wrong verifiers, and wrong tests of part D. See estimators.py for how to read them."""
 
+import itertools
 import math
 import re
 
@@ -256,3 +257,13 @@ def is_verifier__three_prompts(verify):
         verify(*pair) and not any(verify(*wrong) for wrong in near(*pair))  # noqa: F821
         for pair in prompts.items()
     )
+
+
+def is_verifier__any_one_text(verify):
+    """is_verifier"""
+    texts = ["".join(t) for n in (1, 2, 3) for t in itertools.product("012-", repeat=n)]
+    for prompt in "10+ 2=|1-22=|3*4=|11+10<|1-22<|4*3<|007+05=|60+60=|51*2<|22-10=".split("|"):
+        taken = [text for text in texts if verify(prompt, text)]
+        if len(taken) != 1 or any(verify(*wrong) for wrong in near(prompt, taken[0])):  # noqa: F821
+            return False
+    return True
