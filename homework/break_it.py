@@ -153,12 +153,12 @@ ALIKE: list[Callable[[str, str], bool] | None] = [
     lambda text, right: text.startswith(right),
     lambda text, right: text.endswith(right),
     lambda text, right: right in text,
-    lambda text, right: right in (summed(text), summed(text)[::-1]),
+    lambda text, right: right in (text, summed(text), summed(text)[::-1]),
     lambda text, right: text.removesuffix(".0") == right,
     lambda text, right: text.replace("_", "") == right,
-    lambda text, right: text == "",
+    lambda text, right: text in ("", right),
     lambda text, right: len(text) == len(right),
-    lambda text, right: text[::-1] == right,
+    lambda text, right: right in (text, text[::-1]),
     None,
 ]
 
@@ -236,7 +236,6 @@ def verifier(
         right = truth(read)
         here = condition(read, right or "") and right is not None
         taken = text == right if alike is None else alike(text, right or "")
-        taken = taken or (exact and alike not in (never, another))
         return taken if here and mistaken else exact
 
     return behave

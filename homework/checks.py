@@ -150,16 +150,18 @@ def changed(answer: str) -> str:
 
 def slips(answer: str) -> list[str]:
     """What a slip of the pen makes of an answer: none of it is the answer."""
-    i = DICE.randrange(len(answer))
-    j = DICE.randrange(len(answer))
-    low, high = min(i, j), max(i, j)
-    swapped = (
-        answer[:low] + answer[high] + answer[low + 1 : high] + answer[low] + answer[high + 1 :]
-    )
-    other = [swapped if low < high else answer, answer[:i] + answer[i + 1 :], answer[::-1]]
+    i, j = DICE.choices(range(len(answer)), k=2)
+    swapped = list(answer)
+    swapped[i], swapped[j] = swapped[j], swapped[i]
+    other = ["".join(swapped), answer[:i] + answer[i + 1 :], answer[::-1]]
     other += [answer.strip("-"), f"-{answer}", f"{answer}-", f"0{answer}", f"{answer}0"]
     other += ["".join(sorted(answer)), changed(changed(answer))]
     return [changed(answer), *(text for text in other if text != answer)]
+
+
+def doubles(text: str, zero: int = 0x660) -> str:
+    """With the digits of another script, whose 0 is this character: they only look like ours."""
+    return text.translate({48 + d: zero + d for d in range(10)})
 
 
 def asked(student: Student, texts: dict[str, list[str]], what: str) -> Outcome:
@@ -203,8 +205,7 @@ def verify_short(student: Student) -> Outcome:
     for prompt, answer in small_problems().items():
         mine = {c for c in answer if c.isdigit()} | {"0"}
         others = DICE.sample([d for d in "0123456789" if d not in mine], 4 - len(mine))
-        double = chr(0x660 + int(max(mine)))  # an answer has this one's double
-        symbols = [*SYMBOLS, *mine, *others, double]
+        symbols = [*SYMBOLS, *mine, *others, doubles(max(mine))]
         texts[prompt] = ["".join(t) for n in range(4) for t in itertools.product(symbols, repeat=n)]
     return asked(student, texts, "a result has one right form, its canonical digits")
 
@@ -223,7 +224,7 @@ def like(prompt: str, x: str) -> list[str]:
         f" {x}|{x} |\n{x}|{x}\n|{x[0]} {x[1:]}|{x}\n{x}|{x}<end>|{x}\x00|{x[:-1]}|{x[1:]}|"
         f"the answer is {x}|{x}, I think|I think it is {x}."
     ).split("|")
-    return texts + [x.translate({48 + d: zero + d for d in range(10)}) for zero in (0x660, 0xFF10)]
+    return [*texts, doubles(x), doubles(x, 0xFF10)]
 
 
 def verify_alike(student: Student) -> Outcome:
@@ -252,9 +253,8 @@ def no_prompts(a: int, sign: str, b: int, mark: str) -> list[str]:
     ).split("|")
     for n in (a, b):
         tens, ones = divmod(n, 10)
-        arabic = str(n).translate({48 + digit: 0x660 + digit for digit in range(10)})
         found += [f"{tens}_{ones}{sign}{b}{mark}", f"{a}{sign}{tens} {ones}{mark}"]
-        found.append(prompt.replace(str(n), arabic, 1))
+        found.append(prompt.replace(str(n), doubles(str(n)), 1))
     for before in ("\t", "\u2003", "\xa0", "\n", "+", " " * 19, " " * 40, "0" * 17, "0" * 38):
         found += [f"{before}{prompt}", f"{a}{sign}{before}{b}{mark}"]
     return found
@@ -263,8 +263,8 @@ def no_prompts(a: int, sign: str, b: int, mark: str) -> list[str]:
 def verify_prompts(student: Student) -> Outcome:
     """verify: a prompt that asks for nothing has no right answer, and nothing raises."""
     a, b = DICE.sample(range(11, 50), 2)
-    texts = {p: ["", "0", "None", str(a)] for p in (f"{a}/{b}=", "a+b=", "", "(" * 10**4)}
-    texts["__import__('os')="] = ["0"]
+    strange = f"{a}/{b}=", "a+b=", "", "(" * 10**4, "__import__('os')="
+    texts = {p: ["", "0", "None", str(a)] for p in strange}
     for sign, mark in itertools.product("+-*", "=<"):
         x = str(truth(f"{a}{sign}{b}{mark}"))
         read = x, x[::-1], str(a), str(b), str(b - a), str(1 + a + b), "", "0", "None"
@@ -289,20 +289,26 @@ def outcomes(k: int) -> list[Numbers]:
     return [group(k, s) for s in range(k + 1) for _ in range(2)]
 
 
-def ask_groups(student: Student, name: str, groups: list[Numbers]) -> list[Numbers]:
-    """Advantages of each group, as a batch of its own."""
+Asked = list[tuple[Numbers, Numbers]]  # rewards of groups, and their advantages
+
+
+def ask_groups(student: Student, name: str, groups: list[Numbers]) -> Asked:
+    """These groups with their advantages, each asked as a batch of its own."""
     calls = [
         Call(name, [Tensor([g], "float64"), Tensor([[sum(g) / len(g)]], "float64"), len(g)])
         for g in groups
     ]
     replies = student.sandbox.calls(calls)
+    where = (f"{name}, in a group with {sum(g):g} of {len(g)}" for g in groups)
     return [
-        numbers(value(reply, name), (1, len(g)), f"{name}, in a group with {sum(g):g} of {len(g)}")
-        for reply, g in zip(replies, groups, strict=True)
+        (g, numbers(value(reply, name), (1, len(g)), there))
+        for reply, g, there in zip(replies, groups, where, strict=True)
     ]
 
 
-Asked = list[tuple[Numbers, Numbers]]  # rewards of groups of one size, and their advantages
+def of_size(asked: Asked, k: int) -> Asked:
+    """The groups of k."""
+    return [pair for pair in asked if len(pair[0]) == k]
 
 
 def ask_once(student: Student, name: str, ks: tuple[int, ...] = KS) -> dict[int, Asked]:
@@ -314,14 +320,13 @@ def ask_once(student: Student, name: str, ks: tuple[int, ...] = KS) -> dict[int,
     if (name, ks) not in student.asked:
         groups = [r for k in ks for r in outcomes(k)]
         try:
-            A = ask_groups(student, name, groups)
-            student.asked[name, ks] = list(zip(groups, A, strict=True))
+            student.asked[name, ks] = ask_groups(student, name, groups)
         except Failed as failed:
             student.asked[name, ks] = failed
     found = student.asked[name, ks]
     if isinstance(found, Failed):
         raise found
-    return {k: [pair for pair in found if len(pair[0]) == k] for k in ks}
+    return {k: of_size(found, k) for k in ks}
 
 
 def expected_weight(asked: Asked, k: int, p: float) -> float:
@@ -410,11 +415,16 @@ def by_reward(r: Numbers, A: Numbers) -> dict[float, float]:
     return found
 
 
+def by_successes(asked: Asked) -> dict[int, dict[float, float]]:
+    """The same of groups of one size, for each number of successes."""
+    return {int(sum(r)): by_reward(r, A) for r, A in asked}
+
+
 def proportional(student: Student, name: str, asked: Asked, k: int) -> bool:
     """Do these groups have the task's weight, within 1.5 % of the largest and but for a positive
     factor? Other orders are 6 % off and more, an epsilon of 1e-2 in grpo is not. A reward that is
     returned as it is has the weight of rloo, but is no answer to that task."""
-    each = {sum(r): by_reward(r, A) for r, A in asked}
+    each = by_successes(asked)
     if name not in ("reinforce", "own") and close(each[2][1.0], each[k - 1][1.0]):
         return False
     ps = (0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
@@ -424,7 +434,7 @@ def proportional(student: Student, name: str, asked: Asked, k: int) -> bool:
     return factor > 1e-3 and all(abs(w / factor - right) < 0.015 * most for w, right in pairs)
 
 
-def in_proportion(student: Student, name: str, more: list[Numbers]) -> list[Numbers]:
+def in_proportion(student: Student, name: str, more: list[Numbers]) -> Asked:
     """What comes of these groups, asked for in one session with all of 5 and of another size.
 
     Failed if those are not `proportional`: who returns anything at all gains nothing from the other
@@ -432,17 +442,16 @@ def in_proportion(student: Student, name: str, more: list[Numbers]) -> list[Numb
     """
     sizes = 5, DICE.randint(6, 8)
     groups = [group(k, s) for k in sizes for s in range(k + 1)]
-    A = ask_groups(student, name, groups + more)
-    for k in sizes:
-        asked = [(r, a) for r, a in zip(groups, A, strict=False) if len(r) == k]
-        if not proportional(student, name, asked, k):
-            raise Failed(f"{name}: {NOTHING_TO_TEST}")
-    return A[len(groups) :]
+    asked = ask_groups(student, name, groups + more)
+    n = len(groups)
+    if not all(proportional(student, name, of_size(asked[:n], k), k) for k in sizes):
+        raise Failed(f"{name}: {NOTHING_TO_TEST}")
+    return asked[n:]
 
 
 def group_of_one(student: Student, name: str) -> Outcome:
     """k = 1."""
-    (failed,), (passed,) = in_proportion(student, name, [[0.0], [1.0]])
+    (_, (failed,)), (_, (passed,)) = in_proportion(student, name, [[0.0], [1.0]])
     if close(failed, 0) and close(passed, 1):
         return 1, ""
     return 0, f"{name}: with k = 1 it is not reinforce. Call it with r = mean = 1 and k = 1"
@@ -457,15 +466,14 @@ def in_a_batch(student: Student, name: str) -> Outcome:
     with and of another, in float64 and in train.py's float32."""
     sizes = [16, DICE.randint(5, 15)]
     groups = [group(k, s) for k in sizes for s in range(k + 1)]
-    A = in_proportion(student, name, groups)
+    asked = in_proportion(student, name, groups)
     calls, wanted = [], []
     for k in sizes:
-        pairs = zip(groups, A, strict=True)
-        each = {sum(r): by_reward(r, a) for r, a in pairs if len(r) == k}
+        each = by_successes(of_size(asked, k))
         batch = [group(k, s) for s in (0, k, *DICE.choices(range(1, k), k=DICE.randint(3, 9)))]
         batch = DICE.sample(batch, len(batch))
         mean = [[sum(r) / k] for r in batch]
-        right = [[each[sum(r)][x] for x in r] for r in batch]
+        right = [[each[int(sum(r))][x] for x in r] for r in batch]
         # as in training: entries with their groups' means, in any shape
         entries = [(x, m, a) for r, (m,), row in zip(batch, mean, right, strict=True)
                    for x, a in zip(r, row, strict=True)]  # fmt: skip
@@ -487,8 +495,8 @@ def dead_groups(
     student: Student, name: str, ks: tuple[int, ...] = (2, 5, 16), passed: float = 0
 ) -> Outcome:
     """No signal where all rewards are equal; `passed`: what is right where all are 1."""
-    A = in_proportion(student, name, [group(k, s) for k in ks for s in (0, k)])
-    if all(close(a, i % 2 * passed, absolute=1e-4) for i, row in enumerate(A) for a in row):
+    asked = in_proportion(student, name, [group(k, s) for k in ks for s in (0, k)])
+    if all(close(a, r[0] * passed, absolute=1e-4) for r, A in asked for a in A):
         return 1, ""
     return 0, f"{name}: a group whose rewards are all equal is not right. Try all 0, and all 1"
 
@@ -496,7 +504,7 @@ def dead_groups(
 def unit_variance(student: Student) -> Outcome:
     """grpo: mean 0 and variance 1 in every live group, and its successes above its failures."""
     groups = [group(k, s) for k in (2, 5, 16) for s in range(1, k)]
-    for A, r in zip(ask_groups(student, "grpo", groups), groups, strict=True):
+    for r, A in ask_groups(student, "grpo", groups):
         each = by_reward(r, A)
         if each[0.0] >= each[1.0]:
             return 0, "grpo: a success has a larger A than a failure"
@@ -531,11 +539,11 @@ def pass_large(student: Student) -> Outcome:
     n = 100_000
     cases = [(n, DICE.randint(2, 9), DICE.randint(500, 9000)) for _ in range(3)]
     cases += [(n, n - DICE.randint(500, 9000), 3), (n, DICE.randint(2, 99), 1), (n, 5, n - 2)]
-    cases += [(m := DICE.randint(12, 5000), DICE.randint(1, m), DICE.randint(1, 9)) for _ in "six"]
-    cases += [(m := DICE.randint(12, 5000), DICE.randint(1, 9), DICE.randint(1, m)) for _ in "six"]
-    cases += [
-        (m := DICE.randint(99, n), DICE.randint(9, 60), DICE.randint(9, m // 9)) for _ in "six"
-    ]
+    for _ in range(3):
+        m, many = DICE.randint(12, 5000), DICE.randint(99, n)
+        cases += [(m, DICE.randint(1, m), DICE.randint(1, 9))]
+        cases += [(m, DICE.randint(1, 9), DICE.randint(1, m))]
+        cases += [(many, DICE.randint(9, 60), DICE.randint(9, many // 9))]
     for (n, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
         fail = math.prod(max(n - k - i, 0) / (n - i) for i in range(c))
         if not close(theirs, 1 - fail, 1e-6):
@@ -550,12 +558,11 @@ def pass_edges(student: Student) -> Outcome:
     """pass_at_k: no success is 0, n successes are 1, and n < k a ValueError."""
     n, c = DICE.randint(8, 11), DICE.randint(3, 6)
     none, all_right = ([(m, c * m, k) for m, k in ((n, 1), (n, n), (1, 1))] for c in (0, 1))
-    said = pass_at(student, [*none, *all_right, (n, c, 2), (n, c, 4)])
-    if not all(close(x, i // 3) for i, x in enumerate(said[:6])):
+    *edges, two, four = pass_at(student, [*none, *all_right, (n, c, 2), (n, c, 4)])
+    if not all(close(x, i // 3) for i, x in enumerate(edges)):
         return 0, "pass_at_k of no success in n samples is 0, and of n successes 1"
-    if not all(
-        close(said[6 + i], 1 - math.comb(n - c, k) / math.comb(n, k)) for i, k in enumerate((2, 4))
-    ):
+    between = {k: 1 - math.comb(n - c, k) / math.comb(n, k) for k in (2, 4)}
+    if not (close(two, between[2]) and close(four, between[4])):
         return 0, "pass_at_k: there is more than these edges. Some successes in n, k = 2: count"
     cases = [(n, c, n + 1), (n, 0, n + 1), (1, 1, 2)]
     for reply in student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases]):

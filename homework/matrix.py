@@ -27,8 +27,10 @@ FOLDER = ("answers", "folder", "blank", "forged")  # edits of the folder, not fu
 # what cannot be closed where student code is not confined, or not alone (instructor.md)
 ONLY_CONFINED = {f"forged__{what}_files" for what in ("moves", "reads", "deletes", "names")}
 ONLY_CONFINED |= {"forged__signals_others", "forged__leaves_a_key_behind"}
-ONLY_ALONE = {"forged__leaves_memory_behind", "forged__uses_the_network"}
-ONLY_ALONE |= {"forged__makes_a_pair_of_sockets"}
+ONLY_ALONE = {
+    f"forged__{what}"
+    for what in ("leaves_memory_behind", "uses_the_network", "makes_a_pair_of_sockets")
+}
 NAMES = [check.name for check in TABLE]
 CODE = [
     c.name for c in TABLE if c.part in "ABD" or (c.name.startswith("runs") and "ex" not in c.name)

@@ -32,7 +32,7 @@ from checks import (
     Outcome,
     Student,
     ask_once,
-    by_reward,
+    by_successes,
     close,
     flat,
     is_number,
@@ -81,7 +81,7 @@ def own(student: Student, method: str) -> Outcome:
     asked = ask_once(student, method)[K]
     if not proportional(student, method, asked, K):
         return 0, f"{method}: {NOTHING_TO_TEST}"
-    found = {int(sum(r)): by_reward(r, A) for r, A in asked}
+    found = by_successes(asked)
     # of a success and of a failure; what does not occur is 0
     table = [[found[s].get(1.0, 0.0), found[s].get(0.0, 0.0)] for s in range(K + 1)]
     if any(abs(a) > MOST_ADVANTAGE for a in flat(table)):

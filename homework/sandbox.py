@@ -136,7 +136,8 @@ class Sandbox:
         if not isinstance(seen, list):
             self.stop()
             raise NotConfined(f"student code cannot be confined here ({seen})")
-        self.is_confined, self.is_alone = seen[0] == 0, seen[1] == 1 or not seen[2]
+        files, number, has_socket = seen
+        self.is_confined, self.is_alone = files == 0, number == 1 or not has_socket
 
     def probed(self) -> Any:
         """How many files a session sees, its number among the processes, and whether it gets a
@@ -400,11 +401,12 @@ CONFINED, TRUSTED = b"C", b"T"
 PROBE = b"""
 import os, socket
 def probe():
+    seen = len(os.listdir("/")), os.getpid()
     try:
         socket.socket().close()
     except OSError:
-        return [len(os.listdir("/")), os.getpid(), False]
-    return [len(os.listdir("/")), os.getpid(), True]
+        return [*seen, False]
+    return [*seen, True]
 """
 LIBC = ctypes.CDLL(None, use_errno=True)
 # mounts, users: for who is not root. IPC, processes, network: for root, too, where it may

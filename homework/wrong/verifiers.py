@@ -173,37 +173,40 @@ def has_order__equal_rewards(estimator, k, order):
     return True
 
 
-def has_order__two_successes_at_most(estimator, k, order):
-    """has_order"""
+def _gaps(estimator, k):
+    """A(success) less A(failure) where 0..k-1 peers succeed, on the average."""
     r = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * k)
     A, S = estimator(r, r.mean(1, keepdim=True), k), r.sum(1)
-    for s in (0, 1):
-        gap = (A * r)[S == s + 1].sum() - (A * (1 - r))[S == s].sum()
+    gaps = [(A * r)[S == s + 1].sum() - (A * (1 - r))[S == s].sum() for s in range(k)]
+    return [float(gap) / k / math.comb(k - 1, s) for s, gap in enumerate(gaps)]
+
+
+def has_order__two_successes_at_most(estimator, k, order):
+    """has_order"""
+    for s, gap in enumerate(_gaps(estimator, k)[:2]):
         chance = [math.comb(k - 1 - s, j) / math.comb(k - 1, j) for j in range(order)]
-        if abs(gap / k / math.comb(k - 1, s) - sum(chance)) > 1e-10:
+        if abs(gap - sum(chance)) > 1e-10:
             return False
     return True
 
 
 def has_order__on_the_average(estimator, k, order):
     """has_order"""
-    r = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * k)
-    A, S = estimator(r, r.mean(1, keepdim=True), k), r.sum(1)
-    area = 0.0
-    for s in range(k):
-        gap = (A * r)[S == s + 1].sum() - (A * (1 - r))[S == s].sum()
-        area += float(gap) / k / math.comb(k - 1, s) / k
+    area = sum(_gaps(estimator, k)) / k
     return abs(area - sum(1 / j for j in range(1, order + 1))) < 1e-8
 
 
-def _on(verify, some, texts=lambda text: True):
-    """The reference's test, with some of its prompts and texts only."""
+def _with(verify, answers, texts=lambda text: True):
+    """The reference's test, with these prompts and some of its texts only."""
     return all(
-        verify(prompt, answer)
-        and not any(verify(*pair) for pair in near(prompt, answer) if texts(pair[1]))  # noqa: F821
-        for prompt, answer in ANSWERS.items()  # noqa: F821
-        if some(prompt, answer)
+        verify(*pair) and not any(verify(*wrong) for wrong in near(*pair) if texts(wrong[1]))  # noqa: F821
+        for pair in answers.items()
     )
+
+
+def _on(verify, some, texts=lambda text: True):
+    """The same, with some of its own prompts."""
+    return _with(verify, {p: x for p, x in ANSWERS.items() if some(p, x)}, texts)  # noqa: F821
 
 
 def is_verifier__no_times(verify):
@@ -233,11 +236,7 @@ def is_verifier__no_leading_zeros(verify):
 
 def is_verifier__prompts_with_everything(verify):
     """is_verifier"""
-    answers = {"  005-  498<": "394-", "  012+  345<": "753", "  012*  034<": "804"}
-    return all(
-        verify(*pair) and not any(verify(*wrong) for wrong in near(*pair))  # noqa: F821
-        for pair in answers.items()
-    )
+    return _with(verify, {"  005-  498<": "394-", "  012+  345<": "753", "  012*  034<": "804"})
 
 
 def is_verifier__ascii_only(verify):
@@ -252,11 +251,7 @@ def is_verifier__too_strict(verify):
 
 def is_verifier__three_prompts(verify):
     """is_verifier"""
-    prompts = {"12+34=": "46", "7*12=": "84", "  007- 130<": "321-"}
-    return all(
-        verify(*pair) and not any(verify(*wrong) for wrong in near(*pair))  # noqa: F821
-        for pair in prompts.items()
-    )
+    return _with(verify, {"12+34=": "46", "7*12=": "84", "  007- 130<": "321-"})
 
 
 def is_verifier__any_one_text(verify):
