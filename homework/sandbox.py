@@ -409,9 +409,9 @@ def probe():
     return [*seen, True]
 """
 LIBC = ctypes.CDLL(None, use_errno=True)
-# mounts, users: for who is not root. IPC, processes, network: for root, too, where it may
-NEW_MOUNTS, NEW_USER, NEW_OTHERS = 0x20000, 0x10000000, 0x8000000 | 0x20000000 | 0x40000000
-READ_ONLY, ADOPTS_ORPHANS, CAPABILITIES_3 = 1, 36, 0x20080522
+# mounts, users: for who is not root. Processes, IPC and network: for root, too, where it may
+NEW_MOUNTS, NEW_USER, NEW_PROCESSES, NEW_OTHERS = 0x20000, 0x10000000, 0x20000000, 0x48000000
+READ_ONLY, DIES_WITH_PARENT, CAPABILITIES_3 = 1, 1, 0x20080522
 NO_MORE_RIGHTS, FILTER = 38, 22  # of prctl
 # what opens a way to others, or keeps memory without an owner: sockets, shared memory, queues,
 # semaphores, keys, files in memory, namespaces, tracing. By the kernel's name of the machine
@@ -430,10 +430,10 @@ OTHER_NUMBERS = 0x40000000  # x86-64 has a second set of system calls from here 
 
 def serve(control: socket.socket, folder: str) -> None:
     """One session after another: fork when a socket comes, kill when told to."""
+    settle()
     preload()
     gc.freeze()  # so that a fork's collections do not copy what is shared
-    if sys.platform == "linux":
-        LIBC.prctl(ADOPTS_ORPHANS, 1, 0, 0, 0)
+    home = os.open("/proc/self/ns/pid", os.O_RDONLY) if sys.platform == "linux" else -1
     control.sendall(b"R")
     while True:
         how, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -442,7 +442,7 @@ def serve(control: socket.socket, folder: str) -> None:
         # a folder of its own: the kernel remembers which names were looked for in one
         place = tempfile.mkdtemp(dir=folder)
         os.chmod(place, 0o755)
-        child = begun(socket.socket(fileno=descriptors[0]), place, how == CONFINED)
+        child = begun(socket.socket(fileno=descriptors[0]), place, how == CONFINED, home)
         go_on = ended(control, child)
         os.rmdir(place)
         if not go_on:
@@ -460,33 +460,41 @@ def ended(control: socket.socket, child: int) -> bool:
     return bool(go_on)
 
 
-def begun(end: socket.socket, folder: str, confined: bool) -> int:
-    """The process of a new session. A namespace of processes is entered by the next one that is
-    forked, so that is a grandchild there, which the server adopts."""
-    told, tell = os.pipe()
+def settle() -> None:
+    """Who is not root may make namespaces only as a user of a namespace of its own, and come back
+    only to a namespace of processes that belongs to it: the server becomes the first process of
+    one. Where that is refused, `confine` says so."""
+    if os.getuid() and unshared(NEW_USER | NEW_PROCESSES):
+        if server := os.fork():
+            os.waitpid(server, 0)
+            os._exit(0)
+        LIBC.prctl(DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+
+
+def begun(end: socket.socket, folder: str, confined: bool, home: int) -> int:
+    """The process of a new session, where it is allowed alone: in namespaces with nobody else. One
+    of processes is entered by who is forked next, so the server makes it, forks, and comes back to
+    its own, `home`. Root in a container may have to do without."""
+    root = os.getuid() == 0
+    alone = confined and unshared(NEW_PROCESSES)
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
             # root's sessions have a user of their own each: the number is that of the process
-            nobody = 20_000 + os.getpid() % 40_000 if os.getuid() == 0 else 0
-            if confined and alone(nobody > 0) and (grandchild := os.fork()):
-                os.write(tell, str(grandchild).encode())
-            else:
-                session(end, folder, confined, nobody)
+            own = os.readlink("/proc/self") if alone else os.getpid()
+            nobody = 20_000 + int(own) % 40_000 if root else 0
+            if alone:
+                succeeded(unshared(NEW_OTHERS if root else NEW_OTHERS | NEW_MOUNTS))
+            session(end, folder, confined, nobody)
         os._exit(0)
+    if alone:
+        LIBC.setns(home, NEW_PROCESSES)
     end.close()
-    os.close(tell)
-    grandchild = int(os.read(told, 20) or 0)  # nothing when a session that is a child closes it
-    os.close(told)
-    if grandchild:
-        os.waitpid(child, 0)
-    return grandchild or child
+    return child
 
 
-def alone(root: bool) -> bool:
-    """Enter namespaces in which there is nobody else. Root in a container may have to do without;
-    who is not root has no other way to be confined, and is told so by `confine`."""
-    namespaces = NEW_OTHERS if root else NEW_OTHERS | NEW_MOUNTS | NEW_USER
+def unshared(namespaces: int) -> bool:
+    """Leave the namespaces of these kinds that are shared with others, if that is allowed."""
     return sys.platform == "linux" and LIBC.unshare(namespaces) == 0
 
 
