@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import torch
 
-import likelihoods
+import graded
 import maxrl
 from data import TASKS, Task, check_task, make_task, task_class
 from data.tokenizer import VOCAB_SIZE
@@ -34,7 +34,7 @@ METHODS = (*maxrl.ADVANTAGES, *SELF_TRAINING, *LIKELIHOOD)
 OF_ROUNDS = ("rounds", "pool", "epochs")  # the flags of SELF_TRAINING
 NOT_OF_ROUNDS = ("steps", "order", "warmup", "micro_batch")  # and what they have no use for
 OF_TASKS = ("digits", "reverse", "noise", "sigma", "reward")  # the flags that only some tasks take
-TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo")
+TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo", "tailrl")
 EVAL_SPLITS = ("test", "validation")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -367,10 +367,10 @@ def checked_task(config: Config) -> Task:
     if task.graded and method not in (*TAKE_LIKELIHOODS, "ce"):
         takers = ", ".join(TAKE_LIKELIHOODS)
         raise UsageError(f"{config.task} has likelihoods for rewards, which only {takers} take")
-    if task.graded and k > likelihoods.MOST:
-        raise UsageError(f"{config.task} takes --k up to {likelihoods.MOST}")
-    if config.reward == "regression" and method not in ("reinforce", "rloo"):
-        raise UsageError("--reward regression is negative: --method reinforce and rloo take it")
+    if task.graded and method == "maxrl-loo" and k > graded.MOST:
+        raise UsageError(f"maxrl-loo takes --k up to {graded.MOST} in {config.task}")
+    if config.reward == "regression" and method not in ("reinforce", "rloo", "tailrl"):
+        raise UsageError("--reward regression is negative: reinforce, rloo and tailrl take it")
     if config.n_head < 1 or config.n_embd % config.n_head:
         raise UsageError(f"--n-embd {config.n_embd} must be a multiple of --n-head {config.n_head}")
     return task
