@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     """The command, once its words are parsed."""
     path, device = Path(args.dir), pick_device(args.device)
     content = checkpoint.load(path)
-    task, model = checkpoint.load_task(path, content), checkpoint.load_model(path, content, device)
+    task, model = checkpoint.load_task(content), checkpoint.load_model(content, device)
     if args.interactive:
         converse(model, task, args.k, args.seed)
         return
