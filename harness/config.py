@@ -314,15 +314,14 @@ def from_dict(saved: Any) -> Config:
 
 def would_take(f: Field, value: Any) -> bool:
     """Whether a flag could have given its field this value."""
-    kind, choices = f.metadata.get("type"), f.metadata.get("choices")
     if not f.metadata:
         return value is None or isinstance(value, list)
     if value is None or isinstance(f.default, bool):
-        return (value is None and f.default is None) or type(value) is type(f.default)
-    if choices:
-        return isinstance(value, str) and value in choices
+        return type(value) is type(f.default)
+    if f.metadata["choices"]:
+        return isinstance(value, str) and value in f.metadata["choices"]
     try:
-        return type(value) in (int, float, str) and kind(str(value)) == value
+        return type(value) in (int, float, str) and f.metadata["type"](str(value)) == value
     except argparse.ArgumentTypeError:
         return False
 

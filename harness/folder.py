@@ -88,7 +88,7 @@ class RunFolder:
         """A checkpoint of this step; the log is on the disk before it."""
         checkpoint.insist_on_numbers(model)
         log.flush(self.metrics)
-        content = {"config": asdict(config), "model_config": asdict(model.config)}
+        content: dict[str, Any] = {"config": asdict(config), "model_config": asdict(model.config)}
         content |= {"model": model.state_dict(), "optimizer": optimizer.state_dict()["state"]}
         content |= {"step": progress.step, "first_weights": progress.first_weights}
         checkpoint.save(self.checkpoint, content)

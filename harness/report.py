@@ -63,7 +63,7 @@ class Steady:
 def steady_output() -> Iterator[None]:
     """While this lasts, nothing that is printed raises an exception."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(Steady, before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = map(Steady, before)
     try:
         yield
     finally:
