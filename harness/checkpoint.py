@@ -97,7 +97,7 @@ def load_optimizer(
     compared only."""
     method, step = content["config"]["method"], content.get("step")
     if type(step) is not int or step < 0:
-        raise CheckpointError(f"{path} contradicts itself: its step is {step!r:.40}")
+        raise CheckpointError(f"{path} cannot be resumed: its step is {described(step)}")
     state: dict[int, Any] = {
         i: {"step": torch.tensor(0.0), "exp_avg": w, "exp_avg_sq": w}
         for i, w in enumerate(model.parameters())
@@ -114,7 +114,7 @@ def insist(path: Path, content: dict[str, Any], wanted: dict[str, Any]) -> None:
     """CheckpointError in one line unless `content` holds the parts that are wanted."""
     for name, part in wanted.items():
         if unlike := difference(content.get(name), part, name):
-            raise CheckpointError(f"{path} contradicts itself, or this version: {unlike}")
+            raise CheckpointError(f"{path} contradicts its configuration or this version: {unlike}")
 
 
 def difference(found: Any, wanted: Any, name: str) -> str:
@@ -124,18 +124,18 @@ def difference(found: Any, wanted: Any, name: str) -> str:
     """
     if not (isinstance(wanted, dict) and isinstance(found, dict)):
         same = described(found) == described(wanted) and not getattr(found, "is_meta", False)
-        return "" if same else f"{name} is {described(found):.80}, not {described(wanted):.80}"
+        return "" if same else f"{name} is {described(found)}, and should be {described(wanted)}"
     for key in [*wanted, *found]:
         if (key in wanted) != (key in found):
-            return f"{name} {'lacks' if key in wanted else 'should not have'} {key!r:.40}"
+            return f"{name} {'lacks' if key in wanted else 'should not have'} {key!r:.60}"
     parts = (difference(found[key], wanted[key], f"{name}.{key}") for key in wanted)
     return next(filter(None, parts), "")
 
 
 def described(x: Any) -> str:
-    """A value, or all of a tensor but its numbers."""
+    """A value, or all of a tensor except its numbers."""
     if not isinstance(x, Tensor):
-        return repr(x)
+        return "a dict" if isinstance(x, dict) else f"{x!r:.60}"
     if x.layout is not torch.strided or x.is_nested or not x.is_contiguous():
         return "a tensor that is not dense and contiguous"
     return f"a tensor of shape {tuple(x.shape)}, {x.dtype}"

@@ -104,8 +104,10 @@ class RunFolder:
         try:
             steps = [row["step"] for row in rows if "nll" not in row]
             progress.evaluations = [rows[0], [row for row in rows if "nll" in row][-1]]
-            if steps != [*range(1, progress.step + 1)] or not 0 <= rows[-1]["seconds"] < math.inf:
-                raise ValueError("a step is missing, or the time is no time")
+            if [rows[0]["step"], *steps] != [*range(progress.step + 1)]:
+                raise ValueError("a step is missing")
+            if not 0 <= rows[-1]["seconds"] < math.inf:
+                raise ValueError("the time is no time")
             report.live_share(config, rows[0])
             report.table(*progress.evaluations)
         except Exception as error:  # a stranger's rows may hold anything
