@@ -14,7 +14,7 @@ import argparse
 import copy
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -147,17 +147,25 @@ def measure(model: GPT) -> tuple[float, float]:
     return logp.exp().mean().item(), -logp.mean().item()
 
 
-def run(start: GPT, method: str, k: int) -> str:
-    """Train a copy of a model. Prints its figures on the way, and returns the line that sums up."""
+def learn(start: GPT, method: str, k: int) -> Iterator[tuple[int, float, float]]:
+    """Train a copy of a model; every 50 steps comes the step, the pass rate and the nll."""
     model, rng, generator = copy.deepcopy(start), random.Random(3), torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
-    (base, base_nll), (rate, nll) = measure(model), measure(model)
+    yield 0, *measure(model)
     for step in range(1, STEPS + 1):
         prompts, _ = problems(rng, BATCH)
         train_step(model, optimizer, prompts, is_right, method, k, L, END, generator)
         if step % 50 == 0 or step == STEPS:
-            rate, nll = measure(model)
-            print(f"{method} step {step:3}  pass rate {rate:.3f}  nll {nll:.3f}", flush=True)
+            yield step, *measure(model)
+
+
+def run(start: GPT, method: str, k: int) -> str:
+    """Learn and print the figures as they come. Returns the line that sums them up."""
+    rows = []
+    for step, rate, nll in learn(start, method, k):
+        print(f"{method:6} step {step:3}  pass rate {rate:.3f}  nll {nll:.3f}", flush=True)
+        rows.append((rate, nll))
+    (base, base_nll), (rate, nll) = rows[0], rows[-1]
     return f"{method} pass rate {base:.3f} -> {rate:.3f}, nll {base_nll:.2f} -> {nll:.2f}"
 
 
