@@ -156,7 +156,8 @@ def test_countdown_has_two_to_six_numbers(n, takes):
     numbers = [str(10 * i + 10) for i in range(n)]
     prompt = f"{','.join(numbers)}:{sum(map(int, numbers))}="
     assert verify(prompt, "+".join(numbers)) == takes
-    assert verify(prompt, "(" * (n - 1) + numbers[0] + "".join(f"+{x})" for x in numbers[1:])) == takes
+    nested = "(" * (n - 1) + numbers[0] + "".join(f"+{x})" for x in numbers[1:])
+    assert verify(prompt, nested) == takes
 
 
 @pytest.mark.parametrize("text", [
@@ -210,5 +211,5 @@ def test_any_two_strings_give_a_verdict_and_a_likelihood(prompt, completion, tar
 def test_hostile_text_is_dismissed_at_once(text):
     """With quadratic matching or unbounded integers it would take minutes, and stop the suite."""
     for prompt in ("1+1=", "3,5,7,2:24=", text, f"{text}=", f"1+{text}=", f"1,2:{text}="):
-        assert verify(prompt, text) is False
-        assert verify(f"{text}:24=", "24") is False and verify(prompt, "3*7+5-2") is (prompt[0:2] == "3,")
+        assert verify(prompt, text) is False and verify(prompt, "2-1") is False
+    assert verify(f"{text}:24=", "24") is False
