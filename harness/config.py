@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-import likelihoods
+import graded
 import maxrl
 from data import TASKS, Task, make_task, task_class
 from data.tokenizer import VOCAB_SIZE
@@ -33,7 +33,7 @@ METHODS = (*maxrl.ADVANTAGES, *SELF_TRAINING, *LIKELIHOOD)
 OF_ROUNDS = ("rounds", "pool", "epochs")  # the flags of SELF_TRAINING
 NOT_OF_ROUNDS = ("steps", "order", "warmup", "micro_batch")  # and what they have no use for
 OF_NOISY = ("reward", "sigma", "noise")
-TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo")
+TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo", "tailrl")
 EVAL_SPLITS = ("test", "validation")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -354,8 +354,8 @@ def checked_task(config: Config) -> Task:
     if task.graded and method not in (*TAKE_LIKELIHOODS, "ce"):
         takers = ", ".join(TAKE_LIKELIHOODS)
         raise UsageError(f"{config.task} has likelihoods for rewards, which only {takers} take")
-    if task.graded and k > likelihoods.MOST:
-        raise UsageError(f"{config.task} takes --k up to {likelihoods.MOST}")
+    if task.graded and k > graded.MOST:
+        raise UsageError(f"{config.task} takes --k up to {graded.MOST}")
     if config.reward == "regression" and not (task.graded and method in ("reinforce", "rloo")):
         raise UsageError("--reward regression is for --task noisy and --method reinforce or rloo")
     if config.n_head < 1 or config.n_embd % config.n_head:

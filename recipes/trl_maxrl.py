@@ -1,7 +1,7 @@
 """MaxRL in TRL: a GRPOTrainer with the advantages of maxrl.py, and the settings of its exact loss.
 
-In your own script, change the class and the settings (copy this file, and beside it maxrl.py with
-the module that maxrl.py imports):
+In your own script, change the class and the settings (copy this file, and beside it maxrl.py and
+graded.py):
 
     trainer = EstimatorTrainer(             # was GRPOTrainer(
         args=GRPOConfig(**EXACT, ...),      # was args=GRPOConfig(...),
@@ -228,10 +228,7 @@ NUMBERS = {  # flag: name of the setting (TRL's if it has one), default, default
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     """The flags. Settings of TRL have TRL's names in the result."""
-    about = (
-        "MaxRL in TRL. Every setting of GRPOConfig is a flag too, such as --max_grad_norm or "
-        "--use_vllm: `trl grpo --help` lists them."
-    )
+    about = "MaxRL in TRL. All settings of GRPOConfig are flags too: `trl grpo --help` lists them."
     parser = HfArgumentParser(GRPOConfig, allow_abbrev=False, usage="", description=about)
     parser.error = lambda text: parser.exit(2, f"trl_maxrl.py: {text}\n")  # one line
     for action in parser._actions[1:]:
@@ -255,11 +252,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     for flag, (name, *_) in NUMBERS.items():
         if not getattr(args, name) > 0:
             parser.error(f"{flag} must be above 0")
-    given = [bool(args.model), bool(args.dataset)]
-    if any(given) if args.demo else not all(given):
-        parser.error("give --model and --dataset, or --demo alone")
-    if not args.output_dir:
-        parser.error("give --out, a new folder")
+    named = bool(args.model) + bool(args.dataset)
+    if not args.output_dir or named != (0 if args.demo else 2):
+        parser.error("give --out FOLDER, and either --model and --dataset or --demo alone")
     out = Path(args.output_dir)
     last = get_last_checkpoint(out) if out.is_dir() else None
     if args.resume and not Path(last or out, "trainer_state.json").exists():
@@ -295,16 +290,9 @@ def build(args: argparse.Namespace) -> EstimatorTrainer:
     lora = dict(lora_r=rank, lora_alpha=2 * rank, lora_target_modules="all-linear")
     peft_config = get_peft_config(ModelConfig(use_peft=rank > 0, **lora))
     return EstimatorTrainer(
-        args.model,
-        is_right,
-        config,
-        train,
-        test,
-        tokenizer,
-        peft_config=peft_config,
-        estimator=args.estimator,
-        order=args.order,
-    )
+        args.model, is_right, config, train, test, tokenizer, peft_config=peft_config,
+        estimator=args.estimator, order=args.order
+    )  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
