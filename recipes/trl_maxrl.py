@@ -286,8 +286,8 @@ def build(args: argparse.Namespace) -> EstimatorTrainer:
             rows.map(problem, fn_kwargs=form, remove_columns=rows.column_names)
             for rows in load(args.dataset, args.held_out, args.seed)
         )
-    rank = args.lora or 0
-    lora = dict(lora_r=rank, lora_alpha=2 * rank, lora_target_modules="all-linear")
+    rank, everywhere = args.lora or 0, "all-linear"
+    lora = dict(lora_r=rank, lora_alpha=2 * rank, lora_dropout=0, lora_target_modules=everywhere)
     peft_config = get_peft_config(ModelConfig(use_peft=rank > 0, **lora))
     return EstimatorTrainer(
         args.model, is_right, config, train, test, tokenizer, peft_config=peft_config,
