@@ -7,13 +7,14 @@ student's process and can only ask: it sends the arguments, and gets what the fu
 returns. Nothing in here executes what it is sent.
 """
 
-import itertools
 import math
 import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from sandbox import Tensor
 
@@ -35,7 +36,6 @@ class Behaviour:
 # -------------------------------------------------------------------------------- estimators
 
 USUAL = (0.0, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99, 1.0)
-EXPECTED = "only the expectation counts: the chances of all 2^k outcomes add up to 1"
 Coefficients = list[float]  # c_j of w = sum_j c_j (1-p)^j
 
 
@@ -45,8 +45,9 @@ def estimators() -> list[Behaviour]:
     for lot, k in enumerate((4, 5, 6, *DICE.choices((4, 5, 6), k=LOTS - 3))):
         order = DICE.randint(1, k)
         right = [1.0] * order + [0.0] * (k - order)
+        hint = "only the expectation counts: the chances of all 2^k outcomes add up to 1"
         for _ in range(DICE.randint(1, 2)):
-            found.append(Behaviour(estimator(k, right), None, EXPECTED, [k, order]))
+            found.append(Behaviour(estimator(k, right), None, hint, [k, order]))
         for wrong, kind in mistakes(k, order, right):
             found.append(Behaviour(estimator(k, wrong), lot, kind, [k, order]))
     return found
@@ -58,19 +59,17 @@ def mistakes(k: int, order: int, right: Coefficients) -> list[tuple[Coefficients
     and one that is right on the average over p."""
     other = DICE.choice([T for T in range(1, k + 1) if T != order])
     factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
-    roots = DICE.sample(USUAL, len(USUAL))
-    roots += DICE.sample(roots[: -(k - 1)], -len(roots) % (k - 1))
-    at_some_p = [roots[i : i + k - 1] for i in range(0, len(roots), k - 1)]
-    by_peers = [[1.0] * f + [0.0] * (k - 1 - f) for f in range(k)]
+    usual = DICE.sample(USUAL, len(USUAL))
+    usual += DICE.sample(usual[: -(k - 1)], -len(usual) % (k - 1))
     pairs = DICE.sample((0.1, 0.2, 0.25, 0.3, 0.4), (k - 2) // 2)
-    averaged = [0.5, *pairs, *(1 - p for p in pairs)]
-    return [
-        ([1.0] * other + [0.0] * (k - other), "of another order"),
-        ([factor * c for c in right], "off by a constant factor"),
-        *((bent(right, roots), "right at some p and wrong at others") for roots in at_some_p),
-        *((bent(right, roots), "wrong for one number of successes") for roots in by_peers),
-        (bent(right, averaged), "right on the average over p only"),
-    ]
+    roots = [(usual[i : i + k - 1], "right at some p and wrong at others")
+             for i in range(0, len(usual), k - 1)]  # fmt: skip
+    roots += [([1.0] * f + [0.0] * (k - 1 - f), "wrong for one number of successes")
+              for f in range(k)]  # fmt: skip
+    roots += [([0.5, *pairs, *(1 - p for p in pairs)], "right on the average over p only")]
+    plain = [([1.0] * other + [0.0] * (k - other), "of another order"),
+             ([factor * c for c in right], "off by a constant factor")]  # fmt: skip
+    return plain + [(bent(right, where), kind) for where, kind in roots]
 
 
 def weight(coefficients: Coefficients, p: float) -> float:
@@ -95,31 +94,25 @@ def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
 
     E[g] depends on A(success) - A(failure) only, given the peers, and of that on its average over
     the peers of which f fail and over the seats: it must be sum_j c_j C(f, j) / C(k-1, j). All else
-    is drawn.
+    is drawn: what both have, and how the difference is spread.
     """
-    size = DICE.choice((1, 3, 10, 30))
-    seats = [(i, peers) for i in range(k) for peers in itertools.product((0, 1), repeat=k - 1)]
-    low, gap = ({seat: size * DICE.uniform(-1, 1) for seat in seats} for _ in "ab")
+    draws = torch.Generator().manual_seed(DICE.randrange(2**60))
+    place = 2 ** torch.arange(k)  # an outcome's number is the sum of the places of its successes
+    r = (torch.arange(2**k).unsqueeze(1) & place) > 0  # (2^k, k)
+    both, gap = DICE.choice((2, 6, 20, 60)) * (torch.rand(2, 2**k, k, generator=draws).double() - 0.5)
+    failing = k - 1 - (r.sum(1, keepdim=True) - r.long())
     for f in range(k):
-        like = [seat for seat in seats if sum(seat[1]) == k - 1 - f]
-        mean = sum(gap[seat] for seat in like) / len(like)
+        like = (failing == f) & ~r
         omega = sum(c * math.comb(f, j) / math.comb(k - 1, j) for j, c in enumerate(coefficients))
-        for seat in like:
-            gap[seat] += omega - mean
-
-    def advantage(row: tuple, i: int) -> float:
-        seat = i, row[:i] + row[i + 1 :]
-        return low[seat] + row[i] * gap[seat]
+        gap[like] += omega - gap[like].mean()
+    peers = torch.arange(2**k).unsqueeze(1) - r * place  # the outcome in which this seat fails
+    A = both.gather(0, peers) + r * gap.gather(0, peers)
 
     def behave(r: Any, mean: Any, k_: Any) -> Tensor:
-        rows = r.values if isinstance(r, Tensor) and isinstance(r.values, list) else []
-        if not 0 < len(rows) <= 5000 or not all(
-            isinstance(row, list) and len(row) == k and all(x in (0, 1) for x in row)
-            for row in rows
-        ):
+        x = torch.tensor(r.values)
+        if x.dim() != 2 or x.shape[1] != k or len(x) > 5000 or not ((x == 0) | (x == 1)).all():
             raise ValueError("r must be a tensor of shape (N, k) of zeros and ones, N <= 5000")
-        whole = (tuple(map(int, row)) for row in rows)
-        return Tensor([[advantage(row, i) for i in range(k)] for row in whole], "float64")
+        return Tensor(A[(x.long() * place).sum(1)].tolist(), "float64")
 
     return behave
 
@@ -143,9 +136,8 @@ def truth(prompt: str) -> str | None:
 
 def summed(text: str) -> str:
     """What a calculator makes of it: sums of numbers only."""
-    if not re.fullmatch(r"[-+]?[0-9]+([-+][0-9]+)*", text):
-        return ""
-    return str(sum(map(int, re.findall(r"[-+]?[0-9]+", text))))
+    is_sum = re.fullmatch(r"[-+]?[0-9]+([-+][0-9]+)*", text)
+    return str(sum(map(int, re.findall(r"[-+]?[0-9]+", text)))) if is_sum else ""
 
 
 # When a text is taken for the right one. None: when the prompt only looks like one.
@@ -169,14 +161,10 @@ ALIKE: list[tuple[str, Condition | None]] = [
 ]  # fmt: skip
 NEVER: tuple[str, Condition] = ("no answer at all", lambda text, right: False)
 TURNED: tuple[str, Condition] = ("another answer only", lambda text, right: text == right[::-1])
-
-
-def on(sign: str, mark: str) -> tuple[str, Condition]:
-    """Prompts of this sign and mark."""
-    return f"{sign} and {mark}", lambda prompt, right: sign in prompt and prompt.endswith(mark)
-
-
-SIGNS = [on(sign, mark) for sign in "+-*" for mark in "=<"]
+SIGNS: list[tuple[str, Condition]] = [
+    (f"{sign} and {mark}", lambda prompt, right, end=(sign, mark):  # type: ignore[misc]
+        end[0] in prompt and prompt.endswith(end[1])) for sign in "+-*" for mark in "=<"
+]  # fmt: skip
 ONLY: list[tuple[str, Condition]] = [  # as many as there are lots
     ("<", lambda prompt, right: prompt.endswith("<")),
     ("a result below 0", lambda prompt, right: "-" in right),
@@ -192,24 +180,17 @@ def verifiers() -> list[Behaviour]:
     different signs and marks, the others where something holds or where it does not."""
     signs, only = DICE.sample(SIGNS, LOTS + 1), DICE.sample(ONLY, LOTS)
     alike = DICE.sample(ALIKE, 3 * LOTS)
-    hint = "it obeys the rules of A1 (no other marks, nothing else of the project)"
+    hint = "it obeys the rules of A1, which know no other marks and no other signs"
     found = [Behaviour(verifier(None, None), None, hint) for _ in range(DICE.randint(2, 4))]
-    for lot in range(LOTS):
-        words, there = only[lot]
-        without = f"no {words}", elsewhere(there)
-        where, not_there = DICE.sample(((words, there), without), 2)
-        pairs = list(zip((signs[lot], signs[lot + 1], where), alike[3 * lot :], strict=False))
-        for (prompts, condition), (text, taken) in (
-            *pairs, (not_there, NEVER), (DICE.choice((where, not_there)), TURNED),
-        ):  # fmt: skip
+    for lot, (words, there) in enumerate(only):
+        without: Condition = lambda prompt, right, there=there: not there(prompt, right)  # type: ignore[misc] # noqa: E731
+        where, not_there = DICE.sample([(words, there), (f"no {words}", without)], 2)
+        places = [signs[lot], signs[lot + 1], where, not_there, DICE.choice((where, not_there))]
+        taken = [*alike[3 * lot : 3 * lot + 3], NEVER, TURNED]
+        for (prompts, condition), (text, accepts) in zip(places, taken, strict=True):
             kind = f"one that accepts {text} for prompts with {prompts}"
-            found.append(Behaviour(verifier(condition, taken), lot, kind))
+            found.append(Behaviour(verifier(condition, accepts), lot, kind))
     return found
-
-
-def elsewhere(there: Condition) -> Condition:
-    """On the other prompts."""
-    return lambda prompt, right: not there(prompt, right)
 
 
 def verifier(here: Condition | None, alike: Condition | None) -> Callable[..., Any]:

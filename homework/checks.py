@@ -19,11 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 import reference
+import torch
 from break_it import DICE, LOTS, estimators, truth, verifiers
-from personal import Personal, personal
+from personal import personal
 from sandbox import ASK, NO_NUMBERS, Call, Failed, Reply, Sandbox, Tensor
 from submission import Submission
 
@@ -38,11 +37,6 @@ class Student:
     sandbox: Sandbox
     submission: Submission
     asked: dict[str, Any] = field(default_factory=dict)  # what `once` got, or why it did not
-
-    @property
-    def own(self) -> Personal:
-        """The numbers of this id."""
-        return personal(self.id)
 
     def once(self, what: str, ask: Callable[[], Any]) -> Any:
         """What `ask` returns or raises; it is called once, however many checks look at it."""
@@ -97,9 +91,7 @@ def numbers(x: Any, shape: tuple[int, ...], name: str) -> torch.Tensor:
 
 def number(x: Any, name: str) -> float:
     """One finite number."""
-    if type(x) in (int, float):
-        x = Tensor(x)
-    found = numbers(x, (), name).item()
+    found = numbers(Tensor(x) if type(x) in (int, float) else x, (), name).item()
     if not math.isfinite(found):
         raise Failed(f"{name} returned {'NaN' if found != found else 'infinity'}")
     return found
@@ -158,9 +150,8 @@ def by_reward(name: str, two: list[list[float]], replies: list[Reply]) -> tuple[
     for g, reply in zip(two, replies, strict=True):
         for r, a in zip(g, numbers(value(reply, where), (1, k), where)[0].tolist(), strict=True):
             found[r].append(a)
-    for like in found.values():
-        if not all(same(a, like[0]) for a in like):
-            raise Failed(f"{where} gives equal rewards different advantages")
+    if not all(same(a, like[0]) for like in found.values() for a in like):
+        raise Failed(f"{where} gives equal rewards different advantages")
     success, failure = (like[0] if like else 0.0 for like in found.values())
     return success, failure
 
@@ -188,8 +179,9 @@ def order(T: int) -> Weight:
 
 def std_weight(k: int) -> Weight:
     """w of (r - mean) / std: E[std] / (p (1-p))."""
-    chance = lambda p, s: math.comb(k, s) * p**s * (1 - p) ** (k - s)  # noqa: E731
-    return lambda p: sum(chance(p, s) * math.sqrt(s * (k - s)) / k for s in range(k)) / p / (1 - p)
+    std = [math.sqrt(s * (k - s)) / k for s in range(k + 1)]
+    return lambda p: sum(math.comb(k, s) * p**s * (1 - p) ** (k - s) * x
+                         for s, x in enumerate(std)) / (p * (1 - p))  # fmt: skip
 
 
 TARGETS: dict[str, tuple[Callable[[int], Weight], str]] = {
@@ -205,7 +197,7 @@ def target(student: Student, name: str, k: int) -> tuple[Weight, str]:
     """w(p) as it should be, and what it is, in words."""
     if name != "own":
         return TARGETS[name][0](k), TARGETS[name][1]
-    a = student.own.coefficients
+    a = personal(student.id).coefficients
     words = "that of your coefficients: begin with a_0 alone, which is rloo times a_0"
     return lambda p: sum(x * (1 - p) ** j for j, x in enumerate(a)), words
 
@@ -215,14 +207,14 @@ def expectation(student: Student, name: str, ks: tuple[int, ...] = SIZES) -> Out
     rewards are equal, what the function says may stand, or what is right."""
     rows, problems = table(student, name)
     for k in ks:
-        (w, words), ps = target(student, name, k), [(i + DICE.uniform(0.02, 0.98)) / (k + 1)
-                                                    for i in range(k + 1)]  # fmt: skip
+        w, words = target(student, name, k)
+        ps = [(i + DICE.uniform(0.02, 0.98)) / (k + 1) for i in range(k + 1)]
         both = (of_size(name, rows, k, dead) for dead in (True, False))
         if not any(all(close(weight(r, p), w(p), 2.5e-4, 1e-4) for p in ps) for r in both):
             return 0, problems.get(k) or (
-                f"{name}: at k = {k} the expected gradient is not {words}. See it by hand: for each "
-                "number of successes write down its chance and g = (1/k) sum A (r - p), as the "
-                "handout does for k = 2"
+                f"{name}: at k = {k} the expected gradient is not {words}. See it by hand: for "
+                "each number of successes write down its chance and g = (1/k) sum A (r - p), as "
+                "the handout does for k = 2"
             )
     return 1, ""
 
@@ -233,8 +225,8 @@ def proportional(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
     the reward itself has the weight of rloo, but is no answer to that task."""
     found = table(student, name)
     for k in sorted({k for k, _ in found[0] if 5 <= k < 8}):
-        both, (w, _) = [of_size(name, found[0], k, dead) for dead in (True, False)], target(
-            student, name, k)  # fmt: skip
+        both = [of_size(name, found[0], k, dead) for dead in (True, False)]
+        w, _ = target(student, name, k)
         by_mean = name in ("reinforce", "own") or not close(both[0][2][0], both[0][k - 1][0])
         if not by_mean or not any(near_to(w, rows) for rows in both):
             raise Failed(f"{name}: not tested until E holds, at least up to a constant factor")
@@ -252,7 +244,7 @@ def near_to(w: Weight, rows: list[tuple[float, float]]) -> bool:
 def equal_rewards(student: Student, name: str, ks: tuple[int, ...]) -> Outcome:
     """D, or with ks = (1,) K1: groups that all fail or all succeed."""
     rows, problems = proportional(student, name)
-    for k, s in ((k, s) for k in ks for s in (0, k)):
+    for k, s in [(k, s) for k in ks for s in (0, k)]:
         wanted = PASSED.get(name, float(k == 1 and name != "grpo")) if s else 0.0
         if not close(rows[k, s][0 if s else 1], wanted, absolute=1e-4):
             which = "succeed" if s else "fail"
@@ -290,7 +282,7 @@ def in_a_batch(student: Student, name: str) -> Outcome:
 def unit_variance(student: Student) -> Outcome:
     """grpo: mean 0 and variance 1 in every live group, and its successes above its failures."""
     rows, problems = table(student, "grpo")
-    for k, s in ((k, s) for k in (2, 5, 16) for s in range(1, k)):
+    for k, s in [(k, s) for k in (2, 5, 16) for s in range(1, k)]:
         a, b = rows[k, s]
         mean, square = (s * a + (k - s) * b) / k, (s * a * a + (k - s) * b * b) / k
         if not (a > b and close(mean, 0, absolute=1e-3) and close(square, 1, 2.5e-4)):
@@ -302,31 +294,32 @@ def unit_variance(student: Student) -> Outcome:
 
 
 # ----------------------------------------------------------------------------- part A: verify
-# All checks of verify look at one list of verdicts, on pairs of a prompt and a text.
+# All checks of verify look at one list of verdicts, on pairs of a prompt and a text. Each pair is
+# of one kind: where a right answer was asked for, or what is wrong with the text or the prompt.
 
-PLACES = ("=", "<", "operands with spaces", "leading zeros", "long operands")  # where right answers are asked for
-ANOTHER = ("another number",)
+RIGHT = ("=", "<", "operands with spaces", "leading zeros", "long operands")
+NUMBERS = ("another number",)
 FORMS = ("spaces", "zeros", "signs", "foreign digits", "a computation", "more than a number")
-Pairs = dict[tuple[str, str], str]  # prompt and text: a place, or what is wrong
+Pairs = dict[tuple[str, str], str]  # the kind of each
+
+
+def some_problem(kind: str) -> str:
+    """A prompt of one of the kinds in RIGHT."""
+    least, most = (10, 18) if kind == "long operands" else (1, 2)
+    a, b = (str(DICE.randrange(10 ** DICE.randint(least, most))) for _ in "ab")
+    if kind == "leading zeros":
+        a, b = DICE.sample((a.zfill(DICE.randint(5, 18)), b.zfill(DICE.choice((1, 5, 18)))), 2)
+    if kind == "operands with spaces":
+        a, b = DICE.sample((" " * DICE.choice((1, 2, 18)) + a, " " * DICE.choice((0, 3)) + b), 2)
+    return f"{a}{DICE.choice('+-*')}{b}{'<' if kind == '<' else '='}"
 
 
 def small_problems() -> list[str]:
-    """One of each kind, with answers of at most three characters."""
+    """One of each sign and mark, with answers of at most three characters."""
     a, b, tens = DICE.randint(11, 49), DICE.randint(11, 49), DICE.randint(2, 9)
     few, more = DICE.randint(1, 9), DICE.randint(31, 99)
     return [f"{a}+{b}=", f"{few}-{more}=", f"{tens}*{few}=", f"{10 * tens - few}+{few}<",
             f"{few}-{more}<"]  # fmt: skip
-
-
-def any_problem(place: str) -> str:
-    """One of those that PLACES names."""
-    least, most = (9, 18) if place == "long operands" else (1, 2)
-    a, b = (str(DICE.randrange(10 ** DICE.randint(least, most))) for _ in "ab")
-    if place == "leading zeros":
-        a, b = DICE.sample((a.zfill(DICE.randint(5, 18)), b.zfill(DICE.choice((1, 5, 18)))), 2)
-    if place == "operands with spaces":
-        a, b = DICE.sample((" " * DICE.choice((1, 2, 18)) + a, " " * DICE.choice((0, 3)) + b), 2)
-    return f"{a}{DICE.choice('+-*')}{b}{'<' if place == '<' else '='}"
 
 
 def changed(x: str) -> str:
@@ -335,7 +328,7 @@ def changed(x: str) -> str:
     return x[:i] + DICE.choice([d for d in "0123456789" if d != x[i]]) + x[i + 1 :]
 
 
-def doubles(text: str, zero: int = 0x660) -> str:
+def foreign(text: str, zero: int = 0x660) -> str:
     """With the digits of another script, whose 0 is this character: they only look like ours."""
     return text.translate({48 + d: zero + d for d in range(10)})
 
@@ -343,60 +336,60 @@ def doubles(text: str, zero: int = 0x660) -> str:
 def near(prompt: str, x: str) -> list[str]:
     """Slips of the pen, and what looks like the answer x, or holds it, or computes to it."""
     n = x.strip("-")
-    return [changed(x), changed(changed(x)), "".join(sorted(x)), "".join(DICE.sample(x, len(x))),
-            doubles(x), doubles(x, 0xFF10), *(
+    texts = (
         f"0{x}|{x}0|+{x}|-{x}|{x}-|{n}|{n}-|-{n}|1{x}|{x}1|{x[:-1]}|{x[1:]}|{x[::-1]}|0{n}-||"
         f"{x}.0|{x}.|{x}e0|0x{int(n):x}|{x[0]}_{x[1:]}|{x}+0|0+{x}|{x}-0|{x}*1|1*{x}|int('{x}')|"
         f"{x}={x}|{prompt}{x}|{prompt[:-1]}|9;{x}|a{x}|{x}a|{x}<end>|{x}\x00|the answer is {x}|"
         f"{x}, I think|I say {x}.| {x}|{x} |\n{x}|{x}\n|\t{x}|{x[0]} {x[1:]}|{x}\n{x}"
-    ).split("|")]  # fmt: skip
+    ).split("|")
+    return [*texts, changed(x), changed(changed(x)), "".join(sorted(x)),
+            "".join(DICE.sample(x, len(x))), foreign(x), foreign(x, 0xFF10)]  # fmt: skip
 
 
-def wrong_in(text: str, x: str) -> str:
-    """ANOTHER or one of FORMS: how a wrong text differs from the answer x."""
-    if not text.isascii():
-        return "foreign digits"
-    if any(c.isspace() for c in text):
-        return "spaces"
+def kind_of(text: str, x: str) -> str:
+    """How a text differs from the answer x."""
+    if not text.isascii() or any(c.isspace() for c in text):
+        return "spaces" if text.isascii() else "foreign digits"
     if re.fullmatch(r"[-+]?[0-9]*[-+]?", text):
         a, b = text.strip("-+"), x.strip("-")
         zeros = a and a.strip("0") == b.strip("0")
-        return "signs" if a == b else "zeros" if zeros else ANOTHER[0]
+        return "signs" if a == b else "zeros" if zeros else NUMBERS[0]
     return "a computation" if re.fullmatch(r"[-+*.()'0-9a-fx_int]*", text) else FORMS[-1]
 
 
-def no_prompts(sign: str, mark: str) -> dict[str, list[str]]:
-    """Texts that are nearly prompts, by their mistake; the first item is what they look like."""
+def no_prompts(sign: str, mark: str) -> tuple[str, dict[str, list[str]]]:
+    """A prompt, and texts that look like it and ask for nothing, by their kind."""
     a, b = (str(n) for n in DICE.sample(range(11, 50), 2))
-    prompt, x = f"{a}{sign}{b}{mark}", truth(f"{a}{sign}{b}{mark}")
-    return {
-        "it is not whole": [prompt[:-1], f"{a}{sign}{mark}", f"{sign}{b}{mark}", f"{x}{mark}", ""],
-        "something is around it": [f"x{prompt}", f"{prompt}x", f"{prompt}{x}", f"{prompt}{mark}",
-                                   f"1 {prompt}", f"1{sign}{prompt}", f"{prompt}\n", "(" * 10**4],
-        "a space is where none may be": [
-            f"{a} {sign}{b}{mark}", f"{prompt[:-1]} {mark}", f"{a[0]} {a[1]}{sign}{b}{mark}",
-            *(text for s in "\t\u2003\xa0\n" for text in (s + prompt, f"{a}{sign}{s}{b}{mark}"))],
-        "a digit is none": [prompt.replace(n, text) for n in (a, b) for text in
-                            (doubles(n), f"{n[0]}_{n[1]}", f"{n}.0", f"_{n}")],
-        "it is too long": [text for s in (" " * 19, " " * 40, "0" * 17, "0" * 38)
-                           for text in (s + prompt, f"{a}{sign}{s}{b}{mark}")],
-        "it has another sign": [f"-{prompt}", f"+{prompt}", f"{a}/{b}=", f"{a}{sign}-{b}{mark}",
-                                "a+b=", "__import__('os')="],
-        "": [prompt],
-    }  # fmt: skip
+    prompt = f"{a}{sign}{b}{mark}"
+    before = {"a space is where none may be": "\t\u2003\xa0\n", "it has another sign": "-+",
+              "it is too long": (" " * 19, " " * 40, "0" * 17, "0" * 38)}  # fmt: skip
+    found = {
+        kind: [text for s in some for text in (s + prompt, f"{a}{sign}{s}{b}{mark}")]
+        for kind, some in before.items()
+    }
+    found["a space is where none may be"] += [
+        f"{a} {sign}{b}{mark}", f"{prompt[:-1]} {mark}", f"{a[0]} {a[1]}{sign}{b}{mark}"]  # fmt: skip
+    found["it has another sign"] += [f"{a}/{b}=", f"{a}%{b}=", "a+b=", "__import__('os')="]
+    found["something is missing"] = [prompt[:-1], f"{a}{sign}{mark}", f"{sign}{b}{mark}", a, ""]
+    found["something is around it"] = [
+        f"x{prompt}", f"{prompt}x", f"{prompt}{a}", prompt + mark, f"1 {prompt}", f"1{sign}{prompt}",
+        f"{prompt}\n", "(" * 10**4]  # fmt: skip
+    found["a digit is none"] = [prompt.replace(n, text) for n in (a, b) for text in
+                                (foreign(n), f"{n[0]}_{n[1]}", f"{n}.0", f"_{n}")]  # fmt: skip
+    return prompt, found
 
 
-MISTAKES = tuple(no_prompts("+", "="))[:-1]
+PROMPTS = tuple(no_prompts("+", "=")[1])
 
 
 def asked_pairs() -> Pairs:
-    """What verify is asked: the pairs that should be True have a place for a value."""
+    """Everything that verify is asked."""
     found: Pairs = {}
-    for place in PLACES * 12:
-        prompt = any_problem(place)
+    for kind in RIGHT * 12:
+        prompt = some_problem(kind)
         x = str(truth(prompt))
-        found |= {(prompt, text): wrong_in(text, x) for text in near(prompt, x)}
-        found |= {(prompt, changed(x)): place, (prompt, x): place}
+        found |= {(prompt, text): kind_of(text, x) for text in near(prompt, x)}
+        found |= {(prompt, changed(x)): kind, (prompt, x): kind}
     for prompt in small_problems():
         x = str(truth(prompt))
         mine = {c for c in x if c.isdigit()} | {"0"}
@@ -404,100 +397,90 @@ def asked_pairs() -> Pairs:
         symbols += DICE.sample(sorted({*"0123456789"} - mine), 10 - len(symbols))
         for n in range(4):
             texts = map("".join, itertools.product(symbols, repeat=n))
-            found |= {(prompt, text): wrong_in(text, x) for text in texts}
+            found |= {(prompt, text): kind_of(text, x) for text in texts}
         found[prompt, x] = prompt[-1]
     for sign, mark in itertools.product("+-*", "=<"):
-        texts_of = no_prompts(sign, mark)
-        x = str(truth(*texts_of.pop("")))
-        for mistake, texts in texts_of.items():
-            found |= {(text, said): mistake for text in texts for said in (x, x[::-1], "0", "None")}
+        prompt, texts_of = no_prompts(sign, mark)
+        x = str(truth(prompt))
+        for kind, texts in texts_of.items():
+            found |= {(text, said): kind for text in texts for said in (x, x[::-1], "0", "None")}
     return found
 
 
-def verdicts(student: Student) -> dict[str, str]:
-    """What verify says to all the pairs, which are mixed: for each kind of pair the first mistake.
-    A raised error, and a value that is no bool, are mistakes."""
+def mistakes(student: Student) -> dict[str, str]:
+    """For each kind of pair the first that verify is wrong about, if there is one. All are mixed. A
+    raised error, and a value that is no bool, are mistakes."""
 
     def ask() -> dict[str, str]:
         pairs = asked_pairs()
         mixed = DICE.sample(sorted(pairs), len(pairs))
         replies = student.sandbox.calls([Call("verify", [*pair]) for pair in mixed])
-        mistakes: dict[str, str] = {}
+        found: dict[str, str] = {}
         for (prompt, text), reply in zip(mixed, replies, strict=True):
             right = text == truth(prompt)
-            if reply.error:
-                said = f"raised {reply.error}"
-            elif type(reply.value) is not bool:
-                said = f"returned {described(reply.value)} and not True or False"
-            else:
-                said = "refuses the right answer" if right else "accepts"
+            said = "refuses the right answer" if right else "accepts"
+            if reply.error or type(reply.value) is not bool:
+                returned = f"returned {described(reply.value)} and not True or False"
+                said = f"raised {reply.error}" if reply.error else returned
             if reply.error or reply.value is not right:
                 said = f"verify {said}: {text!r:.60} for the prompt {prompt!r:.40}"
-                mistakes.setdefault(pairs[prompt, text], said)
-        return mistakes
+                found.setdefault(pairs[prompt, text], said)
+        return found
 
     return student.once("verify", ask)
 
 
 def verify(student: Student, kinds: tuple[str, ...]) -> Outcome:
-    """The share of these kinds of pairs without a mistake. Only if some right answers are accepted
-    (and wrong digits refused), for a constant function refuses all that is wrong."""
-    mistakes = verdicts(student)
-    if kinds is not PLACES and sum(place not in mistakes for place in PLACES) < 2:
+    """The share of these kinds without a mistake. Only if some right answers are accepted (and
+    wrong digits refused), for a constant function refuses all that is wrong."""
+    found = mistakes(student)
+    if kinds is not RIGHT and sum(kind not in found for kind in RIGHT) < 2:
         raise Failed("verify: not tested until it knows more of the right answers")
-    missed = [kind for kind in kinds if kind in mistakes]
-    said = f"{mistakes[missed[0]]}. Wrong in: {', '.join(missed)}" if missed else ""
+    missed = [kind for kind in kinds if kind in found]
+    said = f"{found[missed[0]]}. Wrong in: {', '.join(missed)}" if missed else ""
     return 1 - len(missed) / len(kinds), said
 
 
 # ----------------------------------------------------------------------------------- part A: pass@k
 
 
-def pass_at(student: Student, cases: list[tuple[int, int, int]]) -> list[float]:
-    """The student's pass_at_k of each."""
-    replies = student.sandbox.calls([Call("pass_at_k", list(case)) for case in cases])
-    pairs = zip(replies, cases, strict=True)
-    return [number(value(r, f"pass_at_k{c}"), f"pass_at_k{c}") for r, c in pairs]
-
-
-def pass_brute(student: Student) -> Outcome:
-    """pass_at_k: counted one by one, for n up to 7 and some more; c > 0."""
+def pass_brute() -> list[tuple[int, int, int]]:
+    """n, c and k: all up to n = 7 with c > 0, and some more."""
     cases = [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
-    cases += [(n := DICE.randint(8, 11), DICE.randint(1, n), DICE.randint(1, n)) for _ in range(20)]
-    for (n, c, k), theirs in zip(cases, pass_at(student, cases), strict=True):
-        tries = list(itertools.combinations(range(n), k))
-        if not close(theirs, sum(min(t) < c for t in tries) / len(tries), 1e-6):
-            return 0, f"pass_at_k({n}, {c}, {k}): list all ways to take {k} of {n}, and count"
-    return 1, ""
+    return cases + [(n := DICE.randint(8, 11), DICE.randint(1, n), DICE.randint(1, n))
+                    for _ in range(20)]  # fmt: skip
 
 
-def pass_large(student: Student) -> Outcome:
-    """pass_at_k: n = 100,000, and some between."""
+def pass_large() -> list[tuple[int, int, int]]:
+    """n = 100,000, and some between."""
     n = 100_000
-    cases = [(n, DICE.randint(2, 9), DICE.randint(500, 9000)) for _ in range(3)]
-    cases += [(n, n - DICE.randint(500, 9000), 3), (n, DICE.randint(2, 99), 1), (n, 5, n - 2)]
-    for m, many in ((DICE.randint(12, 5000), DICE.randint(99, n)) for _ in range(3)):
+    cases = [(n, n - DICE.randint(500, 9000), 3), (n, DICE.randint(2, 99), 1), (n, 5, n - 2)]
+    for m, many in [(DICE.randint(12, 5000), DICE.randint(99, n)) for _ in range(3)]:
+        cases += [(n, DICE.randint(2, 9), DICE.randint(500, 9000))]
         cases += [(m, DICE.randint(1, m), DICE.randint(1, 9))]
         cases += [(m, DICE.randint(1, 9), DICE.randint(1, m))]
         cases += [(many, DICE.randint(9, 60), DICE.randint(9, many // 9))]
-    for case, theirs in zip(cases, pass_at(student, cases), strict=True):
-        if not close(theirs, reference.pass_at_k(*case), 1e-6):
-            return 0, f"pass_at_k{case} is not exact: a product of k factors is"
-    return 1, ""
+    return cases
 
 
-def pass_edges(student: Student) -> Outcome:
-    """pass_at_k: no success is 0, n successes are 1, and n < k a ValueError."""
+def pass_edges() -> list[tuple[int, int, int]]:
+    """No success is 0, n successes are 1; n < k is a ValueError; and two that are no edges."""
     n, c = DICE.randint(8, 11), DICE.randint(3, 6)
-    cases = [(m, x * m, k) for x in (0, 1) for m, k in ((n, 1), (n, n), (1, 1))]
-    cases += [(n, c, 2), (n, c, 4)]  # who is right at the edges only has not understood them
-    for case, theirs in zip(cases, pass_at(student, cases), strict=True):
-        if not close(theirs, reference.pass_at_k(*case)):
-            return 0, f"pass_at_k{case}: without a success it is 0, with n of them 1"
-    cases = [(n, c, n + 1), (n, 0, n + 1), (1, 1, 2)]
-    for reply in student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases]):
-        if not reply.error.startswith("ValueError"):
-            return 0, "pass_at_k with n < k must raise a ValueError: so few samples say nothing"
+    return [*((m, x * m, k) for x in (0, 1) for m, k in ((n, 1), (n, n), (1, 1))),
+            (n, c, 2), (n, c, 4), (n, c, n + 1), (n, 0, n + 1), (1, 1, 2)]  # fmt: skip
+
+
+def pass_at_k(student: Student, some: Callable[[], list], see: str) -> Outcome:
+    """These cases, against a product of exact factors."""
+    cases = some()
+    replies = student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases])
+    for (n, c, k), reply in zip(cases, replies, strict=True):
+        name = f"pass_at_k({n}, {c}, {k})"
+        if n < k and not reply.error.startswith("ValueError"):
+            return 0, f"{name} must raise a ValueError: so few samples say nothing"
+        right = n < k or close(number(value(reply, name), name), reference.pass_at_k(n, c, k), 1e-6)
+        if not right:
+            return 0, f"{name} is not right: {see}"
     return 1, ""
 
 
@@ -540,27 +523,27 @@ def logprobs(student: Student, differentiated: bool) -> Outcome:
     calls = [Call(name, a, (0,) if differentiated else ()) for a in args]
     for (x, tokens, end), reply in zip(xs, student.sandbox.calls(calls), strict=True):
         right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
-        if not differentiated:
-            if not all_close(numbers(value(reply, name), (len(x),), name), right.detach(), 1e-4):
-                return 0, (
-                    f"{name}: add log softmax(logits)[token] of one row by hand, up to and with the "
-                    "first end token. The chances of all completions must add up to 1"
-                )
-        elif not all_close(gradient(reply, 0, tuple(x.shape), name),
-                           torch.autograd.grad(right.sum(), x)[0]):  # fmt: skip
-            return 0, (
-                f"{name}: its gradient in a logit is 1{{token}} - softmax up to the end token and 0 "
-                "after it; yours is something else"
-            )
+        if differentiated:
+            theirs, right = gradient(reply, 0, x, name), torch.autograd.grad(right.sum(), x)[0]
+            see = "its gradient in a logit is 1{token} - softmax up to the end token, 0 after it"
+        else:
+            theirs, right = numbers(value(reply, name), (len(x),), name), right.detach()
+            see = ("add log softmax(logits)[token] of one row by hand, up to and with the first end "
+                   "token. The chances of all completions must add up to 1")  # fmt: skip
+        if not all_close(theirs, right, 1e-5 if differentiated else 1e-4):
+            return 0, f"{name}: {see}"
     return 1, ""
 
 
-def gradient(reply: Reply, i: int, shape: tuple[int, ...], name: str) -> torch.Tensor:
-    """The i-th gradient that was asked for."""
+def gradient(reply: Reply, i: int, like: torch.Tensor, name: str) -> torch.Tensor:
+    """The i-th gradient that was asked for, of this shape."""
     value(reply, f"{name}, differentiated,")
     if i >= len(reply.grads) or reply.grads[i] is None:
         raise Failed(f"{name}: no gradient arrives at its argument")
-    return numbers(reply.grads[i], shape, f"the gradient of {name}")
+    return numbers(reply.grads[i], tuple(like.shape), f"the gradient of {name}")
+
+
+LOSS = "policy_gradient_loss"
 
 
 def some_advantages(B: int, k: int) -> torch.Tensor:
@@ -569,9 +552,6 @@ def some_advantages(B: int, k: int) -> torch.Tensor:
     signs = DICE.sample([-1, 1] * B * k, B * k)
     found = [sign * DICE.uniform(x / 4, x) for sign, x in zip(signs, sizes, strict=True)]
     return torch.tensor(found, dtype=torch.float64).view(B, k)
-
-
-LOSS = "policy_gradient_loss"
 
 
 def ask_loss(student: Student, cases: list[torch.Tensor]) -> list[Reply]:
@@ -597,7 +577,7 @@ def loss_gradient(student: Student, dead: bool) -> Outcome:
         if dead:
             none, live = DICE.sample(range(B), 2)
             A[none] = A[live, DICE.randrange(k)] = 0.0
-        if not all_close(gradient(ask_loss(student, [A])[0], 0, (B, k), LOSS), -A / A.numel()):
+        if not all_close(gradient(ask_loss(student, [A])[0], 0, A, LOSS), -A / A.numel()):
             see = ("A group of zeros adds nothing, but it counts in B k" if dead else
                    "Set all but one A to 0 and look at logprobs.grad")  # fmt: skip
             return 0, f"{LOSS}: for {B} groups of {k} its gradient is not -A / (B k). {see}"
@@ -606,12 +586,12 @@ def loss_gradient(student: Student, dead: bool) -> Outcome:
 
 def loss_constant(student: Student) -> Outcome:
     """policy_gradient_loss: advantages are constants, and matter."""
-    B, k = two_shapes()[0]
-    A, other = some_advantages(B, k), some_advantages(B, k)
+    shape = two_shapes()[0]
+    A, other = some_advantages(*shape), some_advantages(*shape)
     factors = []
     for reply, advantages in zip(ask_loss(student, [A, other, A]), (A, other, A), strict=True):
-        factors.append(gradient(reply, 0, (B, k), LOSS) / advantages)
-        if reply.grads[1:] != [None] and gradient(reply, 1, (B, k), LOSS).any():
+        factors.append(gradient(reply, 0, A, LOSS) / advantages)
+        if reply.grads[1:] != [None] and gradient(reply, 1, A, LOSS).any():
             return 0, f"{LOSS}: a gradient flows into the advantages; detach them"
     if factors[0][0, 0] < 0 and all_close(torch.stack(factors), factors[0][0, 0], 0):
         return 1, ""
@@ -626,10 +606,10 @@ def caught(student: Student, function: str) -> Outcome:
     cases = estimators() if function == "has_order" else verifiers()
     missed: dict[int, str] = {}
     for case in DICE.sample(cases, len(cases)):
-        left = itertools.count(2000, -1)  # questions
+        questions = itertools.count()
 
-        def behave(*args: Any, case: Any = case, left: Any = left) -> Any:
-            if next(left) <= 0:
+        def behave(*args: Any, case: Any = case, questions: Any = questions) -> Any:
+            if next(questions) >= 2000:
                 raise ValueError("asked more than 2000 times")
             return case.behave(*args)
 
@@ -641,7 +621,5 @@ def caught(student: Student, function: str) -> Outcome:
             return 0, f"{function} refuses a right one, so it earns nothing: {case.kind}"
         if case.lot is not None and verdict:
             missed.setdefault(case.lot, case.kind)
-    return 1 - len(missed) / LOTS, "" if not missed else (
-        f"{function} accepts wrong ones in {len(missed)} of {LOTS} lots: "
-        + "; ".join(sorted(set(missed.values())))
-    )
+    said = f"accepts wrong ones in {len(missed)} of {LOTS} lots: {'; '.join(set(missed.values()))}"
+    return 1 - len(missed) / LOTS, f"{function} {said}" if missed else ""

@@ -34,31 +34,34 @@ def line(part: str, name: str, points: float, title: str, run: Callable, /, **gi
 def estimator(name: str, E: float = 0, K1: float = 0, B: float = 0, D: float = 0,
               part: str = "A", dead: tuple[int, ...] = (2, 5, 16)) -> list[Check]:  # fmt: skip
     """The lines of an estimator, those with points."""
-    f, alone = name, "a group alone, in a batch, in another order (B)"
-    all_ = [
+    f, equal = name, checks.equal_rewards
+    lines = [
         line(part, f"{f} E", E, "expected gradient (E)", checks.expectation, name=f),
-        line(part, f"{f} K1", K1, "a group of one (K1)", checks.equal_rewards, name=f, ks=(1,)),
-        line(part, f"{f} B", B, alone, checks.in_a_batch, name=f),
-        line(part, f"{f} D", D, "equal rewards (D)", checks.equal_rewards, name=f, ks=dead),
+        line(part, f"{f} K1", K1, "a group of one (K1)", equal, name=f, ks=(1,)),
+        line(part, f"{f} B", B, "a group alone and in a batch (B)", checks.in_a_batch, name=f),
+        line(part, f"{f} D", D, "equal rewards (D)", equal, name=f, ks=dead),
     ]
-    return [check for check in all_ if check.points]
+    return [check for check in lines if check.points]
 
 
+COUNT = "list the ways to take k of n, and count"
+EXACT = "a product of k factors is exact"
 TABLE = [
-    line("A", "verify right", 2, "right answers", checks.verify, kinds=checks.PLACES),
-    line("A", "verify numbers", 2, "other numbers", checks.verify, kinds=checks.ANOTHER),
+    line("A", "verify right", 2, "right answers", checks.verify, kinds=checks.RIGHT),
+    line("A", "verify numbers", 2, "other numbers", checks.verify, kinds=checks.NUMBERS),
     line("A", "verify form", 3, "what looks like the answer", checks.verify, kinds=checks.FORMS),
-    line("A", "verify prompts", 1, "prompts that ask for nothing", checks.verify,
-         kinds=checks.MISTAKES),
+    line("A", "verify prompts", 1, "no prompts", checks.verify, kinds=checks.PROMPTS),
     *estimator("reinforce", E=1, B=0.5),
     *estimator("rloo", E=1.5, K1=0.5, B=1, D=0.5),
     *estimator("grpo", E=1, B=1, D=1, dead=(1, 2, 5, 16)),
     line("A", "grpo unit", 1, "mean 0 and variance 1", checks.unit_variance),
     *estimator("maxrl", E=2.5, K1=0.5, B=1, D=1),
     *estimator("maxrl_raw", E=1.5, B=0.5, D=1, dead=(1, 2, 5)),
-    line("A", "pass_at_k brute", 2.5, "counted, for small n", checks.pass_brute),
-    line("A", "pass_at_k large", 1.5, "n = 100,000", checks.pass_large),
-    line("A", "pass_at_k edges", 1, "no success, and n < k", checks.pass_edges),
+    *(line("A", f"pass_at_k {name}", x, title, checks.pass_at_k, some=some, see=see)
+      for name, x, title, some, see in (
+          ("brute", 2.5, "counted, for small n", checks.pass_brute, COUNT),
+          ("large", 1.5, "n = 100,000", checks.pass_large, EXACT),
+          ("edges", 1, "no success, all, and n < k", checks.pass_edges, COUNT))),
     line("A", "mask", 1, "completion_mask: up to the first end token", checks.mask),
     line("A", "logprobs sum", 2.5, "summed_logprobs", checks.logprobs, differentiated=False),
     line("A", "logprobs gradient", 1.5, "its gradient", checks.logprobs, differentiated=True),

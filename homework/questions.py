@@ -104,5 +104,3 @@ def right_answers(student: str) -> dict[str, Any]:
     for question in POINTS:
         found |= right(question, personal(student))[0]
     return filled(TEMPLATE)
-
-

@@ -75,7 +75,9 @@ def without(file: Path, names: tuple[str, ...]) -> str:
     for node in reversed(ast.parse("\n".join(lines)).body):
         if getattr(node, "name", "") in names:
             del lines[node.lineno - 1 : node.end_lineno]
-    return "\n".join(lines).rstrip("-# \n") + "\n"
+    while not lines[-1] or lines[-1].startswith("#"):  # what stood above them
+        lines.pop()
+    return "\n".join(lines) + "\n"
 
 
 def student_files() -> dict[str, bytes]:

@@ -64,7 +64,9 @@ def wrong(student: Student, name: str, table: list[list[float]]) -> str:
         return f"has other settings than {wanted}: take the command that personal.py --runs prints"
     try:
         known = len(theirs) == len(table) and all(
-            same(a, b) for x, y in zip(table, theirs, strict=True) for a, b in zip(x, y, strict=True)
+            same(a, b)
+            for x, y in zip(table, theirs, strict=True)
+            for a, b in zip(x, y, strict=True)
         )
     except (TypeError, ValueError):
         known = False

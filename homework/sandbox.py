@@ -1,40 +1,51 @@
-"""The grader's side of the process that runs a submission (worker.py): calls out, numbers back.
+"""A submission's code in a process of its own: calls go in, plain numbers come out.
 
     sandbox = Sandbox()
     sandbox.load(b"def double(x): return 2 * x")
     sandbox.calls([Call("double", [4])])           # [Reply(8, ...)]
 
-A process that crashes, ends itself, loops or floods costs its function all its points; the next
-function gets a new process. As root the process belongs to another user; otherwise bubblewrap shows
+The process (this file, run as a script) imports torch, gives up all that student code does not
+need, runs the text of solution.py, and answers one call after the other in lines of JSON. It never
+sees an expected value. If it crashes, ends itself, loops or floods, that function has no points,
+and the next one gets a new process. As root it belongs to another user; otherwise bubblewrap shows
 it Python's own files and nothing else. Where neither works it can do what you can, so it starts
 only if you trust it. Left out: what the numbers should be (checks.py).
 """
 
 import builtins
 import contextlib
+import importlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import worker
-from worker import ASK, CPU_SECONDS, NO_FUNCTION, NO_NUMBERS
-
-__all__ = ["ASK", "Call", "Failed", "InProcess", "NotConfined", "Reply", "Sandbox", "Tensor"]
-
+CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one test, for all tests of a process
 WALL_SECONDS = 60.0  # for one test: on a busy machine its CPU seconds take long
+MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
 MOST_LOST = 4  # processes: then nothing of the submission is run any more
 MOST_ANSWER = 2 << 20  # bytes in one reply
 MOST_TEXT = 500  # characters of a message to a student
-WORKER = Path(__file__).resolve().parent / "worker.py"
+NOBODY = 65534  # the user who owns nothing
+NO_FUNCTION, NO_NUMBERS = "is not in solution.py", "returned what is not made of numbers"
+SLOW = f"did not come back within {CPU_SECONDS} seconds"
+ASK = {"ask": True}  # stands for an argument that is a function: calling it asks the grader
+# Imported before the process becomes another user, who may not be allowed to read these files.
+USUAL = (
+    "cmath collections copy dataclasses decimal fractions functools inspect itertools math operator "
+    "random re statistics string time traceback typing unicodedata numpy.linalg torch.func "
+    "torch.nn.functional torch.testing"
+).split()
 
 
 class Failed(Exception):
@@ -43,6 +54,10 @@ class Failed(Exception):
 
 class NotConfined(Exception):
     """Student code would run here with all the rights of the grader."""
+
+
+class Lost(Exception):
+    """The process gives no more answers; the text says why."""
 
 
 @dataclass
@@ -71,58 +86,42 @@ class Reply:
     error: str = ""
 
 
-class Lost(Exception):
-    """The process gives no more answers; the text says why."""
+# ----------------------------------------------------------------------------- the grader's side
 
 
-# ------------------------------------------------------------------------------ how it is confined
-
-
-def python_only(words: list[str]) -> list[str]:
-    """The command in bubblewrap: without a network, alone, and with Python's files only."""
-    places = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", str(WORKER)]
-    places += [sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parent.parent)]
-    shown = [word for place in places for word in ("--ro-bind-try", place, place)]
-    alone = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    return ["bwrap", *shown, "--proc", "/proc", "--dev", "/dev", *alone, "--chdir", "/", *words]
-
-
-def confined(trust: bool) -> list[str]:
-    """The command of the worker, by the first way that works here. NotConfined if none does."""
-    words = [sys.executable, "-I", "-B", "-W", "ignore", str(WORKER)]
+def command(trust: bool) -> list[str]:
+    """What starts the process, confined in the first way that works here; or NotConfined."""
+    words = [sys.executable, "-I", "-B", "-W", "ignore", __file__]
     if os.getuid() == 0:
-        return [*words, "user"]
+        return [*words, "as nobody"]
+    places = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", __file__, sys.prefix]
+    places += [sys.base_prefix, str(Path(sys.executable).resolve().parent.parent)]
+    box = ["bwrap", *(word for place in places for word in ("--ro-bind-try", place, place))]
+    box += "--proc /proc --dev /dev --unshare-all --die-with-parent --new-session".split()
     if shutil.which("bwrap"):
-        tried = subprocess.run(python_only([sys.executable, "-c", ""]), capture_output=True)
-        if tried.returncode == 0:
-            return [*python_only(words), "none"]
+        if not subprocess.run([*box, sys.executable, "-c", ""], capture_output=True).returncode:
+            return [*box, *words]
     if not trust:
         raise NotConfined("student code cannot be confined here: you are not root, and bubblewrap "
                           "(bwrap) is not installed or may not run")  # fmt: skip
-    return [*words, "none"]
-
-
-# ----------------------------------------------------------------------------------- conversation
+    return words
 
 
 class Sandbox:
     """One submission after the other. NotConfined where student code needs `trust`."""
 
     def __init__(self, trust: bool = False) -> None:
-        self.command = confined(trust)
+        self.command = command(trust)
         self.process: subprocess.Popen | None = None
         self.load(b"")
 
     def load(self, source: bytes, problem: str = "") -> None:
         """From now on all calls go into this solution.py; with a problem, none does."""
         self.stop()
-        self.source = source
-        self.lost = 0
+        self.source, self.lost = source, 0
         self.given_up: dict[str, str] = {"": problem} if problem else {}  # functions, and why
 
-    def calls(
-        self, calls: list[Call], answer: Callable[..., Any] | None = None
-    ) -> list[Reply]:
+    def calls(self, calls: list[Call], answer: Callable[..., Any] | None = None) -> list[Reply]:
         """All of these calls, one after the other. Failed if there are not all the replies.
 
         answer: what is asked back while a call runs; a student's function gets it as a function
@@ -136,109 +135,89 @@ class Sandbox:
         except Lost as lost:
             self.stop()
             self.lost += 1
-            self.given_up[name] = f"{name} {lost}; its other tests are not run"
+            self.given_up[name] = why = f"{name} {lost}; its other tests are not run"
             if self.lost >= MOST_LOST:
                 self.given_up[""] = f"not run: {MOST_LOST} functions have ended their process"
-            raise Failed(self.given_up[name]) from None
-        except BaseException:
-            self.stop()  # the next conversation begins with a new process
-            raise
+            raise Failed(why) from None
         if replies[0].error == NO_FUNCTION:
-            raise Failed(f"{NO_FUNCTION} {name}")
+            raise Failed(f"{name} {NO_FUNCTION}")
         return replies
 
     def conversation(self, calls: list[Call], answer: Callable[..., Any] | None) -> list[Reply]:
         """The replies, of one test. Which calls are still to come is nowhere in that process."""
         if self.process is None:
             self.start()
-        began, self.deadline = time.process_time(), time.monotonic() + WALL_SECONDS
-        replies = []
+        busy, began, replies = time.process_time(), time.monotonic(), []
         for i, call in enumerate(calls):
-            args = [packed(a) for a in call.args]
-            self.send({"name": call.function, "args": args, "grad": call.grad, "first": i == 0})
+            self.send({"call": [call.function, packed(call.args), call.grad], "first": i == 0})
             while "ask" in (message := self.receive()):
-                if time.process_time() - began > 2 * CPU_SECONDS:  # of the grader's, to answer
-                    raise Lost(f"did not come back within {CPU_SECONDS} seconds")
+                if time.process_time() - busy > 2 * CPU_SECONDS:  # of the grader's, to answer
+                    raise Lost(SLOW)
                 self.send(asked(message["ask"], answer))
             replies.append(reply(message))
+            if time.monotonic() - began > WALL_SECONDS:
+                raise Lost(f"did not come back within {WALL_SECONDS:g} seconds by the clock")
         return replies
 
     def start(self) -> None:
-        """Start the process and run solution.py in it, a few seconds."""
-        self.end, theirs = socket.socketpair()
+        """Start the process and run solution.py in it, a few seconds. Failed if that fails."""
+        ours, theirs = socket.socketpair()
         environment = {"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             self.command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=environment
         )
         theirs.close()
-        self.rest, self.deadline = b"", time.monotonic() + 120
+        ours.settimeout(WALL_SECONDS)
+        self.stream = ours.makefile("rwb")
         try:
-            ready = self.receive()
-        except Lost:
-            ready = {}
-        if ready.keys() != {"ready"}:
-            raise RuntimeError("the process for student code does not start: is torch installed?")
-        self.deadline = time.monotonic() + WALL_SECONDS
+            self.receive()
+        except Lost as lost:
+            raise RuntimeError(f"student code {lost}: is torch installed?") from None
         try:
-            self.send({"source": self.source.decode("utf-8", "replace")})
-            message = self.receive()
-            if "error" in message:
+            self.send({"source": self.source.decode("utf-8", "replace"), "first": True})
+            if "error" in (message := self.receive()):
                 raise Lost(f"does not load: {raised(message['error'])}")
         except Lost as lost:
-            self.given_up[""] = f"solution.py {lost}"
             self.stop()
+            self.given_up[""] = f"solution.py {lost}"
             raise Failed(self.given_up[""]) from None
 
     def send(self, message: Any) -> None:
-        """One line."""
-        try:
-            self.end.settimeout(max(self.deadline - time.monotonic(), 0.01))
-            self.end.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:  # a reply to come will say why
-            pass
+        with contextlib.suppress(OSError):  # the reply that does not come will say why
+            self.stream.write(json.dumps(message).encode() + b"\n")
+            self.stream.flush()
 
     def receive(self) -> dict:
         """One line of JSON. Lost if there is none."""
-        while b"\n" not in self.rest:
-            try:
-                self.end.settimeout(max(self.deadline - time.monotonic(), 0.01))
-                part = self.end.recv(1 << 16)
-            except TimeoutError:
-                raise Lost(f"did not come back within {WALL_SECONDS:g} seconds") from None
-            except OSError:
-                part = b""
-            self.rest += part
-            if not part:
-                raise Lost(self.ended())
-            if len(self.rest) > MOST_ANSWER:
-                raise Lost("hands back far more than was asked for")
-        line, _, self.rest = self.rest.partition(b"\n")
+        line = b""
         try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
-            message = None
-        if not isinstance(message, dict):
-            raise Lost("hands back what is not an answer")
-        return message
+            line = self.stream.readline(MOST_ANSWER)
+            return {**json.loads(line)}
+        except TimeoutError:
+            raise Lost(f"did not come back within {WALL_SECONDS:g} seconds by the clock") from None
+        except (OSError, ValueError, RecursionError, TypeError):
+            cut = not line.endswith(b"\n") and len(line) < MOST_ANSWER
+            raise Lost(self.ended() if cut else "hands back what is not an answer") from None
 
     def ended(self) -> str:
-        """How a process came to its end, which says why."""
+        """How the process came to its end, which says why."""
         assert self.process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
         code = self.process.returncode or 0
         number = -code if code < 0 else code - 128  # bubblewrap adds 128
         if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
-            return f"did not come back within {CPU_SECONDS} seconds"
+            return SLOW
         return "crashed its process" if number > 0 else "ended its process without an answer"
 
     def stop(self) -> None:
         """End the process, if there is one."""
         if self.process is not None:
-            self.end.close()
             self.process.kill()
             self.process.wait()
             self.process = None
+            with contextlib.suppress(OSError):  # there may be what could not be sent
+                self.stream.close()
 
 
 class InProcess(Sandbox):
@@ -250,30 +229,18 @@ class InProcess(Sandbox):
 
     def load(self, source: bytes, problem: str = "") -> None:
         super().load(source, problem)
-        self.module = worker.loaded(source.decode())
+        self.module = loaded(source.decode())
 
     def conversation(self, calls: list[Call], answer: Callable[..., Any] | None) -> list[Reply]:
-        def ask(*args: Any) -> Any:
-            told = asked([worker.plain(a) for a in args], answer)
-            if "error" in told:
-                raise ValueError(told["error"])
-            return worker.argument(told["value"], False, ask)
-
-        def one(call: Call) -> Reply:
-            args = [packed(a) for a in call.args]
-            return reply(worker.answered(self.module, call.function, args, [*call.grad], ask))
-
-        return [one(call) for call in calls]
-
-
-# ------------------------------------------------------------------------------- in and out of JSON
+        ask = asking(lambda args: asked(args, answer))
+        return [reply(answered(self.module, c.function, packed(c.args), c.grad, ask)) for c in calls]
 
 
 def asked(args: Any, answer: Callable[..., Any] | None) -> dict:
     """The reply to what a student's function asked back."""
     try:
         assert answer is not None
-        return {"value": packed(answer(*map(unpacked, args)))}
+        return {"value": packed(answer(*unpacked(args)))}
     except Exception as error:  # a question that makes no sense is the student's mistake
         return {"error": f"{type(error).__name__}: {error}"[:MOST_TEXT]}
 
@@ -283,8 +250,7 @@ def reply(message: dict) -> Reply:
     if "error" in message:
         return Reply(error=raised(message["error"]))
     grads = message.get("grads")
-    grads = [unpacked(g) for g in grads] if isinstance(grads, list) else []
-    return Reply(unpacked(message.get("value")), grads)
+    return Reply(unpacked(message.get("value")), unpacked(grads) if isinstance(grads, list) else [])
 
 
 def raised(error: Any) -> str:
@@ -298,12 +264,151 @@ def raised(error: Any) -> str:
 
 
 def packed(value: Any) -> Any:
-    """An argument as JSON."""
+    """Arguments as JSON."""
+    if isinstance(value, list):
+        return [packed(x) for x in value]
     return {"t": value.values, "d": value.dtype} if isinstance(value, Tensor) else value
 
 
 def unpacked(value: Any) -> Any:
     """And back."""
-    if isinstance(value, dict) and value.keys() == {"t", "d"}:
-        return Tensor(value["t"], str(value["d"]))
-    return value
+    if isinstance(value, list):
+        return [unpacked(x) for x in value]
+    is_tensor = isinstance(value, dict) and value.keys() == {"t", "d"}
+    return Tensor(value["t"], str(value["d"])) if is_tensor else value
+
+
+# ---------------------------------------------------------------------------- the student's side
+
+
+def confine(user: str) -> None:
+    """Give up everything that student code does not need, before any of it runs."""
+    os.chdir("/")
+    if user == "as nobody":
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    seconds = int(time.process_time()) + 1 + ALL_CPU_SECONDS
+    limits = {"CPU": seconds, "FSIZE": 0, "CORE": 0, "NOFILE": 64, "NPROC": 0}
+    if Path("/proc/self/statm").exists():
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limits["AS"] = pages * resource.getpagesize() + MEMORY
+    for name, most in limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
+
+
+def loaded(source: str) -> types.ModuleType:
+    """The module that this text is."""
+    module = sys.modules["solution"] = types.ModuleType("solution")
+    module.__file__ = "solution.py"
+    exec(compile(source, "solution.py", "exec"), module.__dict__)
+    return module
+
+
+def asking(question: Callable[[list], dict]) -> Callable[..., Any]:
+    """The function that a student's function is given to ask with."""
+
+    def ask(*args: Any) -> Any:
+        told = question(plain([*args]))
+        if "error" in told:
+            raise ValueError(told["error"])
+        return argument(told["value"], False, ask)
+
+    return ask
+
+
+def answered(module: Any, name: str, args: list, grad: Any, ask: Callable) -> dict:
+    """One call: its value and gradients, or its error."""
+    function = getattr(module, name, None)
+    if not callable(function):
+        return {"error": [NO_FUNCTION, 0]}
+    try:
+        given = [argument(a, i in grad, ask) for i, a in enumerate(args)]
+        # x * 1 is no leaf of the graph: a function cannot write a gradient into it by hand
+        value = function(*(x * 1 if i in grad else x for i, x in enumerate(given)))
+        try:
+            message = {"value": plain(value)}
+        except TypeError:
+            return {"error": [NO_NUMBERS, 0]}
+        if grad:
+            value.sum().backward()
+            message["grads"] = [plain(given[i].grad) for i in grad]
+        return message
+    except BaseException as error:
+        return {"error": described(error)}
+
+
+def argument(value: Any, grad: bool, ask: Callable) -> Any:
+    """What a function is given: a tensor, a plain value, or the function that asks back."""
+    import torch
+
+    if isinstance(value, dict) and value != ASK:
+        return torch.tensor(value["t"], dtype=getattr(torch, value["d"]), requires_grad=grad)
+    return ask if value == ASK else value
+
+
+def plain(value: Any) -> Any:
+    """What a function returned, as JSON. TypeError for anything but numbers, texts and tensors."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return {"t": value.detach().tolist(), "d": str(value.dtype).removeprefix("torch.")}
+    if hasattr(value, "item"):  # numpy's numbers
+        value = value.item()
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) in (list, tuple):
+        return [plain(v) for v in value]
+    raise TypeError(type(value).__name__)
+
+
+def described(error: BaseException) -> list:
+    """The nearest of Python's own types, and the last line of solution.py that it came through."""
+    kinds = (kind.__name__ for kind in type(error).__mro__)
+    line, step = getattr(error, "lineno", 0), error.__traceback__  # a SyntaxError has its own
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == "solution.py":
+            line = step.tb_lineno
+        step = step.tb_next
+    return [next(kind for kind in kinds if hasattr(builtins, kind)), line]
+
+
+def main(user: str) -> None:
+    """Answer one line after the other until the grader closes the connection."""
+    stream = socket.socket(fileno=os.dup(0)).makefile("rw", encoding="utf-8")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):  # whatever student code prints is gone
+        os.dup2(nowhere, standard)
+
+    def say(message: Any) -> None:
+        stream.write(json.dumps(message) + "\n")
+        stream.flush()
+
+    def question(args: list) -> dict:
+        say({"ask": args})
+        return json.loads(stream.readline())
+
+    for name in USUAL:
+        importlib.import_module(name)
+    import torch
+
+    torch.set_num_threads(1)
+    torch.zeros(1, requires_grad=True).sum().backward()  # now its parts are all there
+    confine(user)
+    say({"value": "ready"})
+    module: Any = None
+    for told in map(json.loads, stream):
+        if told["first"]:  # of a test: the clock starts again, and kills when it is over
+            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        try:
+            if "source" in told:
+                module = loaded(told["source"])
+                say({"value": True})
+            else:
+                say(answered(module, *told["call"], asking(question)))
+        except BaseException as error:
+            say({"error": described(error)})
+
+
+if __name__ == "__main__":
+    main(" ".join(sys.argv[1:]))

@@ -26,27 +26,34 @@ class Submission:
     """The files of a submission. One folder around all of them is allowed."""
 
     def __init__(self, path: Path):
-        self.path, self.zip = path, None
-        if not path.is_dir():
+        self.path, self.inside = path, dict[str, zipfile.ZipInfo]()
+        if path.is_dir():
+            names = [str(p.relative_to(path)) for p in path.glob("*/solution.py")]
+            names += ["solution.py"] * os.path.lexists(path / "solution.py")
+        else:
             try:
                 if path.stat().st_size > MOST_ZIP:
                     raise ValueError(f"it has more than {MOST_ZIP:,} bytes")
                 self.zip = zipfile.ZipFile(path)
             except Exception as error:  # zipfile raises what it likes
                 raise Missing(f"{path.name} is not a zip file that can be read: {error}") from None
-            found = [("/".join(parts_of(info.filename)), info) for info in self.zip.infolist()]
-            self.inside = {name: info for name, info in found if ".." not in name.split("/")}
-            names = list(self.inside)
-        else:
-            names = [f"{p.name}/solution.py" for p in path.iterdir() if (p / "solution.py").exists()]
-            names += ["solution.py"] * (path / "solution.py").exists()
-        tops = {name.removesuffix("solution.py") for name in names if is_solution(name)}
-        self.prefix = "" if "" in tops or len(tops) != 1 else tops.pop()
+            self.inside = {plain(info.filename): info for info in self.zip.infolist()}
+            names = [n for n in self.inside if n.split("/")[1:] in ([], ["solution.py"])]
+        tops = {n.removesuffix("solution.py") for n in names if n.endswith("solution.py")}
+        tops -= {top for top in tops if top.startswith((".", "__"))}  # hidden, and a Mac's own
+        self.prefix = tops.pop() if len(tops) == 1 else ""
 
     def read(self, name: str, most: int) -> bytes:
         """The content of a file of at most `most` bytes. Missing says what is wrong."""
         try:
-            content = self.from_zip(name, most) if self.zip else self.from_folder(name, most)
+            if self.path.is_dir():
+                content = self.from_folder(self.prefix + name, most)
+            else:
+                info = self.inside[self.prefix + name]
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError("only deflate is read")  # others unpack all that they hold
+                with self.zip.open(info) as file:
+                    content = file.read(most + 1)
         except (KeyError, FileNotFoundError):
             raise Missing(f"{name} was not handed in") from None
         except Exception as error:  # damaged, encrypted, not a file
@@ -55,19 +62,10 @@ class Submission:
             raise Missing(f"{name} is larger than {most:,} bytes")
         return content
 
-    def from_zip(self, name: str, most: int) -> bytes:
-        """Unpacked no further than the limit."""
-        assert self.zip
-        info = self.inside[self.prefix + name]
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError("only deflate is read")  # others unpack all that they hold
-        with self.zip.open(info) as file:
-            return file.read(most + 1)
-
     def from_folder(self, name: str, most: int) -> bytes:
         """Not through a link, not from a device."""
         place = self.path
-        for part in (self.prefix + name).split("/"):
+        for part in name.split("/"):
             place = place / part
             if place.is_symlink():
                 raise ValueError("it is a link: hand in the file itself")
@@ -85,15 +83,10 @@ class Submission:
             raise Missing(f"{name} is not valid JSON: {str(error)[:100]}") from None
 
 
-def parts_of(name: str) -> list[str]:
-    """A name in an archive, in parts: bsdtar begins it with ./, Windows divides it by backslashes.
-    One that begins elsewhere (/etc, C:) keeps a mark of that."""
+def plain(name: str) -> str:
+    """A name in an archive as a/b: bsdtar begins it with ./, Windows divides it by backslashes. One
+    that leads out of the archive's own folder is none that anybody asks for."""
     parts = name.replace("\\", "/").split("/")
-    outside = [".."] * (parts[0] == "" or ":" in parts[0])
-    return outside + [part for part in parts if part not in ("", ".")]
-
-
-def is_solution(name: str) -> bool:
-    """At the top or in one folder that is not hidden or a Mac's own."""
-    *folder, last = name.split("/")
-    return last == "solution.py" and len(folder) < 2 and not name.startswith((".", "__"))
+    if parts[0] == "" or ":" in parts[0] or ".." in parts:
+        return ""
+    return "/".join(part for part in parts if part not in ("", "."))
