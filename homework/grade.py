@@ -13,7 +13,6 @@ keeps what was earned until then. With AUTOGRADER_ROOT it reads and writes where
 
 import argparse
 import csv
-import io
 import json
 import os
 import sys
@@ -29,46 +28,41 @@ from submission import Missing, Submission
 MOST_SOURCE = 200_000  # bytes
 
 
-def printable(text: str) -> str:
+def printable(text: object) -> str:
     """What a student may have had a hand in, as one line of at most MOST_TEXT characters."""
-    return "".join(c if c.isprintable() else " " for c in text[:MOST_TEXT])
+    return "".join(c if c.isprintable() else " " for c in str(text)[:MOST_TEXT])
 
 
-def row(check: Check, share: float, output: str) -> dict[str, Any]:
+def row(check: Check, share: float, output: object) -> dict[str, Any]:
     """One test of results.json."""
     return {
-        "name": f"{check.name}: {check.title}",
-        "number": check.part,
-        "score": round(share * check.points, 3),
-        "max_score": check.points,
+        "name": f"{check.name}: {check.title}", "number": check.part,
+        "score": round(share * check.points, 3), "max_score": check.points,
         "status": "passed" if share == 1 else "failed",
-        "output": printable(output),
-        "visibility": "visible",
-    }
+        "output": printable(output), "visibility": "visible",
+    }  # fmt: skip
 
 
-def grade(path: Path, student: str, sandbox: Sandbox, out: Path | None = None,
-          checks: list[Check] = TABLE) -> dict[str, Any]:  # fmt: skip
+def grade(path: Path, student: str, sandbox: Sandbox, out: Path | None = None) -> dict[str, Any]:
     """The results of one submission. Missing if it cannot be read at all."""
     submission = Submission(path)
-    tests = [row(check, 0, "not run: the grader was stopped before this test") for check in checks]
     named = named_in(submission)
-    note = f"Graded with the numbers of {printable(student)}. "
-    if named != student:
-        note += f'answers.json says "student": {printable(named or "nobody")}. '
-    results = {"tests": tests, "output": note, "extra_data": {"student": student}}
+    note = f"Graded with the numbers of {student}. "
+    note += f'answers.json says "student": {named or "nobody"}.' if named != student else ""
+    tests = [row(check, 0, "not run: the grader was stopped before this test") for check in TABLE]
+    results = {"tests": tests, "output": printable(note), "extra_data": {"student": student}}
     try:
         sandbox.load(submission.read("solution.py", MOST_SOURCE))
     except Missing as missing:
         sandbox.load(b"", str(missing))
     handed_in = Student(student, sandbox, submission)
-    write(out, results)
-    for i, check in enumerate(checks):
+    for i, check in enumerate(TABLE):
+        write(out, results)
         try:
             tests[i] = row(check, *check.run(handed_in))
         except (Failed, Missing) as failed:
-            tests[i] = row(check, 0, str(failed))
-        write(out, results)
+            tests[i] = row(check, 0, failed)
+    write(out, results)
     return results
 
 
@@ -89,19 +83,26 @@ def named_in(submission: Submission) -> str:
     return normal(named)[:MOST_TEXT] if isinstance(named, str) else ""
 
 
+def whose(path: Path, roster: list[str]) -> str:
+    """The id of a submission: its name, if the roster has that; else what answers.json says."""
+    name = normal(path.resolve().name if path.is_dir() else path.stem)
+    try:
+        return name if name in roster else named_in(Submission(path)) or name
+    except Missing:
+        return name
+
+
 def total(results: dict[str, Any]) -> float:
     """All points."""
     return round(sum(test["score"] for test in results["tests"]), 2)
 
 
 def grade_one(path: Path, student: str | None, out: Path, sandbox: Sandbox) -> None:
-    """Grade and print. Whose numbers: those given, or else those that answers.json names."""
+    """Grade and print."""
     try:
-        submission = Submission(path)
-        results = grade(path, student or named_in(submission) or normal(path.stem), sandbox, out)
+        results = grade(path, student or whose(path, []), sandbox, out)
     except Missing as missing:
-        tests = [row(check, 0, str(missing)) for check in TABLE]
-        results = {"tests": tests, "output": printable(str(missing))}
+        results = {"tests": [row(check, 0, missing) for check in TABLE], "output": str(missing)}
         write(out, results)
     for test in results["tests"]:
         mark = "" if test["status"] == "passed" else f"  {test['output']}"
@@ -112,48 +113,38 @@ def grade_one(path: Path, student: str | None, out: Path, sandbox: Sandbox) -> N
 
 def grade_all(folder: Path, table: Path, roster: list[str], sandbox: Sandbox) -> int:
     """A class: a line for each thing in the folder, and for each id of the roster that handed in
-    nothing. Whose numbers: those of the id in answers.json, or else of the name of the file; ids
-    that are not on the roster, or that two submissions name, are not graded. Returns how many lines
-    have no points, and say why."""
-    paths = [p for p in sorted(folder.iterdir()) if p.name[0] != "." and p != table
+    nothing. An id that two submissions have, or that is not on the roster, is not graded. Returns
+    how many lines have no points, and say why."""
+    paths = [p for p in sorted(folder.iterdir()) if p.name[0] != "." and p.resolve() != table
              and not p.name.endswith(".results.json")]  # fmt: skip
-    ids = {path: whose(path, roster) for path in paths}
+    ids: list[tuple[Path | None, str]] = [(path, whose(path, roster)) for path in paths]
+    there = [student for _, student in ids]
+    ids += [(None, student) for student in roster if student not in there]
     failed = 0
     with open(table, "w", newline="", encoding="utf-8", errors="replace") as file:
         lines = csv.writer(file)
         lines.writerow(["file", "student", "points", *(c.name for c in TABLE), "remarks"])
-        missing: list[Path | None] = [None] * len({*roster} - {*ids.values()})
-        for path, student in [*ids.items(), *zip(missing, sorted({*roster} - {*ids.values()}))]:
+        for path, student in ids:
+            scores, points = [""] * len(TABLE), ""
             try:
                 if path is None:
                     raise Missing("nothing was handed in")
-                if [*ids.values()].count(student) > 1:
+                if there.count(student) > 1:
                     raise Missing(f"more than one submission is of {student}")
+                out = folder / f"{path.name}.results.json"
                 if roster and student not in roster:
                     raise Missing(f"{student} is not on the roster")
-                results = grade(path, student, sandbox, folder / f"{path.name}.results.json")
-                scores = [test["score"] for test in results["tests"]]
-                points, remark = f"{total(results):g}", results["output"]
+                results = grade(path, student, sandbox, out)
+                scores, points = [t["score"] for t in results["tests"]], f"{total(results):g}"
+                remark = results["output"]
             except Exception as error:
                 kind = "" if isinstance(error, Missing) else f"{type(error).__name__}: "
-                scores, points, remark = [""] * len(TABLE), "", f"not graded: {kind}{error}"
-                failed += 1
+                remark, failed = printable(f"not graded: {kind}{error}"), failed + 1
             name = printable(path.name if path else "")
-            lines.writerow([name, student, points, *scores, printable(remark)])
+            lines.writerow([name, student, points, *scores, remark])
             file.flush()
-            print(f"{points or '-':>5}  {name}  {printable(remark)}", flush=True)
+            print(f"{points or '-':>5}  {name}  {remark}", flush=True)
     return failed
-
-
-def whose(path: Path, roster: list[str]) -> str:
-    """The id of a submission: its name, if the roster has that; else what answers.json says."""
-    name = normal(path.name if path.is_dir() else path.stem)
-    if name in roster:
-        return name
-    try:
-        return named_in(Submission(path)) or name
-    except Missing:
-        return name
 
 
 def gradescope(root: Path, sandbox: Sandbox) -> None:
@@ -168,7 +159,7 @@ def gradescope(root: Path, sandbox: Sandbox) -> None:
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "Grade.").splitlines()[0])
+    parser = argparse.ArgumentParser(description="Grade a submission, or a class.")
     parser.add_argument("folder", nargs="?", type=Path, help="a submission: a folder or a zip file")
     parser.add_argument("--out", type=Path, default=Path("results.json"), help="of a submission")
     parser.add_argument("--student", help="whose numbers (default: what answers.json says)")
@@ -176,33 +167,30 @@ def main() -> int:
     parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="of --all")
     parser.add_argument("--roster", type=Path, help="of --all: a file with one id on each line")
     parser.add_argument("--trust", action="store_true", help="run student code unconfined, too")
-    args = parser.parse_args()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # whatever a student wrote into a message
-    root = os.environ.get("AUTOGRADER_ROOT")
+    args, root = parser.parse_args(), os.environ.get("AUTOGRADER_ROOT")
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a student's words
     for path in (args.all, args.folder, args.roster):
         if path is not None and not path.exists():
             parser.exit(2, f"grade.py: {path} is not there\n")
+    if not (args.all or args.folder or root):
+        parser.exit(2, "grade.py: name a submission, or --all FOLDER\n")
     try:
         sandbox = Sandbox(args.trust)
         if args.all:
-            words = args.roster.read_text(encoding="utf-8").splitlines() if args.roster else []
-            roster = [normal(word) for word in words if word.strip()]
-            return int(grade_all(args.all, args.csv, roster, sandbox) > 0)
+            ids = args.roster.read_text(encoding="utf-8").splitlines() if args.roster else []
+            roster = [normal(student) for student in ids if student.strip()]
+            return int(grade_all(args.all, args.csv.resolve(), roster, sandbox) > 0)
         if args.folder:
             grade_one(args.folder, args.student and normal(args.student), args.out, sandbox)
-        elif root:
-            gradescope(Path(root), sandbox)
         else:
-            parser.exit(2, "grade.py: name a submission, or --all FOLDER\n")
+            gradescope(Path(root), sandbox)
     except NotConfined as why:
         parser.exit(2, f"grade.py: {why}. Add --trust if you trust these programs\n")
     except Exception as error:
-        for path in (args.out, Path(root or ".") / "results" / "results.json"):
-            if not args.all:
-                path.unlink(missing_ok=True)  # no score rather than a wrong one
-        print(f"grade.py failed, and gives no points: {type(error).__name__}: {error}"[:MOST_TEXT],
-              file=sys.stderr)  # fmt: skip
+        out = args.out if args.folder else Path(root or "") / "results" / "results.json"
+        out.unlink(missing_ok=True)  # no score rather than a wrong one
+        words = printable(f"grade.py failed, and gives no points: {type(error).__name__}: {error}")
+        print(words, file=sys.stderr)
         return 1
     return 0
 

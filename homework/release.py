@@ -22,20 +22,18 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import personal
 import questions
 import wrong
 from grade import grade, total
-from sandbox import InProcess, Sandbox
+from sandbox import Sandbox
 
 HERE = Path(__file__).resolve().parent
 ROOT, DIST = HERE.parent, HERE / "dist"
 STUDENT = "reference@example.edu"
 BEGAN = time.monotonic()
-KIT = ("train.py", "test_public.py", "start.pt", "README.md", "answers.md")  # of student/
 GRADER = (
     "grade.py submission.py points.py checks.py break_it.py questions.py replay.py personal.py "
-    "reference.py sandbox.py worker.py student/train.py student/start.pt"
+    "reference.py sandbox.py student/train.py student/start.pt"
 ).split()
 GIVEN_AWAY = ("completion_logits", "completion_mask", "logprobs", "summed_logprobs")  # in model.py
 HEAD = '''"""Your solution. Fill in the functions; assignment.md says what each must do.
@@ -47,7 +45,11 @@ numpy and torch. Try it with `python -m pytest test_public.py`.
 from collections.abc import Callable
 
 from torch import Tensor
+
+
+COEFFICIENTS: list[int] = []  # of `python personal.py YOUR-ID`
 '''
+Files = dict[str, bytes]  # by name
 
 
 def said(what: str) -> None:
@@ -57,60 +59,60 @@ def said(what: str) -> None:
 
 def starter() -> str:
     """solution.py as a student gets it: the reference's signatures and docstrings."""
-    text = (HERE / "reference.py").read_text()
-    lines, parts = text.splitlines(), [HEAD]
+    text, parts = (HERE / "reference.py").read_text(), [HEAD]
     for node in ast.parse(text).body:
-        if isinstance(node, ast.AnnAssign):
-            parts.append("COEFFICIENTS: list[int] = []  # of `python personal.py YOUR-ID`\n")
         if isinstance(node, ast.FunctionDef) and node.name != "near":
-            head = lines[node.lineno - 1 : node.body[0].end_lineno]
+            head = text.splitlines()[node.lineno - 1 : node.body[0].end_lineno]
             todo = f'    raise NotImplementedError("{node.name}: yours to write")\n'
             parts.append("\n".join([*head, todo]))
     return "\n\n".join(parts)
 
 
-def without(file: Path, names: tuple[str, ...]) -> str:
-    """A file of the project without these functions."""
-    lines = file.read_text().splitlines()
+def model() -> str:
+    """The project's model.py without the functions that are the student's to write."""
+    lines = (ROOT / "model.py").read_text().splitlines()
     for node in reversed(ast.parse("\n".join(lines)).body):
-        if getattr(node, "name", "") in names:
+        if isinstance(node, ast.FunctionDef) and node.name in GIVEN_AWAY:
             del lines[node.lineno - 1 : node.end_lineno]
     while not lines[-1] or lines[-1].startswith("#"):  # what stood above them
         lines.pop()
     return "\n".join(lines) + "\n"
 
 
-def student_files() -> dict[str, bytes]:
-    """What student.zip holds, by name."""
-    files = {name: (HERE / "student" / name).read_bytes() for name in KIT}
-    files |= {name: (HERE / name).read_bytes() for name in ("assignment.md", "personal.py")}
-    files["LICENSE"] = (ROOT / "LICENSE").read_bytes()
-    files["model.py"] = without(ROOT / "model.py", GIVEN_AWAY).encode()
-    files["solution.py"] = starter().encode()
-    return files | {"answers.json": (json.dumps(questions.TEMPLATE, indent=1) + "\n").encode()}
+def student_files() -> Files:
+    """What student.zip holds."""
+    texts = {"solution.py": starter(), "model.py": model()}
+    texts["answers.json"] = json.dumps(questions.TEMPLATE, indent=1) + "\n"
+    theirs = "README.md answers.md start.pt test_public.py train.py".split()
+    paths = [*(HERE / "student" / name for name in theirs), ROOT / "LICENSE",
+             HERE / "assignment.md", HERE / "personal.py"]  # fmt: skip
+    return {path.name: path.read_bytes() for path in paths} | {
+        name: text.encode() for name, text in texts.items()
+    }
 
 
-def grader_files() -> dict[str, bytes]:
-    """What autograder.zip holds, by name."""
+def grader_files() -> Files:
+    """What autograder.zip holds."""
     files = {f"homework/{name}": (HERE / name).read_bytes() for name in GRADER}
-    files |= {path.name: path.read_bytes() for path in (HERE / "gradescope").iterdir()}
+    files |= {name: (HERE / "gradescope" / name).read_bytes() for name in
+              ("run_autograder", "setup.sh")}  # fmt: skip
     return files | {"model.py": (ROOT / "model.py").read_bytes()}
 
 
-def packed(files: dict[str, bytes]) -> bytes:
+def packed(files: Files) -> bytes:
     """A zip file with the same bytes every time."""
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             info = zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0))
-            runs = name.endswith(".sh") or name == "run_autograder"
+            runs = name in ("run_autograder", "setup.sh")
             info.external_attr = (0o100755 if runs else 0o100644) << 16
             info.create_system, info.compress_type = 3, zipfile.ZIP_DEFLATED
             archive.writestr(info, files[name])
     return whole.getvalue()
 
 
-def unpack(files: dict[str, bytes], folder: Path) -> Path:
+def unpack(files: Files, folder: Path) -> Path:
     """These files in a folder."""
     for name, content in files.items():
         path = folder / name
@@ -120,27 +122,26 @@ def unpack(files: dict[str, bytes], folder: Path) -> Path:
     return folder
 
 
-def solve(kit: Path) -> dict[str, bytes]:
-    """Solve the kit in this folder as STUDENT, its runs included; what is handed in, by name."""
+def solve(kit: Path) -> Files:
+    """Solve the kit in this folder as STUDENT, its runs included; what is handed in."""
     (kit / "solution.py").write_text(wrong.reference(STUDENT))
     (kit / "answers.json").write_text(json.dumps(questions.right_answers(STUDENT)))
-    printed = [sys.executable, "personal.py", STUDENT, "--runs"]
-    commands = subprocess.run(printed, cwd=kit, capture_output=True, text=True, check=True).stdout
 
-    def run(command: str) -> None:
+    def run(command: str) -> str:
         words = [sys.executable, *command.split()[1:]]
         done = subprocess.run(words, cwd=kit, capture_output=True, text=True)
         if done.returncode:
-            raise SystemExit(f"the student's kit does not train:\n{done.stdout}{done.stderr}")
-        said(words[-1])
+            raise SystemExit(f"not released: in the kit, {command}\n{done.stdout}{done.stderr}")
+        said(f"{command}")
+        return done.stdout
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(run, commands.splitlines()))
+        list(pool.map(run, run(f"python personal.py {STUDENT} --runs").splitlines()))
     paths = [kit / "solution.py", kit / "answers.json", *(kit / "runs").iterdir()]
     return {str(path.relative_to(kit)): path.read_bytes() for path in paths}
 
 
-def came_to(solved: dict[str, bytes]) -> str:
+def came_to(solved: Files) -> str:
     """What the runs of questions 4 and 5 came to, for the instructor: means of the seeds."""
     ends: dict[str, list[dict]] = {}
     for name, content in sorted(solved.items()):
@@ -155,49 +156,46 @@ def came_to(solved: dict[str, bytes]) -> str:
     return "\n".join(lines)
 
 
-def as_gradescope(files: dict[str, bytes], solved: dict[str, bytes], root: Path) -> dict:
-    """The results of autograder.zip, run as Gradescope runs it; installed packages are ours."""
-    unpack(files, root / "source")
-    unpack(solved, root / "submission")
+def as_gradescope(grader: Files, submission: Files, root: Path) -> list[dict]:
+    """The tests in the results of autograder.zip, run as there; the packages are ours."""
+    unpack(grader, root / "source")
+    unpack(submission, root / "submission")
     environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "PYTHON": sys.executable}
     subprocess.run([str(root / "source/run_autograder"), "--trust"], env=environment, check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip
-    return json.loads((root / "results/results.json").read_text())
+    return json.loads((root / "results/results.json").read_text())["tests"]
 
 
-def problems(place: Path, kit: dict[str, bytes], grader: dict[str, bytes]) -> list[str]:
-    """Why the grader cannot be trusted, nothing if it can; and dist/ has the reference's archive."""
-    solved = solve(unpack(kit, place / "kit"))
-    print(came_to(solved))
-    tests = as_gradescope(grader, solved, place)["tests"]
+def objections(place: Path, kit: Files, solved: Files) -> list[str]:
+    """Why the grader cannot be trusted; nothing if it can."""
+    tests = as_gradescope(grader_files(), solved, place)
     found = [f"the reference loses {t['name']}: {t['output']}" for t in tests
              if t["status"] != "passed"]  # fmt: skip
     said(f"the reference has {sum(test['score'] for test in tests):g} points")
     sandbox = Sandbox(trust=True)  # these programs are our own
-    points = total(grade(unpack(kit, place / "blank"), STUDENT, sandbox))
-    found += [f"the starter gets {points:g} points"] if points else []
-    for name, source in wrong.HOSTILE.items():
-        (place / "blank/solution.py").write_text(source)
-        points = total(grade(place / "blank", STUDENT, sandbox))
-        found += [f"{name} gets {points:g} points"] if points else []
-    said(f"the starter and {len(wrong.HOSTILE)} hostile submissions have none")
-    found += wrong.survivors(sandbox, STUDENT)
-    found += wrong.surprises(InProcess(), STUDENT)
-    said("wrong functions lose what they should")
-    DIST.mkdir(exist_ok=True)
-    (DIST / "reference.zip").write_bytes(packed(solved))
+    for name, source in {"the starter": starter(), **wrong.HOSTILE}.items():
+        folder = unpack(kit | {"solution.py": source.encode()}, place / "blank")
+        if points := total(grade(folder, STUDENT, sandbox)):
+            found.append(f"{name} gets {points:g} points")
+    said(f"the starter and {len(wrong.HOSTILE)} hostile submissions are graded")
+    found += wrong.survivors(STUDENT, sandbox) + wrong.surprises(STUDENT)
+    said(f"{len(wrong.WRONG)} wrong functions are graded")
     return found
 
 
 def main() -> int:
     """Build, try, keep."""
     shutil.rmtree(DIST, ignore_errors=True)
-    kit, grader = student_files(), grader_files()
+    kit = student_files()
     with tempfile.TemporaryDirectory(prefix="homework-") as place:
-        if found := problems(Path(place), kit, grader):
+        solved = solve(unpack(kit, Path(place) / "kit"))
+        print(came_to(solved))
+        if found := objections(Path(place), kit, solved):
             print("\n".join(["not released:", *found]), file=sys.stderr)
             return 1
-    for name, files in (("student.zip", kit), ("autograder.zip", grader)):
+    DIST.mkdir()
+    archives = {"student.zip": kit, "autograder.zip": grader_files(), "reference.zip": solved}
+    for name, files in archives.items():
         (DIST / name).write_bytes(packed(files))
         said(f"{DIST / name}: {len(files)} files")
     return 0

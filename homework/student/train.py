@@ -38,7 +38,7 @@ class Settings:
     steps: int = 200
     every: int = 50
     batch: int = 16
-    lr: float = 2e-3
+    lr: float = 1e-3
     init: str = "start.pt"
 
 
