@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-
 from sandbox import Tensor
 
 LOTS = 5
@@ -97,9 +96,11 @@ def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
     is drawn: what both have, and how the difference is spread.
     """
     draws = torch.Generator().manual_seed(DICE.randrange(2**60))
-    place = 2 ** torch.arange(k)  # an outcome's number is the sum of the places of its successes
+    place = 2 ** torch.arange(k)  # an outcome's number: the places of its successes, added
     r = (torch.arange(2**k).unsqueeze(1) & place) > 0  # (2^k, k)
-    both, gap = DICE.choice((2, 6, 20, 60)) * (torch.rand(2, 2**k, k, generator=draws).double() - 0.5)
+    both, gap = DICE.choice((2, 6, 20, 60)) * (
+        torch.rand(2, 2**k, k, generator=draws).double() - 0.5
+    )
     failing = k - 1 - (r.sum(1, keepdim=True) - r.long())
     for f in range(k):
         like = (failing == f) & ~r

@@ -244,7 +244,7 @@ def near_to(w: Weight, rows: list[tuple[float, float]]) -> bool:
 def equal_rewards(student: Student, name: str, ks: tuple[int, ...]) -> Outcome:
     """D, or with ks = (1,) K1: groups that all fail or all succeed."""
     rows, problems = proportional(student, name)
-    for k, s in [(k, s) for k in ks for s in (0, k)]:
+    for k, s in ((n, s) for n in ks for s in (0, n)):
         wanted = PASSED.get(name, float(k == 1 and name != "grpo")) if s else 0.0
         if not close(rows[k, s][0 if s else 1], wanted, absolute=1e-4):
             which = "succeed" if s else "fail"
@@ -282,7 +282,7 @@ def in_a_batch(student: Student, name: str) -> Outcome:
 def unit_variance(student: Student) -> Outcome:
     """grpo: mean 0 and variance 1 in every live group, and its successes above its failures."""
     rows, problems = table(student, "grpo")
-    for k, s in [(k, s) for k in (2, 5, 16) for s in range(1, k)]:
+    for k, s in ((n, s) for n in (2, 5, 16) for s in range(1, n)):
         a, b = rows[k, s]
         mean, square = (s * a + (k - s) * b) / k, (s * a * a + (k - s) * b * b) / k
         if not (a > b and close(mean, 0, absolute=1e-3) and close(square, 1, 2.5e-4)):

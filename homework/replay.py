@@ -19,10 +19,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import personal
 import reference
+import torch
 from checks import Outcome, Student, of_size, proportional, same
 from submission import Missing
 
@@ -34,7 +33,7 @@ import train  # noqa: E402
 K, REPLAYED = 16, 3
 MOST = 500_000  # bytes
 SAME, OF_DRAWS = 5e-3, 0.05  # relative, of what is computed again; of what hangs on draws
-REPEATED: dict[str, list[dict]] = {}  # rows of train.py, by settings and table
+REPEATED: dict[str, list[dict[str, Any]]] = {}  # rows of train.py, by settings and table
 
 
 def runs(student: Student, method: str) -> Outcome:
@@ -51,40 +50,41 @@ def runs(student: Student, method: str) -> Outcome:
 
 def wrong(student: Student, name: str, table: list[list[float]]) -> str:
     """What is wrong with a run; "" if it counts."""
+    s = train.Settings(**personal.runs(student.id)[name])
+    settings = json.loads(json.dumps(asdict(s)))
     try:
         run = student.submission.json(f"runs/{name}.json", MOST)
-        settings, theirs, rows = run["settings"], run["table"], run["rows"]
-        steps = {("nll" in row, row["step"]): row for row in rows}
+        rows = {("nll" in row, row["step"]): row for row in run["rows"]}
+        if run["settings"] != settings:
+            return f"has other settings than {settings}: see personal.py --runs"
+        if not same_table(table, run["table"]):
+            return f"was not trained by the {s.method} that is in solution.py: train it again"
     except Missing as missing:
         return f"does not count: {missing}"
-    except (TypeError, KeyError, IndexError):
+    except (TypeError, KeyError):
         return "is not a run of train.py"
-    s = train.Settings(**personal.runs(student.id)[name])
-    if settings != (wanted := json.loads(json.dumps(asdict(s)))):
-        return f"has other settings than {wanted}: take the command that personal.py --runs prints"
-    try:
-        known = len(theirs) == len(table) and all(
-            same(a, b)
-            for x, y in zip(table, theirs, strict=True)
-            for a, b in zip(x, y, strict=True)
-        )
-    except (TypeError, ValueError):
-        known = False
-    if not known:
-        return f"was not trained by the {s.method} in solution.py: train it again"
-    evaluations = [(True, step) for step in range(0, s.steps + 1, s.every)]
-    if sorted(steps) != sorted([(False, i + 1) for i in range(s.steps)] + evaluations):
+    wanted = [(False, step) for step in range(1, s.steps + 1)]
+    if sorted(rows) != wanted + [(True, step) for step in range(0, s.steps + 1, s.every)]:
         return f"does not have a row for each of {s.steps} steps and for each evaluation"
-    if len({json.dumps({**row, "step": 0}) for row in rows}) < len(rows) or len(rows) != len(steps):
-        return "has two rows with the same figures"
+    if len({json.dumps(row | {"step": 0}) for row in run["rows"]}) < len(run["rows"]) or len(
+        rows) < len(run["rows"]):  # fmt: skip
+        return "has two rows for the same step, or with the same figures"
     for ours in repeated(s, table):
-        given = steps["nll" in ours, ours["step"]]
         near = SAME if s.method == "exact" or "nll" in ours else OF_DRAWS
         for figure, x in ours.items():
-            y = given.get(figure)
+            y = rows["nll" in ours, ours["step"]].get(figure)
             if type(y) not in (int, float) or not abs(x - y) <= near * abs(x) + 1e-3:
                 return f"does not come out again at step {ours['step']}: {figure} is another"
     return ""
+
+
+def same_table(mine: list[list[float]], theirs: Any) -> bool:
+    """Whether two tables of advantages are nearly equal."""
+    try:
+        a, b = (torch.tensor(x, dtype=torch.float64).flatten().tolist() for x in (mine, theirs))
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return len(a) == len(b) and all(map(same, a, b))
 
 
 def repeated(s: train.Settings, table: list[list[float]]) -> list[dict[str, Any]]:

@@ -42,8 +42,8 @@ SLOW = f"did not come back within {CPU_SECONDS} seconds"
 ASK = {"ask": True}  # stands for an argument that is a function: calling it asks the grader
 # Imported before the process becomes another user, who may not be allowed to read these files.
 USUAL = (
-    "cmath collections copy dataclasses decimal fractions functools inspect itertools math operator "
-    "random re statistics string time traceback typing unicodedata numpy.linalg torch.func "
+    "cmath collections copy dataclasses decimal fractions functools inspect itertools math "
+    "operator random re statistics string time traceback typing unicodedata numpy.linalg torch.func "
     "torch.nn.functional torch.testing"
 ).split()
 
@@ -233,7 +233,9 @@ class InProcess(Sandbox):
 
     def conversation(self, calls: list[Call], answer: Callable[..., Any] | None) -> list[Reply]:
         ask = asking(lambda args: asked(args, answer))
-        return [reply(answered(self.module, c.function, packed(c.args), c.grad, ask)) for c in calls]
+        return [
+            reply(answered(self.module, c.function, packed(c.args), c.grad, ask)) for c in calls
+        ]
 
 
 def asked(args: Any, answer: Callable[..., Any] | None) -> dict:
