@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from sandbox import Tensor
+from sandbox import tensor
 
 LOTS = 5
 DICE = random.SystemRandom()
@@ -109,11 +109,11 @@ def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
     peers = torch.arange(2**k).unsqueeze(1) - r * place  # the outcome in which this seat fails
     A = both.gather(0, peers) + r * gap.gather(0, peers)
 
-    def behave(r: Any, mean: Any, k_: Any) -> Tensor:
-        x = torch.tensor(r.values)
+    def behave(r: Any, mean: Any, k_: Any) -> dict:
+        x = torch.tensor(r["t"])
         if x.dim() != 2 or x.shape[1] != k or len(x) > 5000 or not ((x == 0) | (x == 1)).all():
             raise ValueError("r must be a tensor of shape (N, k) of zeros and ones, N <= 5000")
-        return Tensor(A[(x.long() * place).sum(1)].tolist(), "float64")
+        return tensor(A[(x.long() * place).sum(1)].tolist(), "float64")
 
     return behave
 

@@ -23,10 +23,11 @@ import reference
 import torch
 from break_it import DICE, LOTS, estimators, truth, verifiers
 from personal import personal
-from sandbox import ASK, NO_NUMBERS, Call, Failed, Reply, Sandbox, Tensor
+from sandbox import ASK, NO_NUMBERS, Call, Failed, Sandbox, tensor
 from submission import Submission
 
 Outcome = tuple[float, str]
+Reply = dict[str, Any]
 
 
 @dataclass
@@ -36,18 +37,7 @@ class Student:
     id: str
     sandbox: Sandbox
     submission: Submission
-    asked: dict[str, Any] = field(default_factory=dict)  # what `once` got, or why it did not
-
-    def once(self, what: str, ask: Callable[[], Any]) -> Any:
-        """What `ask` returns or raises; it is called once, however many checks look at it."""
-        if what not in self.asked:
-            try:
-                self.asked[what] = ask()
-            except Failed as failed:
-                self.asked[what] = failed
-        if isinstance(self.asked[what], Failed):
-            raise self.asked[what]
-        return self.asked[what]
+    asked: dict[str, Any] = field(default_factory=dict)  # `table` and `mistakes`, once they are
 
 
 # ------------------------------------------------------------------------- numbers out of replies
@@ -65,23 +55,27 @@ def same(a: float, b: float) -> bool:
 
 def value(reply: Reply, name: str) -> Any:
     """What a call returned; Failed if it raised."""
-    if reply.error:
-        raise Failed(f"{name} {'' if reply.error == NO_NUMBERS else 'raised '}{reply.error}")
-    return reply.value
+    if error := reply.get("error"):
+        raise Failed(f"{name} {'' if error == NO_NUMBERS else 'raised '}{error}")
+    return reply.get("value")
+
+
+def is_tensor(x: Any) -> bool:
+    return isinstance(x, dict) and x.keys() == {"t", "d"}
 
 
 def described(x: Any) -> str:
     """What something is, for a message."""
     names = {bool: "True or False", str: "text", type(None): "nothing", list: "a list"}
-    return "a tensor" if isinstance(x, Tensor) else names.get(type(x), f"a {type(x).__name__}")
+    return "a tensor" if is_tensor(x) else names.get(type(x), f"a {type(x).__name__}")
 
 
 def numbers(x: Any, shape: tuple[int, ...], name: str) -> torch.Tensor:
     """A float64 tensor of this shape, whose entries may be NaN or infinite; Failed if it is not."""
-    if not isinstance(x, Tensor):
+    if not is_tensor(x):
         raise Failed(f"{name} returned {described(x)} where a tensor is needed")
     try:
-        found = torch.tensor(x.values, dtype=torch.float64)
+        found = torch.tensor(x["t"], dtype=torch.float64)
     except Exception:
         raise Failed(f"{name} returned what is not a tensor of numbers") from None
     if found.shape != shape:
@@ -91,22 +85,17 @@ def numbers(x: Any, shape: tuple[int, ...], name: str) -> torch.Tensor:
 
 def number(x: Any, name: str) -> float:
     """One finite number."""
-    found = numbers(Tensor(x) if type(x) in (int, float) else x, (), name).item()
+    found = numbers(tensor(x) if type(x) in (int, float) else x, (), name).item()
     if not math.isfinite(found):
         raise Failed(f"{name} returned {'NaN' if found != found else 'infinity'}")
     return found
-
-
-def all_close(a: torch.Tensor, b: torch.Tensor, absolute: float = 1e-5) -> bool:
-    """Equal entry by entry, for our purposes."""
-    return torch.allclose(a, b, rtol=1e-3, atol=absolute)
 
 
 # ------------------------------------------------------------------------- part A: the estimators
 # All checks of an estimator look at one table: the advantages of a success and of a failure in a
 # group of k with S successes, asked for group by group.
 
-SIZES = (2, 3, 5, 16)
+SMALL, SIZES = (1, 2, 3), (2, 3, 5, 16)
 PASSED = {"reinforce": 1.0, "maxrl_raw": 1.0}  # the advantage where all succeed; else 0
 Rows = dict[tuple[int, int], tuple[float, float]]  # by k and S; NaN where there are no numbers
 Weight = Callable[[float], float]
@@ -121,25 +110,24 @@ def table(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
     """The advantages of all groups of the sizes that are tested and of two more sizes, each in two
     orders; and for the sizes at which something is wrong, what."""
 
-    def ask() -> tuple[Rows, dict[int, str]]:
-        sizes = {4, 8} if name == "own" else {1, 2, 3}
-        sizes |= {5, 16, DICE.randint(6, 7), DICE.randint(9, 15)}
-        groups = [group(k, s) for k in sorted(sizes) for s in range(k + 1) for _ in "ab"]
-        calls = [Call(name, [Tensor([g], "float64"), Tensor([[sum(g) / len(g)]], "float64"),
-                             len(g)]) for g in groups]  # fmt: skip
-        replies = student.sandbox.calls(calls)
-        found: Rows = {}
-        problems: dict[int, str] = {}
-        for i in range(0, len(groups), 2):
-            k, s = len(groups[i]), int(sum(groups[i]))
-            try:
-                found[k, s] = by_reward(name, groups[i : i + 2], replies[i : i + 2])
-            except Failed as failed:
-                found[k, s] = math.nan, math.nan
-                problems.setdefault(k, str(failed))
-        return found, problems
-
-    return student.once(name, ask)
+    if name in student.asked:
+        return student.asked[name]
+    sizes = {5, 16, DICE.randint(6, 7), DICE.randint(9, 15), *((4, 8) if name == "own" else SMALL)}
+    groups = [group(k, s) for k in sorted(sizes) for s in range(k + 1) for _ in "ab"]
+    calls = [Call(name, [tensor([g], "float64"), tensor([[sum(g) / len(g)]], "float64"), len(g)])
+             for g in groups]  # fmt: skip
+    replies = student.sandbox.calls(calls)
+    found: Rows = {}
+    problems: dict[int, str] = {}
+    for i in range(0, len(groups), 2):
+        k, s = len(groups[i]), int(sum(groups[i]))
+        try:
+            found[k, s] = by_reward(name, groups[i : i + 2], replies[i : i + 2])
+        except Failed as failed:
+            found[k, s] = math.nan, math.nan
+            problems.setdefault(k, str(failed))
+    student.asked[name] = found, problems
+    return found, problems
 
 
 def by_reward(name: str, two: list[list[float]], replies: list[Reply]) -> tuple[float, float]:
@@ -268,9 +256,9 @@ def in_a_batch(student: Student, name: str) -> Outcome:
         some = DICE.sample(cells, len(cells) - DICE.randint(1, k))
         flat = [list(part) for part in zip(*some, strict=True)]
         for dtype in ("float64", "float32"):
-            mean = Tensor([[sum(r) / k] for r in batch], dtype)
-            calls.append(Call(name, [Tensor(batch, dtype), mean, k]))
-            calls.append(Call(name, [Tensor(flat[0], dtype), Tensor(flat[1], dtype), k]))
+            mean = tensor([[sum(r) / k] for r in batch], dtype)
+            calls.append(Call(name, [tensor(batch, dtype), mean, k]))
+            calls.append(Call(name, [tensor(flat[0], dtype), tensor(flat[1], dtype), k]))
             wanted += [(cells, (len(batch), k), OTHERS), (some, (len(some),), ENTRIES)]
     for reply, (right, shape, why) in zip(student.sandbox.calls(calls), wanted, strict=True):
         theirs = numbers(value(reply, f"{name}, for rewards of shape {shape},"), shape, name)
@@ -367,13 +355,13 @@ def no_prompts(sign: str, mark: str) -> tuple[str, dict[str, list[str]]]:
         kind: [text for s in some for text in (s + prompt, f"{a}{sign}{s}{b}{mark}")]
         for kind, some in before.items()
     }
-    found["a space is where none may be"] += [
-        f"{a} {sign}{b}{mark}", f"{prompt[:-1]} {mark}", f"{a[0]} {a[1]}{sign}{b}{mark}"]  # fmt: skip
+    inside = f"{a} {sign}{b}{mark}", f"{prompt[:-1]} {mark}", f"{a[0]} {a[1]}{sign}{b}{mark}"
+    found["a space is where none may be"] += inside
     found["it has another sign"] += [f"{a}/{b}=", f"{a}%{b}=", "a+b=", "__import__('os')="]
     found["something is missing"] = [prompt[:-1], f"{a}{sign}{mark}", f"{sign}{b}{mark}", a, ""]
     found["something is around it"] = [
-        f"x{prompt}", f"{prompt}x", f"{prompt}{a}", prompt + mark, f"1 {prompt}", f"1{sign}{prompt}",
-        f"{prompt}\n", "(" * 10**4]  # fmt: skip
+        f"x{prompt}", f"{prompt}x", f"{prompt}{a}", f"1 {prompt}", f"1{sign}{prompt}",
+        f"{prompt}{mark}", f"{prompt}\n", "(" * 10**4]  # fmt: skip
     found["a digit is none"] = [prompt.replace(n, text) for n in (a, b) for text in
                                 (foreign(n), f"{n[0]}_{n[1]}", f"{n}.0", f"_{n}")]  # fmt: skip
     return prompt, found
@@ -411,23 +399,23 @@ def mistakes(student: Student) -> dict[str, str]:
     """For each kind of pair the first that verify is wrong about, if there is one. All are mixed. A
     raised error, and a value that is no bool, are mistakes."""
 
-    def ask() -> dict[str, str]:
-        pairs = asked_pairs()
-        mixed = DICE.sample(sorted(pairs), len(pairs))
-        replies = student.sandbox.calls([Call("verify", [*pair]) for pair in mixed])
-        found: dict[str, str] = {}
-        for (prompt, text), reply in zip(mixed, replies, strict=True):
-            right = text == truth(prompt)
-            said = "refuses the right answer" if right else "accepts"
-            if reply.error or type(reply.value) is not bool:
-                returned = f"returned {described(reply.value)} and not True or False"
-                said = f"raised {reply.error}" if reply.error else returned
-            if reply.error or reply.value is not right:
-                said = f"verify {said}: {text!r:.60} for the prompt {prompt!r:.40}"
-                found.setdefault(pairs[prompt, text], said)
-        return found
-
-    return student.once("verify", ask)
+    if "verify" in student.asked:
+        return student.asked["verify"]
+    pairs, found = asked_pairs(), dict[str, str]()
+    mixed = DICE.sample(sorted(pairs), len(pairs))
+    replies = student.sandbox.calls([Call("verify", [*pair]) for pair in mixed])
+    for (prompt, text), reply in zip(mixed, replies, strict=True):
+        right, theirs = text == truth(prompt), reply.get("value")
+        said = "refuses the right answer" if right else "accepts"
+        if error := reply.get("error"):
+            said = f"raised {error}"
+        elif type(theirs) is not bool:
+            said = f"returned {described(theirs)} and not True or False"
+        if theirs is not right:
+            said = f"verify {said}: {text!r:.60} for the prompt {prompt!r:.40}"
+            found.setdefault(pairs[prompt, text], said)
+    student.asked["verify"] = found
+    return found
 
 
 def verify(student: Student, kinds: tuple[str, ...]) -> Outcome:
@@ -476,7 +464,7 @@ def pass_at_k(student: Student, some: Callable[[], list], see: str) -> Outcome:
     replies = student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases])
     for (n, c, k), reply in zip(cases, replies, strict=True):
         name = f"pass_at_k({n}, {c}, {k})"
-        if n < k and not reply.error.startswith("ValueError"):
+        if n < k and not reply.get("error", "").startswith("ValueError"):
             return 0, f"{name} must raise a ValueError: so few samples say nothing"
         right = n < k or close(number(value(reply, name), name), reference.pass_at_k(n, c, k), 1e-6)
         if not right:
@@ -506,12 +494,12 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor, int]:
 def mask(student: Student) -> Outcome:
     """completion_mask: true up to the first end token."""
     xs = [drawn()[1:] for _ in range(3)]
-    calls = [Call("completion_mask", [Tensor(x.tolist(), "int64"), end]) for x, end in xs]
+    calls = [Call("completion_mask", [tensor(x.tolist(), "int64"), end]) for x, end in xs]
     for (x, end), reply in zip(xs, student.sandbox.calls(calls), strict=True):
         theirs = value(reply, "completion_mask")
-        if not isinstance(theirs, Tensor) or theirs.dtype != "bool":
+        if not is_tensor(theirs) or theirs["d"] != "bool":
             raise Failed(f"completion_mask returned {described(theirs)} that is not a bool tensor")
-        if theirs.values != reference.completion_mask(x, end).tolist():
+        if theirs["t"] != reference.completion_mask(x, end).tolist():
             return 0, "completion_mask: mark what was drawn: the first end token is the last"
     return 1, ""
 
@@ -519,7 +507,7 @@ def mask(student: Student) -> Outcome:
 def logprobs(student: Student, differentiated: bool) -> Outcome:
     """summed_logprobs: the sum of log pi(token) up to the first end token, or its gradient."""
     name, xs = "summed_logprobs", [drawn(), drawn()]
-    args = [[Tensor(x.tolist()), Tensor(tokens.tolist(), "int64"), end] for x, tokens, end in xs]
+    args = [[tensor(x.tolist()), tensor(tokens.tolist(), "int64"), end] for x, tokens, end in xs]
     calls = [Call(name, a, (0,) if differentiated else ()) for a in args]
     for (x, tokens, end), reply in zip(xs, student.sandbox.calls(calls), strict=True):
         right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
@@ -528,9 +516,9 @@ def logprobs(student: Student, differentiated: bool) -> Outcome:
             see = "its gradient in a logit is 1{token} - softmax up to the end token, 0 after it"
         else:
             theirs, right = numbers(value(reply, name), (len(x),), name), right.detach()
-            see = ("add log softmax(logits)[token] of one row by hand, up to and with the first end "
-                   "token. The chances of all completions must add up to 1")  # fmt: skip
-        if not all_close(theirs, right, 1e-5 if differentiated else 1e-4):
+            see = ("add log softmax(logits)[token] of one row by hand, up to and with the first "
+                   "end token. The chances of all completions must add up to 1")  # fmt: skip
+        if not torch.allclose(theirs, right, 1e-3, 1e-5 if differentiated else 1e-4):
             return 0, f"{name}: {see}"
     return 1, ""
 
@@ -538,9 +526,10 @@ def logprobs(student: Student, differentiated: bool) -> Outcome:
 def gradient(reply: Reply, i: int, like: torch.Tensor, name: str) -> torch.Tensor:
     """The i-th gradient that was asked for, of this shape."""
     value(reply, f"{name}, differentiated,")
-    if i >= len(reply.grads) or reply.grads[i] is None:
+    grads = reply.get("grads")
+    if not isinstance(grads, list) or i >= len(grads) or grads[i] is None:
         raise Failed(f"{name}: no gradient arrives at its argument")
-    return numbers(reply.grads[i], tuple(like.shape), f"the gradient of {name}")
+    return numbers(grads[i], tuple(like.shape), f"the gradient of {name}")
 
 
 LOSS = "policy_gradient_loss"
@@ -557,7 +546,7 @@ def some_advantages(B: int, k: int) -> torch.Tensor:
 def ask_loss(student: Student, cases: list[torch.Tensor]) -> list[Reply]:
     """The loss of the same log-probabilities (B, k) with each of these advantages (B, k)."""
     logp = [[-(DICE.uniform(0.03, DICE.choice((1, 9))) ** 2) for _ in r] for r in cases[0]]
-    args = [[Tensor(logp), Tensor(A.tolist())] for A in cases]
+    args = [[tensor(logp), tensor(A.tolist())] for A in cases]
     replies = student.sandbox.calls([Call(LOSS, pair, (0, 1)) for pair in args])
     for reply in replies:
         number(value(reply, LOSS), LOSS)
@@ -577,7 +566,8 @@ def loss_gradient(student: Student, dead: bool) -> Outcome:
         if dead:
             none, live = DICE.sample(range(B), 2)
             A[none] = A[live, DICE.randrange(k)] = 0.0
-        if not all_close(gradient(ask_loss(student, [A])[0], 0, A, LOSS), -A / A.numel()):
+        theirs = gradient(ask_loss(student, [A])[0], 0, A, LOSS)
+        if not torch.allclose(theirs, -A / A.numel(), rtol=1e-3):
             see = ("A group of zeros adds nothing, but it counts in B k" if dead else
                    "Set all but one A to 0 and look at logprobs.grad")  # fmt: skip
             return 0, f"{LOSS}: for {B} groups of {k} its gradient is not -A / (B k). {see}"
@@ -591,9 +581,9 @@ def loss_constant(student: Student) -> Outcome:
     factors = []
     for reply, advantages in zip(ask_loss(student, [A, other, A]), (A, other, A), strict=True):
         factors.append(gradient(reply, 0, A, LOSS) / advantages)
-        if reply.grads[1:] != [None] and gradient(reply, 1, A, LOSS).any():
+        if reply["grads"][1:] != [None] and gradient(reply, 1, A, LOSS).any():
             return 0, f"{LOSS}: a gradient flows into the advantages; detach them"
-    if factors[0][0, 0] < 0 and all_close(torch.stack(factors), factors[0][0, 0], 0):
+    if factors[0][0, 0] < 0 and torch.allclose(torch.stack(factors), factors[0][0, 0], rtol=1e-3):
         return 1, ""
     return 0, f"{LOSS}: its gradient is not -A times a constant, the same for all A and all calls"
 

@@ -22,10 +22,10 @@ from typing import Any
 from checks import Student
 from personal import normal
 from points import TABLE, Check
-from sandbox import MOST_TEXT, Failed, NotConfined, Sandbox
+from sandbox import Failed, NotConfined, Sandbox
 from submission import Missing, Submission
 
-MOST_SOURCE = 200_000  # bytes
+MOST_SOURCE, MOST_TEXT = 200_000, 500  # bytes, characters of a message
 
 
 def printable(text: object) -> str:

@@ -83,7 +83,7 @@ def wrong(answers: Any, path: tuple, wanted: float) -> str:
 
 def graded(student: Student, question: str) -> Outcome:
     """The share of a question's entries that are right."""
-    wanted, see = right(question, student.own)
+    wanted, see = right(question, personal(student.id))
     answers = student.submission.json("answers.json", 100_000)
     problems = [said for path, x in wanted.items() if (said := wrong(answers, path, x))]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -2,14 +2,15 @@
 
     sandbox = Sandbox()
     sandbox.load(b"def double(x): return 2 * x")
-    sandbox.calls([Call("double", [4])])           # [Reply(8, ...)]
+    sandbox.calls([Call("double", [4])])           # [{"value": 8}]
 
 The process (this file, run as a script) imports torch, gives up all that student code does not
-need, runs the text of solution.py, and answers one call after the other in lines of JSON. It never
-sees an expected value. If it crashes, ends itself, loops or floods, that function has no points,
-and the next one gets a new process. As root it belongs to another user; otherwise bubblewrap shows
-it Python's own files and nothing else. Where neither works it can do what you can, so it starts
-only if you trust it. Left out: what the numbers should be (checks.py).
+need, runs the text of solution.py, and answers one call after the other in lines of JSON. A tensor
+is a dict of its values and its dtype, which `tensor` makes. The process never sees an expected
+value. If it crashes, ends itself, loops or floods, that function has no points, and the next one
+gets a new process. As root it belongs to another user; otherwise bubblewrap shows it Python's own
+files and nothing else. Where neither works it can do what you can, so it starts only if you trust
+it. Left out: what the numbers should be (checks.py).
 """
 
 import builtins
@@ -26,26 +27,21 @@ import sys
 import time
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one test, for all tests of a process
 WALL_SECONDS = 60.0  # for one test: on a busy machine its CPU seconds take long
 MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
 MOST_LOST = 4  # processes: then nothing of the submission is run any more
 MOST_ANSWER = 2 << 20  # bytes in one reply
-MOST_TEXT = 500  # characters of a message to a student
 NOBODY = 65534  # the user who owns nothing
 NO_FUNCTION, NO_NUMBERS = "is not in solution.py", "returned what is not made of numbers"
 SLOW = f"did not come back within {CPU_SECONDS} seconds"
 ASK = {"ask": True}  # stands for an argument that is a function: calling it asks the grader
 # Imported before the process becomes another user, who may not be allowed to read these files.
-USUAL = (
-    "cmath collections copy dataclasses decimal fractions functools inspect itertools math "
-    "operator random re statistics string time traceback typing unicodedata numpy.linalg torch.func "
-    "torch.nn.functional torch.testing"
-).split()
+USUAL = "dataclasses decimal fractions inspect numpy.linalg statistics torch.func torch.testing"
+Answer = Callable[..., Any]  # what is asked back while a call runs
 
 
 class Failed(Exception):
@@ -60,16 +56,7 @@ class Lost(Exception):
     """The process gives no more answers; the text says why."""
 
 
-@dataclass
-class Tensor:
-    """A tensor in plain numbers: nested lists, and the name of a dtype."""
-
-    values: Any
-    dtype: str = "float32"
-
-
-@dataclass
-class Call:
+class Call(NamedTuple):
     """One call of a student's function. `grad`: which arguments are differentiated."""
 
     function: str
@@ -77,13 +64,9 @@ class Call:
     grad: tuple[int, ...] = ()
 
 
-@dataclass
-class Reply:
-    """What a call came to: a value and the gradients asked for, or an error in one line."""
-
-    value: Any = None
-    grads: list[Any] = field(default_factory=list)
-    error: str = ""
+def tensor(values: Any, dtype: str = "float32") -> dict[str, Any]:
+    """A tensor as it is sent: nested lists, and the name of a dtype."""
+    return {"t": values, "d": dtype}
 
 
 # ----------------------------------------------------------------------------- the grader's side
@@ -121,11 +104,11 @@ class Sandbox:
         self.source, self.lost = source, 0
         self.given_up: dict[str, str] = {"": problem} if problem else {}  # functions, and why
 
-    def calls(self, calls: list[Call], answer: Callable[..., Any] | None = None) -> list[Reply]:
-        """All of these calls, one after the other. Failed if there are not all the replies.
+    def calls(self, calls: list[Call], answer: Answer | None = None) -> list[dict[str, Any]]:
+        """A test: all of these calls, one after the other. Each reply has a "value" and, if asked
+        for, "grads", or an "error" in one line. Failed if there are not all the replies.
 
-        answer: what is asked back while a call runs; a student's function gets it as a function
-        where an argument is `ASK`.
+        answer: where an argument is `ASK`, the student's function gets a function that asks this.
         """
         name = calls[0].function
         if why := self.given_up.get("") or self.given_up.get(name):
@@ -139,22 +122,22 @@ class Sandbox:
             if self.lost >= MOST_LOST:
                 self.given_up[""] = f"not run: {MOST_LOST} functions have ended their process"
             raise Failed(why) from None
-        if replies[0].error == NO_FUNCTION:
+        if replies[0].get("error") == NO_FUNCTION:
             raise Failed(f"{name} {NO_FUNCTION}")
         return replies
 
-    def conversation(self, calls: list[Call], answer: Callable[..., Any] | None) -> list[Reply]:
-        """The replies, of one test. Which calls are still to come is nowhere in that process."""
+    def conversation(self, calls: list[Call], answer: Answer | None) -> list[dict[str, Any]]:
+        """Which calls are still to come is nowhere in the student's process."""
         if self.process is None:
             self.start()
         busy, began, replies = time.process_time(), time.monotonic(), []
         for i, call in enumerate(calls):
-            self.send({"call": [call.function, packed(call.args), call.grad], "first": i == 0})
+            self.send({"call": call, "first": i == 0})
             while "ask" in (message := self.receive()):
                 if time.process_time() - busy > 2 * CPU_SECONDS:  # of the grader's, to answer
                     raise Lost(SLOW)
                 self.send(asked(message["ask"], answer))
-            replies.append(reply(message))
+            replies.append(message)
             if time.monotonic() - began > WALL_SECONDS:
                 raise Lost(f"did not come back within {WALL_SECONDS:g} seconds by the clock")
         return replies
@@ -175,8 +158,8 @@ class Sandbox:
             raise RuntimeError(f"student code {lost}: is torch installed?") from None
         try:
             self.send({"source": self.source.decode("utf-8", "replace"), "first": True})
-            if "error" in (message := self.receive()):
-                raise Lost(f"does not load: {raised(message['error'])}")
+            if error := self.receive().get("error"):
+                raise Lost(f"does not load: {error}")
         except Lost as lost:
             self.stop()
             self.given_up[""] = f"solution.py {lost}"
@@ -187,12 +170,13 @@ class Sandbox:
             self.stream.write(json.dumps(message).encode() + b"\n")
             self.stream.flush()
 
-    def receive(self) -> dict:
+    def receive(self) -> dict[str, Any]:
         """One line of JSON. Lost if there is none."""
         line = b""
         try:
             line = self.stream.readline(MOST_ANSWER)
-            return {**json.loads(line)}
+            message = {**json.loads(line)}
+            return message | {"error": raised(message["error"])} if "error" in message else message
         except TimeoutError:
             raise Lost(f"did not come back within {WALL_SECONDS:g} seconds by the clock") from None
         except (OSError, ValueError, RecursionError, TypeError):
@@ -202,9 +186,7 @@ class Sandbox:
     def ended(self) -> str:
         """How the process came to its end, which says why."""
         assert self.process is not None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
-        code = self.process.returncode or 0
+        code = self.process.wait()
         number = -code if code < 0 else code - 128  # bubblewrap adds 128
         if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
             return SLOW
@@ -225,34 +207,24 @@ class InProcess(Sandbox):
 
     def __init__(self) -> None:
         self.process = None
-        self.load(b"")
 
     def load(self, source: bytes, problem: str = "") -> None:
         super().load(source, problem)
         self.module = loaded(source.decode())
 
-    def conversation(self, calls: list[Call], answer: Callable[..., Any] | None) -> list[Reply]:
+    def conversation(self, calls: list[Call], answer: Answer | None) -> list[dict[str, Any]]:
         ask = asking(lambda args: asked(args, answer))
-        return [
-            reply(answered(self.module, c.function, packed(c.args), c.grad, ask)) for c in calls
-        ]
+        replies = [answered(self.module, *call, ask) for call in calls]
+        return [{"error": raised(r["error"])} if "error" in r else r for r in replies]
 
 
-def asked(args: Any, answer: Callable[..., Any] | None) -> dict:
+def asked(args: Any, answer: Answer | None) -> dict[str, Any]:
     """The reply to what a student's function asked back."""
     try:
         assert answer is not None
-        return {"value": packed(answer(*unpacked(args)))}
+        return {"value": answer(*args)}
     except Exception as error:  # a question that makes no sense is the student's mistake
-        return {"error": f"{type(error).__name__}: {error}"[:MOST_TEXT]}
-
-
-def reply(message: dict) -> Reply:
-    """A reply out of a message, whatever is in it."""
-    if "error" in message:
-        return Reply(error=raised(message["error"]))
-    grads = message.get("grads")
-    return Reply(unpacked(message.get("value")), unpacked(grads) if isinstance(grads, list) else [])
+        return {"error": f"{type(error).__name__}: {error}"[:500]}
 
 
 def raised(error: Any) -> str:
@@ -263,21 +235,6 @@ def raised(error: Any) -> str:
     known = isinstance(kind, str) and isinstance(getattr(builtins, kind, None), type)
     where = f" (line {line} of solution.py)" if type(line) is int and 0 < line < 10**5 else ""
     return f"{kind if known else 'an exception'}{where}"
-
-
-def packed(value: Any) -> Any:
-    """Arguments as JSON."""
-    if isinstance(value, list):
-        return [packed(x) for x in value]
-    return {"t": value.values, "d": value.dtype} if isinstance(value, Tensor) else value
-
-
-def unpacked(value: Any) -> Any:
-    """And back."""
-    if isinstance(value, list):
-        return [unpacked(x) for x in value]
-    is_tensor = isinstance(value, dict) and value.keys() == {"t", "d"}
-    return Tensor(value["t"], str(value["d"])) if is_tensor else value
 
 
 # ---------------------------------------------------------------------------- the student's side
@@ -307,7 +264,7 @@ def loaded(source: str) -> types.ModuleType:
     return module
 
 
-def asking(question: Callable[[list], dict]) -> Callable[..., Any]:
+def asking(question: Callable[[list], dict]) -> Answer:
     """The function that a student's function is given to ask with."""
 
     def ask(*args: Any) -> Any:
@@ -319,12 +276,11 @@ def asking(question: Callable[[list], dict]) -> Callable[..., Any]:
     return ask
 
 
-def answered(module: Any, name: str, args: list, grad: Any, ask: Callable) -> dict:
+def answered(module: Any, name: str, args: list, grad: Any, ask: Answer) -> dict[str, Any]:
     """One call: its value and gradients, or its error."""
-    function = getattr(module, name, None)
-    if not callable(function):
-        return {"error": [NO_FUNCTION, 0]}
     try:
+        if not callable(function := getattr(module, name, None)):
+            return {"error": [NO_FUNCTION, 0]}
         given = [argument(a, i in grad, ask) for i, a in enumerate(args)]
         # x * 1 is no leaf of the graph: a function cannot write a gradient into it by hand
         value = function(*(x * 1 if i in grad else x for i, x in enumerate(given)))
@@ -340,7 +296,7 @@ def answered(module: Any, name: str, args: list, grad: Any, ask: Callable) -> di
         return {"error": described(error)}
 
 
-def argument(value: Any, grad: bool, ask: Callable) -> Any:
+def argument(value: Any, grad: bool, ask: Answer) -> Any:
     """What a function is given: a tensor, a plain value, or the function that asks back."""
     import torch
 
@@ -354,7 +310,7 @@ def plain(value: Any) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        return {"t": value.detach().tolist(), "d": str(value.dtype).removeprefix("torch.")}
+        return tensor(value.detach().tolist(), str(value.dtype).removeprefix("torch."))
     if hasattr(value, "item"):  # numpy's numbers
         value = value.item()
     if value is None or type(value) in (bool, int, float, str):
@@ -386,11 +342,8 @@ def main(user: str) -> None:
         stream.write(json.dumps(message) + "\n")
         stream.flush()
 
-    def question(args: list) -> dict:
-        say({"ask": args})
-        return json.loads(stream.readline())
-
-    for name in USUAL:
+    ask = asking(lambda args: say({"ask": args}) or json.loads(stream.readline()))  # type: ignore
+    for name in USUAL.split():
         importlib.import_module(name)
     import torch
 
@@ -405,9 +358,7 @@ def main(user: str) -> None:
         try:
             if "source" in told:
                 module = loaded(told["source"])
-                say({"value": True})
-            else:
-                say(answered(module, *told["call"], asking(question)))
+            say(answered(module, *told["call"], ask) if "call" in told else {"value": True})
         except BaseException as error:
             say({"error": described(error)})
 

@@ -29,10 +29,9 @@ import sandbox as sandboxes  # noqa: E402
 import wrong  # noqa: E402
 from checks import Student  # noqa: E402
 from points import TABLE  # noqa: E402
-from sandbox import ASK, Call, Failed, InProcess, Reply, Sandbox, Tensor  # noqa: E402
+from replay import train  # noqa: E402
+from sandbox import ASK, Call, Failed, InProcess, Sandbox, tensor  # noqa: E402
 from submission import Missing, Submission  # noqa: E402
-
-import train  # noqa: E402
 
 ADA = "ada@example.edu"
 
@@ -91,15 +90,20 @@ def test_wrong_functions_lose_what_they_violate():
     assert wrong.surprises(ADA, wrong.WRONG[::8]) == []
 
 
-RUBBISH = [None, True, 5, 10**400, float("nan"), "x" * 10**4, [], [[1]], {"t": 1}, Tensor(5, "x")]
-RUBBISH += [Tensor("x"), Tensor(None), Tensor([[1], [2, 3]]), Tensor([[{}] * 5] * 3), Tensor([])]
+RUBBISH = [None, True, 5, 10**400, float("nan"), "x" * 10**4, [], [[1]], {"t": 1}, tensor(5, "x")]
+RUBBISH += map(tensor, ("x", None, [[1], [2, 3]], [[{}] * 5] * 3, []))
 
 
 @pytest.mark.parametrize("rubbish", RUBBISH, ids=lambda x: f"{x!r:.20}")
 def test_rubbish_in_place_of_replies_is_the_students_fault(folder, monkeypatch, rubbish):
     """A process can be made to send any JSON."""
-    sandbox, replies = InProcess(), [Reply(rubbish, [rubbish, Tensor(rubbish)])]
-    monkeypatch.setattr(sandbox, "calls", lambda calls, answer=None: replies * len(calls))
+    sandbox, replies = (
+        InProcess(),
+        [{"value": rubbish, "grads": [rubbish, tensor(rubbish)]}, {"value": 1, "grads": rubbish}],
+    )
+    monkeypatch.setattr(
+        sandbox, "calls", lambda calls, answer=None: (replies * len(calls))[: len(calls)]
+    )
     code = [c.name for c in TABLE if c.part in "ABD"]
     assert set(points(folder, monkeypatch, code, sandbox=sandbox).values()) == {0}
 
@@ -135,13 +139,13 @@ def test_a_process_that_ends_loops_or_floods_costs_its_function_only(monkeypatch
             sandbox.calls([Call(name, [])])
     for name, why in (("allocate", "RuntimeError (line 9"), ("agree", "not made of numbers"),
                       ("write", "OSError"), ("fork", "BlockingIOError")):  # fmt: skip
-        assert why in sandbox.calls([Call(name, [])])[0].error
-    assert sandbox.calls([Call("told", [7])])[0].error == "ValueError (line 17 of solution.py)"
+        assert why in sandbox.calls([Call(name, [])])[0]["error"]
+    assert sandbox.calls([Call("told", [7])])[0]["error"] == "ValueError (line 17 of solution.py)"
     if os.getuid() == 0:
-        assert sandbox.calls([Call("user", [])])[0].value == sandboxes.NOBODY
-    assert sandbox.calls([Call("ask", [ASK])], lambda i: i * 10)[0].value == [0, 10, 20]
-    reply = sandbox.calls([Call("square", [Tensor([[1.0, 2.0]]), Tensor([3.0])], (0, 1))])[0]
-    assert reply.value == Tensor(15.0) and reply.grads == [Tensor([[6.0, 12.0]]), None]
+        assert sandbox.calls([Call("user", [])])[0]["value"] == sandboxes.NOBODY
+    assert sandbox.calls([Call("ask", [ASK])], lambda i: i * 10)[0]["value"] == [0, 10, 20]
+    reply = sandbox.calls([Call("square", [tensor([[1.0, 2.0]]), tensor([3.0])], (0, 1))])[0]
+    assert reply == {"value": tensor(15.0), "grads": [tensor([[6.0, 12.0]]), None]}
     sandbox.load(b"import os; os._exit(0)")
     with pytest.raises(Failed, match=r"^solution\.py ended its process"):
         sandbox.calls([Call("verify", ["", ""])])
@@ -154,7 +158,10 @@ def test_estimators_are_as_right_and_as_wrong_as_the_handout_says():
     for case in break_it.estimators():
         k, order = case.args
         r = replay.torch.tensor([*itertools.product((0.0, 1.0), repeat=k)]).double()
-        A, off = replay.torch.tensor(case.behave(Tensor(r.tolist()), None, k).values), {}
+        A, off = (
+            replay.torch.tensor(case.behave(tensor(r.tolist()), None, k)["t"], dtype=r.dtype),
+            {},
+        )
         for p in (*break_it.USUAL, *(i / 50 for i in range(1, 50))):
             x = limits.get(p, p)
             g = ((x**r * (1 - x) ** (1 - r)).prod(1) * (A * (r - x)).mean(1)).sum().item()
@@ -269,17 +276,15 @@ def test_numbers_of_the_usual_example(question, row):
     assert list(questions.right(question, own)[0].values()) == pytest.approx(row, rel=0.02)
 
 
-def judged(folder, monkeypatch, change):
-    """What is said of a short run by the reference, after a change to its file."""
-    s = train.Settings(method="rloo", k=3, steps=4, every=2, batch=2, seed=5)
-    monkeypatch.setattr(train, "Settings", lambda **given: s)
-    monkeypatch.setattr(personal, "runs", lambda student: {"rloo-s5": {}})
-    table = train.table(reference.rloo, 3)
-    rows = train.train(s, reference, HOMEWORK / "student", quiet=True)[1]
-    run = json.loads(json.dumps({"settings": asdict(s), "table": table, "rows": rows}))
-    (folder / "runs").mkdir()
-    (folder / "runs/rloo-s5.json").write_text(json.dumps(change(run)))
-    return replay.wrong(Student(ADA, InProcess(), Submission(folder)), "rloo-s5", table)
+SHORT = train.Settings(method="rloo", steps=4, every=2, seed=5)
+
+
+@pytest.fixture(scope="module")
+def short_run():
+    """The file of a short run by the reference."""
+    rows = train.train(SHORT, reference, HOMEWORK / "student", quiet=True)[1]
+    run = {"settings": asdict(SHORT), "table": train.table(reference.rloo, 16), "rows": rows}
+    return json.dumps(run)
 
 
 @pytest.mark.parametrize("change, why", [
@@ -291,19 +296,22 @@ def judged(folder, monkeypatch, change):
     (lambda run: run | {"rows": [*run["rows"], run["rows"][1] | {"grad_norm": 9}]}, "two rows"),
     (lambda run: run | {"rows": [r | {"nll": 3} if "nll" in r else r for r in run["rows"]]},
      "step 0: nll"),
-    (lambda run: run | {"rows": [r | {"grad_norm": 1.25} if r["step"] == 2 and "nll" not in r
+    (lambda run: run | {"rows": [r | {"grad_norm": 9} if r["step"] == 2 and "nll" not in r
                                  else r for r in run["rows"]]}, "step 2: grad_norm"),
     (lambda run: [run], "not a run"), (lambda run: {"rows": [7]}, "not a run"),
 ])  # fmt: skip
-def test_a_run_counts_if_its_beginning_comes_out_again(folder, monkeypatch, change, why):
-    said = judged(folder, monkeypatch, change)
+def test_a_run_counts_if_its_beginning_comes_out_again(folder, monkeypatch, short_run, change, why):
+    monkeypatch.setattr(train, "Settings", lambda **given: SHORT)
+    monkeypatch.setattr(personal, "runs", lambda student: {"rloo-s5": {}})
+    (folder / "runs").mkdir()
+    (folder / "runs/rloo-s5.json").write_text(json.dumps(change(json.loads(short_run))))
+    student = Student(ADA, InProcess(), Submission(folder))
+    said = replay.wrong(student, "rloo-s5", json.loads(short_run)["table"])
     assert why in said if why else said == ""
 
 
-def test_a_run_that_is_not_there(folder):
-    student = Student(ADA, InProcess(), Submission(folder))
-    assert replay.runs(student, "exact")[0] == 0
-    assert "not handed in" in replay.runs(student, "grpo")[1]
+def test_runs_that_are_not_there(folder, monkeypatch):
+    assert set(points(folder, monkeypatch, ["runs"]).values()) == {0}
 
 
 def test_the_students_kit_gives_nothing_away_and_lacks_nothing():
