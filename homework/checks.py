@@ -432,35 +432,26 @@ def verify(student: Student, kinds: tuple[str, ...]) -> Outcome:
 # ----------------------------------------------------------------------------------- part A: pass@k
 
 
-def pass_brute() -> list[tuple[int, int, int]]:
-    """n, c and k: all up to n = 7 with c > 0, and some more."""
-    cases = [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
-    return cases + [(n := DICE.randint(8, 11), DICE.randint(1, n), DICE.randint(1, n))
-                    for _ in range(20)]  # fmt: skip
+def pass_cases() -> dict[str, list[tuple[int, int, int]]]:
+    """n, c and k: all up to n = 7 with c > 0, and some more; n = 100,000, and some between; and no
+    success, n of them, n < k, with two that are no edges."""
+    one = DICE.randint
+    brute = [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
+    brute += [(n := one(8, 11), one(1, n), one(1, n)) for _ in range(20)]
+    N = 100_000
+    large = [(N, N - one(500, 9000), 3), (N, one(2, 99), 1), (N, 5, N - 2)]
+    for m, many in ((one(12, 5000), one(99, N)) for _ in range(3)):
+        large += [(N, one(2, 9), one(500, 9000)), (m, one(1, m), one(1, 9)),
+                  (m, one(1, 9), one(1, m)), (many, one(9, 60), one(9, many // 9))]  # fmt: skip
+    n, c = one(8, 11), one(3, 6)
+    edges = [(m, x * m, k) for x in (0, 1) for m, k in ((n, 1), (n, n), (1, 1))]
+    edges += [(n, c, 2), (n, c, 4), (n, c, n + 1), (n, 0, n + 1), (1, 1, 2)]
+    return {"brute": brute, "large": large, "edges": edges}
 
 
-def pass_large() -> list[tuple[int, int, int]]:
-    """n = 100,000, and some between."""
-    n = 100_000
-    cases = [(n, n - DICE.randint(500, 9000), 3), (n, DICE.randint(2, 99), 1), (n, 5, n - 2)]
-    for m, many in [(DICE.randint(12, 5000), DICE.randint(99, n)) for _ in range(3)]:
-        cases += [(n, DICE.randint(2, 9), DICE.randint(500, 9000))]
-        cases += [(m, DICE.randint(1, m), DICE.randint(1, 9))]
-        cases += [(m, DICE.randint(1, 9), DICE.randint(1, m))]
-        cases += [(many, DICE.randint(9, 60), DICE.randint(9, many // 9))]
-    return cases
-
-
-def pass_edges() -> list[tuple[int, int, int]]:
-    """No success is 0, n successes are 1; n < k is a ValueError; and two that are no edges."""
-    n, c = DICE.randint(8, 11), DICE.randint(3, 6)
-    return [*((m, x * m, k) for x in (0, 1) for m, k in ((n, 1), (n, n), (1, 1))),
-            (n, c, 2), (n, c, 4), (n, c, n + 1), (n, 0, n + 1), (1, 1, 2)]  # fmt: skip
-
-
-def pass_at_k(student: Student, some: Callable[[], list], see: str) -> Outcome:
-    """These cases, against a product of exact factors."""
-    cases = some()
+def pass_at_k(student: Student, which: str, see: str) -> Outcome:
+    """Some cases, against a product of exact factors."""
+    cases = pass_cases()[which]
     replies = student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases])
     for (n, c, k), reply in zip(cases, replies, strict=True):
         name = f"pass_at_k({n}, {c}, {k})"

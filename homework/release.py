@@ -84,8 +84,7 @@ def model() -> str:
 def student_files() -> Files:
     """What student.zip holds."""
     texts = {"solution.py": starter(), "model.py": model()}
-    texts["answers.json"] = json.dumps(questions.TEMPLATE, indent=1) + "\n"
-    theirs = "README.md answers.md start.pt test_public.py train.py".split()
+    theirs = "README.md answers.json answers.md start.pt test_public.py train.py".split()
     paths = [*(HERE / "student" / name for name in theirs), ROOT / "LICENSE",
              HERE / "assignment.md", HERE / "personal.py"]  # fmt: skip
     return {path.name: path.read_bytes() for path in paths} | {
@@ -175,10 +174,10 @@ def objections(place: Path, kit: Files, solved: Files) -> list[str]:
              if t["status"] != "passed"]  # fmt: skip
     said(f"the reference has {sum(test['score'] for test in tests):g} points")
     sandbox = Sandbox(trust=True)  # these programs are our own
-    for name, source in {"the starter": starter(), **wrong.HOSTILE}.items():
+    for source in (starter(), *wrong.HOSTILE):
         folder = unpack(kit | {"solution.py": source.encode()}, place / "blank")
         if points := total(grade(folder, STUDENT, sandbox)):
-            found.append(f"{name} gets {points:g} points")
+            found.append(f"{points:g} points for {source}")
     said(f"the starter and {len(wrong.HOSTILE)} hostile submissions are graded")
     found += wrong.survivors(STUDENT, sandbox) + wrong.surprises(STUDENT)
     said(f"{len(wrong.WRONG)} wrong functions are graded")
