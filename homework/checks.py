@@ -384,8 +384,8 @@ def asked_pairs() -> Pairs:
         symbols = [*"+-= \n\u0664", *mine]
         symbols += DICE.sample(sorted({*"0123456789"} - mine), 10 - len(symbols))
         for n in range(4):
-            texts = map("".join, itertools.product(symbols, repeat=n))
-            found |= {(prompt, text): kind_of(text, x) for text in texts}
+            for text in map("".join, itertools.product(symbols, repeat=n)):
+                found[prompt, text] = kind_of(text, x)
         found[prompt, x] = prompt[-1]
     for sign, mark in itertools.product("+-*", "=<"):
         prompt, texts_of = no_prompts(sign, mark)

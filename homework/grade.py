@@ -183,7 +183,7 @@ def main() -> int:
         if args.folder:
             grade_one(args.folder, args.student and normal(args.student), args.out, sandbox)
         else:
-            gradescope(Path(root), sandbox)
+            gradescope(Path(str(root)), sandbox)
     except NotConfined as why:
         parser.exit(2, f"grade.py: {why}. Add --trust if you trust these programs\n")
     except Exception as error:

@@ -25,6 +25,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -147,8 +148,9 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         environment = {"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            self.command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=environment
-        )
+            self.command, stdin=theirs.fileno(), stdout=theirs.fileno(),
+            stderr=subprocess.DEVNULL, env=environment,
+        )  # fmt: skip
         theirs.close()
         ours.settimeout(WALL_SECONDS)
         self.stream = ours.makefile("rwb")
@@ -323,12 +325,10 @@ def plain(value: Any) -> Any:
 def described(error: BaseException) -> list:
     """The nearest of Python's own types, and the last line of solution.py that it came through."""
     kinds = (kind.__name__ for kind in type(error).__mro__)
-    line, step = getattr(error, "lineno", 0), error.__traceback__  # a SyntaxError has its own
-    while step is not None:
-        if step.tb_frame.f_code.co_filename == "solution.py":
-            line = step.tb_lineno
-        step = step.tb_next
-    return [next(kind for kind in kinds if hasattr(builtins, kind)), line]
+    lines = [getattr(error, "lineno", 0)]  # a SyntaxError has its own
+    lines += [step.lineno for step in traceback.extract_tb(error.__traceback__)
+              if step.filename == "solution.py"]  # fmt: skip
+    return [next(kind for kind in kinds if hasattr(builtins, kind)), lines[-1]]
 
 
 def main(user: str) -> None:
@@ -358,7 +358,10 @@ def main(user: str) -> None:
         try:
             if "source" in told:
                 module = loaded(told["source"])
-            say(answered(module, *told["call"], ask) if "call" in told else {"value": True})
+                say({"value": True})
+            else:
+                name, args, grad = told["call"]
+                say(answered(module, name, args, grad, ask))
         except BaseException as error:
             say({"error": described(error)})
 
