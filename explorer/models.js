@@ -23,6 +23,7 @@ import {
 } from "./ui.js";
 
 const MOST_K = 1024;
+const DASH = [5, 4]; // of the base model
 const KS = Array.from({ length: 41 }, (_, i) => 2 ** (i / 4)); // of the curves, 1 to 1024
 const count = (n) => n.toLocaleString("en");
 const loaded = new Map();
@@ -170,7 +171,7 @@ export class Models extends Part {
     const series = names.map((name) => ({
       color: methodVariable(name),
       width: name === "maxrl" ? 3 : 2,
-      dash: name === "base" ? [5, 4] : undefined,
+      dash: name === "base" ? DASH : undefined,
       label: labelOf(name),
     }));
     const x = { log: true, range: [1, MOST_K], title: "tries k", ticks: [1, 4, 16, 64, 256, 1024] };
@@ -181,7 +182,8 @@ export class Models extends Part {
     const means = names.map((name) => meanPassAtK(models().models[name].logp));
     all.set([KS, ...means]);
     this.sayFinding(names, means);
-    const entry = (name) => keyEntry(methodVariable(name), labelOf(name), name === "base");
+    const entry = (name) =>
+      keyEntry(methodVariable(name), labelOf(name), name === "base" ? DASH : []);
     this.slot("key").append(...names.map(entry));
     this.slot("all-title").textContent =
       `pass@k, mean of ${models().prompts.length} additions that no model was trained on`;

@@ -8,12 +8,12 @@ import { Part } from "./part.js";
 import { fromLogit, logit } from "./plot.js";
 import { uniform } from "./random.js";
 import { methodVariable, reducedMotion } from "./theme.js";
-import { button, chance, doublings, el, format, keyEntry, numberControl, whole } from "./ui.js";
+import { button, chance, doublings, el, format, numberControl, whole } from "./ui.js";
 
 const RACERS = ["reinforce", "grpo", "maxrl"];
 const PROMPTS = [
-  { name: "hard", p: 0.001, start: "at the start, 1 try in 1,000 is right" },
-  { name: "easy", p: 0.7, start: "at the start, 7 tries in 10 are right" },
+  { name: "hard", p: 0.001, title: "Hard prompt: at first 1 try in 1,000 is right" },
+  { name: "easy", p: 0.7, title: "Easy prompt: at first 7 tries in 10 are right" },
 ];
 const LAST = 500; // steps
 const SPEED = 100; // steps a second
@@ -205,9 +205,9 @@ export class Race extends Part {
   makeTracks() {
     const place = (p) => `left: ${across(logit(p))}%`;
     const ticks = () => TICKS.map((p) => el("s", { style: place(p) }));
-    this.runners = PROMPTS.map(({ name, p, start }) => {
+    this.runners = PROMPTS.map(({ name, p, title }) => {
       const block = el("div", { class: "prompt", "data-prompt": name });
-      block.append(el("h3", {}, `${name === "hard" ? "A hard" : "An easy"} prompt: `, start));
+      block.append(el("h3", {}, title));
       this.slot("tracks").append(block);
       return RACERS.map((racer) => {
         const style = `--swatch: var(--${methodVariable(racer)}); ${place(p)}`;
@@ -215,8 +215,7 @@ export class Race extends Part {
         const finish = el("b", { style: place(FINISH) });
         const says = el("output", { "data-method": racer });
         const lane = el("div", { class: "lane" }, ...ticks(), finish, trail);
-        const who = keyEntry(methodVariable(racer), labelOf(racer));
-        block.append(el("div", { class: "track" }, who, lane, says));
+        block.append(el("div", { class: "track" }, el("span", {}, labelOf(racer)), lane, says));
         return { trail, says, from: across(logit(p)) };
       });
     });
@@ -235,8 +234,7 @@ export class Race extends Part {
       lane.forEach(({ theta, finish }, m) => {
         const { trail, says, from } = this.runners[b][m];
         trail.style.width = `${across(theta[step]) - from}%`;
-        const p = chance(fromLogit(theta[step]));
-        says.textContent = finish <= step ? `${p} ✓ ${finish}` : p;
+        says.textContent = finish <= step ? `✓ step ${finish}` : chance(fromLogit(theta[step]));
       });
     });
     const lines = describe(this.lanes, step, k);

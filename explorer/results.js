@@ -6,7 +6,7 @@ import { Plot } from "./plot.js";
 import { methodVariable } from "./theme.js";
 import { commandLine, el, format, keyEntry } from "./ui.js";
 
-const DASHES = [undefined, [7, 4], [2, 3]]; // of lines of one method
+const DASHES = [undefined, [9, 3], [5, 4], [2, 3]]; // of lines of one method
 
 export class Results extends Part {
   constructor() {
@@ -25,6 +25,7 @@ export class Results extends Part {
       return { color, dash: DASHES[seen.get(color) % DASHES.length] };
     });
     const node = el("figure", { class: "panel" }, el("figcaption", {}, says), place);
+    node.firstChild.append(el("br"), el("small", {}, measure));
     const key = lines.map(({ name, end }, i) =>
       keyEntry(looks[i].color, `${name}: ${format(end, 3)}`, looks[i].dash),
     );
@@ -48,7 +49,7 @@ export class Results extends Part {
       const plot = new Plot(place, {
         label: `${measure} against steps`,
         x: { range: [0, last], title: "steps" },
-        y: { range: [low - room, high + room], title: measure },
+        y: { range: [low - room, high + room] },
         series: [],
       });
       const thin = lines.flatMap(({ curves }, i) =>

@@ -34,9 +34,13 @@ const OURS = { color: "m-maxrl", width: 2.5 };
 
 const grouped = (n) => n.toLocaleString("en");
 
-/** Four decimals, or three digits of what is too small for them. */
-function fixed(x) {
-  return minus(x === 0 || Math.abs(x) >= 1e-3 ? x.toFixed(4) : format(x, 3));
+/** Four decimals. */
+const fixed = (x) => (Math.abs(x) < 5e-5 ? "≈ 0" : minus(x.toFixed(4)));
+
+/** The terms from j = `first` on: a difference where they are many, a sum where they are small. */
+function termsFrom(p, first) {
+  if ((1 - p) ** first > 0.01) return -objective(p, Infinity) + objective(p, first - 1);
+  return termsBetween(p, first, first + Math.ceil(40 / p));
 }
 
 export class Series extends Part {
@@ -78,7 +82,8 @@ export class Series extends Part {
   }
 
   row(label, kind) {
-    const [kept, lost, value] = [el("i"), el("i", { class: "lost" }), el("output")];
+    const [kept, lost] = [el("i", { hidden: true }), el("i", { class: "lost", hidden: true })];
+    const value = el("output");
     const name = el("span", {}, label);
     const bar = el("div", { class: "span" }, kept, lost);
     this.slot("terms").append(el("div", { class: `term ${kind}` }, name, bar, value));
@@ -89,27 +94,30 @@ export class Series extends Part {
   drawTerms() {
     const [p, T, total] = [this.p.value, this.T.value, -Math.log(this.p.value)];
     const place = (bar, from, size) => {
+      bar.hidden = size === 0;
       bar.style.left = `${(100 * from) / total}%`;
       bar.style.width = `${(100 * size) / total}%`;
     };
-    let at = 0;
+    let [at, missing] = [0, 0];
     ROWS.forEach(([first, last], i) => {
       const { kept, lost, value } = this.rows[i];
-      const all = last === Infinity ? Math.max(total - at, 0) : termsBetween(p, first, last);
       const inSum = T < first ? 0 : termsBetween(p, first, Math.min(last, T));
+      const from = Math.max(first, T + 1);
+      const others = last === Infinity ? termsFrom(p, from) : termsBetween(p, from, last);
       place(kept, at, inSum);
-      place(lost, at + inSum, Math.max(all - inSum, 0));
-      value.textContent = fixed(-(inSum || all));
+      place(lost, at + inSum, others);
+      value.textContent = fixed(-(inSum || others));
       value.className = inSum ? "" : "lost";
-      at += all;
+      at += inSum + others;
+      missing += others;
     });
     const sum = -objective(p, T);
     const count = T === 1 ? "first term" : `first ${grouped(T)}`;
     this.sum.name.replaceChildren("sum, ", el("wbr"), count);
     place(this.sum.kept, 0, sum);
-    place(this.missing.lost, sum, total - sum);
+    place(this.missing.lost, sum, missing);
     place(this.log.kept, 0, total);
-    const numbers = [-sum, sum - total, -total];
+    const numbers = [-sum, -missing, -total];
     [this.sum, this.missing, this.log].forEach(({ value }, i) => {
       value.textContent = fixed(numbers[i]);
     });
@@ -131,7 +139,7 @@ export class Series extends Part {
       marks: this.marks(["ink", (x) => 1 / x], ["m-maxrl", w]),
     });
     this.slot("key").append(
-      keyEntry("ink", "all terms: maximum likelihood", true),
+      keyEntry("ink", "all terms: maximum likelihood", REFERENCE.dash),
       keyEntry("m-maxrl", "the first T terms"),
       keyEntry("m-reinforce", "the first term: reinforcement learning"),
     );

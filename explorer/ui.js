@@ -315,15 +315,10 @@ export function button(text, onclick, attributes = {}) {
   return el("button", { type: "button", onclick, ...attributes }, text);
 }
 
-/** One entry of a key: a stroke in a colour, and what it is. */
-export function keyEntry(color, text, dashed = false) {
-  return el(
-    "span",
-    { class: "entry" },
-    el("span", {
-      class: `swatch ${dashed ? "dashed" : "stroke"}`,
-      style: `--swatch: var(--${color})`,
-    }),
-    text,
-  );
+/** One entry of a key: a line in a colour, with these dashes, and what it is. */
+export function keyEntry(color, text, dash = []) {
+  const svg = svgElement("svg", { width: 24, height: 8, "aria-hidden": "true" });
+  const style = `stroke: var(--${color}); stroke-width: 3; stroke-dasharray: ${dash.join(" ")}`;
+  svg.append(svgElement("path", { d: "M0 4H24", style }));
+  return el("span", { class: "entry" }, svg, text);
 }

@@ -202,7 +202,7 @@ export class Weights extends Part {
     );
     const entry = (name) => {
       const text = isExact(name) ? `${titleOf(name)}, 1/p` : titleOf(name);
-      return keyEntry(methodVariable(name), text, isExact(name));
+      return keyEntry(methodVariable(name), text, isExact(name) ? DASH : []);
     };
     this.slot("key").replaceChildren(...names.map(entry));
   }
