@@ -40,7 +40,7 @@ export class Group extends Part {
       numberControl,
       {
         name: "k",
-        label: "Rollouts in a group, k",
+        label: "Tries per prompt, k",
         value: this.groups[0].length,
         values: upTo(MOST_K),
         check: whole("k", 1, () => MOST_K),
@@ -51,19 +51,31 @@ export class Group extends Part {
       numberControl,
       {
         name: "B",
-        label: "Groups in the batch, B",
+        label: "Prompts, B",
         value: this.groups.length,
         values: upTo(MOST_GROUPS),
         check: whole("B", 1, () => MOST_GROUPS),
       },
       resize,
     );
+    this.controls.push({
+      name: "prompt",
+      text: () => String(this.chosen + 1),
+      accept: (text) => this.choose(Number(text)),
+    });
     this.controls.push({ name: "r", text: () => this.text(), accept: (text) => this.accept(text) });
     const options = { host: this.slot("more"), name: "more" };
     this.more = this.add(moreMethods, options, () => this.moreChanged());
     this.addFillers();
     this.rebuild();
     this.redraw();
+  }
+
+  /** Show the numbers of this prompt, counted from 1. */
+  choose(number) {
+    const why = whole("the prompt", 1, () => MOST_GROUPS)(number);
+    if (!why) this.chosen = number - 1;
+    return why;
   }
 
   /** The boxes in a link: 1000.1100 */

@@ -242,7 +242,7 @@ export class Plot {
 // A pass rate on an axis that is logarithmic at both ends.
 export const logit = (p) => Math.log(p / (1 - p));
 export const fromLogit = (z) => 1 / (1 + Math.exp(-z));
-export const LOGIT_TICKS = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999];
+const LOGIT_TICKS = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999];
 
 /** The axis of a pass rate between two ends. */
 export function passRateAxis(low, high) {

@@ -133,7 +133,7 @@ export class Race extends Part {
       numberControl,
       {
         name: "k",
-        label: "Tries per prompt and step, k",
+        label: "Tries per prompt, k",
         value: 256,
         values: doublings(2, 1024, 3),
         check: whole("k", 2, () => 1024),

@@ -28,7 +28,7 @@ const titleOf = (name) => (name === "reinforce" ? "REINFORCE, RLOO" : labelOf(na
 const ALWAYS = ["reinforce", "grpo", "maxrl", "ce"];
 const DASH = [5, 4]; // of maximum likelihood, which is not sampled
 
-export const PRESETS = {
+const PRESETS = {
   "two hard, three easy": [0.0001, 0.0001, 0.99, 0.99, 0.99],
   "all over": [0.0001, 0.01, 0.1, 0.5, 0.9],
   "all hard": [0.0003, 0.001, 0.003, 0.01, 0.03],
