@@ -152,6 +152,9 @@ export class Race extends Part {
       () => this.run(false),
     );
     this.seed = this.addSeed();
+    this.slot("controls").addEventListener("focusin", ({ target }) => {
+      if (target.type === "text") this.run(false); // else it would write where somebody types
+    });
     this.addButtons();
     this.makeTracks();
     document.addEventListener("visibilitychange", () => document.hidden && this.run(false));
