@@ -75,7 +75,7 @@ export const FORMULAS = {
   "maxrl-std": (r, mean) => divide(r - mean, deviation(mean) * mean),
   rft: (r, batchMean) => divide(r, batchMean),
 };
-export const ORDERED = ["maxrl-loo", "passk"]; // the estimators that take an order
+const ORDERED = ["maxrl-loo", "passk"]; // the estimators that take an order
 export const METHODS = Object.keys(FORMULAS);
 
 /** Advantages of an array of groups, each an array of k rewards; the same shape. */
