@@ -92,7 +92,7 @@ export function advantages(name, rewards, order) {
   });
 }
 
-/** Leave-one-out advantages of likelihoods in [0, 1], as in likelihoods.py. */
+/** Leave-one-out advantages of likelihoods in [0, 1], as in graded.py. */
 function ofLikelihoods(group, T) {
   const k = group.length;
   return group.map((l, i) => {

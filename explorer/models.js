@@ -8,7 +8,6 @@ import { Plot } from "./plot.js";
 import { methodVariable } from "./theme.js";
 import {
   button,
-  buttonRow,
   chance,
   commandLine,
   doublings,
@@ -161,7 +160,7 @@ export class Models extends Part {
       this.seed.value += 1;
       this.changed();
     };
-    buttonRow(this.slot("controls"), "Sample", [button("Draw again", again)]);
+    this.slot("controls").append(button("Draw again", again));
     afterPaint(() => this.prepare()); // the models need a moment
   }
 
