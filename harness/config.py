@@ -116,7 +116,7 @@ class Config:
     reverse: bool = flag(True, "answers are written right to left, as one adds on paper")
     steps: int = flag(800, "training steps after the warm start", whole(0))
     batch_size: int = flag(64, "prompts in a step", whole(1))
-    lr: float = flag(1.6e-3, "learning rate, constant once it has risen", positive)
+    lr: float = flag(8e-4, "learning rate, constant once it has risen", positive)
     warmup: int = flag(10, "steps over which the learning rate rises", whole(0))
     grad_clip: float = flag(1.0, "longer gradients are cut to this length", positive)
     micro_batch: int = flag(1024, "rollouts in a backward pass; saves memory only", whole(1))
