@@ -38,6 +38,7 @@ the other five are for comparison. Left out: models, tokens, files, clipping, KL
 """
 
 import math
+import signal
 from collections.abc import Callable
 from functools import partial
 
@@ -440,4 +441,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # as `| head` asks
     main()

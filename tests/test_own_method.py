@@ -1,12 +1,13 @@
-"""--method FILE.py:FUNCTION: a method of one's own trains, is kept with the run, is checked."""
+"""--method FILE.py:FUNCTION: a method of yours trains, is kept with the run, and is checked."""
 
 import json
 
 import pytest
 import torch
-from conftest import read, same, weights
+from conftest import TINY, read, same, status_of, weights
 
 import maxrl
+import train as train_module
 from harness import own_method
 
 FILE = """
@@ -36,6 +37,7 @@ import torch
 def divide(a, b):
     return torch.where(b > 0, a / b, 0.0)
 """
+FLAGS = "--sft-steps 0 --k 300 --method mine.py:ours"
 
 
 @pytest.fixture
@@ -43,13 +45,14 @@ def mine(folder, monkeypatch):
     """A file of estimators, with an import of its own."""
     (folder / "mine.py").write_text(FILE)
     (folder / "helper.py").write_text(HELPER)
+    (folder / "broken.py").write_text("def f(r, mean, k:\n")
+    (folder / "leaves.py").write_text("raise SystemExit(0)\n")
     monkeypatch.setattr(maxrl, "FORMULAS", dict(maxrl.FORMULAS))
     return folder
 
 
 def test_it_trains_as_the_same_formula_of_ours_does(train, mine, capsys):
-    train("--sft-steps 0 --k 300 --method maxrl --out ours")
-    train("--sft-steps 0 --k 300 --method mine.py:ours")
+    train("--sft-steps 0 --k 300 --method maxrl --out ours"), train(FLAGS)
     assert "A = (r - mean) / mean" in capsys.readouterr().out
     folder = "runs/addition-mine-ours-k300-s0"
     assert read(folder) == read("ours") and same(weights(folder), weights("ours"))
@@ -58,21 +61,18 @@ def test_it_trains_as_the_same_formula_of_ours_does(train, mine, capsys):
 
 
 def test_the_table_of_what_it_computes_is_kept(train, mine):
-    train("--sft-steps 0 --steps 1 --k 4 --method mine.py:ours --out out")
+    train("--sft-steps 0 --steps 0 --k 4 --method mine.py:ours --out out")
     table = [[0, None, 0.0], [1, 3.0, -1.0], [2, 1.0, -1.0], [3, pytest.approx(1 / 3), -1.0]]
     table.append([4, 0.0, None])
     config = json.loads((mine / "out/config.json").read_text())
     saved = torch.load(mine / "out/ckpt.pt", weights_only=True)["config"]
-    assert config["table"] == saved["table"] == table
-    assert config["method"] == "mine.py:ours"
+    assert config["table"] == saved["table"] == table and config["method"] == "mine.py:ours"
     many = own_method.load("mine.py:ours", 10**6)
     assert len(many) == own_method.MOST_ROWS and [many[0][0], many[-1][0]] == [0, 10**6]
 
 
 def test_a_run_goes_on_with_the_same_function_only(train, mine, capsys):
-    flags = "--sft-steps 0 --k 300 --method mine.py:ours"
-    train(f"{flags} --out whole")
-    train(f"{flags} --steps 2 --out out")
+    train(f"{FLAGS} --out whole"), train(f"{FLAGS} --steps 2 --out out")
     train("--resume --out out --steps 4", status=2)
     assert "say --method mine.py:ours again" in capsys.readouterr().err
     (mine / "mine.py").write_text(FILE.replace("r - mean, mean", "r - mean / 2, mean"))
@@ -85,29 +85,13 @@ def test_a_run_goes_on_with_the_same_function_only(train, mine, capsys):
 
 @pytest.mark.parametrize(
     "method, why",
-    [
-        ("mine.py:four", "no function four"),
-        ("mine.py:three", "no function three"),
-        ("yours.py:ours", "does not exist"),
-        ("mine.py:nan", "in a group with 0 successes of 5"),
-        ("mine.py:number", "tensor of the shape of r"),
-        ("mine.py:crash", "KeyError"),
-        ("broken.py:f", "SyntaxError"),
-        ("leaves.py:f", "SystemExit"),
-        ("mine:ours", "FILE.py:FUNCTION"),
-    ],
-)
+    [("mine.py:four", "no function four"), ("mine.py:three", "no function three"),
+     ("yours.py:ours", "does not exist"), ("mine.py:nan", "in a group with 0 successes of 5"),
+     ("mine.py:number", "tensor of the shape of r"), ("mine.py:crash", "KeyError"),
+     ("broken.py:f", "SyntaxError"), ("leaves.py:f", "SystemExit"), ("mine:ours", "FILE.py:F"),
+     ("mine.py:", "no function")],
+)  # fmt: skip
 def test_wrong_use_is_one_line(mine, capsys, method, why):
-    from conftest import TINY
-
-    from train import main
-
-    (mine / "broken.py").write_text("def f(r, mean, k:\n")
-    (mine / "leaves.py").write_text("raise SystemExit(0)\n")
-    try:
-        status = main([*TINY, "--method", method])
-    except SystemExit as exit_:  # argparse's own
-        status = exit_.code
-    out = capsys.readouterr()
-    assert status == 2 and why in out.err and len(out.err.splitlines()) == 1
-    assert not (mine / "runs").exists()
+    assert status_of(train_module.main, [*TINY, "--method", method]) == 2
+    err = capsys.readouterr().err
+    assert why in err and len(err.splitlines()) == 1 and not [*mine.glob("runs/addition*")]

@@ -61,16 +61,6 @@ def test_star_remembers_its_start_without_the_cache(rounds, folder):
     assert same(weights("whole"), weights("cut"))
 
 
-def test_a_strangers_start_is_checked(rounds, capsys):
-    rounds("star", "--rounds 1 --out out")
-    content = torch.load("out/ckpt.pt", weights_only=True)
-    for first in ({}, {"norm.weight": torch.ones(7)}, 7):
-        torch.save(content | {"first_weights": first}, "out/ckpt.pt")
-        capsys.readouterr()
-        rounds("star", "--resume --out out --rounds 3", status=2)
-        assert len(capsys.readouterr().err.splitlines()) == 1
-
-
 def test_bfloat16_rounds_see_their_own_updates(monkeypatch):
     """Autocast would keep the rounded weights of before an update, were its cache not off."""
     losses = []
@@ -230,7 +220,7 @@ def test_the_gradient_is_that_of_cross_entropy(monkeypatch):
     [("star", "--steps 5", "--steps"), ("star", "--order 2", "--order"),
      ("star", "--warmup 2", "--warmup"), ("star", "--micro-batch 2", "--micro-batch"),
      ("star", "--task noisy", "likelihoods"),
-     ("maxrl", "", "--rounds"), ("expert-iteration", "--epochs 0", "at least 1")],
+     ("maxrl", "", "--rounds"), ("expert-iteration", "--epochs 0", "from 1")],
 )  # fmt: skip
 def test_wrong_use(rounds, capsys, method, flags, says):
     try:

@@ -18,7 +18,7 @@ import maxrl
 import rollouts as rollouts_module
 import train as train_module
 from data import make_task, splits
-from data.batches import draw_problems, held_out_problems, make_batch, rng
+from data.batches import draw_problems, make_batch, rng
 from data.splits import in_split, split_hash
 from data.tokenizer import END, encode_completions, encode_prompts
 from evaluate import evaluate
@@ -26,7 +26,6 @@ from harness import checkpoint
 from harness import config as config_module
 from harness.config import METHODS, SELF_TRAINING, Config, checked_task, parse_args
 from harness.folder import Progress, open_folder
-from model import logprobs
 from rollouts import verdicts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,16 +92,10 @@ def test_every_method_runs_and_moves_the_weights(train):
 
 @pytest.mark.parametrize(
     "flags",
-    [
-        "--task subtraction --reverse",
-        "--task modular --digits 2",
-        "--task multiplication --k 1 --batch-size 1",
-        "--micro-batch 2 --k 40 --train-prompts 4",
-        "--warmup 0 --order 2 --method maxrl-loo",
-        "--method exact --order inf",
-        "--k 65536",
-    ],
-)
+    ["--task subtraction --reverse", "--task modular --digits 2", "--k 65536",
+     "--task multiplication --k 1 --batch-size 1", "--micro-batch 2 --k 40 --train-prompts 4",
+     "--warmup 0 --order 2 --method maxrl-loo", "--method exact --order inf"],
+)  # fmt: skip
 def test_settings_and_extremes(train, flags):
     """They are trained with, and are in config.json; no NaN and no infinity is, nor in the log."""
     train(f"{flags} --out out --steps 1 --sft-steps 0")
@@ -213,7 +206,7 @@ def test_a_warm_start_that_cannot_be_kept_is_a_warning(train, kept, capsys, monk
         kept.write_text("in the way")
     train("--steps 1 --out out")
     assert "warning: the warm start is not kept" in capsys.readouterr().err
-    assert read("out")[-1]["step"] == 1 and not kept.is_dir() or not [*kept.iterdir()]
+    assert read("out")[-1]["step"] == 1 and not [*kept.parent.glob("warmstart/*")]
 
 
 def test_the_warm_start_stops_at_its_pass_rate(train, kept, monkeypatch):
@@ -234,26 +227,22 @@ def test_the_warm_start_stops_at_its_pass_rate(train, kept, monkeypatch):
     assert len(seen) == 60
 
 
-@pytest.mark.parametrize("name", OF_THE_WARM_START)
-def test_the_key_of_a_warm_start_holds_its_settings(name):
-    changed = replace(WARM, **{name: OF_THE_WARM_START[name]})
-    assert key_of(changed) != key_of(WARM) == key_of(tiny_config(sft_steps=3))
-
-
-def test_no_other_setting_changes_a_warm_start(kept):
-    """To the bit: so runs that differ in these share one. A flag of yours is tried here too."""
+def test_a_warm_start_depends_on_the_settings_in_its_key_only(kept):
+    """To the bit, so runs that differ in others share it. A flag of yours is tried here too."""
     start = tiny_model(WARM, warm=True)[0].state_dict()
     for flag in config_module.flags():
-        if flag.name in OF_THE_WARM_START or flag.name in ("init", "out", "device"):
-            continue
         value = getattr(WARM, flag.name)
         choices = flag.metadata["choices"] or (not value,)
         other = value + 1 if type(value) in (int, float) else choices[-1]
+        other = OF_THE_WARM_START.get(flag.name, other)
         changed = replace(WARM, **{flag.name: other})
-        assert key_of(changed) == key_of(WARM), flag.name
-        for file in kept.iterdir():
-            file.unlink()
-        assert same(start, tiny_model(changed, warm=True)[0].state_dict()), flag.name
+        if flag.name in OF_THE_WARM_START:
+            assert key_of(changed) != key_of(WARM), flag.name
+        elif flag.name not in ("init", "out", "device"):
+            assert key_of(changed) == key_of(WARM), flag.name
+            for file in kept.iterdir():
+                file.unlink()
+            assert same(start, tiny_model(changed, warm=True)[0].state_dict()), flag.name
 
 
 def test_the_key_of_a_warm_start_holds_torch_and_the_files(tmp_path, monkeypatch):
@@ -301,12 +290,11 @@ def test_the_key_of_a_warm_start_holds_every_function_that_makes_it(kept, monkey
     around = {"train.warm_start_config", "train.warm_start_key", "train.keep_warm_start", "train."}
     assert ran - around <= hashed, "except for comprehensions, train.<dictcomp>"
     assert {"train.train_step", "train.update", "maxrl.exact_loss"} <= ran
-    for name in hashed:
-        module, function = name.rsplit(".", 1)
+    for module, function in (name.rsplit(".", 1) for name in [*hashed]):
         with monkeypatch.context() as patch:
             patch.setattr(sys.modules[module], function, lambda *_: None)
             patch.setattr(train_module, function, lambda *_: None, raising=False)
-            assert key_of(WARM) != before, name
+            assert key_of(WARM) != before, function
 
 
 def broken(model):
@@ -344,7 +332,7 @@ def test_a_signal_saves_and_says_how_to_go_on(train, folder, capsys, monkeypatch
     step = train_module.train_step
 
     def interrupted(model, optimizer, config, task, at, purpose="data"):
-        if at == 3:
+        if at == 3 and purpose == "data":
             os.kill(os.getpid(), number)
             assert signal.getsignal(number) == signal.SIG_DFL
         return step(model, optimizer, config, task, at, purpose)
@@ -515,13 +503,6 @@ def test_the_flag_says_which_half_an_evaluation_is_of(train, monkeypatch, split)
     assert in_split(split_hash(operands, commutes=True), split).all()
 
 
-def test_evaluation_is_on_held_out_prompts():
-    config = tiny_config(eval_prompts=200)
-    problems = held_out_problems(task_of("addition", 1), config.eval_prompts, "held-out")
-    trained_on = {p for step in range(100) for p, _ in problems_of(config, step)}
-    assert len(trained_on) > 80 and not trained_on & {p for p, _ in problems}
-
-
 def test_greedy_figures_are_those_of_decoding_greedily():
     """Token by token, on a model that has learnt some of the problems. (test_evaluate.py has p.)"""
     config = tiny_config(method="ce", train_prompts=5, batch_size=5, lr=1e-2)
@@ -557,40 +538,9 @@ def test_fixed_prompts_are_visited_once_an_epoch():
 
 
 def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
-    config = tiny_config(digits=3)
-    one, two = problems_of(config, 1), problems_of(config, 2)
-    assert one != two and one != problems_of(config, 1, "demonstrations")
-    assert one == problems_of(config, 1)
-
-
-def test_learning_beats_chance():
-    """40 steps of maxrl from a short warm start: pass@1 on one-digit sums rises.
-
-    With no learning the exact pass@1 moves by less than .02 (steps of lr 1e-6); .05 is asked.
-    """
-    config = tiny_config(k=32, batch_size=16, lr=3e-3, n_embd=32)
-    model, task = tiny_model(config)
-    batch = make_batch(task.draw(rng(0, "fresh"), 50, "train"), task, CPU)
-    held_out = batch, torch.full((50,), 0.02).double()
-    warm = replace(config, method="ce", lr=3e-3)
-    optimizer = train_module.new_optimizer(model, 3e-3)
-    for step in range(1, 61):
-        train_module.train_step(model, optimizer, warm, task, step, "demonstrations")
-    base = evaluate(model, *held_out, task, config)["pass@1"]
-    for step in range(1, 41):
-        train_module.train_step(model, optimizer, config, task, step)
-    assert evaluate(model, *held_out, task, config)["pass@1"] > base + 0.05
-
-
-def test_scored_log_probs_equal_sampled_ones_after_training(train):
-    """End to end on a trained checkpoint, to 1e-5."""
-    train("--steps 1 --out out")
-    content = checkpoint.load(Path("out"))
-    model, task = checkpoint.load_model(content, CPU), checkpoint.load_task(content)
-    batch = make_batch(task.draw(rng(3, "x"), 11, "train"), task, CPU)
-    r = train_module.roll_out(model, batch.prompts, 40, task, torch.Generator().manual_seed(1))
-    fresh = logprobs(model, batch.prompts[r.group], r.tokens, END)
-    assert torch.allclose(fresh, r.logprob, atol=1e-5)
+    one, two = (problems_of(tiny_config(digits=3), step) for step in (1, 2))
+    assert one != two and one != problems_of(tiny_config(digits=3), 1, "demonstrations")
+    assert one == problems_of(tiny_config(digits=3), 1)
 
 
 # ---------------------------------------------------------------------------------- wrong use
@@ -598,40 +548,19 @@ def test_scored_log_probs_equal_sampled_ones_after_training(train):
 
 @pytest.mark.parametrize(
     "flags, says",
-    [
-        ("--method ppo", "maxrl-loo"),
-        ("--task sorting", "subtraction"),
-        ("--k 0", "from 1"),
-        ("--k many", "from 1"),
-        ("--method grpo --k 1", "std"),
-        ("--order 2", "takes no order"),
-        ("--method ce --order 2", "exact"),
-        ("--method maxrl-loo --order 6", "from 1 to k = 5"),
-        ("--method passk --order inf", "from 1 to k = 5"),
-        ("--method exact --order 1.5", "from 1"),
-        ("--digits 10", "1 to 9"),
-        ("--lr -1", "number"),
-        ("--lr 1e38", "number"),
-        ("--lr nan", "number"),
-        ("--k 100000000000000000000", "to 1e+09"),
-        ("--seed -1", "from 0"),
-        ("--n-embd 15", "multiple"),
-        ("--device cuda", "not available"),
-        ("--device tpu", "cpu"),
-        ("--bf16", "cuda"),
-        ("--init missing.pt", "does not exist"),
-        ("--resume", "--out"),
-        ("--resume --out missing", "does not exist"),
-        ("--resume --overwrite --out x", "exclude"),
-        ("--ste 3", "unrecognized"),
-        ("--out /dev/null/x", "cannot write"),
-        ("--task noisy --sigma 1e-200", "0.001"),
-        ("--task noisy --sigma 6e5", "10000"),
-        ("--task noisy --method grpo", "likelihoods"),
-        ("--rounds 3", "--rounds"),
-        ("--n-embd 1000000000 --n-head 1", "32768"),
-    ],
-)
+    [("--method ppo", "maxrl-loo"), ("--task sorting", "subtraction"), ("--k 0", "from 1"),
+     ("--k many", "from 1"), ("--method grpo --k 1", "std"), ("--order 2", "takes no order"),
+     ("--method ce --order 2", "exact"), ("--method maxrl-loo --order 6", "from 1 to k = 5"),
+     ("--method passk --order inf", "from 1 to k = 5"), ("--method exact --order 1.5", "from 1"),
+     ("--digits 10", "1 to 9"), ("--lr -1", "number"), ("--lr 1e38", "1e+06"), ("--lr nan", "from"),
+     ("--k 10000000000", "to 1e+09"), ("--seed -1", "from 0"), ("--n-embd 15", "multiple"),
+     ("--device cuda", "not available"), ("--device tpu", "cpu"), ("--bf16", "cuda"),
+     ("--init missing.pt", "does not exist"), ("--resume", "--out"),
+     ("--resume --out missing", "does not exist"), ("--resume --overwrite --out x", "exclude"),
+     ("--ste 3", "unrecognized"), ("--out /dev/null/x", "cannot write"), ("--rounds 3", "--rounds"),
+     ("--task noisy --sigma 1e-200", "0.001"), ("--task noisy --sigma 6e5", "10000"),
+     ("--task noisy --method grpo", "likelihoods"), ("--n-embd 1000000000 --n-head 1", "32768")],
+)  # fmt: skip
 def test_wrong_use_is_one_line_and_status_2(folder, capsys, monkeypatch, flags, says):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     words = flags.split() if "--resume" in flags else [*TINY, *flags.split()]
