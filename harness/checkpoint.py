@@ -83,9 +83,7 @@ def load_task(content: dict[str, Any]) -> Task:
 
 def load_model(content: dict[str, Any], device: torch.device) -> GPT:
     """The model of a loaded checkpoint, on `device`."""
-    with torch.device("meta"):
-        model = GPT(ModelConfig(**content["model_config"]))
-    model = model.to_empty(device=device)
+    model = GPT(ModelConfig(**content["model_config"])).to(device)
     model.load_state_dict(content["model"])
     return model
 

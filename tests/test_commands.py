@@ -1,6 +1,7 @@
 """Every command, as it is typed: streams that are closed or cut, empty words, python -OO, and
 commands that are printed and work as they stand."""
 
+import importlib.machinery
 import io
 import os
 import re
@@ -8,7 +9,6 @@ import runpy
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -150,20 +150,31 @@ def test_a_command_is_short_where_it_can_be(monkeypatch):
     assert report.command_line("sample.py", Path("runs/a b")) == "python sample.py 'runs/a b'"
 
 
-def test_without_assertions_and_docstrings(train):
-    """python -OO: a run, its samples, a comparison, wrong use. And importing is free: no file of the
-    root does work, or needs an optional extra, when it is imported."""
-    code = f"""
-import sys; sys.path.insert(0, {str(ROOT)!r})
-import train, sample, compare, maxrl, plain, data.addition
-if {{"matplotlib", "pytest", "hypothesis", "transformers"}} & set(sys.modules): sys.exit("extras")
-sys.modules["matplotlib"] = None
-assert False, "this is not executed"
-statuses = [train.main({TINY} + "--method maxrl-loo --sft-steps 0 --steps 1 --out out".split()),
-            train.main({TINY} + "--n-head 3 --out b".split()), sample.main(["out", "--k", "2"]),
-            compare.main(["out"]), compare.main(["."]), sample.main(["."])]
-sys.exit(statuses != [0, 2, 0, 0, 2, 2])
-"""
-    words = [sys.executable, "-OO", "-c", code]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+class Stripped(importlib.machinery.SourceFileLoader):
+    """Imports a file as python -OO does, without assertions and docstrings."""
+
+    def get_code(self, name):
+        path = self.get_filename(name)
+        return compile(self.get_data(path), path, "exec", optimize=2)
+
+
+def test_without_assertions_and_docstrings_and_extras(folder):
+    """A run, its samples, a comparison, wrong use. Importing needs no optional extra."""
+
+    def calls():
+        for name, module in [*sys.modules.items()]:
+            path = Path(getattr(module, "__file__", None) or "/")
+            if path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / ".venv"):
+                del sys.modules[name]
+        sys.modules |= dict.fromkeys(("matplotlib", "pytest", "hypothesis", "transformers"))
+        sys.path_hooks.insert(0, importlib.machinery.FileFinder.path_hook((Stripped, [".py"])))
+        sys.path_importer_cache.clear()
+        for name in ("train", "sample", "compare", "maxrl", "verify", "plain", "data.addition"):
+            importlib.import_module(name)
+        train, sample, compare = (sys.modules[name] for name in ("train", "sample", "compare"))
+        flags = "--method maxrl-loo --sft-steps 0 --steps 1 --out out".split()
+        statuses = [train.main([*TINY, *flags]), train.main([*TINY, *"--n-head 3 --out b".split()])]
+        statuses += [f([x]) for f in (sample.main, compare.main) for x in ("out", ".")]
+        return (train.__doc__, statuses) != (None, [0, 2, 0, 2, 0, 2])
+
+    assert exit_status(in_a_child(calls, "err.txt")) == 0, Path("err.txt").read_text()
