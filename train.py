@@ -187,7 +187,7 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
     right.) If an earlier run with the same key kept its model, that one is taken instead."""
     ce = warm_start_config(config, device)
     path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
-    with suppress(CheckpointError):  # none was kept, or what was kept is damaged
+    with suppress(CheckpointError, OSError):  # none was kept, or it cannot be read
         return checkpoint.load_model(checkpoint.load(path), device)
     optimizer = new_optimizer(model, ce.lr)
     recent: deque[float] = deque(maxlen=10)

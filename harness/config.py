@@ -44,13 +44,6 @@ class UsageError(Exception):
     """Wrong use, in one line that says what to do; exit status 2."""
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse with errors of one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def between(low: float, high: float, kind: Callable[[str], Any] = float) -> Callable[[str], Any]:
     """An argparse type: a number from `low` to `high`."""
 
@@ -61,8 +54,9 @@ def between(low: float, high: float, kind: Callable[[str], Any] = float) -> Call
             value = math.nan
         if not low <= value <= high:
             noun = "whole number" if kind is int else "number"
-            what = f"must be a {noun} from {low:g} to {high:g}, not {text}"
-            raise argparse.ArgumentTypeError(what)
+            raise argparse.ArgumentTypeError(
+                f"must be a {noun} from {low:g} to {high:g}, not {text}"
+            )
         return value
 
     return parse
@@ -74,7 +68,7 @@ def whole(low: int, high: int = 10**9) -> Callable[[str], int]:
 
 
 positive = between(1e-12, 1e6)
-width = between(1e-3, 1e4)  # a standard deviation whose square neither vanishes nor overflows
+width = between(1e-3, 1e4)  # the square of a deviation must neither vanish nor overflow
 
 
 def order_type(text: str) -> float:
@@ -157,28 +151,22 @@ class Config:
             self.steps = self.rounds
 
 
-DESCRIPTION = """Train a small transformer on arithmetic by MaxRL or a method related to it.
-
-    python train.py --method maxrl --k 8"""
+DESCRIPTION = "Train a small transformer on arithmetic by MaxRL or a method related to it."
 EXAMPLES = f"""methods: {", ".join(METHODS[:9])},
   {", ".join(METHODS[9:])}; or FILE.py:FUNCTION, a function of (r, mean, k)
 tasks: {", ".join(TASKS)}
   (chain, countdown and noisy have defaults of their own, which config.json records)
 
 examples:
+  python train.py --method maxrl --k 8
   python train.py --method maxrl-loo --k 8 --order 4      # any order up to k, exactly
   python train.py --method mine.py:formula                # a function of yours
   python train.py --method exact --order 1                # REINFORCE with infinitely many rollouts
-  python train.py --task subtraction --digits 3 --no-reverse
   python train.py --digits 3 --no-reverse --n-layer 2 --n-head 5 --n-embd 160 --sft-until 0.55 \\
                   --batch-size 128 --lr 5e-5              # a base that solves more than half
-  python train.py --task noisy --method rloo --sigma 1 --noise 3
   python train.py --task countdown --method expert-iteration --k 16 --rounds 8 --pool 2400
   python train.py --k 1024 --micro-batch 256              # the same gradient in less memory
-  python train.py --init runs/addition-ce-k8-s0           # from the model of another run
   python train.py --resume --out runs/mine --steps 2000   # Ctrl-C saves; this goes on
-  python sample.py runs/mine --k 100                      # ask the model
-  python compare.py runs/mine runs/addition-rloo-k8-s0    # a table and a figure
 
 The folder of a run holds config.json, ckpt.pt, and metrics.jsonl, one JSON object a line:
   each line        step, seconds, rollouts (so far)
@@ -189,6 +177,13 @@ The folder of a run holds config.json, ckpt.pt, and metrics.jsonl, one JSON obje
                    is exact, logp of each; else n and c (rollouts, right ones) of each, answers
                    (different right ones per solved prompt), and null for a pass@k with k > n
 """
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def flags() -> list[Field]:
@@ -305,10 +300,8 @@ def from_dict(saved: Any) -> Config:
         raise UsageError("it holds no configuration")
     known = {f.name: f for f in fields(Config)}
     for name, value in saved.items():
-        if name not in known:
-            raise UsageError(f"it has a setting that this version does not know: {name!r:.40}")
-        if not would_take(known[name], value):
-            raise UsageError(f"its setting {name} is {value!r:.40}")
+        if name not in known or not would_take(known[name], value):
+            raise UsageError(f"this version has no setting {name!r:.40} of {value!r:.40}")
     return Config(**saved)
 
 
@@ -333,11 +326,9 @@ def checked_task(config: Config) -> Task:
         task = make_task(config.task, vars(config))
         for split in ("train", config.eval_split):
             check_task(config.task, task, split)
-        if method == "exact" and order is not None:
-            maxrl.weight(torch.tensor(0.5), order)
-        elif method == "ce" and order is not None:
+        if method == "ce" and order is not None:
             raise ValueError("ce takes no order: it is exact --order inf")
-        elif method in maxrl.FORMULAS:
+        if method in maxrl.FORMULAS:
             maxrl.check_order(method, k, order)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -55,16 +55,13 @@ class Progress:
 
     def row(self, config: Config, figures: dict[str, Any]) -> dict[str, Any]:
         """A row of the log; if it is an evaluation, it is remembered for the table at the end."""
-        rollouts_of_a_step = config.k * (
-            0 if config.method in LIKELIHOOD
-            else config.pool if config.method in SELF_TRAINING
-            else config.batch_size
-        )  # fmt: skip
+        prompts = config.pool if config.method in SELF_TRAINING else config.batch_size
+        rollouts = 0 if config.method in LIKELIHOOD else self.step * prompts * config.k
         seconds = round(time.monotonic() - self.started, 3)
-        row = {"step": self.step, "seconds": seconds, "rollouts": self.step * rollouts_of_a_step}
+        row = {"step": self.step, "seconds": seconds, "rollouts": rollouts} | figures
         if "nll" in figures:
-            self.evaluations[1:] = [row | figures]
-        return row | figures
+            self.evaluations[1:] = [row]
+        return row
 
 
 class RunFolder:
@@ -104,10 +101,9 @@ class RunFolder:
         try:
             steps = [row["step"] for row in rows if "nll" not in row]
             progress.evaluations = [rows[0], [row for row in rows if "nll" in row][-1]]
-            if [rows[0]["step"], *steps] != [*range(progress.step + 1)]:
-                raise ValueError("a step is missing")
-            if not 0 <= rows[-1]["seconds"] < math.inf:
-                raise ValueError("the time is no time")
+            whole = [rows[0]["step"], *steps] == [*range(progress.step + 1)]
+            if not whole or not 0 <= rows[-1]["seconds"] < math.inf:
+                raise ValueError("a step is missing, or the time is no time")
             report.live_share(config, rows[0])
             report.table(*progress.evaluations)
         except Exception as error:  # a stranger's rows may hold anything
@@ -156,8 +152,7 @@ def claim(config: Config, holds_a_run: bool) -> tuple[Path, int]:
         except BlockingIOError as error:
             if not config.out and not holds_a_run:
                 continue
-            message = f"another run is writing to {path}: use another --out"
-            raise UsageError(message) from error
+            raise UsageError(f"another run writes to {path}: use another --out") from error
         except OSError as error:
             raise UsageError(f"cannot write to --out {path}: {error.strerror}") from error
         if holds_a_run or not any(path.iterdir()):

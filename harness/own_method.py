@@ -39,7 +39,7 @@ def load(method: str, k: int) -> Table:
     try:
         formula = runpy.run_path(path).get(name)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{path} fails: {in_a_line(error)}") from error
+        raise ValueError(f"{path} fails: {error!r:.99}") from error
     if not callable(formula):
         raise ValueError(f"{path} has no function {name}")
     maxrl.FORMULAS[method] = formula
@@ -57,7 +57,7 @@ def table(method: str, k: int) -> Table:
     try:
         A = maxrl.FORMULAS[method](r, (S.double() / k).repeat(2), k)
     except Exception as error:
-        raise ValueError(f"it fails: {in_a_line(error)}") from error
+        raise ValueError(f"it fails: {error!r:.99}") from error
     if not isinstance(A, torch.Tensor) or A.shape != r.shape:
         raise ValueError("it must return a tensor of the shape of r, also for many groups at once")
     rows: Table = []
@@ -66,8 +66,3 @@ def table(method: str, k: int) -> Table:
         if not all(x is None or math.isfinite(x) for x in rows[-1]):
             raise ValueError(f"in a group with {s} successes of {k} an advantage is not finite")
     return rows
-
-
-def in_a_line(error: BaseException) -> str:
-    """What happened, as the last line of a traceback says it."""
-    return " ".join(f"{type(error).__name__}: {error}".split())

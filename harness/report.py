@@ -1,10 +1,9 @@
 """What a run prints: a line at its start, a warning, evaluations, a table at its end.
 
-    >>> print(command_line("sample.py", Path("runs/mine")))
-    python sample.py runs/mine
+    with steady_output():  # around every command: printing must never cost a run
+        print(f"ask it: {command_line('sample.py', Path('runs/mine'))}")
 
-Printing must never cost a run, so every command prints inside `steady_output`. Left out: the
-figures themselves (evaluate.py).
+Left out: the figures themselves (evaluate.py).
 """
 
 import math

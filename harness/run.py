@@ -18,7 +18,6 @@ from harness.folder import Progress, RunFolder, config_of, open_folder
 from harness.report import command_line, steady_output
 
 Train = Callable[[Config, Progress, RunFolder], None]
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RunError(Exception):
@@ -45,7 +44,7 @@ def stop_requests() -> Iterator[list[int]]:
         signal.signal(number, signal.SIG_DFL)
         print("\nstopping after this step (again: at once, without saving)", file=sys.stderr)
 
-    before = {s: signal.signal(s, note) for s in STOP_SIGNALS}
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:
@@ -89,12 +88,7 @@ def outcome(train: Train, argv: list[str] | None) -> tuple[str, int]:
     except OSError as error:
         return f"{error}: what had been saved before is untouched", 1
     except (MemoryError, RuntimeError) as error:
-        if not lacks_memory(error):
+        known = (MemoryError, torch.OutOfMemoryError)
+        if not isinstance(error, known) and "allocate memory" not in str(error):  # on the CPU
             raise
         return "out of memory: lower --micro-batch, --k, --batch-size or --eval-prompts", 1
-
-
-def lacks_memory(error: Exception) -> bool:
-    """Whether this is an allocation that failed; on the CPU torch says so in a RuntimeError."""
-    kinds = (torch.OutOfMemoryError, MemoryError)
-    return isinstance(error, kinds) or "allocate memory" in str(error)

@@ -173,7 +173,7 @@ def test_two_runs_on_one_folder(train, folder, capsys):
     for flags in ("--resume --out out --steps 6", "--out out --overwrite"):
         train(flags, status=2)
         err = capsys.readouterr().err
-        assert "another run" in err and len(err.splitlines()) == 1
+        assert "another run writes" in err and len(err.splitlines()) == 1
     assert Path("out/ckpt.pt").read_bytes() == before
     train("--steps 0")
     assert Path(f"{default}-2/ckpt.pt").exists(), "the first is taken, though it is empty"

@@ -167,8 +167,9 @@ def test_without_assertions_and_docstrings_and_extras(folder):
             if path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / ".venv"):
                 del sys.modules[name]
         sys.modules |= dict.fromkeys(("matplotlib", "pytest", "hypothesis", "transformers"))
-        sys.path_hooks.insert(0, importlib.machinery.FileFinder.path_hook((Stripped, [".py"])))
-        sys.path_importer_cache.clear()
+        for path in map(str, (ROOT, ROOT / "data", ROOT / "harness")):
+            finder = importlib.machinery.FileFinder(path, (Stripped, [".py"]))
+            sys.path_importer_cache[path] = finder
         for name in ("train", "sample", "compare", "maxrl", "verify", "plain", "data.addition"):
             importlib.import_module(name)
         train, sample, compare = (sys.modules[name] for name in ("train", "sample", "compare"))
