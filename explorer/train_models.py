@@ -72,8 +72,8 @@ def main() -> None:
     for name in RUNS:
         out, command = checkpoint_of(name)
         content = checkpoint.load(out)
-        model = rounded(checkpoint.load_model(out, content, CPU))
-        task = checkpoint.load_task(out, content)
+        model = rounded(checkpoint.load_model(content, CPU))
+        task = checkpoint.load_task(content)
         problems = sorted(set(task.draw(rng(0, "explorer"), TEST, "test")))
         batch = make_batch(problems, task, CPU)
         with torch.no_grad():
