@@ -1,16 +1,19 @@
-"""The logs of the runs: what is kept of them, and what is asked of them.
+"""The logs of the runs: what is kept of them, where, and what is asked of them.
 
-    Logs(RESULTS).runs("scaling", "maxrl k=16")[0][-1]["pass@1024"]   # seed 0, the last evaluation
+    Logs().runs("fresh", "maxrl k=16")[0][-1]["pass@1024"]   # seed 0, the last evaluation
 
-Left out: drawing (figures.py), writing (tables.py), and when a claim is settled (verdicts.py).
+A finished run is one line of JSON: its sweep, label, seed, command, commit, configuration and
+evaluations. It waits in runs/ until `pack` puts it into the file of its experiment in results/; both
+are read. Left out: drawing (figures.py), writing (tables.py), and when a difference counts
+(rules.py).
 """
 
 import json
 import math
-import zlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -20,101 +23,132 @@ import torch
 
 import maxrl
 from compare import Rows
-from data.batches import rng
+from data.batches import held_out_problems
+from harness.checkpoint import replace_file
 from harness.config import Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
 from paper.measure import MEASUREMENTS
+from paper.rules import Interval, interval, of_paths
 from paper.sweeps import (
+    EVERY_RATE,
     SWEEPS,
     TUNING_SEEDS,
     best_rate,
-    pools_of,
-    reported_runs,
-    run_name,
-    seeds_of,
+    rate_text,
+    reported_run,
     sweeps_of,
     to_tune,
     tuning_run,
 )
-from paper.verdicts import Path as Pareto
-from paper.verdicts import Verdict, of_difference, of_paths
-from verify import answer
 
-RESULTS = Path(__file__).resolve().parent.parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, WAITING = ROOT / "results", ROOT / "runs" / "reproduce"
 KS = tuple(2**i for i in range(15))  # pass@k may be kept for these
-EDGES = (0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of bins of pass rates
-ESTIMATORS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
-KEPT = ("step", "seconds", "rollouts", "live")  # of every evaluation
-EVERY_RATE = range(-10, 11)  # that a log may be of
+KINDS = ("sums without a carry", "sums below 100 with a carry", "sums of three digits")
+KEPT = ("step", "seconds", "rollouts")  # of every evaluation
+MAY_DIFFER = ("out", "threads")  # settings that do not make another run
+Line = dict[str, Any]  # what is kept of a run
 
 
 # ------------------------------------------------------------------------------------- keeping
 
 
-def compact(out: Path, flags: str, commit: str, figures: Sequence[str]) -> list[dict[str, Any]]:
-    """The log to keep of the run in `out`: a head, then these figures of its evaluations.
+@dataclass(frozen=True)
+class Job:
+    """A run whose line is missing."""
 
-    "live" is the mean since the evaluation before. "halves" are the pass@k of two halves of the
-    held-out prompts, so that a checkpoint can be chosen by one and judged by the other.
+    sweep: str
+    label: str
+    seed: int
+    flags: str  # of train.py
+
+    @property
+    def tuning(self) -> bool:
+        """Whether it only serves to choose a learning rate."""
+        return self.seed in TUNING_SEEDS
+
+    @property
+    def name(self) -> str:
+        """Of its folder and its file while it waits."""
+        lr = "".join(re.findall(r"--lr (\S+)", self.flags)[-1:])
+        return re.sub(r"[^a-z0-9.-]+", "-", f"{self.label} {lr} s{self.seed}".replace("=", ""))
+
+
+def line_of(job: Job, out: Path, commit: str) -> Line:
+    """What to keep of the run in `out`: of a tuning run where its criterion ended, and otherwise
+    the sweep's figures of all evaluations, with pass@k for more k, by kinds of problems at the end.
     """
+    sweep = SWEEPS[job.sweep]
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    head = {"command": f"python train.py {flags}", "commit": commit, "config": config}
-    lines, since = [head], []
-    sides = sides_of(from_dict(config)) if "halves" in figures else []
-    for row in read_lines(out / "metrics.jsonl"):
-        if "nll" not in row:
-            since.append(row["live"])
-            continue
-        live = [x for x in since if x is not None]
-        row |= more_pass_rates(row) | ({"live": mean(live)} if live else {})
-        if sides:
-            row["halves"] = halves(row, sides, [f for f in figures if f.startswith("pass@")])
-        kept = {n: row[n] for n in (*KEPT, *figures) if n in row}
-        lines.append({n: round(v, 7) if isinstance(v, float) else v for n, v in kept.items()})
-        since = []
-    return lines
+    rows = [row for row in read_lines(out / "metrics.jsonl") if "nll" in row]
+    for row in rows:
+        row |= more_pass_rates(row)
+    if "kinds" in sweep.figures:
+        rows[-1]["kinds"] = by_kind(from_dict(config), rows[-1])
+    kept = (*KEPT, *sweep.figures)
+    if job.tuning:
+        rows = [rows[-1] | {sweep.criterion: ending(rows, sweep.criterion)}]
+        kept = (*KEPT, sweep.criterion)
+    evaluations = [{n: short(row[n]) for n in kept if n in row} for row in rows]
+    about = {"sweep": job.sweep, "label": job.label, "seed": job.seed}
+    about |= {"command": f"python train.py {job.flags}", "commit": commit}
+    return about | {"config": config, "evaluations": evaluations}
 
 
-def sides_of(config: Config) -> list[int]:
-    """For each held-out prompt, the half it is in; a prompt that is drawn twice is in one half."""
-    draw = checked_task(config).draw
-    problems = draw(rng(0, "held-out"), config.eval_prompts, config.eval_split)
-    return [zlib.crc32(text.encode()) % 2 for text, _ in problems]
+def short(x: Any) -> Any:
+    """Seven digits are enough."""
+    return float(f"{x:.7g}") if isinstance(x, float) and math.isfinite(x) else x
 
 
-def halves(row: dict[str, Any], sides: list[int], names: list[str]) -> dict[str, list[float]]:
-    """name -> this pass@k of either half."""
-    per_prompt = "logp" if "logp" in row else "c"
-    rates = []
-    for side in (0, 1):
-        part = [x for x, s in zip(row[per_prompt], sides, strict=True) if s == side]
-        rates.append(more_pass_rates({"n": row.get("n"), per_prompt: part}))
-    return {name: [round(r[name], 7) for r in rates] for name in names}
+def as_text(line: Line) -> str:
+    """JSON, which has no infinity: that is "inf", as in the log of a run."""
+    return json.dumps(line).replace("Infinity", '"inf"') + "\n"
 
 
 def more_pass_rates(row: dict[str, Any]) -> dict[str, float]:
-    """pass@k, for all of KS that the evaluation knows, from its per-prompt figures."""
+    """pass@k, for all of KS that the evaluation knows, from its figures of single problems."""
+    weight = torch.tensor(row["weight"], dtype=torch.float64)
     if "logp" in row:
         p = torch.tensor(row["logp"], dtype=torch.float64).exp()
-        return {f"pass@{k}": maxrl.exact_pass_at_k(p, k).mean().item() for k in KS}
-    c = torch.tensor(row["c"])
-    known = [k for k in KS if k <= row["n"]]
-    return {
-        f"pass@{k}": torch.as_tensor(maxrl.pass_at_k(row["n"], c, k)).mean().item() for k in known
-    }
+        at = {k: maxrl.exact_pass_at_k(p, k) for k in KS}
+    else:
+        c = torch.tensor(row["c"])
+        at = {k: torch.as_tensor(maxrl.pass_at_k(row["n"], c, k)) for k in KS if k <= row["n"]}
+    return {f"pass@{k}": ((weight @ x) / weight.sum()).item() for k, x in at.items()}
+
+
+def kind_of(prompt: str) -> int:
+    """Of an addition of numbers with up to two digits: its place in KINDS."""
+    a, b = map(int, re.findall(r"\d+", prompt))
+    if a + b > 99:
+        return 2
+    return int(a % 10 + b % 10 > 9)
+
+
+def by_kind(config: Config, row: dict[str, Any]) -> list[list[float]]:
+    """[weight, pass@1, pass@128] of each of KINDS."""
+    problems = held_out_problems(checked_task(config), config.eval_prompts, config.eval_split)
+    kinds = [kind_of(prompt) for prompt, _ in problems]
+    found = []
+    for i in range(len(KINDS)):
+        mine = [j for j, kind in enumerate(kinds) if kind == i]
+        part = {name: [row[name][j] for j in mine] for name in ("logp", "weight")}
+        rates = more_pass_rates(part)
+        found.append([short(x) for x in (sum(part["weight"]), rates["pass@1"], rates["pass@128"])])
+    return found
 
 
 def is_of(config: Any, flags: str) -> bool:
     """Whether a configuration out of a log or config.json is that of these flags."""
     saved = vars(Config()) | (config if isinstance(config, dict) else {})  # newer flags: defaults
-    return settings(flags) == {n: str(v) for n, v in saved.items() if n != "out"}
+    return settings(flags) == {n: str(v) for n, v in saved.items() if n not in MAY_DIFFER}
 
 
 @cache
 def settings(flags: str) -> dict[str, str]:
     """Every setting of a command line as text: inf is "inf" in JSON."""
     config = parse_args(flags.split())[0]
-    return {n: str(v) for n, v in vars(config).items() if n != "out"}
+    return {n: str(v) for n, v in vars(config).items() if n not in MAY_DIFFER}
 
 
 # ------------------------------------------------------------------------------------- reading
@@ -122,40 +156,40 @@ def settings(flags: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Logs:
-    """A folder of logs, whole or of --quick."""
+    """A folder with a file for each experiment, and one where finished runs wait to be packed."""
 
-    folder: Path
+    folder: Path = RESULTS
+    waiting: Path = WAITING
     quick: bool = False
 
-    def path(self, sweep: str, run: str) -> Path:
-        """Where the log of a run is, or will be."""
-        return self.folder / sweep / f"{run}.jsonl"
+    def path(self, number: int) -> Path:
+        """The file of an experiment."""
+        return self.folder / f"experiment-{number}.jsonl"
 
-    def lines(self, sweep: str, run: str) -> list[dict[str, Any]]:
-        """The head and the evaluations of a run."""
-        path = self.path(sweep, run)
-        return parsed(path, path.stat().st_mtime_ns)
+    def path_of(self, job: Job) -> Path:
+        """Where its line is put when it has ended."""
+        return self.waiting / job.sweep / f"{job.name}.json"
 
-    def measured(self, name: str) -> dict[str, Any]:
-        """What a function of measure.py returned."""
-        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))["found"]
+    def lines(self, sweep: str) -> list[Line]:
+        """Of all runs of a sweep that have ended, packed or not."""
+        files = [self.path(SWEEPS[sweep].number), *sorted((self.waiting / sweep).glob("*.json"))]
+        there = [line for path in files if path.exists() for line in parsed(path, stamp(path))]
+        return [line for line in there if line["sweep"] == sweep]
 
-    def has_measured(self, name: str) -> bool:
-        """Whether it was asked since logs name their commit."""
-        path = self.folder / f"{name}.json"
-        return path.exists() and "found" in json.loads(path.read_text(encoding="utf-8"))
-
-    def exists(self, sweep: str, run: str) -> bool:
-        """Whether there is a log of this name."""
-        return self.path(sweep, run).exists()
+    def has(self, job: Job) -> bool:
+        """Whether a run with these flags has ended."""
+        command = f"python train.py {job.flags}"
+        same = (line for line in self.lines(job.sweep) if line["command"] == command)
+        return any(is_of(line["config"], job.flags) for line in same)
 
     def seeds(self, sweep: str) -> range:
         """Those that are reported."""
-        return seeds_of(SWEEPS[sweep], self.quick)
+        return SWEEPS[sweep].seeds[:1] if self.quick else SWEEPS[sweep].seeds
 
     def runs(self, sweep: str, label: str) -> list[Rows]:
-        """The evaluations of each seed."""
-        return [self.lines(sweep, run_name(label, f"s{s}"))[1:] for s in self.seeds(sweep)]
+        """The evaluations of each reported seed."""
+        mine = {x["seed"]: x["evaluations"] for x in self.lines(sweep) if x["label"] == label}
+        return [mine[seed] for seed in self.seeds(sweep)]
 
     def ends(self, sweep: str, label: str, figure: str) -> list[float]:
         """Where a held-out figure ended, for each seed."""
@@ -165,256 +199,155 @@ class Logs:
         """The figure of the weights that all runs of a sweep start from, for each seed.
 
         A warm start made again on another machine is not the same one: SystemExit."""
-        found = {
-            tuple(rows[0][figure] for rows in self.runs(sweep, label))
-            for label in SWEEPS[sweep].labels
-        }
+        labels = SWEEPS[sweep].labels
+        found = {tuple(rows[0][figure] for rows in self.runs(sweep, m)) for m in labels}
         if len(found) > 1:
             raise SystemExit(
-                f"results/{sweep}: runs of one seed start from different weights, perhaps on two "
-                "machines; delete its logs, or those of one machine, and run it again"
+                f"{self.path(SWEEPS[sweep].number)}: runs of one seed of {sweep} start from "
+                "different weights, perhaps on two machines; delete their lines, run them again"
             )
         return list(found.pop())
 
-    def paths(self, sweep: str, label: str, figure: str) -> list[Pareto]:
-        """(pass@1, figure) at every evaluation of each seed."""
-        return [path_of(rows, figure) for rows in self.runs(sweep, label)]
+    def gap(self, ours: tuple[str, str], theirs: tuple[str, str], figure: str) -> Interval:
+        """Ours minus theirs at the end, paired by seed; each is a sweep and a label."""
+        pairs = zip(self.ends(*ours, figure), self.ends(*theirs, figure), strict=True)
+        return interval([a - b for a, b in pairs])
 
-    def tried(self, sweep: str, label: str) -> dict[tuple[int, int], Rows]:
-        """(rate, seed) -> the evaluations of the tuning run with these, if there is one."""
-        found = {}
-        for key in [(n, s) for n in EVERY_RATE for s in TUNING_SEEDS]:
-            run, flags = tuning_run(SWEEPS[sweep], label, *key)
-            if self.exists(f"{sweep}/tuning", run):
-                head, *rows = self.lines(f"{sweep}/tuning", run)
-                if is_of(head["config"], flags):
-                    found[key] = rows
-        return found
+    def gap_at_equal(
+        self, ours: tuple[str, str], theirs: tuple[str, str], figure: str
+    ) -> Interval | None:
+        """The same at equal pass@1; None if a seed has none."""
+        paths = [
+            [[(row["pass@1"], row[figure]) for row in rows] for rows in self.runs(*side)]
+            for side in (ours, theirs)
+        ]
+        return of_paths(*paths)
+
+    def measured(self, name: str) -> dict[str, Any]:
+        """What a function of measure.py returned."""
+        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))["found"]
 
 
-@lru_cache(maxsize=2000)
-def parsed(path: Path, written: int) -> list[dict[str, Any]]:
-    """The lines of a log; they are asked for many times. written: or a new one would be missed."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def stamp(path: Path) -> int:
+    """When it was written, or a file that is newer would be missed."""
+    return path.stat().st_mtime_ns
+
+
+@lru_cache(maxsize=5000)
+def parsed(path: Path, written: int) -> list[Line]:
+    """The lines of a file, which are asked for many times; an evaluation has numbers only."""
+    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        for row in line["evaluations"]:
+            row |= {n: math.inf for n, x in row.items() if x == "inf"}
+    return lines
 
 
 def ending(rows: Rows, figure: str) -> float:
     """The mean over the evaluations of the last fifth of the steps: single ones are noisy."""
-    late = [row[figure] for row in rows if row["step"] > 0.8 * rows[-1]["step"]]
-    return mean(late)
+    return mean(row[figure] for row in rows if row["step"] > 0.8 * rows[-1]["step"])
 
 
-def path_of(rows: Rows, figure: str) -> list[tuple[float, float]]:
-    """(pass@1, figure) at every evaluation."""
-    return [(row["pass@1"], row[figure]) for row in rows]
+def samples_for(target: float, curve: Sequence[float]) -> float:
+    """The k, interpolated in log k, at which pass@k is `target`; curve[i] is pass@2^i and rises.
+    1 where the first is enough, infinity where the last is not."""
+    if curve[0] >= target:
+        return 1.0
+    for i, (low, high) in enumerate(pairwise(curve)):
+        if low < target <= high:
+            return 2 ** (i + (target - low) / (high - low))
+    return math.inf
 
 
-def at_best(rows: Rows, figure: str) -> float:
-    """The figure at the checkpoint with the highest pass@1: chosen by one half of the held-out
-    prompts and read on the other, both ways."""
-    best = [max(rows, key=lambda row: row["halves"]["pass@1"][side]) for side in (0, 1)]
-    return mean(row["halves"][figure][1 - side] for side, row in enumerate(best))
+# ------------------------------------------------------------------- what is still to be run
 
 
-def fewer_samples(logs: Logs, k: int, other: str, K: int) -> list[float | None]:
-    """For each seed, how many times fewer samples maxrl needs to reach `other`'s pass@K.
-
-    Of the runs of "scaling" with k rollouts; `other` is a method, or base. The samples of maxrl are
-    interpolated in log k between powers of two. None where its first sample is enough already, or
-    its last is not.
-    """
-    curves = zip(*(logs.ends("scaling", f"maxrl k={k}", f"pass@{n}") for n in KS), strict=True)
-    figure = f"pass@{K}"
-    base = other == "base"
-    targets = (
-        logs.starts("scaling", figure) if base else logs.ends("scaling", f"{other} k={k}", figure)
-    )
-    needed = [samples_for(t, curve) for t, curve in zip(targets, curves, strict=True)]
-    return [K / n if n else None for n in needed]
-
-
-def gains_of_loo(logs: Logs, figure: str, k: int) -> list[float]:
-    """maxrl-loo less maxrl at the end, for each seed, at the learning rate of maxrl."""
-    sweep = "few" if f"maxrl k={k}" in SWEEPS["few"].labels else "scaling"
-    ours = logs.ends(sweep, f"maxrl k={k}", figure)
-    loo = logs.ends("few", f"maxrl-loo k={k}", figure)
-    return [a - b for a, b in zip(loo, ours, strict=True)]
-
-
-def best_likelihoods() -> dict[str, float]:
-    """What maximum likelihood would measure on "likelihoods".
-
-    There z plus N(0, sigma) is distributed as the target y is, N(sum, noise), so E[l] is
-    sigma/noise times exp(-(y - sum)^2 / (2 noise^2)), here for the held-out targets.
-    """
-    config, _, _ = parse_args(["--method", "ce", *SWEEPS["likelihoods"].flags.split()])
-    sigma, noise = config.sigma, float(config.noise or 0)
-    problems = checked_task(config).draw(rng(0, "held-out"), config.eval_prompts, config.eval_split)
-    squares = mean((float(y) - float(answer(prompt) or 0)) ** 2 for prompt, y in problems)
-    return {
-        "log_likelihood": math.log(sigma / noise) - squares / (2 * noise**2),
-        "mse": (noise**2 - sigma**2) / config.eval_rollouts,
-        "spread": math.sqrt(noise**2 - sigma**2),
-    }
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A cell of the map of experiment 3."""
-
-    name: str
-    sweep: str
-    pool: str
-    figure: str  # the pass@k that is compared
-
-    def label(self, method: str) -> str:
-        """Of a method's runs in it."""
-        return f"{method} pool={self.pool}"
-
-
-def settings_of_scarce() -> list[Setting]:
-    """Tasks and base pass rates, by the number of training prompts."""
-    rows = (
-        ("addition, base .5", "scarce-half", "pass@128"),
-        ("addition, base .1", "scarce-hard", "pass@128"),
-        ("countdown, base .1", "countdown", "pass@64"),
-    )
-    return [Setting(n, sweep, pool, f) for n, sweep, f in rows for pool in pools_of(sweep)]
-
-
-def gap(logs: Logs, sweep: str, ours: str, theirs: str, figure: str, how: str) -> Verdict:
-    """Ours less theirs, paired by seed. how: at equal pass@1, at the end, or at the best checkpoint
-    ("equal", "end", "best")."""
-    if how == "equal":
-        return of_paths(logs.paths(sweep, ours, figure), logs.paths(sweep, theirs, figure))
-    if how == "end":
-        a, b = (logs.ends(sweep, label, figure) for label in (ours, theirs))
-    else:
-        a, b = ([at_best(r, figure) for r in logs.runs(sweep, m)] for m in (ours, theirs))
-    return of_difference([x - y for x, y in zip(a, b, strict=True)])
-
-
-@cache
-def predicted_square(method: str, p: float, norm: float) -> float:
-    """|E[g]|^2 = (w(p) p |grad log p|)^2 of a group of 16 on one prompt."""
-    return (maxrl.enumerated_weight(method, p, 16)[0] * p * norm) ** 2
-
-
-def binned_norms(
-    rows: dict[str, list[float]], method: str, measured: bool, edges: Sequence[float] = EDGES
-) -> list[float]:
-    """The root mean square of |E[g]| over the prompts with p in each bin; NaN of fewer than 3."""
-    squares = (
-        rows[method]
-        if measured
-        else list(map(partial(predicted_square, method), rows["p"], rows["norm"]))
-    )
-    found = []
-    for low, high in pairwise(edges):
-        inside = [x for p, x in zip(rows["p"], squares, strict=True) if low < p <= high]
-        found.append(math.sqrt(max(mean(inside), 0.0)) if len(inside) >= 3 else math.nan)
+def tried(sweep: str, label: str) -> dict[tuple[int, int], float]:
+    """(rate, seed) -> where the criterion ended, of the tuning runs of a label."""
+    rates = {rate_text(n): n for n in EVERY_RATE}
+    found = {}
+    for line in Logs(RESULTS, WAITING).lines(sweep):
+        if line["label"] == label and line["seed"] in TUNING_SEEDS:
+            lr = re.findall(r"--lr (\S+)", line["command"])[-1]
+            key = rates[lr], line["seed"]
+            if is_of(line["config"], tuning_run(SWEEPS[sweep], label, *key)):
+                found[key] = line["evaluations"][-1][SWEEPS[sweep].criterion]
     return found
 
 
-@cache
-def signal_to_noise(method: str, p: float, k: int) -> float:
-    """|E[g]|^2 / (k var g), exact for a policy of two outcomes; infinite without noise."""
-    w, sd = maxrl.enumerated_weight(method, p, k)
-    return w**2 / (k * sd**2) if sd > 1e-12 else math.inf
-
-
-def samples_for(target: float, curve: Sequence[float]) -> float | None:
-    """k, interpolated, at which pass@k is `target`, where curve[i] is pass@2^i and rises."""
-    for i, (low, high) in enumerate(pairwise(curve)):
-        if low <= target <= high and low < high:
-            return 2 ** (i + (target - low) / (high - low))
-    return None
-
-
-def steps_to(rows: Rows, target: float) -> int | None:
-    """The first evaluated step whose pass@1 is at least `target`."""
-    return next((row["step"] for row in rows if row["pass@1"] >= target), None)
-
-
-def tuned_in(sweep: str) -> str:
-    """The sweep whose choice of learning rates is used."""
-    return SWEEPS[sweep].rates_of or sweep
-
-
-def ends_of_tuning(logs: Logs, sweep: str, label: str) -> dict[tuple[int, int], float]:
-    """(rate, seed) -> the criterion at the end, of the tuning runs of a label."""
-    criterion = SWEEPS[sweep].criterion
-    return {key: ending(rows, criterion) for key, rows in logs.tried(sweep, label).items()}
-
-
 def choice(sweep: str, label: str) -> int | None:
-    """The rate that the committed tuning runs of a label choose; None if they are not all there."""
-    tried = ends_of_tuning(Logs(RESULTS), sweep, label)
-    if to_tune(tried, SWEEPS[sweep].middle):
+    """The rate that the tuning runs of a label choose; None if they are not all there."""
+    ends = tried(sweep, label)
+    if to_tune(ends, SWEEPS[sweep].middle):
         return None
-    return best_rate(tried, {s for _, s in tried})
+    return best_rate(ends, {s for _, s in ends})
 
 
-def tuned_labels(sweep: str) -> dict[str, int | None]:
-    """tuned label -> its choice."""
-    labels = dict.fromkeys(SWEEPS[sweep].tuned_at.values())
-    return {label: choice(tuned_in(sweep), label) for label in labels}
+def chosen(sweep: str) -> dict[str, int | None]:
+    """label -> the rate of its runs, for all labels that are tuned."""
+    at = SWEEPS[sweep].tuned_at
+    choices = {label: choice(sweep, label) for label in dict.fromkeys(at.values())}
+    return {label: choices[source] for label, source in at.items()}
 
 
-def chosen(sweep: str) -> dict[str, int]:
-    """tuned label -> its choice, or the middle rate where there is none yet."""
-    middle = SWEEPS[tuned_in(sweep)].middle
-    return {label: middle if n is None else n for label, n in tuned_labels(sweep).items()}
-
-
-def missing_tuning(sweep: str) -> dict[str, str]:
-    """run -> flags of the tuning runs that are needed next; none at the end."""
-    runs = {}
-    for label in dict.fromkeys(SWEEPS[sweep].tuned_at.values()):
-        tried = ends_of_tuning(Logs(RESULTS), tuned_in(sweep), label)
-        for key in to_tune(tried, SWEEPS[tuned_in(sweep)].middle):
-            run, flags = tuning_run(SWEEPS[tuned_in(sweep)], label, *key)
-            runs[run] = flags
-    return runs
-
-
-def missing_runs(logs: Logs, sweep: str) -> dict[str, str]:
-    """run -> flags of the reported runs that have no log of these flags, and a rate already.
-    --quick takes the middle rate where there is none."""
-    at, rates = SWEEPS[sweep].tuned_at, tuned_labels(sweep)
-    labels = [
-        m for m in SWEEPS[sweep].labels if logs.quick or rates.get(at.get(m, ""), 0) is not None
+def missing_tuning(sweep: str) -> list[Job]:
+    """The tuning runs that are needed next; none at the end."""
+    of = SWEEPS[sweep]
+    return [
+        Job(sweep, label, seed, tuning_run(of, label, rate, seed))
+        for label in dict.fromkeys(of.tuned_at.values())
+        for rate, seed in to_tune(tried(sweep, label), of.middle)
     ]
-    runs = reported_runs(SWEEPS[sweep], chosen(sweep), logs.quick, labels) if labels else {}
-    return {
-        run: flags
-        for run, flags in runs.items()
-        if not (logs.exists(sweep, run) and is_of(logs.lines(sweep, run)[0]["config"], flags))
-    }
 
 
-def complete(logs: Logs, sweep: str) -> bool:
-    """Whether all of its runs are there."""
-    return (logs.quick or not missing_tuning(sweep)) and not missing_runs(logs, sweep)
+def reported(logs: Logs, sweep: str) -> list[Job]:
+    """All runs that are drawn and have a rate already. --quick takes the middle one meanwhile."""
+    of, rates = SWEEPS[sweep], chosen(sweep)
+    if logs.quick:
+        rates = {label: of.middle if n is None else n for label, n in rates.items()}
+    return [
+        Job(sweep, label, seed, reported_run(of, label, seed, rates.get(label), logs.quick))
+        for label in of.labels
+        for seed in logs.seeds(sweep)
+        if rates.get(label, 0) is not None
+    ]
+
+
+def missing(logs: Logs, sweep: str) -> list[Job]:
+    """The runs that can be made now, in their order."""
+    tuning = [] if logs.quick else missing_tuning(sweep)
+    return tuning + [job for job in reported(logs, sweep) if not logs.has(job)]
 
 
 def ready(logs: Logs, number: int) -> bool:
     """Whether all that an experiment is made from is there."""
-    measured = (logs.has_measured(m.__name__) for m in MEASUREMENTS.get(number, ()))
-    return all(complete(logs, s) for s in sweeps_of(number)) and all(measured)
+    files = [logs.folder / f"{m.__name__}.json" for m in MEASUREMENTS.get(number, ())]
+    return not any(missing(logs, s) for s in sweeps_of(number)) and all(f.exists() for f in files)
 
 
-def superfluous(sweep: str) -> list[Path]:
-    """The logs in its folder that are of none of its runs: of older lists, or of another rate."""
-    expected = {f"{run}.jsonl" for run in reported_runs(SWEEPS[sweep], chosen(sweep))}
-    for label in dict.fromkeys(SWEEPS[sweep].tuned_at.values()):
-        for key in Logs(RESULTS).tried(tuned_in(sweep), label):
-            expected.add(f"tuning/{tuning_run(SWEEPS[tuned_in(sweep)], label, *key)[0]}.jsonl")
-    folder = RESULTS / sweep
-    return [p for p in logs_in(sweep) if p.relative_to(folder).as_posix() not in expected]
+def pack(logs: Logs, numbers: Iterable[int]) -> None:
+    """Put the runs that have ended into the files of their experiments, a line each; runs of older
+    lists, or of a rate that was not chosen, are left out."""
+    for number in numbers:
+        lines = [line for sweep in sweeps_of(number) for line in kept_lines(logs, sweep)]
+        if lines:
+            logs.folder.mkdir(parents=True, exist_ok=True)
+            replace_file(logs.path(number), "".join(map(as_text, lines)).encode())
+        for sweep in sweeps_of(number):
+            for path in (logs.waiting / sweep).glob("*.json"):
+                path.unlink()
 
 
-def logs_in(sweep: str) -> list[Path]:
-    """All logs in its folder; a file of one's own beside them is none, whatever its name."""
-    there = sorted((RESULTS / sweep).rglob("*.jsonl"))
-    return [path for path in there if path.read_bytes().startswith(b'{"command": ')]
+def kept_lines(logs: Logs, sweep: str) -> list[Line]:
+    """Those of a sweep that belong to it, each once, in the order of its list."""
+    of = SWEEPS[sweep]
+    expected = [
+        tuning_run(of, label, rate, seed)
+        for label in dict.fromkeys(of.tuned_at.values())
+        for rate in EVERY_RATE
+        for seed in TUNING_SEEDS
+    ]
+    expected += [job.flags for job in reported(logs, sweep)]
+    order = {f"python train.py {flags}": i for i, flags in enumerate(expected)}
+    mine = {line["command"]: line for line in logs.lines(sweep) if line["command"] in order}
+    return sorted(mine.values(), key=lambda line: order[line["command"]])
