@@ -126,12 +126,12 @@ BRIDGES = {
 STRIPPED = {
     "verify.py": ("answer", "number", "likelihood", "regression"),
     "maxrl.py": (
-        "reinforce rloo grpo maxrl maxrl_raw maxrl_loo passk maxrl_std rft pass_at_k "
+        "reinforce rloo grpo maxrl maxrl_raw maxrl_loo tailrl passk maxrl_std rft pass_at_k "
         "enumerated_weight main"
     ).split(),
-    "likelihoods.py": ("advantages", "omega_of_any_order", "omega_of_order_k"),
+    "graded.py": "maxrl_loo omega_of_any_order omega_of_order_k tailrl counted_tailrl".split(),
 }
 DOCSTRINGS = {
     "maxrl.py": "Between your functions and train.py: groups, counts, `exact`. Yours: solution.py.",
-    "likelihoods.py": "Weights for likelihoods between 0 and 1: not in this homework.",
+    "graded.py": "Rewards other than 0 and 1: not in this homework.",
 }

@@ -1,7 +1,7 @@
 """MaxRL in TRL: a GRPOTrainer with the advantages of maxrl.py, and the settings of its exact loss.
 
 In a script of your own, change the class and the settings (copy this file, maxrl.py and
-likelihoods.py beside it):
+graded.py beside it):
 
     trainer = EstimatorTrainer(             # was GRPOTrainer(
         args=GRPOConfig(**EXACT, ...),      # was args=GRPOConfig(...),

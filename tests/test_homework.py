@@ -493,7 +493,7 @@ def test_the_students_archive_gives_nothing_away(tmp_path):
     files = archives.student_files(start)
     assert archives.packed(files) == archives.packed(dict(reversed(files.items())))
     assert not {"plain.py", "reference.py", "checks.py"} & files.keys()
-    for name in ("solution.py", "maxrl.py", "verify.py", "likelihoods.py"):
+    for name in ("solution.py", "maxrl.py", "verify.py", "graded.py"):
         tree = ast.parse(files[name].decode())
         bridged = archives.BRIDGES.get(name, {})
         gone = archives.TASKS if name == "solution.py" else archives.STRIPPED[name]

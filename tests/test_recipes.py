@@ -319,7 +319,7 @@ def test_the_last_lines_of_a_run(trl_maxrl, capsys):
 def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
     """And not one in the folder above; in a project without TRL."""
     (tmp_path / "mine").mkdir()
-    for path in (RECIPES / "trl_maxrl.py", ROOT / "maxrl.py", ROOT / "likelihoods.py"):
+    for path in (RECIPES / "trl_maxrl.py", ROOT / "maxrl.py", ROOT / "graded.py"):
         shutil.copy(path, tmp_path / "mine")
     (tmp_path / "maxrl.py").write_text("raise SystemExit('another maxrl.py')")
     (tmp_path / "mine" / "accelerate.py").write_text("raise ImportError('none here')")
