@@ -16,7 +16,7 @@ from harness.config import LIKELIHOOD, SELF_TRAINING, Config, model_sizes
 from model import GPT
 
 TABLE = (*(f"pass@{k}" for k in EVAL_K), "nll")
-GRADED = ("log_likelihood", "mse", "spread")  # what the table of a graded task adds
+GRADED = ("log_likelihood", "log_tail")  # what the table of a graded task adds
 
 
 def headline(config: Config, task: Task, device: torch.device) -> str:
@@ -53,10 +53,10 @@ def in_words(config: Config, task: Task) -> tuple[str, str]:
 def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
     """Say so when hardly any group will have a success, which no estimator can learn from.
 
-    base: the evaluation of the base model. Likelihoods ("mse" is a figure of theirs) have no dead
-    groups.
+    base: the evaluation of the base model. Likelihoods ("log_tail" is one of their figures) have no
+    dead groups.
     """
-    if config.method in LIKELIHOOD or "mse" in base:
+    if config.method in LIKELIHOOD or "log_tail" in base:
         return
     p, weight = (torch.tensor(x).double() for x in (pass_rates(base), base["weight"]))
     live = (weight @ maxrl.exact_pass_at_k(p, config.k)).item()
