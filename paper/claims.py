@@ -13,31 +13,21 @@ import torch
 
 from paper.logs import KS, Logs, ready, samples_for
 from paper.measure import expected_weight
-from paper.rules import (
-    MARGIN,
-    Convergence,
-    Interval,
-    convergence,
-    distance,
-    holm,
-    interval,
-    of_ratio,
-    say,
-)
-from paper.sweeps import BASES, EXPERIMENTS, ORDERS, POOLS, ROLLOUTS
+from paper.rules import MARGIN, Interval, convergence, distance, holm, interval, of_ratio, say
+from paper.sweeps import BASES, EXPERIMENTS, ORDERS, POOLS, ROLLOUTS, SWEEPS
 
 NAMES = {"maxrl": "MaxRL", "grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE",
-         "maxrl-raw": "MaxRL without its baseline", "ce": "cross-entropy", "tailrl": "TailRL",
-         "maxrl-loo": "log E[l] (`maxrl-loo`)"}  # fmt: skip
-SPOKEN = {"answers": "the number of different right answers", "log_likelihood": "log E[l]",
+         "maxrl-raw": "MaxRL without its baseline", "ce": "Cross-entropy", "tailrl": "TailRL",
+         "maxrl-loo": "MaxRL on likelihoods"}  # fmt: skip
+SPOKEN = {"answers": "different right answers", "log_likelihood": "log E[l]",
           "log_tail": "mean log P(l > threshold)"}  # fmt: skip
-Side = tuple[str, str]  # a sweep and a label
 FAMILY = (  # claims that are corrected together; with eight seeds no more than six can survive
-    "default, over RLOO", "default, over GRPO", "convergence", "fresh, over GRPO",
-    "fresh, more rollouts", "countdown, over GRPO",
+    "default over RLOO", "default over GRPO", "convergence", "fresh over GRPO", "more rollouts",
+    "countdown over GRPO",
 )  # fmt: skip
 COVERED = 0.99  # share of test problems that are to be solved at least once
 HARD = 0.1  # pass rate below which a prompt counts as hard
+Side = tuple[str, str]  # a sweep and a label
 
 
 @dataclass(frozen=True)
@@ -49,8 +39,8 @@ class Finding:
     start: str  # the pass rate of the base, and k
     effect: str
     seeds: str
-    name: str = ""  # in FAMILY
     p: float = 1.0
+    name: str = ""  # in FAMILY
     chief: bool = False  # README.md has it too
 
 
@@ -64,72 +54,50 @@ def corrected(found: Sequence[Finding]) -> dict[str, float]:
     return holm(dict.fromkeys(FAMILY, 1.0) | {f.name: f.p for f in found if f.name})
 
 
-def base(logs: Logs, sweep: str) -> str:
-    """The mean pass rate at the start."""
-    return f"p = {mean(logs.starts(sweep, 'pass@1')):.2g}"
+def base(logs: Logs, sweep: str, k: str = "") -> str:
+    """Where it starts: the mean pass rate (of graded rewards log E[l]), and k."""
+    figure = SWEEPS[sweep].criterion
+    value = f"{'p' if figure == 'pass@1' else 'log E[l]'} = {mean(logs.starts(sweep, figure)):.2g}"
+    return value + (f", k = {k}" if k else "")
 
 
-def compared(a: str, b: str, figure: str, sign: int, where: str = "") -> str:
-    """'MaxRL ends above GRPO in pass@1', or below, or that they cannot be told apart."""
-    spoken = SPOKEN.get(figure, figure)
-    if not sign:
-        return f"{a} and {b} cannot be told apart in {spoken}{where or ' at the end'}"
-    if figure == "nll":
-        return f"{a} ends with a {'lower' if sign < 0 else 'higher'} nll than {b}"
-    verb = "is" if where else "ends"
-    return f"{a} {verb} {'above' if sign > 0 else 'below'} {b} in {spoken}{where}"
-
-
-def agreeing(v: Interval) -> str:
-    """On how many seeds the effect has the sign of its estimate."""
-    return f"{v.above if v.centre > 0 else v.n - v.above} of {v.n}"
+def agreeing(v: Interval, none: float = 0.0) -> str:
+    """On how many seeds the effect is on the same side of `none` as its estimate."""
+    return f"{v.above if v.centre > none else v.n - v.above} of {v.n}"
 
 
 def pair(
-    logs: Logs, number: int, ours: Side, theirs: Side, figure: str, start: str, at_equal: bool = False,
-    names: tuple[str, str] | None = None, **more: object,
+    logs: Logs, number: int, ours: Side, theirs: Side, figure: str, k: str,
+    names: tuple[str, str] = ("", ""), name: str = "", chief: bool = False,
 ) -> Finding:  # fmt: skip
-    """Who is ahead, at the end or at equal pass@1."""
-    a, b = names or (NAMES[ours[1].split()[0]], NAMES[theirs[1].split()[0]])
-    if not at_equal:
-        v: Interval | None = logs.gap(ours, theirs, figure)
-    else:
-        v = logs.gap_at_equal(ours, theirs, figure)
-    where = " at equal pass@1" if at_equal else ""
-    if v is None:
-        sentence = f"{a} and {b} have no pass@1 in common at which {figure} could be compared"
-        return Finding(number, sentence, start, say(v), "", **more)  # type: ignore[arg-type]
-    sentence = compared(a, b, figure, v.sign, where)
-    effect = f"{SPOKEN.get(figure, figure)} {say(v)}"
-    return Finding(number, sentence, start, effect, agreeing(v), p=v.p, **more)  # type: ignore[arg-type]
+    """Who is ahead at the end. As a claim of the family it counts only if ours is."""
+    a, b = (
+        n or NAMES[label.split()[0]] for n, (_, label) in zip(names, (ours, theirs), strict=True)
+    )
+    v, spoken = logs.gap(ours, theirs, figure), SPOKEN.get(figure, figure)
+    words = {1: f"{a} ends above {b} in {spoken}", -1: f"{a} ends below {b} in {spoken}",
+             0: f"{a} and {b} cannot be told apart in {spoken} at the end"}[v.sign]  # fmt: skip
+    p = v.p if v.centre > 0 else 1.0
+    return Finding(number, words, base(logs, ours[0], k), say(v), agreeing(v), p, name, chief)
 
 
 # ------------------------------------------------------------------------ the experiments
 
 
 def of_default(logs: Logs) -> list[Finding]:
-    start = f"{base(logs, 'default')}, k = 8"
-    found = []
-    for other in ("rloo", "grpo"):
-        sides = ("default", "maxrl"), ("default", other)
-        name = f"default, over {NAMES[other]}"
-        found.append(pair(logs, 0, *sides, "pass@1", start, name=name, chief=True))
-        found.append(pair(logs, 0, *sides, "nll", start))
-    raw = ("default", "maxrl-raw"), ("default", "maxrl")
-    return [*found, pair(logs, 0, *raw, "pass@1", start),
-            pair(logs, 0, ("default", "maxrl"), ("default", "ce"), "pass@1", start)]  # fmt: skip
+    ours, found = ("default", "maxrl"), []
+    for m in ("rloo", "grpo"):
+        name = f"default over {NAMES[m]}"
+        found.append(pair(logs, 0, ours, ("default", m), "pass@1", "8", name=name, chief=True))
+    found += [pair(logs, 0, ours, ("default", m), "nll", "8") for m in ("rloo", "grpo")]
+    others = ("maxrl-raw", "reinforce", "ce")
+    return found + [pair(logs, 0, ("default", m), ours, "pass@1", "8") for m in others]
 
 
 def distances(logs: Logs, label: str, figure: str = "pass@1") -> list[float]:
     """D of each seed: how far its curve is from that of its `ce`."""
     pairs = zip(logs.runs("convergence", label), logs.runs("convergence", "ce"), strict=True)
     return [distance([r[figure] for r in a], [r[figure] for r in b]) for a, b in pairs]
-
-
-def convergence_of(logs: Logs) -> Convergence:
-    """What the rule of experiment 1 says."""
-    D = {k: distances(logs, f"maxrl k={k}") for k in ROLLOUTS["maxrl"]}
-    return convergence(D, distances(logs, "ce twin"))
 
 
 def lost(logs: Logs, label: str) -> list[list[int]]:
@@ -140,131 +108,123 @@ def lost(logs: Logs, label: str) -> list[list[int]]:
 
 
 def of_convergence(logs: Logs) -> list[Finding]:
-    start = f"{base(logs, 'convergence')}, k = 16 to 16,384"
-    found, n = convergence_of(logs), len(logs.seeds("convergence"))
-    floor, last = distances(logs, "ce twin"), distances(logs, f"maxrl k={ROLLOUTS['maxrl'][-1]}")
-    near = f"from k = {found.near[0]:,} on as near to it as can be told" if found.near else ""
-    curve = "As k grows, MaxRL's learning curve"
-    if found.converges:
-        sentence = f"{curve} approaches that of maximum likelihood on every seed, and is {near}"
-    elif near:
-        sentence = (
-            f"{curve} comes near that of maximum likelihood, {near}, not in order on all seeds"
-        )
+    ks, floor = ROLLOUTS["maxrl"], distances(logs, "ce twin")
+    D = {k: distances(logs, f"maxrl k={k}") for k in ks}
+    rule, start = convergence(D, floor), base(logs, "convergence", f"{ks[0]} to {ks[-1]:,}")
+    first = f"from k = {rule.near[0]:,} on" if rule.near else ""
+    if rule.converges:
+        end = f"falls on every seed, and {first} the two are as near as can be told"
+    elif rule.near:
+        end = f"{first} is as small as can be told, though it does not fall with k on every seed"
     else:
-        sentence = f"{curve} does not come as near to that of maximum likelihood as can be told"
-    means = ", ".join(f"{mean(distances(logs, f'maxrl k={k}')):.3f}" for k in ROLLOUTS["maxrl"])
-    v = interval([a - b - MARGIN for a, b in zip(last, floor, strict=True)])
-    seeds, k = f"{found.falling} of {n}", ROLLOUTS["grpo"][-1]
+        end = f"stays larger than between twins of cross-entropy, up to k = {ks[-1]:,}"
+    words = (
+        f"As k grows, the distance of MaxRL's learning curve from that of maximum likelihood {end}"
+    )
+    effect = ", ".join(f"{mean(values):.3f}" for values in D.values())
+    v = interval([a - b - MARGIN for a, b in zip(D[ks[-1]], floor, strict=True)])
+    p = v.p if v.centre < 0 else 1.0
+    k = ROLLOUTS["grpo"][-1]
     ours, theirs = (("convergence", f"{m} k={k}") for m in ("maxrl", "grpo"))
     return [
-        Finding(1, sentence, start, f"D {means}; floor {mean(floor):.3f}", seeds,
-                name="convergence", p=v.p if v.sign < 0 else 1.0, chief=True),
-        of_exact(logs, found.limit, floor),
-        pair(logs, 1, ours, theirs, "pass@1", f"{base(logs, 'convergence')}, k = {k:,}", chief=True),
+        Finding(1, words, start, f"D = {effect}, between twins {mean(floor):.3f}",
+                f"{rule.falling} of {len(floor)}", p, "convergence", True),
+        of_exact(logs, rule.limit, floor),
+        pair(logs, 1, ours, theirs, "pass@1", f"{k:,}", chief=True),
         of_lost(logs, start),
     ]  # fmt: skip
 
 
 def of_exact(logs: Logs, limit: float, floor: Sequence[float]) -> Finding:
     """Whether the objective of order 1,023 is maximum likelihood for all that can be seen."""
-    T = ORDERS[1]
-    D = distances(logs, f"exact order={T}")
-    words = "is" if interval(D).high < limit else "is not"
+    D = distances(logs, f"exact order={ORDERS[1]}")
+    verb = "is" if interval(D).high < limit else "is not"
+    words = f"The objective of order {ORDERS[1]:,}, without sampling, {verb} as near as can be told"
     near = sum(a < b + MARGIN for a, b in zip(D, floor, strict=True))
-    return Finding(
-        1, f"The objective of order {T:,}, ascended without sampling, {words} as near to maximum "
-        "likelihood as can be told", f"{base(logs, 'convergence')}, no rollouts",
-        f"D {mean(D):.3f}; floor {mean(floor):.3f}", f"{near} of {len(D)}", chief=True,
-    )  # fmt: skip
+    effect = f"D = {mean(D):.3f}, between twins {mean(floor):.3f}"
+    return Finding(1, words, base(logs, "convergence"), effect, f"{near} of {len(D)}", chief=True)
 
 
 def of_lost(logs: Logs, start: str) -> Finding:
     """How many seeds lose a kind of problem, by k."""
     counts = {k: sum(map(bool, lost(logs, f"maxrl k={k}"))) for k in ROLLOUTS["maxrl"]}
-    least, most = counts[ROLLOUTS["maxrl"][0]], counts[ROLLOUTS["maxrl"][-1]]
-    n = len(logs.seeds("convergence"))
-    few, many = ROLLOUTS["maxrl"][0], ROLLOUTS["maxrl"][-1]
-    return Finding(
-        1, f"With k = {few} MaxRL ends without a whole kind of problem on {least} of {n} seeds, with "
-        f"k = {many:,} on {most}", start, ", ".join(f"{k:,}: {c}" for k, c in counts.items()), str(n),
-    )  # fmt: skip
+    few, *_, many = counts
+    words = (f"A whole kind of problem is lost for good on {counts[few]} seeds with k = {few}, on"
+             f" {counts[many]} with k = {many:,}")  # fmt: skip
+    effect = ", ".join(f"{c} at {k:,}" for k, c in counts.items())
+    return Finding(1, words, start, effect, str(len(logs.seeds("convergence"))))
+
+
+def curve_of(logs: Logs, label: str) -> list[list[float]]:
+    """pass@k at the end for all KS, for each seed. label: of "fresh", or base."""
+    if label == "base":
+        return [logs.starts("fresh", f"pass@{k}") for k in KS]
+    return [logs.ends("fresh", label, f"pass@{k}") for k in KS]
 
 
 def samples(logs: Logs, label: str) -> list[float]:
-    """The samples that each seed needs to cover COVERED of the problems; more than there are counts
-    as the most there are. label: of "fresh", or base."""
-    curves = [
-        logs.starts("fresh", f"pass@{k}") if label == "base" else logs.ends("fresh", label, f"pass@{k}")
-        for k in KS
-    ]  # fmt: skip
-    return [min(samples_for(COVERED, seed), KS[-1]) for seed in zip(*curves, strict=True)]
+    """The samples that each seed needs to cover COVERED of the problems; where the most that were
+    computed are not enough, these count."""
+    seeds = zip(*curve_of(logs, label), strict=True)
+    return [min(samples_for(COVERED, seed), KS[-1]) for seed in seeds]
 
 
 def of_fresh(logs: Logs) -> list[Finding]:
-    start = base(logs, "fresh")
-    ours = ("fresh", "maxrl k=64")
-    found = [
-        pair(logs, 2, ours, ("fresh", f"{m} k=64"), "pass@1", f"{start}, k = 64",
-             name=f"fresh, over {NAMES[m]}" * (m == "grpo"))
-        for m in ("grpo", "rloo")
-    ]  # fmt: skip
+    sides = {m: ("fresh", f"{m} k=64") for m in ("maxrl", "grpo", "rloo")}
     names = ("MaxRL with 256 rollouts", "MaxRL with 16")
-    sides = (("fresh", "maxrl k=256"), ("fresh", "maxrl k=16"))
-    found.append(pair(logs, 2, *sides, "pass@1", f"{start}, k = 256, 16", names=names,
-                      name="fresh, more rollouts", chief=True))  # fmt: skip
+    more, fewer = ("fresh", "maxrl k=256"), ("fresh", "maxrl k=16")
+    found = [
+        pair(logs, 2, sides["maxrl"], sides["grpo"], "pass@1", "64", name="fresh over GRPO"),
+        pair(
+            logs, 2, more, fewer, "pass@1", "256, 16", names=names, name="more rollouts", chief=True
+        ),
+        pair(logs, 2, sides["maxrl"], sides["rloo"], "pass@1", "64"),
+    ]
     for label, name in (("grpo k=64", "GRPO"), ("base", "the base")):
-        ratios = zip(samples(logs, label), samples(logs, "maxrl k=64"), strict=True)
-        v = of_ratio([a / b for a, b in ratios])
-        how = "fewer samples than" if v.low > 1 else "more samples than" if v.high < 1 else (
-            "a number of samples that cannot be told from that of")  # fmt: skip
-        sentence = (
-            f"To solve {COVERED:.0%} of the test problems at least once, MaxRL needs {how} {name}"
+        both = zip(samples(logs, label), samples(logs, "maxrl k=64"), strict=True)
+        v = of_ratio([a / b for a, b in both])
+        how = "fewer" if v.low > 1 else "more" if v.high < 1 else "neither fewer nor more"
+        words = (
+            f"To solve {COVERED:.0%} of the problems once, MaxRL needs {how} samples than {name}"
         )
-        found.append(Finding(2, sentence, f"{start}, k = 64", say(v, ratio=True), agreeing_ratio(v),
-                             chief=label != "base"))  # fmt: skip
+        found.append(Finding(2, words, base(logs, "fresh", "64"), say(v, ratio=True),
+                             agreeing(v, 1), chief=label != "base"))  # fmt: skip
     return found
-
-
-def agreeing_ratio(v: Interval) -> str:
-    """On how many seeds a ratio is on the same side of one as its estimate."""
-    return f"{v.above if v.centre > 1 else v.n - v.above} of {v.n}"
 
 
 def cells(logs: Logs, ours: str, theirs: str) -> dict[Side, Interval]:
     """(sweep, pool) -> ours minus theirs in pass@1 at the end, over the map of experiment 3."""
+    places = ((sweep, pool) for sweep in BASES for pool in POOLS)
     return {
-        (sweep, pool): logs.gap((sweep, f"{ours} pool={pool}"), (sweep, f"{theirs} pool={pool}"),
-                                "pass@1")
-        for sweep in BASES
-        for pool in POOLS
-    }  # fmt: skip
+        (s, pool): logs.gap((s, f"{ours} pool={pool}"), (s, f"{theirs} pool={pool}"), "pass@1")
+        for s, pool in places
+    }
 
 
 def of_border(logs: Logs) -> list[Finding]:
     found = []
-    for ours, theirs in (("maxrl", "grpo"), ("maxrl", "rloo"), ("ce", "grpo")):
-        parts = []
+    for ours, theirs in (("maxrl", "grpo"), ("ce", "grpo"), ("maxrl", "rloo")):
+        vs, parts = cells(logs, ours, theirs), []
         for sweep in BASES:
-            vs = [v for (name, _), v in cells(logs, ours, theirs).items() if name == sweep]
-            ahead, behind = (sum(v.above == n for v in vs) for n in (vs[0].n, 0))
-            parts.append(f"{ahead} ahead, {behind} behind at {base(logs, sweep)}")
-        sentence = (f"{NAMES[ours]} against {NAMES[theirs]} in pass@1, on all seeds of a setting (256,"
-                    " 1,024 or fresh prompts)")  # fmt: skip
-        start = "three bases" + (", k = 16" if ours != "ce" else "")
-        n = str(len(logs.seeds(next(iter(BASES)))))
-        found.append(Finding(3, sentence, start, "; ".join(parts), n, chief=theirs == "grpo"))
+            mine = [v for (s, _), v in vs.items() if s == sweep]
+            ahead, behind = (sum(v.above == n for v in mine) for n in (mine[0].n, 0))
+            parts.append(f"{ahead} and {behind} of {len(mine)} at {base(logs, sweep)}")
+        words = (f"{NAMES[ours]} is above {NAMES[theirs]} in pass@1, and below it, on all seeds of"
+                 " so many settings (256, 1,024, fresh prompts)")  # fmt: skip
+        n, k = str(mine[0].n), "16" if ours == "maxrl" else "no rollouts; 16"
+        found.append(Finding(3, words, f"three bases, k = {k}", "; ".join(parts), n,
+                             chief=theirs == "grpo"))  # fmt: skip
     return found
 
 
 def of_answers(logs: Logs) -> list[Finding]:
     found = []
     for sweep in ("countdown", "chain"):
-        sides, start = ((sweep, "maxrl"), (sweep, "grpo")), f"{sweep}, {base(logs, sweep)}, k = 16"
-        mine = sweep == "countdown"
-        found.append(pair(logs, 4, *sides, "pass@64", start, at_equal=True, chief=mine,
-                          name="countdown, over GRPO" * mine))  # fmt: skip
-        found += [pair(logs, 4, *sides, figure, start) for figure in ("pass@1", "answers")]
+        sides, first = ((sweep, "maxrl"), (sweep, "grpo")), sweep == "countdown"
+        names = (f"On {sweep} MaxRL", "GRPO")
+        family = "countdown over GRPO" * first
+        found.append(pair(logs, 4, *sides, "pass@64", "16", names, family, chief=first))
+        found += [pair(logs, 4, *sides, f, "16", names) for f in ("pass@1", "answers")]
     return found
 
 
@@ -274,51 +234,39 @@ def share_of_hard(logs: Logs, stage: str, method: str, k: int) -> list[float]:
     found = []
     for rows in logs.measured("gradients")[stage].values():
         p, norm = (torch.tensor(rows[name], dtype=torch.float64) for name in ("p", "norm"))
-        w = 1 / p if method == "ce" else expected_weight(method, p.clamp(max=1 - 1e-12), k)
-        size = w * p * norm
-        found.append((size[p < HARD].sum() / size.sum()).item())
+        sizes = expected_weight(method, p.clamp(max=1 - 1e-9), k) * p * norm
+        found.append((sizes[p < HARD].sum() / sizes.sum()).item())
     return found
 
 
 def of_gradients(logs: Logs) -> list[Finding]:
     found = []
     for k in (16, 1024):
-        stage = "base .5"
-        both = [share_of_hard(logs, stage, m, k) for m in ("maxrl", "grpo")]
-        v = of_ratio([a / b for a, b in zip(*both, strict=True)])
+        ours, theirs = (share_of_hard(logs, "base .5", m, k) for m in ("maxrl", "grpo"))
+        v = of_ratio([a / b for a, b in zip(ours, theirs, strict=True)])
         how = "more" if v.low > 1 else "less" if v.high < 1 else "neither more nor less"
-        sentence = f"MaxRL puts {how} of its gradient on prompts with p < {HARD:g} than GRPO does"
-        effect = f"{mean(both[0]):.2f} against {mean(both[1]):.2f}: {say(v, ratio=True)}"
-        found.append(Finding(5, sentence, f"{stage}, k = {k:,}", effect, agreeing_ratio(v)))
+        words = f"MaxRL puts {how} of its gradient on prompts with p < {HARD:g} than GRPO"
+        effect = f"{mean(ours):.2f} against {mean(theirs):.2f}, {say(v, ratio=True)}"
+        found.append(Finding(5, words, f"p = .5, k = {k:,}", effect, agreeing(v, 1)))
     return found
 
 
 def of_graded(logs: Logs) -> list[Finding]:
-    compared_ = (("tailrl", "maxrl-loo", "log_tail"), ("maxrl-loo", "tailrl", "log_likelihood"),
-                 ("maxrl-loo", "reinforce", "log_likelihood"))  # fmt: skip
-    return [
-        pair(logs, 7, ("graded", a), ("graded", b), figure, "graded rewards, k = 16")
-        for a, b, figure in compared_
-    ]
+    pairs = (("maxrl-loo", "reinforce", "log_likelihood"), ("tailrl", "maxrl-loo", "log_tail"),
+             ("tailrl", "maxrl-loo", "log_likelihood"))  # fmt: skip
+    return [pair(logs, 7, ("graded", a), ("graded", b), figure, "16") for a, b, figure in pairs]
 
 
 def of_budget(logs: Logs) -> list[Finding]:
-    start, theirs = base(logs, "budget"), ("default", "maxrl")
-    sides = {k: ("budget", f"maxrl k={k}") for k in (2, 32, 128)}
-    return [
-        pair(logs, 8, ours, theirs, "pass@1", f"{start}, k = {k}, 8",
-             names=(f"With 512 rollouts a step, MaxRL with {k} for each prompt", "with 8"))
-        for k, ours in sides.items()
-    ]  # fmt: skip
+    theirs, found = ("default", "maxrl"), []
+    for k in (2, 32, 128):
+        names = (f"Of 512 rollouts a step, {k} for each prompt", "8")
+        ours = ("budget", f"maxrl k={k}")
+        found.append(pair(logs, 8, ours, theirs, "pass@1", f"{k}, 8", names=names))
+    return found
 
 
 FINDINGS: dict[int, Callable[[Logs], list[Finding]]] = {
-    0: of_default,
-    1: of_convergence,
-    2: of_fresh,
-    3: of_border,
-    4: of_answers,
-    5: of_gradients,
-    7: of_graded,
-    8: of_budget,
-}
+    0: of_default, 1: of_convergence, 2: of_fresh, 3: of_border, 4: of_answers, 5: of_gradients,
+    7: of_graded, 8: of_budget,
+}  # fmt: skip

@@ -1,7 +1,7 @@
 """All that needs a GPU, in under ten minutes: `make gpu` runs it and writes results/gpu.json.
 
     python -m paper.gpu    the tests that are marked cuda; bench.py --device cuda --peers; and two
-                           runs of figure 1, maxrl with 1,024 rollouts and cross-entropy
+                           runs of experiment 1, maxrl with 1,024 rollouts and cross-entropy
 
 Each part is a process of its own, of a command that anybody can give. RESULTS.md says what came
 out. Where there is no GPU this says so, exit status 2. Left out: bfloat16 beyond its tests, several
@@ -20,13 +20,12 @@ from xml.etree import ElementTree
 
 import torch
 
-from harness import log
+from harness.log import read_lines
 from paper import tables
-from paper.logs import RESULTS, chosen
-from paper.sweeps import SWEEPS, reported_runs
-from reproduce import ROOT, commit
+from paper.logs import RESULTS, ROOT, Logs, job_of
+from reproduce import git
 
-RUNS = ("maxrl-k1024-s0", "ce-s0")  # of sweep "convergence"
+RUNS = ("maxrl k=1024", "ce")  # of sweep "convergence", its first seed
 
 
 def python(*words: str) -> int:
@@ -46,32 +45,24 @@ def tests(folder: Path) -> dict[str, int]:
     return {"of": of, "passed": of - sum(other)}
 
 
-def bench(folder: Path) -> dict[str, Any]:
-    """What bench.py says of this GPU."""
-    file = folder / "bench.json"
-    status = python("bench.py", "--device", "cuda", "--peers", "--json", str(file))
-    return json.loads(file.read_text(encoding="utf-8")) if status == 0 else {}
-
-
-def training_run(flags: str, folder: Path) -> dict[str, Any]:
-    """A run of figure 1: seconds and pass@1 at its end."""
-    flags = f"{flags} --device cuda"
+def training_run(label: str, folder: Path) -> dict[str, Any]:
+    """A run of experiment 1: seconds and pass@1 at its end; {} if it failed."""
+    flags = f"{job_of(Logs(), 'convergence', label, 8, None).flags} --device cuda"
     if python("train.py", *flags.split(), "--out", str(folder)):
         return {}
-    last = log.read_lines(folder / "metrics.jsonl")[-1]
+    last = read_lines(folder / "metrics.jsonl")[-1]
     return {"flags": flags, "seconds": last["seconds"], "pass@1": last["pass@1"]}
 
 
 def measure(folder: Path) -> dict[str, Any]:
     """Everything gpu.json holds; {} for a part that failed."""
-    start = time.monotonic()
-    flags = reported_runs(SWEEPS["convergence"], chosen("convergence"))
-    measured = {
-        "tests": tests(folder),
-        "bench": bench(folder),
-        "runs": {name: training_run(flags[name], folder / name) for name in RUNS},
-    }
-    about = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "commit": commit()}
+    start, bench = time.monotonic(), folder / "bench.json"
+    measured: dict[str, Any] = {"tests": tests(folder), "bench": {}}
+    if python("bench.py", "--device", "cuda", "--peers", "--json", str(bench)) == 0:
+        measured["bench"] = json.loads(bench.read_text(encoding="utf-8"))
+    measured["runs"] = {m: training_run(m, folder / m.replace(" ", "-")) for m in RUNS}
+    about = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
+    about["commit"] = git("rev-parse", "--short", "HEAD")
     return about | {"minutes": (time.monotonic() - start) / 60} | measured
 
 
@@ -90,8 +81,7 @@ def main() -> int:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # TRL would take all that there are
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(Path(folder))
-    text = json.dumps(measured, indent=1) + "\n"
-    (RESULTS / "gpu.json").write_text(text, encoding="utf-8")
+    (RESULTS / "gpu.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     tables.write(ROOT)
     print(f"\n{tables.gpu()}")
     return 0 if whole(measured) else 1

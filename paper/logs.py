@@ -1,17 +1,16 @@
-"""The logs of the runs: what is kept of them, where, and what is asked of them.
+"""The logs of the runs: what is kept of them, and what is asked of them.
 
     Logs().runs("fresh", "maxrl k=16")[0][-1]["pass@1024"]   # seed 0, the last evaluation
 
-A finished run is one line of JSON: its sweep, label, seed, command, commit, configuration and
-evaluations. It waits in runs/ until `pack` puts it into the file of its experiment in results/; both
-are read. Left out: drawing (figures.py), writing (tables.py), and when a difference counts
-(rules.py).
+results/ has a file for each experiment, in which a line of JSON is a run that has ended: its sweep,
+label, seed, command, commit, configuration and evaluations. Left out: drawing (figures.py), writing
+(tables.py), and when a difference counts (rules.py).
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -28,21 +27,11 @@ from harness.checkpoint import replace_file
 from harness.config import Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
 from paper.measure import MEASUREMENTS
-from paper.rules import Interval, interval, of_paths
-from paper.sweeps import (
-    EVERY_RATE,
-    SWEEPS,
-    TUNING_SEEDS,
-    best_rate,
-    rate_text,
-    reported_run,
-    sweeps_of,
-    to_tune,
-    tuning_run,
-)
+from paper.rules import Interval, interval
+from paper.sweeps import EVERY_RATE, SWEEPS, TUNING_SEEDS, best_rate, rate_text, sweeps_of, to_tune
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS, WAITING = ROOT / "results", ROOT / "runs" / "reproduce"
+RESULTS = ROOT / "results"
 KS = tuple(2**i for i in range(15))  # pass@k may be kept for these
 KINDS = ("sums without a carry", "sums below 100 with a carry", "sums of three digits")
 KEPT = ("step", "seconds", "rollouts")  # of every evaluation
@@ -61,48 +50,35 @@ class Job:
     label: str
     seed: int
     flags: str  # of train.py
+    out: Path
 
     @property
-    def tuning(self) -> bool:
-        """Whether it only serves to choose a learning rate."""
-        return self.seed in TUNING_SEEDS
-
-    @property
-    def name(self) -> str:
-        """Of its folder and its file while it waits."""
-        lr = "".join(re.findall(r"--lr (\S+)", self.flags)[-1:])
-        return re.sub(r"[^a-z0-9.-]+", "-", f"{self.label} {lr} s{self.seed}".replace("=", ""))
+    def command(self) -> str:
+        """What its line calls it."""
+        return f"python train.py {self.flags}"
 
 
-def line_of(job: Job, out: Path, commit: str) -> Line:
-    """What to keep of the run in `out`: of a tuning run where its criterion ended, and otherwise
-    the sweep's figures of all evaluations, with pass@k for more k, by kinds of problems at the end.
-    """
+def line_of(job: Job, commit: str) -> Line:
+    """What to keep of the run in job.out: the sweep's figures of all evaluations, with pass@k for
+    more k and by kinds of problems at the end; of a tuning run only where its criterion ended."""
     sweep = SWEEPS[job.sweep]
-    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    rows = [row for row in read_lines(out / "metrics.jsonl") if "nll" in row]
-    for row in rows:
-        row |= more_pass_rates(row)
-    if "kinds" in sweep.figures:
-        rows[-1]["kinds"] = by_kind(from_dict(config), rows[-1])
+    config = json.loads((job.out / "config.json").read_text(encoding="utf-8"))
+    rows = [row for row in read_lines(job.out / "metrics.jsonl") if "nll" in row]
+    rows = [row | more_pass_rates(row) for row in rows]
     kept = (*KEPT, *sweep.figures)
-    if job.tuning:
+    if "kinds" in kept:
+        rows[-1]["kinds"] = by_kind(from_dict(config), rows[-1])
+    if job.seed in TUNING_SEEDS:
         rows = [rows[-1] | {sweep.criterion: ending(rows, sweep.criterion)}]
         kept = (*KEPT, sweep.criterion)
     evaluations = [{n: short(row[n]) for n in kept if n in row} for row in rows]
-    about = {"sweep": job.sweep, "label": job.label, "seed": job.seed}
-    about |= {"command": f"python train.py {job.flags}", "commit": commit}
-    return about | {"config": config, "evaluations": evaluations}
+    about = {"sweep": job.sweep, "label": job.label, "seed": job.seed, "command": job.command}
+    return about | {"commit": commit, "config": config, "evaluations": evaluations}
 
 
 def short(x: Any) -> Any:
     """Seven digits are enough."""
-    return float(f"{x:.7g}") if isinstance(x, float) and math.isfinite(x) else x
-
-
-def as_text(line: Line) -> str:
-    """JSON, which has no infinity: that is "inf", as in the log of a run."""
-    return json.dumps(line).replace("Infinity", '"inf"') + "\n"
+    return float(f"{x:.7g}") if isinstance(x, float) else x
 
 
 def more_pass_rates(row: dict[str, Any]) -> dict[str, float]:
@@ -114,25 +90,22 @@ def more_pass_rates(row: dict[str, Any]) -> dict[str, float]:
     else:
         c = torch.tensor(row["c"])
         at = {k: torch.as_tensor(maxrl.pass_at_k(row["n"], c, k)) for k in KS if k <= row["n"]}
-    return {f"pass@{k}": ((weight @ x) / weight.sum()).item() for k, x in at.items()}
+    return {f"pass@{k}": ((weight @ x.double()) / weight.sum()).item() for k, x in at.items()}
 
 
 def kind_of(prompt: str) -> int:
     """Of an addition of numbers with up to two digits: its place in KINDS."""
     a, b = map(int, re.findall(r"\d+", prompt))
-    if a + b > 99:
-        return 2
-    return int(a % 10 + b % 10 > 9)
+    return 2 if a + b > 99 else int(a % 10 + b % 10 > 9)
 
 
 def by_kind(config: Config, row: dict[str, Any]) -> list[list[float]]:
     """[weight, pass@1, pass@128] of each of KINDS."""
     problems = held_out_problems(checked_task(config), config.eval_prompts, config.eval_split)
-    kinds = [kind_of(prompt) for prompt, _ in problems]
-    found = []
+    kinds, found = [kind_of(prompt) for prompt, _ in problems], []
     for i in range(len(KINDS)):
-        mine = [j for j, kind in enumerate(kinds) if kind == i]
-        part = {name: [row[name][j] for j in mine] for name in ("logp", "weight")}
+        part = {name: [x for x, kind in zip(row[name], kinds, strict=True) if kind == i]
+                for name in ("logp", "weight")}  # fmt: skip
         rates = more_pass_rates(part)
         found.append([short(x) for x in (sum(part["weight"]), rates["pass@1"], rates["pass@128"])])
     return found
@@ -156,31 +129,20 @@ def settings(flags: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Logs:
-    """A folder with a file for each experiment, and one where finished runs wait to be packed."""
+    """A folder with a file for each experiment, whole or of --quick."""
 
     folder: Path = RESULTS
-    waiting: Path = WAITING
     quick: bool = False
 
     def path(self, number: int) -> Path:
         """The file of an experiment."""
         return self.folder / f"experiment-{number}.jsonl"
 
-    def path_of(self, job: Job) -> Path:
-        """Where its line is put when it has ended."""
-        return self.waiting / job.sweep / f"{job.name}.json"
-
     def lines(self, sweep: str) -> list[Line]:
-        """Of all runs of a sweep that have ended, packed or not."""
-        files = [self.path(SWEEPS[sweep].number), *sorted((self.waiting / sweep).glob("*.json"))]
-        there = [line for path in files if path.exists() for line in parsed(path, stamp(path))]
+        """Of all its runs that have ended."""
+        path = self.path(SWEEPS[sweep].number)
+        there = parsed(path, path.stat().st_mtime_ns) if path.exists() else []
         return [line for line in there if line["sweep"] == sweep]
-
-    def has(self, job: Job) -> bool:
-        """Whether a run with these flags has ended."""
-        command = f"python train.py {job.flags}"
-        same = (line for line in self.lines(job.sweep) if line["command"] == command)
-        return any(is_of(line["config"], job.flags) for line in same)
 
     def seeds(self, sweep: str) -> range:
         """Those that are reported."""
@@ -213,33 +175,22 @@ class Logs:
         pairs = zip(self.ends(*ours, figure), self.ends(*theirs, figure), strict=True)
         return interval([a - b for a, b in pairs])
 
-    def gap_at_equal(
-        self, ours: tuple[str, str], theirs: tuple[str, str], figure: str
-    ) -> Interval | None:
-        """The same at equal pass@1; None if a seed has none."""
-        paths = [
-            [[(row["pass@1"], row[figure]) for row in rows] for rows in self.runs(*side)]
-            for side in (ours, theirs)
-        ]
-        return of_paths(*paths)
-
     def measured(self, name: str) -> dict[str, Any]:
         """What a function of measure.py returned."""
         return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))["found"]
 
+    def write(self, name: str, text: str) -> None:
+        """Replace a file, whole or not at all. JSON has no infinity: "inf", as in a run's log."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        replace_file(self.folder / name, text.replace("Infinity", '"inf"').encode())
 
-def stamp(path: Path) -> int:
-    """When it was written, or a file that is newer would be missed."""
-    return path.stat().st_mtime_ns
 
-
-@lru_cache(maxsize=5000)
+@lru_cache(maxsize=40)
 def parsed(path: Path, written: int) -> list[Line]:
-    """The lines of a file, which are asked for many times; an evaluation has numbers only."""
+    """The lines of a file, which are asked for often. written: or a new one would be missed."""
     lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
-    for line in lines:
-        for row in line["evaluations"]:
-            row |= {n: math.inf for n, x in row.items() if x == "inf"}
+    for row in (row for line in lines for row in line["evaluations"]):
+        row |= {n: math.inf for n, x in row.items() if x == "inf"}
     return lines
 
 
@@ -251,62 +202,70 @@ def ending(rows: Rows, figure: str) -> float:
 def samples_for(target: float, curve: Sequence[float]) -> float:
     """The k, interpolated in log k, at which pass@k is `target`; curve[i] is pass@2^i and rises.
     1 where the first is enough, infinity where the last is not."""
-    if curve[0] >= target:
-        return 1.0
     for i, (low, high) in enumerate(pairwise(curve)):
         if low < target <= high:
             return 2 ** (i + (target - low) / (high - low))
-    return math.inf
+    return 1.0 if curve[0] >= target else math.inf
 
 
 # ------------------------------------------------------------------- what is still to be run
 
 
+def job_of(logs: Logs, sweep: str, label: str, seed: int, rate: int | None) -> Job:
+    """A run of a label. rate: of one that is tuned. A tuning seed looks at other problems."""
+    of, tuning = SWEEPS[sweep], seed in TUNING_SEEDS
+    lr = "" if rate is None else f"--lr {rate_text(rate)}"
+    parts = (of.labels[label], of.flags, "--eval-split validation" * tuning, lr,
+             of.quick * logs.quick, f"--seed {seed}")  # fmt: skip
+    flags = " ".join(" ".join(parts).split())
+    name = re.sub(r"[^a-z0-9.-]+", "-", f"{label} {lr} {seed}")
+    return Job(sweep, label, seed, flags, logs.folder.parent / "runs" / "reproduce" / sweep / name)
+
+
+def has(logs: Logs, job: Job) -> bool:
+    """Whether a run with these flags has ended."""
+    same = (x for x in logs.lines(job.sweep) if x["command"] == job.command)
+    return any(is_of(line["config"], job.flags) for line in same)
+
+
 def tried(sweep: str, label: str) -> dict[tuple[int, int], float]:
-    """(rate, seed) -> where the criterion ended, of the tuning runs of a label."""
-    rates = {rate_text(n): n for n in EVERY_RATE}
-    found = {}
-    for line in Logs(RESULTS, WAITING).lines(sweep):
-        if line["label"] == label and line["seed"] in TUNING_SEEDS:
-            lr = re.findall(r"--lr (\S+)", line["command"])[-1]
-            key = rates[lr], line["seed"]
-            if is_of(line["config"], tuning_run(SWEEPS[sweep], label, *key)):
-                found[key] = line["evaluations"][-1][SWEEPS[sweep].criterion]
+    """(rate, seed) -> where the criterion ended, of the committed tuning runs of a label."""
+    logs, found = Logs(RESULTS), {}
+    ends = {x["command"]: x["evaluations"][-1] for x in logs.lines(sweep) if x["label"] == label}
+    for rate, seed in ((rate, seed) for rate in EVERY_RATE for seed in TUNING_SEEDS):
+        job = job_of(logs, sweep, label, seed, rate)
+        if job.command in ends and has(logs, job):
+            found[rate, seed] = ends[job.command][SWEEPS[sweep].criterion]
     return found
 
 
-def choice(sweep: str, label: str) -> int | None:
-    """The rate that the tuning runs of a label choose; None if they are not all there."""
-    ends = tried(sweep, label)
-    if to_tune(ends, SWEEPS[sweep].middle):
-        return None
-    return best_rate(ends, {s for _, s in ends})
-
-
 def chosen(sweep: str) -> dict[str, int | None]:
-    """label -> the rate of its runs, for all labels that are tuned."""
-    at = SWEEPS[sweep].tuned_at
-    choices = {label: choice(sweep, label) for label in dict.fromkeys(at.values())}
-    return {label: choices[source] for label, source in at.items()}
+    """label -> the rate of its runs, for all labels that are tuned; None if it is not known yet."""
+    of, found = SWEEPS[sweep], {}
+    for source in dict.fromkeys(of.tuned_at.values()):
+        ends = tried(sweep, source)
+        known = not to_tune(ends, of.middle)
+        found[source] = best_rate(ends, {seed for _, seed in ends}) if known else None
+    return {label: found[source] for label, source in of.tuned_at.items()}
 
 
-def missing_tuning(sweep: str) -> list[Job]:
+def tuning_jobs(sweep: str) -> list[Job]:
     """The tuning runs that are needed next; none at the end."""
     of = SWEEPS[sweep]
     return [
-        Job(sweep, label, seed, tuning_run(of, label, rate, seed))
+        job_of(Logs(RESULTS), sweep, label, seed, rate)
         for label in dict.fromkeys(of.tuned_at.values())
         for rate, seed in to_tune(tried(sweep, label), of.middle)
     ]
 
 
-def reported(logs: Logs, sweep: str) -> list[Job]:
-    """All runs that are drawn and have a rate already. --quick takes the middle one meanwhile."""
+def reported_jobs(logs: Logs, sweep: str) -> list[Job]:
+    """All runs that are drawn and have a rate already; --quick takes the middle one meanwhile."""
     of, rates = SWEEPS[sweep], chosen(sweep)
     if logs.quick:
         rates = {label: of.middle if n is None else n for label, n in rates.items()}
     return [
-        Job(sweep, label, seed, reported_run(of, label, seed, rates.get(label), logs.quick))
+        job_of(logs, sweep, label, seed, rates.get(label))
         for label in of.labels
         for seed in logs.seeds(sweep)
         if rates.get(label, 0) is not None
@@ -315,39 +274,34 @@ def reported(logs: Logs, sweep: str) -> list[Job]:
 
 def missing(logs: Logs, sweep: str) -> list[Job]:
     """The runs that can be made now, in their order."""
-    tuning = [] if logs.quick else missing_tuning(sweep)
-    return tuning + [job for job in reported(logs, sweep) if not logs.has(job)]
+    tuning = [] if logs.quick else tuning_jobs(sweep)
+    return tuning + [job for job in reported_jobs(logs, sweep) if not has(logs, job)]
+
+
+def missing_measurements(logs: Logs, number: int) -> list[str]:
+    """Those of measure.py that an experiment needs and that are not there."""
+    names = MEASUREMENTS.get(number, ())
+    return [name for name in names if not (logs.folder / f"{name}.json").exists()]
 
 
 def ready(logs: Logs, number: int) -> bool:
     """Whether all that an experiment is made from is there."""
-    files = [logs.folder / f"{m.__name__}.json" for m in MEASUREMENTS.get(number, ())]
-    return not any(missing(logs, s) for s in sweeps_of(number)) and all(f.exists() for f in files)
+    runs = any(missing(logs, sweep) for sweep in sweeps_of(number))
+    return not runs and not missing_measurements(logs, number)
 
 
-def pack(logs: Logs, numbers: Iterable[int]) -> None:
-    """Put the runs that have ended into the files of their experiments, a line each; runs of older
-    lists, or of a rate that was not chosen, are left out."""
-    for number in numbers:
-        lines = [line for sweep in sweeps_of(number) for line in kept_lines(logs, sweep)]
-        if lines:
-            logs.folder.mkdir(parents=True, exist_ok=True)
-            replace_file(logs.path(number), "".join(map(as_text, lines)).encode())
-        for sweep in sweeps_of(number):
-            for path in (logs.waiting / sweep).glob("*.json"):
-                path.unlink()
+def add(logs: Logs, job: Job, commit: str) -> Line:
+    """Keep a run that has ended: its line, in the file of its experiment, which is in the order of
+    the lists. Lines that it replaces go, and those of labels that are on no list any more."""
+    new, number = line_of(job, commit), SWEEPS[job.sweep].number
+    order = [(name, label) for name in sweeps_of(number) for label in SWEEPS[name].labels]
 
+    def stays(x: Line) -> bool:
+        same = (x["sweep"], x["label"], x["seed"]) == (job.sweep, job.label, job.seed)
+        another_rate = job.seed in TUNING_SEEDS and x["command"] != job.command
+        return (x["sweep"], x["label"]) in order and (not same or another_rate)
 
-def kept_lines(logs: Logs, sweep: str) -> list[Line]:
-    """Those of a sweep that belong to it, each once, in the order of its list."""
-    of = SWEEPS[sweep]
-    expected = [
-        tuning_run(of, label, rate, seed)
-        for label in dict.fromkeys(of.tuned_at.values())
-        for rate in EVERY_RATE
-        for seed in TUNING_SEEDS
-    ]
-    expected += [job.flags for job in reported(logs, sweep)]
-    order = {f"python train.py {flags}": i for i, flags in enumerate(expected)}
-    mine = {line["command"]: line for line in logs.lines(sweep) if line["command"] in order}
-    return sorted(mine.values(), key=lambda line: order[line["command"]])
+    lines = [x for name in sweeps_of(number) for x in logs.lines(name) if stays(x)] + [new]
+    lines.sort(key=lambda x: (order.index((x["sweep"], x["label"])), x["seed"], x["command"]))
+    logs.write(logs.path(number).name, "".join(json.dumps(line) + "\n" for line in lines))
+    return new

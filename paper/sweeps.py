@@ -73,24 +73,6 @@ def to_tune(tried: Tried, middle: int) -> list[tuple[int, int]]:
 # ------------------------------------------------------------------------- command lines
 
 
-def command_line(*parts: str) -> str:
-    """The flags in these parts, with one space between them."""
-    return " ".join(" ".join(parts).split())
-
-
-def tuning_run(sweep: Sweep, label: str, rate: int, seed: int) -> str:
-    """The flags of a run by which the learning rate of `label` is chosen."""
-    own = f"--eval-split validation --lr {rate_text(rate)} --seed {seed}"
-    return command_line(sweep.labels[label], sweep.flags, own)
-
-
-def reported_run(sweep: Sweep, label: str, seed: int, rate: int | None, quick: bool = False) -> str:
-    """The flags of a run that is drawn. rate: that of its label, if it is tuned."""
-    lr = "" if rate is None else f"--lr {rate_text(rate)}"
-    shorter = sweep.quick if quick else ""
-    return command_line(sweep.labels[label], sweep.flags, lr, shorter, f"--seed {seed}")
-
-
 def each(labels: Iterable[str]) -> dict[str, str]:
     """Every label has a rate of its own."""
     return {label: label for label in labels}
