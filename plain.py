@@ -4,17 +4,17 @@
     python plain.py --method grpo --k 16   # one estimator of maxrl.py, by its key in ADVANTAGES
 
 A small transformer adds two-digit numbers. It first imitates right answers until it is right about
-once in twelve tries. From then on it is only told whether its own answers are right. This file
-holds all of that but two things: the network (model.py) and the estimators (maxrl.py). Copy it and
-change it. Left out: speed, files, settings (train.py has them). The tests hold train.py's fast step
-against the step in here, for every method.
+once in twenty tries. From then on it is only told whether its own answers are right. Everything is
+in this file except for the network (model.py) and the estimators (maxrl.py): copy it and change it.
+Left out: speed, files, settings, and a learning rate for each method (train.py has them). The tests
+hold train.py's fast step against the step in here, for every method.
 """
 
 import argparse
 import copy
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -124,10 +124,10 @@ def train_step(
 
 # ------------------------------------------------------------------------------------- the example
 
-BATCH, STEPS, LEARNING_RATE = 64, 300, 1.6e-3
+BATCH, STEPS, LEARNING_RATE = 32, 350, 1e-3
 
 
-def warm_start(model: GPT, steps: int = 3000, until: float = 0.05) -> None:
+def warm_start(model: GPT, steps: int = 3000, until: float = 0.06) -> None:
     """Imitate right answers (cross-entropy) until ten batches in a row had this pass rate."""
     rng, rates = random.Random(1), [0.0]
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
@@ -147,17 +147,25 @@ def measure(model: GPT) -> tuple[float, float]:
     return logp.exp().mean().item(), -logp.mean().item()
 
 
-def run(start: GPT, method: str, k: int) -> str:
-    """Train a copy of a model. Prints its figures on the way, and returns the line that sums up."""
+def learn(start: GPT, method: str, k: int) -> Iterator[tuple[int, float, float]]:
+    """Train a copy of a model; every 50 steps comes the step, the pass rate and the nll."""
     model, rng, generator = copy.deepcopy(start), random.Random(3), torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
-    (base, base_nll), (rate, nll) = measure(model), measure(model)
+    yield 0, *measure(model)
     for step in range(1, STEPS + 1):
         prompts, _ = problems(rng, BATCH)
         train_step(model, optimizer, prompts, is_right, method, k, L, END, generator)
         if step % 50 == 0 or step == STEPS:
-            rate, nll = measure(model)
-            print(f"{method} step {step:3}  pass rate {rate:.3f}  nll {nll:.3f}", flush=True)
+            yield step, *measure(model)
+
+
+def run(start: GPT, method: str, k: int) -> str:
+    """Learn and print the figures as they come. Returns the line that sums them up."""
+    rows = []
+    for step, rate, nll in learn(start, method, k):
+        print(f"{method:6} step {step:3}  pass rate {rate:.3f}  nll {nll:.3f}", flush=True)
+        rows.append((rate, nll))
+    (base, base_nll), (rate, nll) = rows[0], rows[-1]
     return f"{method} pass rate {base:.3f} -> {rate:.3f}, nll {base_nll:.2f} -> {nll:.2f}"
 
 
