@@ -134,7 +134,7 @@ def shown(values: Sequence[float]) -> str:
     """The mean, and the range if there are several; "-" where there are none."""
     if not values:
         return "-"
-    spread = f" ({min(values):.3f}-{max(values):.3f})" if len(values) > 1 else ""
+    spread = f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else ""
     return f"{mean(values):.3f}{spread}"
 
 

@@ -6,7 +6,7 @@
     python reproduce.py --figures-only   nothing is run
 
 Every run is a process of train.py in runs/reproduce (the lists are in paper/sweeps.py). One that
-has ended becomes a line of its experiment's file in results/ (command, commit, configuration,
+has ended becomes a line of its sweep's file in results/ (command, commit, configuration,
 evaluations) and is not made again, so a sweep that is interrupted goes on where it stopped; which
 runs choose a learning rate depends on those before them. Figures and tables are made when their
 experiment is complete. As many runs at a time as there are cores, one thread each. A run names its

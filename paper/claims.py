@@ -39,9 +39,9 @@ class Finding:
     start: str  # the pass rate of the base, and k
     effect: str
     seeds: str
-    p: float = 1.0
-    name: str = ""  # in FAMILY
     chief: bool = False  # README.md has it too
+    name: str = ""  # in FAMILY
+    p: float = 1.0  # of a claim of the family; 1 if the effect is against it
 
 
 def findings(logs: Logs) -> list[Finding]:
@@ -67,31 +67,28 @@ def agreeing(v: Interval, none: float = 0.0) -> str:
 
 
 def pair(
-    logs: Logs, number: int, ours: Side, theirs: Side, figure: str, k: str,
-    names: tuple[str, str] = ("", ""), name: str = "", chief: bool = False,
+    logs: Logs, ours: Side, theirs: Side, figure: str, k: str, names: Sequence[str] = (),
+    name: str = "", chief: bool = False,
 ) -> Finding:  # fmt: skip
-    """Who is ahead at the end. As a claim of the family it counts only if ours is."""
-    a, b = (
-        n or NAMES[label.split()[0]] for n, (_, label) in zip(names, (ours, theirs), strict=True)
-    )
+    """Who is ahead at the end."""
+    a, b = names or (NAMES[label.split()[0]] for _, label in (ours, theirs))
     v, spoken = logs.gap(ours, theirs, figure), SPOKEN.get(figure, figure)
     words = {1: f"{a} ends above {b} in {spoken}", -1: f"{a} ends below {b} in {spoken}",
              0: f"{a} and {b} cannot be told apart in {spoken} at the end"}[v.sign]  # fmt: skip
-    p = v.p if v.centre > 0 else 1.0
-    return Finding(number, words, base(logs, ours[0], k), say(v), agreeing(v), p, name, chief)
+    p, number = v.p if v.centre > 0 else 1.0, SWEEPS[ours[0]].number
+    return Finding(number, words, base(logs, ours[0], k), say(v), agreeing(v), chief, name, p)
 
 
 # ------------------------------------------------------------------------ the experiments
 
 
 def of_default(logs: Logs) -> list[Finding]:
-    ours, found = ("default", "maxrl"), []
-    for m in ("rloo", "grpo"):
-        name = f"default over {NAMES[m]}"
-        found.append(pair(logs, 0, ours, ("default", m), "pass@1", "8", name=name, chief=True))
-    found += [pair(logs, 0, ours, ("default", m), "nll", "8") for m in ("rloo", "grpo")]
+    ours, rivals = ("default", "maxrl"), {m: ("default", m) for m in ("rloo", "grpo")}
+    found = [pair(logs, ours, side, "pass@1", "8", (), f"default over {NAMES[m]}", True)
+             for m, side in rivals.items()]  # fmt: skip
+    found += [pair(logs, ours, side, "nll", "8") for side in rivals.values()]
     others = ("maxrl-raw", "reinforce", "ce")
-    return found + [pair(logs, 0, ("default", m), ours, "pass@1", "8") for m in others]
+    return found + [pair(logs, ("default", m), ours, "pass@1", "8") for m in others]
 
 
 def distances(logs: Logs, label: str, figure: str = "pass@1") -> list[float]:
@@ -101,8 +98,8 @@ def distances(logs: Logs, label: str, figure: str = "pass@1") -> list[float]:
 
 
 def lost(logs: Logs, label: str) -> list[list[int]]:
-    """For each seed, the kinds of problems that 128 tries solve less than half the time, at the
-    end."""
+    """For each seed the kinds of problems that at the end 128 tries solve less than half the
+    time."""
     ends = [rows[-1]["kinds"] for rows in logs.runs("convergence", label)]
     return [[i for i, (_, _, p) in enumerate(kinds) if p < 0.5] for kinds in ends]
 
@@ -111,28 +108,25 @@ def of_convergence(logs: Logs) -> list[Finding]:
     ks, floor = ROLLOUTS["maxrl"], distances(logs, "ce twin")
     D = {k: distances(logs, f"maxrl k={k}") for k in ks}
     rule, start = convergence(D, floor), base(logs, "convergence", f"{ks[0]} to {ks[-1]:,}")
-    first = f"from k = {rule.near[0]:,} on" if rule.near else ""
+    near = f"from k = {rule.near[0]:,} on" if rule.near else ""
     if rule.converges:
-        end = f"falls on every seed, and {first} the two are as near as can be told"
+        end = f"falls on every seed, and {near} the two are as near as can be told"
     elif rule.near:
-        end = f"{first} is as small as can be told, though it does not fall with k on every seed"
+        end = f"{near} is as small as can be told, but does not fall with k on every seed"
     else:
         end = f"stays larger than between twins of cross-entropy, up to k = {ks[-1]:,}"
-    words = (
-        f"As k grows, the distance of MaxRL's learning curve from that of maximum likelihood {end}"
-    )
-    effect = ", ".join(f"{mean(values):.3f}" for values in D.values())
+    words = f"As k grows, the distance of MaxRL's learning curve from maximum likelihood's {end}"
+    means = ", ".join(f"{mean(values):.3f}" for values in D.values())
+    effect, seeds = f"D = {means}; twins {mean(floor):.3f}", f"{rule.falling} of {len(floor)}"
     v = interval([a - b - MARGIN for a, b in zip(D[ks[-1]], floor, strict=True)])
-    p = v.p if v.centre < 0 else 1.0
-    k = ROLLOUTS["grpo"][-1]
+    p, k = v.p if v.centre < 0 else 1.0, ROLLOUTS["grpo"][-1]
     ours, theirs = (("convergence", f"{m} k={k}") for m in ("maxrl", "grpo"))
     return [
-        Finding(1, words, start, f"D = {effect}, between twins {mean(floor):.3f}",
-                f"{rule.falling} of {len(floor)}", p, "convergence", True),
+        Finding(1, words, start, effect, seeds, True, "convergence", p),
         of_exact(logs, rule.limit, floor),
-        pair(logs, 1, ours, theirs, "pass@1", f"{k:,}", chief=True),
+        pair(logs, ours, theirs, "pass@1", f"{k:,}", chief=True),
         of_lost(logs, start),
-    ]  # fmt: skip
+    ]
 
 
 def of_exact(logs: Logs, limit: float, floor: Sequence[float]) -> Finding:
@@ -141,8 +135,8 @@ def of_exact(logs: Logs, limit: float, floor: Sequence[float]) -> Finding:
     verb = "is" if interval(D).high < limit else "is not"
     words = f"The objective of order {ORDERS[1]:,}, without sampling, {verb} as near as can be told"
     near = sum(a < b + MARGIN for a, b in zip(D, floor, strict=True))
-    effect = f"D = {mean(D):.3f}, between twins {mean(floor):.3f}"
-    return Finding(1, words, base(logs, "convergence"), effect, f"{near} of {len(D)}", chief=True)
+    effect = f"D = {mean(D):.3f}; twins {mean(floor):.3f}"
+    return Finding(1, words, base(logs, "convergence"), effect, f"{near} of {len(D)}", True)
 
 
 def of_lost(logs: Logs, start: str) -> Finding:
@@ -156,8 +150,8 @@ def of_lost(logs: Logs, start: str) -> Finding:
 
 
 def curve_of(logs: Logs, label: str) -> list[list[float]]:
-    """pass@k at the end for all KS, for each seed. label: of "fresh", or base."""
-    if label == "base":
+    """For all KS, pass@k of each seed at the end. label: of "fresh", or base."""
+    if label in ("base", "*base*"):
         return [logs.starts("fresh", f"pass@{k}") for k in KS]
     return [logs.ends("fresh", label, f"pass@{k}") for k in KS]
 
@@ -170,15 +164,13 @@ def samples(logs: Logs, label: str) -> list[float]:
 
 
 def of_fresh(logs: Logs) -> list[Finding]:
-    sides = {m: ("fresh", f"{m} k=64") for m in ("maxrl", "grpo", "rloo")}
+    ours, grpo, rloo = (("fresh", f"{m} k=64") for m in ("maxrl", "grpo", "rloo"))
+    more, fewer = (("fresh", f"maxrl k={k}") for k in (256, 16))
     names = ("MaxRL with 256 rollouts", "MaxRL with 16")
-    more, fewer = ("fresh", "maxrl k=256"), ("fresh", "maxrl k=16")
     found = [
-        pair(logs, 2, sides["maxrl"], sides["grpo"], "pass@1", "64", name="fresh over GRPO"),
-        pair(
-            logs, 2, more, fewer, "pass@1", "256, 16", names=names, name="more rollouts", chief=True
-        ),
-        pair(logs, 2, sides["maxrl"], sides["rloo"], "pass@1", "64"),
+        pair(logs, ours, grpo, "pass@1", "64", (), "fresh over GRPO"),
+        pair(logs, more, fewer, "pass@1", "256, 16", names, "more rollouts", True),
+        pair(logs, ours, rloo, "pass@1", "64"),
     ]
     for label, name in (("grpo k=64", "GRPO"), ("base", "the base")):
         both = zip(samples(logs, label), samples(logs, "maxrl k=64"), strict=True)
@@ -187,8 +179,8 @@ def of_fresh(logs: Logs) -> list[Finding]:
         words = (
             f"To solve {COVERED:.0%} of the problems once, MaxRL needs {how} samples than {name}"
         )
-        found.append(Finding(2, words, base(logs, "fresh", "64"), say(v, ratio=True),
-                             agreeing(v, 1), chief=label != "base"))  # fmt: skip
+        effect, start = f"by a factor of {say(v, ratio=True)}", base(logs, "fresh", "64")
+        found.append(Finding(2, words, start, effect, agreeing(v, 1), label != "base"))
     return found
 
 
@@ -204,27 +196,27 @@ def cells(logs: Logs, ours: str, theirs: str) -> dict[Side, Interval]:
 def of_border(logs: Logs) -> list[Finding]:
     found = []
     for ours, theirs in (("maxrl", "grpo"), ("ce", "grpo"), ("maxrl", "rloo")):
-        vs, parts = cells(logs, ours, theirs), []
-        for sweep in BASES:
-            mine = [v for (s, _), v in vs.items() if s == sweep]
-            ahead, behind = (sum(v.above == n for v in mine) for n in (mine[0].n, 0))
-            parts.append(f"{ahead} and {behind} of {len(mine)} at {base(logs, sweep)}")
-        words = (f"{NAMES[ours]} is above {NAMES[theirs]} in pass@1, and below it, on all seeds of"
-                 " so many settings (256, 1,024, fresh prompts)")  # fmt: skip
-        n, k = str(mine[0].n), "16" if ours == "maxrl" else "no rollouts; 16"
-        found.append(Finding(3, words, f"three bases, k = {k}", "; ".join(parts), n,
-                             chief=theirs == "grpo"))  # fmt: skip
+        vs = cells(logs, ours, theirs)
+        ahead, behind = ({place for place, v in vs.items() if v.above == n * v.n} for n in (1, 0))
+        words = (f"{NAMES[ours]} is ahead of {NAMES[theirs]} in pass@1 on all seeds in {len(ahead)}"
+                 f" of {len(vs)} settings, behind in {len(behind)}")  # fmt: skip
+        effect = "; ".join(
+            f"{sum(s == sweep for s, _ in ahead)} ahead, {sum(s == sweep for s, _ in behind)}"
+            f" behind from {base(logs, sweep)}"
+            for sweep in BASES
+        )
+        seeds = str(len(logs.seeds(next(iter(BASES)))))
+        found.append(Finding(3, words, "three bases, k = 16", effect, seeds, theirs == "grpo"))
     return found
 
 
 def of_answers(logs: Logs) -> list[Finding]:
     found = []
-    for sweep in ("countdown", "chain"):
-        sides, first = ((sweep, "maxrl"), (sweep, "grpo")), sweep == "countdown"
-        names = (f"On {sweep} MaxRL", "GRPO")
-        family = "countdown over GRPO" * first
-        found.append(pair(logs, 4, *sides, "pass@64", "16", names, family, chief=first))
-        found += [pair(logs, 4, *sides, f, "16", names) for f in ("pass@1", "answers")]
+    for task in ("countdown", "chain"):
+        sides, names = ((task, "maxrl"), (task, "grpo")), (f"On {task} MaxRL", "GRPO")
+        name = "countdown over GRPO" if task == "countdown" else ""
+        found.append(pair(logs, *sides, "pass@64", "16", names, name, bool(name)))
+        found += [pair(logs, *sides, f, "16", names) for f in ("pass@1", "answers")]
     return found
 
 
@@ -245,24 +237,23 @@ def of_gradients(logs: Logs) -> list[Finding]:
         ours, theirs = (share_of_hard(logs, "base .5", m, k) for m in ("maxrl", "grpo"))
         v = of_ratio([a / b for a, b in zip(ours, theirs, strict=True)])
         how = "more" if v.low > 1 else "less" if v.high < 1 else "neither more nor less"
-        words = f"MaxRL puts {how} of its gradient on prompts with p < {HARD:g} than GRPO"
+        words = f"With k = {k:,} MaxRL puts {how} of its gradient on prompts with p < .1 than GRPO"
         effect = f"{mean(ours):.2f} against {mean(theirs):.2f}, {say(v, ratio=True)}"
         found.append(Finding(5, words, f"p = .5, k = {k:,}", effect, agreeing(v, 1)))
     return found
 
 
 def of_graded(logs: Logs) -> list[Finding]:
-    pairs = (("maxrl-loo", "reinforce", "log_likelihood"), ("tailrl", "maxrl-loo", "log_tail"),
-             ("tailrl", "maxrl-loo", "log_likelihood"))  # fmt: skip
-    return [pair(logs, 7, ("graded", a), ("graded", b), figure, "16") for a, b, figure in pairs]
+    loo, tail, plain = (("graded", m) for m in ("maxrl-loo", "tailrl", "reinforce"))
+    pairs = ((loo, plain, "log_likelihood"), (tail, loo, "log_tail"), (tail, loo, "log_likelihood"))
+    return [pair(logs, *each, "16") for each in pairs]
 
 
 def of_budget(logs: Logs) -> list[Finding]:
     theirs, found = ("default", "maxrl"), []
     for k in (2, 32, 128):
-        names = (f"Of 512 rollouts a step, {k} for each prompt", "8")
-        ours = ("budget", f"maxrl k={k}")
-        found.append(pair(logs, 8, ours, theirs, "pass@1", f"{k}, 8", names=names))
+        names = (f"With 512 rollouts a step, MaxRL with {k} for each prompt", "MaxRL with 8")
+        found.append(pair(logs, ("budget", f"maxrl k={k}"), theirs, "pass@1", f"{k}, 8", names))
     return found
 
 

@@ -166,6 +166,7 @@ def border(logs: Logs, path: Path) -> None:
             )
             ax.text(x, y, f"{v.centre:+.3f}", ha="center", va="center", zorder=3)
         panel(ax, [], title=f"{ours} minus {theirs}", xlabel="training prompts")
+        ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
         ax.set_xticks(range(len(columns)), columns)
         ax.set_yticks(range(len(rows)), [f"base {BASES[r]:g}" for r in rows])
         ax.grid(False)

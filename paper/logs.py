@@ -2,8 +2,8 @@
 
     Logs().runs("fresh", "maxrl k=16")[0][-1]["pass@1024"]   # seed 0, the last evaluation
 
-results/ has a file for each experiment, in which a line of JSON is a run that has ended: its sweep,
-label, seed, command, commit, configuration and evaluations. Left out: drawing (figures.py), writing
+results/ has a file for each sweep, in which a line of JSON is a run that has ended: its label,
+seed, command, commit, configuration and evaluations. Left out: drawing (figures.py), writing
 (tables.py), and when a difference counts (rules.py).
 """
 
@@ -129,20 +129,15 @@ def settings(flags: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Logs:
-    """A folder with a file for each experiment, whole or of --quick."""
+    """A folder with a file for each sweep, whole or of --quick."""
 
     folder: Path = RESULTS
     quick: bool = False
 
-    def path(self, number: int) -> Path:
-        """The file of an experiment."""
-        return self.folder / f"experiment-{number}.jsonl"
-
     def lines(self, sweep: str) -> list[Line]:
-        """Of all its runs that have ended."""
-        path = self.path(SWEEPS[sweep].number)
-        there = parsed(path, path.stat().st_mtime_ns) if path.exists() else []
-        return [line for line in there if line["sweep"] == sweep]
+        """Of all runs of a sweep that have ended."""
+        path = self.folder / f"{sweep}.jsonl"
+        return parsed(path, path.stat().st_mtime_ns) if path.exists() else []
 
     def seeds(self, sweep: str) -> range:
         """Those that are reported."""
@@ -165,8 +160,8 @@ class Logs:
         found = {tuple(rows[0][figure] for rows in self.runs(sweep, m)) for m in labels}
         if len(found) > 1:
             raise SystemExit(
-                f"{self.path(SWEEPS[sweep].number)}: runs of one seed of {sweep} start from "
-                "different weights, perhaps on two machines; delete their lines, run them again"
+                f"{self.folder / sweep}.jsonl: runs of one seed start from different weights, "
+                "perhaps on two machines; delete their lines, run them again"
             )
         return list(found.pop())
 
@@ -291,17 +286,16 @@ def ready(logs: Logs, number: int) -> bool:
 
 
 def add(logs: Logs, job: Job, commit: str) -> Line:
-    """Keep a run that has ended: its line, in the file of its experiment, which is in the order of
-    the lists. Lines that it replaces go, and those of labels that are on no list any more."""
-    new, number = line_of(job, commit), SWEEPS[job.sweep].number
-    order = [(name, label) for name in sweeps_of(number) for label in SWEEPS[name].labels]
+    """Keep a run that has ended: its line, in the file of its sweep, which is in the order of the
+    labels. Lines that it replaces go, and those of labels that are not on the list any more."""
+    new, labels = line_of(job, commit), list(SWEEPS[job.sweep].labels)
 
     def stays(x: Line) -> bool:
-        same = (x["sweep"], x["label"], x["seed"]) == (job.sweep, job.label, job.seed)
+        same = (x["label"], x["seed"]) == (job.label, job.seed)
         another_rate = job.seed in TUNING_SEEDS and x["command"] != job.command
-        return (x["sweep"], x["label"]) in order and (not same or another_rate)
+        return x["label"] in labels and (not same or another_rate)
 
-    lines = [x for name in sweeps_of(number) for x in logs.lines(name) if stays(x)] + [new]
-    lines.sort(key=lambda x: (order.index((x["sweep"], x["label"])), x["seed"], x["command"]))
-    logs.write(logs.path(number).name, "".join(json.dumps(line) + "\n" for line in lines))
+    lines = [*filter(stays, logs.lines(job.sweep)), new]
+    lines.sort(key=lambda x: (labels.index(x["label"]), x["seed"], x["command"]))
+    logs.write(f"{job.sweep}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     return new

@@ -19,7 +19,7 @@ from harness.config import checked_task, parse_args, pick_device
 from model import logprobs
 from paper.sweeps import SWEEPS
 
-STAGES = {"base .05": "default", "base .5": "border .5"}  # -> the sweep whose warm start it is
+STAGES = {"default base": "default", "base .5": "border-50"}  # -> the sweep whose warm start it is
 
 
 def gradients(quick: bool) -> dict[str, Any]:

@@ -93,7 +93,7 @@ SIX["ce"] = "--method ce"
 ROLLOUTS = {"maxrl": (16, 128, 1024, 4096, 16384), "grpo": (1024, 4096)}
 ORDERS = (255, 1023, 4095)
 SCRATCH = "--sft-steps 0 --batch-size 32 --steps 1000 --eval-every 25"
-AT_ONE_RATE = {  # at which `ce` learns best, and on which no run of seeds 8 to 15 had a say
+AT_ONE_RATE = {  # at which `ce` learns best on tuning seeds
     "ce": "--method ce",
     # One pass over 1000 x 32 prompts of a draw of its own: other prompts of the same law.
     "ce twin": "--method ce --train-prompts 32000",
@@ -108,7 +108,7 @@ BORDER = {
     for pool, n in POOLS.items()
     for m in ("maxrl", *RIVALS, "ce")
 }
-BASES = {"border .01": 0.01, "border .1": 0.1, "border .5": 0.5}
+BASES = {"border-01": 0.01, "border-10": 0.1, "border-50": 0.5}
 COUNTDOWN = f"--task countdown {LARGER} --sft-steps 1500 --eval-rollouts 64"
 STEPS = "--k 16 --steps 160 --eval-every 8"
 MANY = {m: f"--method {m} {STEPS}" for m in ("maxrl", *RIVALS)}
@@ -128,88 +128,42 @@ BUDGETED = {
 SAMPLED = ("pass@1", "pass@16", "pass@64", "answers", "nll")
 BEST_OF = ("best@1", "best@8", "best@64")
 
+OF_SIX = "--steps 80 --eval-every 10"  # --quick
+OF_SCRATCH = "--steps 20 --batch-size 4 --eval-every 4"
+OF_COUNTDOWN = "--sft-steps 400 --k 4 --steps 16 --eval-every 2 --eval-prompts 50"
+OF_CHAIN = "--sft-steps 200 --k 4 --steps 20 --eval-prompts 50"
+ON_CHAIN = f"--task chain {LARGER} --steps 100 --eval-every 5 --eval-rollouts 64"
+ON_NOISY = f"--task noisy {LARGER} --sft-steps 800 --k 16 --steps 300 --eval-every 15"
+FROM_SCRATCH = {m: f"{own} --lr 1.6e-3" for m, own in AT_ONE_RATE.items()} | GRPO_FROM_SCRATCH
+AT_1024 = {label: f"{label.split()[0]} pool=1024" for label in BORDER}
+FEW = range(4)
+
 SWEEPS = {
-    "default": Sweep(
-        number=0,
-        flags="--eval-every 40",
-        quick="--steps 80 --eval-every 10",
-        labels=SIX,
-        tuned_at=each(SIX),
-    ),
+    "default": Sweep(0, "--eval-every 40", OF_SIX, SIX, each(SIX)),
     "convergence": Sweep(
-        number=1,
-        flags=SCRATCH,
-        quick="--steps 20 --batch-size 4 --eval-every 4",
-        labels={m: f"{own} --lr 1.6e-3" for m, own in AT_ONE_RATE.items()} | GRPO_FROM_SCRATCH,
-        tuned_at=each(GRPO_FROM_SCRATCH),
-        seeds=range(8, 16),
+        1, SCRATCH, OF_SCRATCH, FROM_SCRATCH, each(GRPO_FROM_SCRATCH), seeds=range(8, 16),
         figures=("pass@1", "pass@128", "nll", "kinds"),
     ),
     "fresh": Sweep(
-        number=2,
-        flags="--steps 1200 --eval-every 40",
-        quick="--steps 80 --eval-every 10",
-        labels=FRESH,
-        tuned_at=each(FRESH),
-        figures=(*EVERY_K, "nll"),
+        2, "--steps 1200 --eval-every 40", OF_SIX, FRESH, each(FRESH), figures=(*EVERY_K, "nll")
     ),
     **{
-        name: Sweep(
-            number=3,
-            flags=f"--sft-until {base} --steps 400 --eval-every 20",
-            quick="--steps 20 --eval-every 4",
-            labels=BORDER,
-            tuned_at={label: f"{label.split()[0]} pool=1024" for label in BORDER},
-            seeds=range(4),
-        )
-        for name, base in BASES.items()
+        name: Sweep(3, f"--sft-until {p} --steps 400 --eval-every 20", "--steps 20 --eval-every 4",
+                    BORDER, AT_1024, seeds=FEW)
+        for name, p in BASES.items()
     },
-    "countdown": Sweep(
-        number=4,
-        flags=COUNTDOWN,
-        quick="--sft-steps 400 --k 4 --steps 16 --eval-every 2 --eval-prompts 50",
-        labels=MANY,
-        tuned_at=each(MANY),
-        middle=2,
-        figures=SAMPLED,
-    ),
+    "countdown": Sweep(4, COUNTDOWN, OF_COUNTDOWN, MANY, each(MANY), 2, figures=SAMPLED),
     "relatives": Sweep(
-        number=4,
-        flags=COUNTDOWN,
-        quick="--sft-steps 400 --k 2 --eval-prompts 20",
-        labels=RELATIVES,
-        tuned_at=each(RELATIVES),
-        middle=2,
-        seeds=range(4),
-        figures=SAMPLED,
+        4, COUNTDOWN, "--sft-steps 400 --k 2 --eval-prompts 20", RELATIVES, each(RELATIVES), 2,
+        seeds=FEW, figures=SAMPLED,
     ),
-    "chain": Sweep(
-        number=4,
-        flags=f"--task chain {LARGER} --steps 100 --eval-every 5 --eval-rollouts 64",
-        quick="--sft-steps 200 --k 4 --steps 20 --eval-prompts 50",
-        labels=CHAIN,
-        tuned_at=each(CHAIN),
-        middle=2,
-        figures=SAMPLED,
-    ),
+    "chain": Sweep(4, ON_CHAIN, OF_CHAIN, CHAIN, each(CHAIN), 2, figures=SAMPLED),
     "graded": Sweep(
-        number=7,
-        flags=f"--task noisy {LARGER} --sft-steps 800 --k 16 --steps 300 --eval-every 15",
-        quick="--steps 60",
-        labels=GRADED,
-        tuned_at=each(GRADED),
-        middle=-1,
-        criterion="log_likelihood",
+        7, ON_NOISY, "--steps 60", GRADED, each(GRADED), -1, criterion="log_likelihood",
         figures=("log_likelihood", "log_tail", *BEST_OF),
     ),
-    "budget": Sweep(
-        number=8,
-        flags="--eval-every 40",
-        quick="--steps 80 --eval-every 10",
-        labels=BUDGETED,
-        tuned_at=each(BUDGETED),
-    ),
-}
+    "budget": Sweep(8, "--eval-every 40", OF_SIX, BUDGETED, each(BUDGETED)),
+}  # fmt: skip
 EXPERIMENTS = range(9)
 
 
