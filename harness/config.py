@@ -108,7 +108,7 @@ class Config:
     reverse: bool = flag(True, "the model writes answers right to left, as one adds on paper")
     steps: int = flag(800, "training steps after the warm start", type=whole(0))
     batch_size: int = flag(64, "prompts per step", type=whole(1))
-    lr: float = flag(1.6e-3, "learning rate, constant after its warm-up", type=positive)
+    lr: float = flag(8e-4, "learning rate, constant after its warm-up", type=positive)
     warmup: int = flag(10, "steps over which the learning rate rises to its value", type=whole(0))
     grad_clip: float = flag(1.0, "longest gradient that is applied as it is", type=positive)
     micro_batch: int = flag(
