@@ -129,9 +129,9 @@ SAMPLED = ("pass@1", "pass@16", "pass@64", "answers", "nll")
 BEST_OF = ("best@1", "best@8", "best@64")
 
 OF_SIX = "--steps 80 --eval-every 10"  # --quick
-OF_SCRATCH = "--steps 20 --batch-size 4 --eval-every 4"
+OF_SCRATCH = "--steps 20 --batch-size 4 --eval-every 2"
 OF_COUNTDOWN = "--sft-steps 400 --k 4 --steps 16 --eval-every 2 --eval-prompts 50"
-OF_CHAIN = "--sft-steps 200 --k 4 --steps 20 --eval-prompts 50"
+OF_CHAIN = "--sft-steps 200 --k 4 --steps 20 --eval-every 2 --eval-prompts 50"
 ON_CHAIN = f"--task chain {LARGER} --steps 100 --eval-every 5 --eval-rollouts 64"
 ON_NOISY = f"--task noisy {LARGER} --sft-steps 800 --k 16 --steps 300 --eval-every 15"
 FROM_SCRATCH = {m: f"{own} --lr 1.6e-3" for m, own in AT_ONE_RATE.items()} | GRPO_FROM_SCRATCH
@@ -148,7 +148,7 @@ SWEEPS = {
         2, "--steps 1200 --eval-every 40", OF_SIX, FRESH, each(FRESH), figures=(*EVERY_K, "nll")
     ),
     **{
-        name: Sweep(3, f"--sft-until {p} --steps 400 --eval-every 20", "--steps 20 --eval-every 4",
+        name: Sweep(3, f"--sft-until {p} --steps 400 --eval-every 20", "--steps 20 --eval-every 2",
                     BORDER, AT_1024, seeds=FEW)
         for name, p in BASES.items()
     },
@@ -159,8 +159,8 @@ SWEEPS = {
     ),
     "chain": Sweep(4, ON_CHAIN, OF_CHAIN, CHAIN, each(CHAIN), 2, figures=SAMPLED),
     "graded": Sweep(
-        7, ON_NOISY, "--steps 60", GRADED, each(GRADED), -1, criterion="log_likelihood",
-        figures=("log_likelihood", "log_tail", *BEST_OF),
+        7, ON_NOISY, "--steps 60 --eval-every 5", GRADED, each(GRADED), -1,
+        "log_likelihood", figures=("log_likelihood", "log_tail", *BEST_OF),
     ),
     "budget": Sweep(8, "--eval-every 40", OF_SIX, BUDGETED, each(BUDGETED)),
 }  # fmt: skip
