@@ -1,8 +1,15 @@
 """A small decoder-only transformer, and the log-probability of a completion.
 
-The architecture is GPT-2's as nanoGPT writes it: pre-norm blocks, learned positions, GELU, tied
-embeddings, no dropout (the policy that is trained must be the policy that was sampled). Left out:
-losses, optimizers, tasks, strings, sampling (tree.py).
+The architecture is that of GPT-2 in the form that nanoGPT gives it: pre-norm blocks, learned
+positions, GELU, tied embeddings. There is no dropout, because the policy that is trained must be
+the policy that was sampled. Left out: losses, optimizers, tasks, strings, sampling (tree.py).
+
+    >>> model = GPT(ModelConfig(vocab_size=7, block_size=9))
+    >>> prompts, completions = torch.tensor([[1, 2, 3]]), torch.tensor([[4, 5, 6]])   # 5 is the end
+    >>> model(torch.cat((prompts, completions), dim=1)).shape                         # (N, T, V)
+    torch.Size([1, 6, 7])
+    >>> logprobs(model, prompts, completions, end=5).shape           # of 4 and 5, but not of the 6
+    torch.Size([1])
 """
 
 import math
@@ -19,7 +26,7 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer, queries, keys
 
 @dataclass
 class ModelConfig:
-    """Sizes. block_size is the longest prompt plus completion, in tokens."""
+    """Sizes. block_size is the largest number of tokens that a prompt and its completion have."""
 
     vocab_size: int
     block_size: int
@@ -29,13 +36,13 @@ class ModelConfig:
 
 
 def causal(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Position t sees positions 0..t of its row: (N, T, h, C/h) each, in and out."""
+    """Position t sees positions 0..t of its row. All tensors are (N, T, h, C/h)."""
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))  # (N, h, T, C/h)
     return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
 
 
 class Attention(nn.Module):
-    """Self-attention with h heads; who sees whom is up to `attend`."""
+    """Self-attention with h heads. The function `attend` decides which token sees which."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -71,7 +78,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Tokens in, logits out. `generator` draws the initial weights (default: the global one)."""
+    """Tokens in, logits out. `generator` draws the initial weights; by default the global one."""
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None):
         super().__init__()
@@ -81,7 +88,7 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.norm = nn.LayerNorm(config.n_embd)
         for name, w in self.named_parameters():
-            if w.dim() == 2:  # norms start at 1 and 0; the 2 n_layer residual branches start small
+            if w.dim() == 2:  # norms keep 1 and 0; the 2 n_layer residual branches start small
                 into_residual = name.endswith(("proj.weight", "down.weight"))
                 std = 0.02 / math.sqrt(2 * config.n_layer) if into_residual else 0.02
                 nn.init.normal_(w, std=std, generator=generator)
@@ -95,10 +102,11 @@ class GPT(nn.Module):
     ) -> Tensor:
         """tokens (N, T) -> logits (N, T, V): position t predicts token t + 1.
 
-        That is all to know at first. tree.py runs tokens in another arrangement, of any shape. It
-        says where in its text each token stands (`positions`, of that shape), who sees whom
-        (`attend`), and whose logits it wants (`keep`, indices into the first dimension; the other
-        tokens are only seen by these, so the last layer does less for them).
+        The other arguments are for tree.py, which runs tokens that do not stand in plain rows, in a
+        tensor of any shape. `positions`, of the same shape, says at which position of its text each
+        token stands; `attend` decides which token sees which; `keep`, indices into the first
+        dimension, selects the tokens whose logits are wanted. The last layer runs its MLP for these
+        only.
         """
         if positions is None:
             T, known = tokens.shape[1], self.config.block_size
@@ -111,7 +119,7 @@ class GPT(nn.Module):
         return F.linear(self.norm(x), self.tokens.weight)
 
     def n_parameters(self) -> int:
-        """How many numbers are trained; the tied embedding counts once."""
+        """The number of trained weights. The tied embedding counts once."""
         return sum(w.numel() for w in self.parameters())
 
 
@@ -125,20 +133,20 @@ def completion_logits(model: GPT, prompts: Tensor, completions: Tensor) -> Tenso
 
 
 def completion_mask(completions: Tensor, end: int) -> Tensor:
-    """(N, L) bool: True up to the first end token, included; a pad before it is a token."""
+    """(N, L) bool, True up to and including the first end token. A pad before it counts, too."""
     ends = (completions == end).long()
     return ends.cumsum(1) - ends == 0
 
 
 def logprobs(model: GPT, prompts: Tensor, completions: Tensor, end: int) -> Tensor:
-    """log pi(completion | prompt), summed over tokens, the end token included: (N,).
+    """log pi(completion | prompt), summed over the tokens up to and including the end token: (N,).
 
-    prompts (N, P); completions (N, L), all of whose tokens count if there is no end token.
+    prompts (N, P); completions (N, L). In a completion without an end token all L tokens count.
     """
     return summed_logprobs(completion_logits(model, prompts, completions), completions, end)
 
 
 def summed_logprobs(logits: Tensor, completions: Tensor, end: int) -> Tensor:
-    """The same from logits (N, L, V) that are there already."""
+    """The same, computed from the logits (N, L, V) of `completion_logits`."""
     per_token = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)  # (N, L)
     return (per_token * completion_mask(completions, end)).sum(1)

@@ -1,30 +1,35 @@
-"""k rollouts of a prompt as one prefix tree: what rollouts share is run once.
+"""k rollouts of a prompt as one prefix tree: a prefix that rollouts share is computed once.
 
-The rollouts of a prompt begin alike. `12+34=` may be answered `46`, `47`, `46` and `4`:
+Rollouts of one prompt often agree. Four rollouts of `12+34=` may say 46, 47, 46 and 4, and four of
+`50+30=` may all say 80. So the project does not store B k completions, but the U *distinct* ones,
+each with a count. Here B = 2, k = 4 and U = 4 (`e` is the end token, `.` a pad):
 
-    12+34=  --> 4 --> 6 --> end    x2        The nodes are `4`, `46` and `47`: three tokens to
-                  --> 7 --> end    x1        run, where the copies have seven. Equal rollouts
-                  --> end          x1        are one path with a count.
+    group   tokens   count
+      0     4 6 e      2       group: which prompt the completion answers
+      0     4 7 e      1       count: how many of the prompt's k rollouts it stands for
+      0     4 e .      1
+      1     8 0 e      4
 
-What a node predicts depends on its prefix alone, whoever passes through it. `generate` grows the
-tree level by level and runs a node once. `logprobs` runs all nodes of a given tree at once, with
-gradients. The loss is a sum over rollouts of A log pi(z), and log pi(z) a sum over the edges of z's
-path; collect the terms of one edge, and
+This table is the class `Rollouts`. Whatever belongs to a completion, such as its reward or its
+log-probability, is a tensor of shape (U,). Distinct completions still begin alike, and what the
+network predicts after 4 does not depend on whether the rollout goes on to 46 or to 47. So each
+prefix is a *node* of a tree and is computed once, and each completion is a *path*:
 
-    loss = -(1/(B k)) sum over edges W log pi(token | prefix),    W = sum of A over its rollouts.
+    12+34=  --> 4 --> 6 --> e              50+30=  --> 8 --> 0 --> e
+                  --> 7 --> e
+                  --> e
 
-So the weight of a token is the sum of the advantages of all the rollouts that pass through it.
-Nobody has to add them up. All these rollouts read the one log pi(token | prefix) that `logprobs`
-has computed, each with its A (times its count, if it stands for several), and backpropagation sums
-what they send back.
+These five nodes, 4, 46, 47, 8 and 80, replace the 15 tokens that eight separate rollouts would run.
+(Nothing follows an end token, so it is predicted but never run.) `generate` grows the tree level by
+level: first 4 and 8, then 46, 47 and 80. `logprobs` is given completions and runs all their nodes
+at once, with gradients. Completions that share a node share its log-probabilities, and in training
+autograd adds up what each of them sends back: count x advantage.
 
-How the network runs a tree: everything in it but attention looks at one token at a time, and takes
-the nodes as one long list. Attention compares tokens, and a comparison of all nodes with all others
-would be wasted on other prompts. So for attention the nodes stand in *rows*: at most WIDTH paths
-through the tree of one prompt, padded to one length. In its row a node sees, by a mask, the prompt,
-its ancestors and itself. A prompt with more paths has several rows. In `logprobs` a prefix that two
-rows share is a node of each, run once a row; in `generate` a row takes over the keys and values of
-the row that its nodes' parents stood in. Left out: rewards, advantages, strings.
+How does a network run a tree? Everything in it except for attention treats each token by itself,
+and takes the nodes as one long list. Attention compares tokens, and comparing the nodes of
+different prompts would be wasted work. So for attention the nodes stand in *rows*, each of which
+holds the nodes of at most WIDTH paths of one prompt. A mask lets a node see its prompt, its
+ancestors and itself. Left out: rewards, advantages, strings.
 
     >>> model = GPT(ModelConfig(vocab_size=7, block_size=9, n_layer=1, n_head=2, n_embd=8))
     >>> prompts = torch.tensor([[1, 2, 3], [3, 2, 1]])                              # (B=2, P=3)
@@ -45,18 +50,18 @@ from torch import Tensor
 
 from model import GPT, causal, completion_mask
 
-WIDTH = 16  # paths of a row: a wider row shares more prefixes, and masks more of its products
+WIDTH = 16  # paths in a row; a wider row shares more prefixes, but more of its products are masked
 
 
 @dataclass
 class Rollouts:
-    """Distinct completions of a batch of prompts, sorted by prompt; U of them, at most L tokens."""
+    """The U distinct completions of a batch of prompts, sorted by prompt, of at most L tokens."""
 
-    group: Tensor  # (U,) int64, which row of the prompts it answers
-    tokens: Tensor  # (U, L) int64, the end token included, pad after it
-    count: Tensor  # (U,) int64, how many of the prompt's k rollouts this is; they sum to k
-    logprob: Tensor  # (U,) log pi(completion | prompt), as sampled
-    ended: Tensor  # (U,) bool, False where L tokens went by without an end
+    group: Tensor  # (U,) int64, the prompt that the completion answers
+    tokens: Tensor  # (U, L) int64, up to and including the end token, then pads
+    count: Tensor  # (U,) int64, for how many of the prompt's k rollouts it stands; they sum to k
+    logprob: Tensor  # (U,) log pi(completion | prompt), recorded while sampling
+    ended: Tensor  # (U,) bool, False if L tokens were drawn without an end token
 
 
 # ------------------------------------------------------------------------------- nodes in rows
@@ -64,35 +69,74 @@ class Rollouts:
 
 @dataclass
 class Rows:
-    """Where N nodes stand in R rows of n places."""
+    """Where N nodes stand: in R rows of n columns, with empty places at the end of a short row."""
 
-    source: Tensor  # (R,) whose keys come first: those of a prompt, or of a row of the level before
-    place: Tensor  # (N,) in 0..R n - 1
+    row: Tensor  # (N,) in 0..R-1
+    column: Tensor  # (N,) in 0..n-1
+    continues: Tensor  # (R,) the prompt or, in sampling, the row of the level above
     n: int
 
     def pad(self, x: Tensor) -> Tensor:
-        """(N, ...) of the nodes -> (R, n, ...), with zeros where no node stands."""
-        rows = x.new_zeros(len(self.source) * self.n, *x.shape[1:])
-        return rows.index_copy(0, self.place, x).unflatten(0, (-1, self.n))
+        """(N, ...), one entry for each node -> (R, n, ...), with zeros in the empty places."""
+        padded = x.new_zeros(len(self.continues), self.n, *x.shape[1:])
+        padded[self.row, self.column] = x
+        return padded
+
+    def itself(self) -> Tensor:
+        """(N, n) bool: each node sees its own column."""
+        return self.column.unsqueeze(1) == torch.arange(self.n, device=self.column.device)
 
 
-def in_rows(group: Tensor, path: Tensor) -> Rows:
-    """Rows for N nodes. group (N,), sorted: the prompt, or the row of the level before, that a node
-    belongs to. path (N,), sorted within a group: the number of the path that first came to it (in
-    sampling every node of a level is a path). WIDTH paths make a row."""
-    key = group * len(group) + path // WIDTH
+def in_rows(continues: Tensor, path: Tensor) -> Rows:
+    """Rows for N nodes, each of at most WIDTH paths that continue the same prompt or row.
+
+    continues (N,), sorted: the prompt or row that the node continues. path (N,): the number of the
+    node's path, sorted and counted from 0 for each prompt or row.
+    """
+    key = continues * len(continues) + path // WIDTH  # equal for nodes that share a row
     _, row, size = key.unique_consecutive(return_inverse=True, return_counts=True)  # (N,), (R,)
-    first = size.cumsum(0) - size
-    n = int(size.max())
-    place = row * n + torch.arange(len(row), device=row.device) - first[row]
-    return Rows(group[first], place, n)
+    first = size.cumsum(0) - size  # (R,) the first node of each row
+    column = torch.arange(len(row), device=row.device) - first[row]
+    return Rows(row, column, continues[first], n=int(size.max()))
 
 
-def attend_in_rows(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor, rows: Rows) -> Tensor:
-    """q (N, h, c) of the nodes, keys and values (R, S, h, c), mask (R, n, S) -> (N, h, c)."""
-    q, keys, values = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
-    y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask.unsqueeze(1))
-    return y.transpose(1, 2).flatten(0, 1)[rows.place]
+def number_within(group: Tensor) -> Tensor:
+    """Number the members of each group from 0: 5 5 5 7 7 -> 0 1 2 0 1. group (N,), sorted."""
+    return torch.arange(len(group), device=group.device) - torch.searchsorted(group, group)
+
+
+KeysValues = tuple[Tensor, Tensor]  # (R, S, h, c) each: R rows of S positions, h heads of width c
+Cache = list[KeysValues]  # one pair for each layer
+
+
+def attend_in_rows(
+    q: Tensor, k: Tensor, v: Tensor, before: KeysValues, mask: Tensor, rows: Rows
+) -> tuple[Tensor, KeysValues]:
+    """Attention of N nodes to the S positions that their rows continue and to the rows themselves.
+
+    q, k, v (N, h, c) of the nodes; before, the keys and values that the rows continue; mask
+    (R, n, S + n), what each node sees. Returns (N, h, c), and all keys and values of the R rows.
+    """
+    keys, values = (
+        torch.cat((old[rows.continues], rows.pad(new)), dim=1)  # (R, S + n, h, c)
+        for old, new in zip(before, (k, v), strict=True)
+    )
+    by_head = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
+    y = F.scaled_dot_product_attention(*by_head, attn_mask=mask.unsqueeze(1))
+    return y.transpose(1, 2)[rows.row, rows.column], (keys, values)
+
+
+def run_prompts(model: GPT, prompts: Tensor) -> tuple[Tensor, Cache]:
+    """The prompts (B, P) -> logits of their first tokens (B, V), cache of B rows, P positions."""
+    (B, P), cache = prompts.shape, []
+    places = torch.arange(B * P, device=prompts.device)
+
+    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (x.unflatten(0, (B, P)) for x in (q, k, v))
+        cache.append((k, v))
+        return causal(layer, q, k, v).flatten(0, 1)
+
+    return model(prompts.flatten(), places % P, attend, keep=places[P - 1 :: P]), cache
 
 
 # ------------------------------------------------------------------------------------ sampling
@@ -100,21 +144,18 @@ def attend_in_rows(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor, rows: 
 
 @dataclass
 class Level:
-    """N prefixes of one length, and the rows that they stand in."""
+    """N prefixes of one length: the nodes at which the tree is growing."""
 
-    group: Tensor  # (N,)
-    tokens: Tensor  # (N, L)
+    group: Tensor  # (N,) the prompt
+    tokens: Tensor  # (N, L) the prefix, then pads
     count: Tensor  # (N,) how many rollouts go on from here
-    logprob: Tensor  # (N,)
-    row: Tensor  # (N,) of the cache
-    sees: Tensor  # (N, S) bool, which positions of the row are its own prefix
+    logprob: Tensor  # (N,) log pi(prefix | prompt)
+    row: Tensor  # (N,) the row of the cache in which its last token stands
+    sees: Tensor  # (N, S) bool, which positions of that row are its own prompt and prefix
 
     def take(self, nodes: Tensor) -> "Level":
-        """Some of them."""
+        """These nodes only."""
         return Level(*(column[nodes] for column in vars(self).values()))
-
-
-Cache = list[tuple[Tensor, Tensor]]  # of each layer the keys and values, (R, S, h, C/h)
 
 
 @torch.no_grad()
@@ -131,106 +172,102 @@ def generate(
 ) -> Rollouts:
     """k independent rollouts of each prompt (B, P), at temperature 1, each up to its end token.
 
-    A prefix with count c draws how many of its c rollouts go on with each token (one multinomial
-    draw, the same law as c separate draws), and each token that was drawn at all becomes a node of
-    the next level. A million rollouts cost what their different texts cost. At most max_nodes nodes
-    run at a time, and each such part is grown to its end before the next: that bounds the memory,
-    and 1,024 nodes stay in a CPU's caches (give a GPU more). FloatingPointError if a probability is
-    NaN; ValueError if the completions are longer than the model's positions.
+    At a node that c rollouts have reached, one multinomial draw says how many of them go on with
+    each token; this has the same law as c separate draws. Every token that was drawn at all becomes
+    a node of the next level, so a million rollouts cost no more than their distinct texts. At most
+    max_nodes nodes run together, and what grows from them is finished before the next nodes run:
+    that bounds the memory, and 1,024 nodes fit into a CPU's caches (give a GPU more). ValueError if
+    the model has too few positions; FloatingPointError if a probability is NaN.
     """
     (B, P), L, device = prompts.shape, max_new_tokens, prompts.device
-    if P + L - 1 > model.config.block_size:
+    if P + L - 1 > model.config.block_size:  # the last token of a completion is not run
         raise ValueError(f"{P} + {L} - 1 positions: the model has {model.config.block_size}")
-    done: list[tuple[Tensor, ...]] = []
+    done: list[tuple[Tensor, ...]] = []  # columns of Rollouts
 
     def grow(t: int, level: Level, logits: Tensor, cache: Cache) -> None:
-        """Draw token t of N prefixes, logits (N, V). Set aside what ends, grow the rest."""
-        logp = logits.log_softmax(-1)  # (N, V)
-        drawn = draw_counts(logp.exp(), level.count, generator)  # (N, V)
-        parent, token = drawn.nonzero(as_tuple=True)  # (N',) the children of all nodes
-        level = level.take(parent)
-        level.count = drawn[parent, token]
-        level.logprob = level.logprob + logp[parent, token]
-        level.tokens[:, t] = token
+        """Draw token t of N prefixes, logits (N, V). Set aside those that end, grow the others."""
+        level, token = draw_children(t, level, logits, generator)
         ended = token == end
-        over = ended if t < L - 1 else torch.ones_like(ended)
-        leaves, open_ = (which.nonzero().squeeze(1) for which in (over, ~over))
+        stops = ended if t < L - 1 else torch.ones_like(ended)
+        leaves, inner = (which.nonzero().squeeze(1) for which in (stops, ~stops))
         columns = (level.group, level.tokens, level.count, level.logprob, ended)
         done.append(tuple(column[leaves] for column in columns))
-        # split() makes one empty part of nothing
-        for part in open_.split(max_nodes) if len(open_) else ():
+        for first in range(0, len(inner), max_nodes):
+            part = inner[first : first + max_nodes]
             grow(t + 1, *run_level(model, token[part], P + t, level.take(part), cache))
 
-    first, cache = run_prompts(model, prompts)
-    everyone = torch.arange(B, device=device)
-    nothing, zero = prompts.new_full((B, L), pad), torch.zeros(B, device=device)
-    all_of_it = torch.ones(B, P, dtype=torch.bool, device=device)
-    all_at_once = torch.full_like(everyone, k)
-    grow(0, Level(everyone, nothing, all_at_once, zero, everyone, all_of_it), first, cache)
+    logits, cache = run_prompts(model, prompts)
+    roots = Level(
+        group=torch.arange(B, device=device),
+        tokens=prompts.new_full((B, L), pad),
+        count=prompts.new_full((B,), k),
+        logprob=torch.zeros(B, device=device),
+        row=torch.arange(B, device=device),
+        sees=torch.ones(B, P, dtype=torch.bool, device=device),
+    )
+    grow(0, roots, logits, cache)
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
     order = columns[0].argsort(stable=True)
     rollouts = Rollouts(*(column[order] for column in columns))
     broken = (rollouts.count.sum() != B * k) | ~rollouts.logprob.isfinite().all()
-    if broken:  # asked once, here at the end: a GPU would have to stop for it
+    if broken:  # tested only here, at the end, because the test has to wait for a GPU
         raise FloatingPointError("the model's probabilities are not finite")
     return rollouts
 
 
-def run_prompts(model: GPT, prompts: Tensor) -> tuple[Tensor, Cache]:
-    """The prompts (B, P) -> logits of their first tokens (B, V), cache of B rows, P positions."""
-    (B, P), cache = prompts.shape, []
-    places = torch.arange(B * P, device=prompts.device)
+def draw_children(
+    t: int, level: Level, logits: Tensor, generator: torch.Generator
+) -> tuple[Level, Tensor]:
+    """Draw token t of N prefixes, logits (N, V): N' children, and the token that each adds (N',).
 
-    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q, k, v = (x.unflatten(0, (B, P)) for x in (q, k, v))
-        cache.append((k, v))
-        return causal(layer, q, k, v).flatten(0, 1)
-
-    return model(prompts.flatten(), places % P, attend, places[P - 1 :: P]), cache
+    `row` and `sees` of a child are still those of its parent, until `run_level` runs it.
+    """
+    logp = logits.log_softmax(-1)  # (N, V)
+    drawn = draw_counts(logp.exp(), level.count, generator)  # (N, V)
+    parent, token = drawn.nonzero(as_tuple=True)  # (N',)
+    children = level.take(parent)
+    children.tokens[:, t] = token
+    children.count = drawn[parent, token]
+    children.logprob = children.logprob + logp[parent, token]
+    return children, token
 
 
 def run_level(
     model: GPT, token: Tensor, position: int, level: Level, cache: Cache
 ) -> tuple[Level, Tensor, Cache]:
-    """Run the last tokens of N prefixes: logits (N, V), and the cache with them in it.
-
-    `level` comes with the rows of the parents; what is returned has rows of its own.
-    """
-    new: Cache = []
-    path = torch.arange(len(token), device=token.device)
-    first = torch.searchsorted(level.row, level.row)  # the first node of the same row
-    rows = in_rows(level.row, path - first)
-    itself = F.one_hot(rows.place % rows.n, rows.n).bool()
-    sees = torch.cat((level.sees, itself), dim=1)  # (N, S + n)
-    level = replace(level, row=rows.place // rows.n, sees=sees)
-    mask = rows.pad(sees)  # a place without a node sees nothing: what comes out there is not read
+    """Run the newest token (N,) of each prefix: the level, now in rows of its own, its logits
+    (N, V), and the cache of those rows."""
+    new_cache: Cache = []
+    rows = in_rows(level.row, path=number_within(level.row))  # each node is a path
+    sees = torch.cat((level.sees, rows.itself()), dim=1)  # (N, S + n)
+    mask = rows.pad(sees)  # an empty place sees nothing, and its output is never read
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        pairs = zip(cache[layer], (k, v), strict=True)
-        keys, values = (torch.cat((old[rows.source], rows.pad(x)), dim=1) for old, x in pairs)
-        new.append((keys, values))
-        return attend_in_rows(q, keys, values, mask, rows)
+        y, keys_values = attend_in_rows(q, k, v, cache[layer], mask, rows)
+        new_cache.append(keys_values)
+        return y
 
-    return level, model(token, torch.full_like(token, position), attend), new
+    logits = model(token, torch.full_like(token, position), attend)
+    return replace(level, row=rows.row, sees=sees), logits, new_cache
 
 
 def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Tensor:
-    """Multinomial counts: of count[n] draws from probs[n], how many are each of the V outcomes.
+    """Multinomial counts: of count[n] draws from probs[n], how many gave each of V outcomes.
 
-    probs (N, V), count (N,) -> (N, V) int64 with rows that sum to count. A binary tree over the
-    outcomes: of the n draws in a node, Binomial(n, left / (left + right)) go left. The work does
-    not depend on the counts. Drawn on the generator's device (MPS has no binomial; its user passes
-    a CPU generator), in float64, where counts are exact. A row of probs with a NaN draws
-    anything, or nothing: `generate` looks for that.
+    probs (N, V), count (N,) -> (N, V) int64, whose rows sum to count. The outcomes are the leaves
+    of a binary tree, and of the draws that reach a fork Binomial(n, left / (left + right)) go left.
+    So the work does not depend on the counts. Drawn on the generator's device (MPS has no binomial:
+    pass a CPU generator there), in float64, where counts are exact. A row of probs with a NaN draws
+    anything or nothing; `generate` checks for that.
     """
     probs, device, V = probs.to(generator.device), probs.device, probs.shape[1]
-    width = 1 << (V - 1).bit_length()  # the next power of two
-    mass = [F.pad(probs.double(), (0, width - V))]  # leaves first
+    width = 1 << (V - 1).bit_length()  # the smallest power of two that is at least V
+    mass = [F.pad(probs.double(), (0, width - V))]  # from the leaves up to the root
     while mass[-1].shape[1] > 1:
         mass.append(mass[-1][:, 0::2] + mass[-1][:, 1::2])
-    n = count.to(generator.device).double().unsqueeze(1)  # (N, 1): everything is at the root
+    n = count.to(generator.device).double().unsqueeze(1)  # (N, 1): all draws reach the root
     for m in reversed(mass[:-1]):
-        left_share = (m[:, 0::2] / (m[:, 0::2] + m[:, 1::2])).nan_to_num(0.0)  # 0/0: nothing there
+        left_share = (m[:, 0::2] / (m[:, 0::2] + m[:, 1::2])).nan_to_num(0.0)  # 0/0: no draws here
         n_left = torch.binomial(n, left_share, generator=generator)
         n = torch.stack((n_left, n - n_left), dim=2).flatten(1)
     return n[:, :V].long().to(device)
@@ -240,86 +277,87 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
 
 
 def logprobs(model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, end: int) -> Tensor:
-    """log pi(completion | prompt) of U completions, with gradients; prefixes run once a row: (U,).
+    """log pi(completion | prompt) of U completions, summed over tokens, with gradients: (U,).
 
-    prompts (B, P); group (U,), which of them a completion answers; tokens (U, L). Summed over
-    tokens, the end token included; without one all L tokens count. Only the prompts that are
-    answered are run.
+    prompts (B, P); group (U,), the prompt that a completion answers; tokens (U, L), scored up to
+    and including the end token, or all L of them if there is none. Prompts that no completion
+    answers do not run. A prefix that occurs in several rows runs once for each of them.
     """
     used, group = group.unique(return_inverse=True)
-    prompts = prompts[used]  # (B', P)
-    order = lexicographic(group, tokens)
-    group, tokens = group[order], tokens[order]
-    counts = completion_mask(tokens, end)  # (U, L)
-    paths = Paths(group, tokens, counts)
-    logp = run_paths(model, prompts, paths).log_softmax(-1)  # (B' + N, V)
-    per_token = logp.flatten()[paths.node * logp.shape[1] + tokens]  # (U, L)
-    return (per_token * counts).sum(1)[order.argsort()]
-
-
-def lexicographic(group: Tensor, tokens: Tensor) -> Tensor:
-    """The order that sorts U completions by group, then token by token: (U,)."""
     order = torch.arange(len(group), device=group.device)
-    for column in (*tokens.T.flip(0), group):  # the last one decides
-        order = order[column[order].argsort(stable=True)]
-    return order
+    for column in (*tokens.T.flip(0), group):  # sort by group, then token 0, 1, ...: sorts are
+        order = order[column[order].argsort(stable=True)]  # stable, so the first key comes last
+    group, tokens = group[order], tokens[order]
+    scored = completion_mask(tokens, end)  # (U, L)
+    logits, node = run_paths(model, prompts[used], group, tokens, scored)
+    per_token = logits.log_softmax(-1)[node, tokens]  # (U, L)
+    return (per_token * scored).sum(1)[order.argsort()]
 
 
-class Paths:
-    """The paths of U sorted completions through the tree: which node predicts which token.
+def run_paths(
+    model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, scored: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Run all nodes on the paths of U sorted completions: logits (B + N, V) of the B prompts and
+    N nodes, and a table node (U, L): the logits of which node predict token t of completion u.
 
-    Nodes are numbered path by path: 0..B'-1 are the prompts, B'..B'+N-1 the prefixes. A prefix of t
-    tokens that the path before has too is the same node. With one prompt (its number is 0), `e` for
-    the end token and `.` for a pad:
+    group (U,) in 0..B-1; tokens (U, L); scored (U, L), True up to the end token. The example from
+    the top of the file, in the four steps of the code:
 
-        tokens      new         node
-        4 6 e       - x x       0 1 2       `4` and `46` are nodes
-        4 7 e       - - x       0 1 3       `4` is node 1 already, `47` is new
-        4 e .       - - -       0 1 .       nothing goes on from `4e`
+        u   group   tokens   1. new   2. node       4. who sees whom
+        0     0     4 6 e    - x x    0 2 3                 12+34=        4  46  47
+        1     0     4 7 e    - - x    0 2 4            4    x x x x x x   x
+        2     0     4 e .    - - -    0 2 .            46   x x x x x x   x   x
+        3     1     8 0 e    - x x    1 5 6            47   x x x x x x   x       x
     """
+    (B, P), L, path = prompts.shape, tokens.shape[1], number_within(group)
 
-    def __init__(self, group: Tensor, tokens: Tensor, counts: Tensor):
-        """group (U,); tokens (U, L); counts (U, L) bool, True up to the end token."""
-        self.group, self.tokens = group, tokens
-        self.path = torch.arange(len(group), device=group.device) - torch.searchsorted(group, group)
-        other = (tokens != tokens.roll(1, 0)).cumsum(1) > 0  # than the path before, in tokens 0..t
-        other |= (self.path % WIDTH == 0).unsqueeze(1)  # every row has nodes of its own
-        # (U, L): tokens 0..t-1 are a new node; never for t = 0, that is the prompt itself
-        self.new = F.pad(other[:, :-1], (1, 0)) & counts
-        number = self.new.flatten().cumsum(0).view_as(tokens) + int(group[-1])
-        number = torch.where(self.new, number, 0).cummax(0).values  # not new: that of a path before
-        self.node = torch.cat((group.unsqueeze(1), number[:, 1:]), dim=1)  # (U, L) predicts token t
+    # 1. new[u, t]: are the first t tokens of completion u a node that the line above lacks? In line
+    # 1, 4 is not new and 47 is. 4e is no node, because nothing follows it. Each row starts afresh.
+    new, shared = torch.zeros_like(scored), path % WIDTH > 0
+    for length in range(1, L):
+        shared[1:] &= tokens[1:, length - 1] == tokens[:-1, length - 1]
+        new[:, length] = scored[:, length] & ~shared
+    u, t = new.nonzero(as_tuple=True)  # (N,) line by line: 4, 46, 47, 8, 80
 
-
-def run_paths(model: GPT, prompts: Tensor, paths: Paths) -> Tensor:
-    """The prompts (B', P) and the nodes that paths lead through -> logits (B' + N, V)."""
-    B, P = prompts.shape
-    u, t = paths.new.nonzero(as_tuple=True)  # (N,)
+    # 2. The prompts are nodes 0 and 1, and predict the first tokens. The new nodes are numbered
+    # from 2 on. A node that is not new has the number above it: the largest so far in its column.
+    node = group.unsqueeze(1).repeat(1, L)
+    node[u, t] = B + torch.arange(len(u), device=u.device)
+    node = node.cummax(0).values
     if len(u) == 0:  # all completions are one token long
-        return run_prompts(model, prompts)[0]
-    rows = in_rows(paths.group[u], paths.path[u])
-    # Which places of its row each node sees: those of the nodes on its path, up to itself.
-    columns = torch.arange(paths.node.shape[1], device=u.device)
-    before = (columns > 0) & (columns <= t.unsqueeze(1))  # (N, L); column 0 is the prompt
-    place = F.pad(rows.place % rows.n, (B, 0))[paths.node[u]]  # (N, L), the prompts have none
-    place = torch.where(before, place, rows.n)  # an extra place takes what is not meant
-    sees = prompts.new_zeros(len(u), rows.n + 1, dtype=torch.bool).scatter(1, place, True)
-    mask = rows.pad(F.pad(sees[:, :-1], (P, 0), value=True))  # (R, n, P + n), all of the prompt
-    mask[..., 0] = True  # also for places without a node: over nothing softmax and gradient are NaN
+        return run_prompts(model, prompts)[0], node
+
+    # 3. 4, 46 and 47 stand in columns 0, 1 and 2 of row 0; 8 and 80 in columns 0 and 1 of row 1.
+    rows = in_rows(group[u], path[u])
+
+    # 4. In its row, a node sees itself and what its parent sees: 47 sees columns 2 and 0.
+    sees = rows.itself()  # (N, n)
+    parent = node[u, t - 1]  # (N,)
+    for length in range(2, L):
+        level = (t == length).nonzero().squeeze(1)
+        sees[level] |= sees[parent[level] - B]
+    return run_nodes(model, prompts, tokens[u, t - 1], P + t - 1, rows, sees), node
+
+
+def run_nodes(
+    model: GPT, prompts: Tensor, token: Tensor, position: Tensor, rows: Rows, sees: Tensor
+) -> Tensor:
+    """Run the prompts (B, P) and N nodes in one pass: logits (B + N, V).
+
+    token and position (N,); sees (N, n), which columns of its row a node sees.
+    """
+    (B, P), N = prompts.shape, len(token)
+    mask = rows.pad(F.pad(sees, (P, 0), value=True))  # (R, n, P + n): and the whole prompt
+    mask[..., 0] = True  # in empty places too, because a softmax over nothing has NaN gradients
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        first, rest = zip(*(x.split([B * P, len(u)]) for x in (q, k, v)), strict=True)
-        q, k, v = (x.unflatten(0, (B, P)) for x in first)
-        of_prompts = causal(layer, q, k, v).flatten(0, 1)
-        pairs = zip((k, v), rest[1:], strict=True)
-        keys, values = (torch.cat((old[rows.source], rows.pad(x)), dim=1) for old, x in pairs)
-        return torch.cat((of_prompts, attend_in_rows(rest[0], keys, values, mask, rows)))
+        of_prompts, of_nodes = zip(*(x.split([B * P, N]) for x in (q, k, v)), strict=True)
+        q, k, v = (x.unflatten(0, (B, P)) for x in of_prompts)
+        y, _ = attend_in_rows(*of_nodes, (k, v), mask, rows)
+        return torch.cat((causal(layer, q, k, v).flatten(0, 1), y))
 
-    positions = torch.arange(B * P, device=u.device) % P
-    keep = torch.arange(B * P + len(u), device=u.device)
-    return model(
-        torch.cat((prompts.flatten(), paths.tokens[u, t - 1])),
-        torch.cat((positions, P + t - 1)),
-        attend,
-        torch.cat((keep[P - 1 : B * P : P], keep[B * P :])),
-    )
+    places = torch.arange(B * P + N, device=token.device)
+    tokens = torch.cat((prompts.flatten(), token))  # (B P + N,)
+    positions = torch.cat((places[: B * P] % P, position))
+    keep = torch.cat((places[P - 1 : B * P : P], places[B * P :]))  # the others only need be seen
+    return model(tokens, positions, attend, keep)

@@ -1,16 +1,17 @@
 """Is this completion a correct answer to this prompt? Strings in, a verdict out.
 
-The truth is computed from the prompt's own text, with integers; nothing is ever evaluated. How a
-prompt ends says what it asks for (numbers of at most 18 digits, alignment spaces before each):
+The right answer is computed from the text of the prompt, with integers; no text is ever evaluated.
+The form of the prompt says what it asks for. Its numbers have at most 18 digits, and spaces may
+stand before each of them, because the tasks align their prompts:
 
     a+b=  a-b=  a*b=  a*b%m=     the result
-    the same with < for =        the result right to left, sign last
-    a+b:  and so on              anything, then `;`, then the result
-    a+b~                         the result, but see `likelihood`
-    a,b,c,d:t=                   an expression in + - * ( ) that uses each number once and is t
+    the same with < for =        the result written right to left, with its sign last
+    the same with : for =        any text, then `;`, then the result
+    the same with ~ for =        the result, but see `likelihood`
+    a,b,c,d:t=                   an expression in + - * ( ) that uses each number once and equals t
 
-A result has one right form, its canonical digits: no plus, no leading zeros, no spaces, nothing
-after it. Total: any two strings give True or False.
+A result is right in one form only, its canonical digits: no plus sign, no leading zeros, no spaces
+and nothing after it. `verify` is total: any two strings give True or False.
 
 Right:
     >>> verify(" 12+ 34=", "46"), verify("8-30=", "-22"), verify("8-30<", "22-")
@@ -44,7 +45,7 @@ Hostile:
 import math
 import re
 
-# Every repetition is bounded, so matching is quick whatever the text; [0-9] is ASCII digits only.
+# Every repetition is bounded, so that no text takes long to match. [0-9] matches ASCII digits only.
 _NUMBER = " {0,18}([0-9]{1,18})"
 _PROMPT = re.compile(rf"{_NUMBER}([-+*]){_NUMBER}(?:%{_NUMBER})?([=<:~])")
 _ONE = " {0,18}[0-9]{1,18}"
@@ -54,21 +55,26 @@ _WRITTEN = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def verify(prompt: str, completion: str) -> bool:
-    """True if `completion` is a correct answer to `prompt`. Pure and total; never raises.
+    """True if `completion` is a correct answer to `prompt`. A pure function that never raises.
 
-    The caller sees to it that the model ended its completion: without an end token it is wrong.
+    `completion` is the text before the end token. A completion without an end token is wrong, and
+    the caller has to check that.
     """
     countdown = _COUNTDOWN.fullmatch(prompt)
     if countdown:
         numbers, target = countdown.groups()
         return _reaches(completion, [int(n) for n in numbers.split(",")], int(target))
-    if prompt.endswith(":"):  # only what follows the first marker is judged: without one nothing
+    if prompt.endswith(":"):  # only what follows the first `;` is judged
         completion = completion.partition(";")[2]
     return completion == answer(prompt)
 
 
 def answer(prompt: str) -> str | None:
-    """The canonical result of `a+b=` and its kin, or None if the text asks for none."""
+    """The canonical result that an arithmetic prompt asks for; None for any other text.
+
+    >>> answer("12+34="), answer("12+34<"), answer("3,5,7,2:24=")
+    ('46', '64', None)
+    """
     match = _PROMPT.fullmatch(prompt)
     if match is None:
         return None
@@ -85,10 +91,10 @@ def answer(prompt: str) -> str | None:
 
 
 def _reaches(text: str, numbers: list[int], target: int) -> bool:
-    """Whether an expression uses exactly these numbers, each once, and its value is the target.
+    """True if `text` is an expression that uses each of the numbers once and equals the target.
 
-    A pair of parentheses belongs to an operator, so there are at most as many pairs as operators:
-    that bounds the length and the depth, and the numbers bound the magnitude.
+    Every pair of parentheses must enclose an operator of its own, so there are at most as many
+    pairs as operators. This bounds the length of the text and the depth of the recursion.
     """
     written = [str(n) for n in numbers]
     if len(text) > sum(map(len, written)) + 3 * (len(numbers) - 1):
@@ -96,7 +102,7 @@ def _reaches(text: str, numbers: list[int], target: int) -> bool:
     tokens = _TOKEN.findall(text)
     if "".join(tokens) != text or sorted(t for t in tokens if t.isdigit()) != sorted(written):
         return False
-    tokens.reverse()  # the next one is the last
+    tokens.reverse()  # so that pop() takes the next token
     try:
         value, _ = _sum(tokens)
     except (IndexError, ValueError):
@@ -105,7 +111,7 @@ def _reaches(text: str, numbers: list[int], target: int) -> bool:
 
 
 def _sum(tokens: list[str]) -> tuple[int, int]:
-    """product (("+" | "-") product)*: its value, and how many operators stand outside brackets."""
+    """product (("+" | "-") product)*: its value, and its number of operators outside brackets."""
     value, operators = _product(tokens)
     while tokens and tokens[-1] in "+-":
         sign = 1 if tokens.pop() == "+" else -1
@@ -115,7 +121,7 @@ def _sum(tokens: list[str]) -> tuple[int, int]:
 
 
 def _product(tokens: list[str]) -> tuple[int, int]:
-    """factor ("*" factor)*"""
+    """factor ("*" factor)*: its value, and its number of operators outside brackets."""
     value, operators = _factor(tokens), 0
     while tokens and tokens[-1] == "*":
         tokens.pop()
@@ -124,7 +130,10 @@ def _product(tokens: list[str]) -> tuple[int, int]:
 
 
 def _factor(tokens: list[str]) -> int:
-    """number | "(" sum ")", with an operator of its own inside. IndexError, ValueError: neither."""
+    """number | "(" sum ")", where the sum has an operator outside further brackets: its value.
+
+    ValueError or IndexError if the next tokens are neither.
+    """
     token = tokens.pop()
     if token != "(":
         return int(token)
@@ -138,15 +147,16 @@ def _factor(tokens: list[str]) -> int:
 
 
 def number(completion: str) -> int | None:
-    """The integer that a completion is, in its canonical form; None if it is anything else."""
+    """The integer that a completion consists of; None if it is anything but canonical digits."""
     return int(completion) if _WRITTEN.fullmatch(completion) else None
 
 
 def likelihood(prompt: str, completion: str, target: float, sigma: float) -> float:
-    """exp(-(y - z)^2 / (2 sigma^2)) of the number z a completion writes, for the target y.
+    """exp(-(y - z)^2 / (2 sigma^2)) for the target y and the number z that the completion writes.
 
-    In [0, 1]; 0 if it writes no number, or the prompt does not end in `~`. A Gaussian density over
-    its largest value: that constant does not change the maximum-likelihood gradient.
+    It lies in [0, 1], and is 0 if the completion is not a number or the prompt does not end in `~`.
+    This is a Gaussian density divided by its largest value; dividing by a constant does not change
+    the maximum-likelihood gradient.
 
         >>> likelihood("12+34~", "46", 46.0, 2.0), likelihood("12+34~", "4b", 46.0, 2.0)
         (1.0, 0.0)
@@ -160,7 +170,7 @@ def likelihood(prompt: str, completion: str, target: float, sigma: float) -> flo
 
 
 def regression(prompt: str, completion: str, target: float, clip: float) -> float:
-    """-min(|y - z|, clip)^2 / clip^2: direct regression. In [-1, 0]; -1 if no number is written."""
+    """-min(|y - z|, clip)^2 / clip^2: direct regression. In [-1, 0]; -1 where likelihood is 0."""
     z = number(completion)
     if z is None or not prompt.endswith("~") or answer(prompt) is None:
         return -1.0

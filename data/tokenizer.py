@@ -1,8 +1,9 @@
-"""One token for each character: a real `tiktoken.Encoding` over ranks of our own, no download.
+"""One token for each character: a `tiktoken.Encoding` with a vocabulary of its own, no download.
 
-One vocabulary serves all tasks. The end and pad tokens are special: no text encodes to them, the
-end token is a token like any other to the model, and a pad inside a completion decodes to `<pad>`.
-(GPT-2's tokenizer would cut 1234 into pieces that depend on its neighbours; digits must line up.)
+All tasks share one vocabulary. The end and pad tokens are special, so no text is encoded to them.
+The model treats the end token like any other token, and a pad inside a completion is decoded to
+`<pad>`. (GPT-2's tokenizer would split 1234 into pieces that depend on the text around it, but
+digits have to line up.)
 
     >>> encode("12+34=")
     [1, 2, 10, 3, 4, 19]
@@ -30,7 +31,7 @@ ENCODING = tiktoken.Encoding(
 
 
 def encode(text: str) -> list[int]:
-    """Token ids of a text, one a character. ValueError names a character that has none."""
+    """The token ids of a text, one for each character. ValueError names a character without one."""
     for character in text:
         if character not in ALPHABET:
             raise ValueError(
@@ -40,12 +41,12 @@ def encode(text: str) -> list[int]:
 
 
 def encode_prompts(texts: list[str]) -> np.ndarray:
-    """(B, P) int64. All texts must be equally long, which the tasks see to by aligning them."""
+    """(B, P) int64. All texts must have the same length; the tasks align them for this purpose."""
     return np.array([encode(text) for text in texts], dtype=np.int64)
 
 
 def encode_completions(texts: list[str], max_new_tokens: int) -> np.ndarray:
-    """(B, max_new_tokens) int64: each text, an end token, then pads."""
+    """(B, max_new_tokens) int64: each text is followed by an end token and then by pads."""
     rows = np.full((len(texts), max_new_tokens), PAD, dtype=np.int64)
     for row, text in zip(rows, texts, strict=True):
         ids = [*encode(text), END]
@@ -54,5 +55,5 @@ def encode_completions(texts: list[str], max_new_tokens: int) -> np.ndarray:
 
 
 def decode(ids: list[int]) -> str:
-    """The text up to the end token, which is not part of it."""
+    """The text before the first end token, or all of it if there is none."""
     return ENCODING.decode(ids[: ids.index(END)] if END in ids else ids)

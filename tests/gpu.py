@@ -1,6 +1,6 @@
 """All that needs a GPU, in under ten minutes: `make gpu` runs it and writes results/gpu.json.
 
-    python -m paper.gpu    the tests that are marked cuda; bench.py --device cuda --peers; and two
+    make gpu               the tests that are marked cuda; bench.py --device cuda --peers; and two
                            runs of experiment 1, maxrl with 1,024 rollouts and cross-entropy
 
 Each part is a process of its own, of a command that anybody can give. RESULTS.md says what came
@@ -76,7 +76,7 @@ def whole(measured: dict[str, Any]) -> bool:
 def main() -> int:
     """0, or 1 if something failed (what did not is kept), or one line and 2 without CUDA."""
     if not torch.cuda.is_available():
-        print("paper/gpu.py: needs an NVIDIA GPU, and a torch that finds it", file=sys.stderr)
+        print("make gpu: needs an NVIDIA GPU, and a torch that finds it", file=sys.stderr)
         return 2
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # TRL would take all that there are
     with tempfile.TemporaryDirectory() as folder:

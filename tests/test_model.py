@@ -1,10 +1,12 @@
 """model.py: the network, and the log-probability of a completion."""
 
+import doctest
 import math
 
 import pytest
 import torch
 
+import model as model_module
 from model import GPT, ModelConfig, completion_mask, logprobs
 
 V, P, L, END, PAD = 6, 3, 4, 4, 5  # vocabulary, prompt and completion lengths: all different
@@ -24,20 +26,15 @@ def small_model(seed: int = 0, scale: float = 12.0, dtype=torch.float32) -> GPT:
 PROMPTS = torch.tensor([[0, 1, 2], [3, 2, 1], [0, 0, 3], [1, 1, 1], [2, 0, 1]])  # B = 5
 
 
+def test_the_example_in_the_docstring():
+    assert doctest.testmod(model_module).failed == 0
+
+
 # ------------------------------------------------------------------------------ the transformer
 
 
-def test_the_future_is_not_seen():
-    model = small_model()
-    tokens = torch.tensor([[0, 1, 2, 3, 0, 1, 2]])
-    changed = tokens.clone()
-    changed[0, 4:] = torch.tensor([3, 3, 0])
-    a, b = model(tokens), model(changed)
-    assert torch.equal(a[:, :4], b[:, :4]) and not torch.allclose(a[:, 4:], b[:, 4:])
-
-
-def test_an_arrangement_of_ones_own_is_the_same_network():
-    """The same seven tokens as a list, in another order, under a mask that is causal."""
+def test_tokens_in_any_arrangement_under_a_causal_mask_are_the_same_network():
+    """Seven tokens as a list, in another order; so the plain network sees no future either."""
     model = small_model()
     tokens = torch.randint(0, V, (7,), generator=torch.Generator().manual_seed(1))
     order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
@@ -62,41 +59,36 @@ def test_too_many_positions_are_refused():
         small_model()(torch.zeros(1, 8, dtype=torch.long))
 
 
-def test_tied_embeddings_and_size():
+def test_sizes_and_initial_weights():
+    """Tied embeddings, GPT-2's standard deviations, and weights from the generator alone."""
     config = ModelConfig(vocab_size=25, block_size=13)
-    C = config.n_embd
-    expected = (25 + 13) * C + config.n_layer * (12 * C * C + 4 * C) + 2 * C
-    assert GPT(config).n_parameters() == expected == 622_080
-
-
-def test_initial_weights_come_from_the_generator_alone():
-    torch.manual_seed(1)
-    a = small_model(3).state_dict()
+    C, layers = config.n_embd, config.n_layer
+    model = GPT(config, torch.Generator().manual_seed(3))
+    assert model.n_parameters() == (25 + 13) * C + layers * (12 * C * C + 4 * C) + 2 * C == 622_080
+    for name, w in model.named_parameters():
+        if w.dim() == 2:
+            small = name.endswith(("proj.weight", "down.weight"))
+            assert w.std().item() == pytest.approx(0.01 if small else 0.02, rel=0.1), name
     torch.manual_seed(2)
-    b = small_model(3).state_dict()
-    assert all(torch.equal(a[name], b[name]) for name in a)
+    again = GPT(config, torch.Generator().manual_seed(3))
+    assert all(map(torch.equal, model.parameters(), again.parameters()))
 
 
 # ------------------------------------------------------------------------------------- scoring
 
 
 def test_the_mask_ends_with_the_first_end_token():
-    completions = torch.tensor(
-        [[0, END, PAD, PAD], [PAD, 0, END, END], [END, 0, 0, 0], [0, 1, 2, 3]]
-    )
-    assert completion_mask(completions, END).int().tolist() == [
-        [1, 1, 0, 0],
-        [1, 1, 1, 0],
-        [1, 0, 0, 0],
-        [1, 1, 1, 1],
-    ]
+    completions = [[0, END, PAD, PAD], [PAD, 0, END, END], [END, 0, 0, 0], [0, 1, 2, 3]]
+    mask = [[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]]
+    assert completion_mask(torch.tensor(completions), END).int().tolist() == mask
 
 
 def test_log_probs_of_a_padded_batch_are_those_of_each_completion_alone():
+    """Each alone: token by token, from the whole text before it."""
     model = small_model()
     completions = torch.tensor([[0, END, PAD, PAD], [END, 3, 2, 1], [2, 2, 1, END], [2, PAD, 1, 3]])
-    lengths, prompts = (2, 1, 4, 4), PROMPTS[:4]
-    batch = logprobs(model, prompts, completions, END)
-    for i, n in enumerate(lengths):
-        alone = logprobs(model, prompts[i : i + 1], completions[i : i + 1, :n], END)
-        assert batch[i].item() == pytest.approx(alone.item(), abs=1e-5)
+    batch = logprobs(model, PROMPTS[:4], completions, END)
+    for i, n in enumerate((2, 1, 4, 4)):
+        text = torch.cat((PROMPTS[i], completions[i, :n]))[None]
+        steps = [model(text[:, :t])[0, -1].log_softmax(0)[text[0, t]] for t in range(P, P + n)]
+        assert batch[i].item() == pytest.approx(sum(steps).item(), abs=1e-5)

@@ -1,18 +1,21 @@
 """tree.py: what is sampled is what is scored, and sharing prefixes changes only the time."""
 
 import doctest
+import itertools
 import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_model import END, PAD, PROMPTS, L, P, V, small_model
 
 import maxrl
 import tree
-from model import GPT, ModelConfig, logprobs
+from model import GPT, ModelConfig, completion_mask, logprobs
 from tree import draw_counts, generate
+
+TOKENS = st.integers(0, V - 1)
 
 
 def rollouts_of(model, k, prompts=PROMPTS, seed=0, **words):
@@ -27,46 +30,36 @@ def test_the_example_in_the_docstring():
 # ------------------------------------------------------------------------------------ sampling
 
 
-@pytest.mark.parametrize("k", [1, 7, 1000])
-def test_rollouts_add_up_and_end_where_they_say(k):
-    r = rollouts_of(small_model(), k)
-    for b in range(len(PROMPTS)):
-        assert r.count[r.group == b].sum() == k
-    assert (r.count > 0).all() and (r.group.diff() >= 0).all()
-    assert not r.logprob.requires_grad
-    keys = {(b, *ids) for b, ids in zip(r.group.tolist(), r.tokens.tolist(), strict=True)}
-    assert len(keys) == len(r.group), "distinct completions, each once"
-    for ids, ended in zip(r.tokens.tolist(), r.ended.tolist(), strict=True):
-        assert ended == (END in ids)
-        if ended:
-            assert all(token == PAD for token in ids[ids.index(END) + 1 :])
-
-
-def test_recorded_log_probs_are_those_of_a_fresh_teacher_forced_pass():
+@pytest.mark.parametrize("width, max_nodes, k", [(16, 1024, 500), (1, 512, 60), (2, 3, 60),
+                                                 (3, 1, 7), (64, 7, 1)])  # fmt: skip
+def test_what_is_sampled_is_what_is_scored(monkeypatch, width, max_nodes, k):
+    """Also in rows of one node, and in parts of one node. The same seed gives the same rollouts."""
+    monkeypatch.setattr(tree, "WIDTH", width)
     model = small_model()
-    r = rollouts_of(model, 500)
-    assert len(r.group) > 100 and not r.ended.all()
-    one_pass = logprobs(model, PROMPTS[r.group], r.tokens, END)
-    on_the_tree = tree.logprobs(model, PROMPTS, r.group, r.tokens, END)
-    assert torch.allclose(one_pass, r.logprob, atol=1e-5)
-    assert torch.allclose(on_the_tree, r.logprob, atol=1e-5)
+    r, again = (rollouts_of(model, k, max_nodes=max_nodes) for _ in range(2))
+    assert all(map(torch.equal, vars(r).values(), vars(again).values()))
+    assert [r.count[r.group == b].sum().item() for b in range(len(PROMPTS))] == [k] * len(PROMPTS)
+    assert (r.count > 0).all() and (r.group.diff() >= 0).all() and not r.logprob.requires_grad
+    ids = r.tokens.tolist()
+    assert len(set(zip(r.group.tolist(), map(tuple, ids), strict=True))) == len(ids)
+    assert r.ended.tolist() == [END in text for text in ids]
+    assert k < 500 or (len(ids) > 100 and not r.ended.all())
+    assert (r.tokens[~completion_mask(r.tokens, END)] == PAD).all()
+    for scored in (logprobs(model, PROMPTS[r.group], r.tokens, END),
+                   tree.logprobs(model, PROMPTS, r.group, r.tokens, END)):  # fmt: skip
+        assert torch.allclose(scored, r.logprob, atol=1e-5)
+    other = rollouts_of(model, k, seed=5, max_nodes=max_nodes)
+    assert len(other.group) != len(ids) or not torch.equal(other.tokens, r.tokens)
 
 
 def exact_distribution(model, prompt):
-    """Every completion of one prompt with its probability, by walking the whole tree."""
-    found = {}
-
-    def walk(ids, logp):
-        if len(ids) == L or (ids and ids[-1] == END):
-            found[tuple(ids)] = math.exp(logp)
-            return
-        logits = model(torch.tensor([[*prompt, *ids]]))
-        for token, step in enumerate(logits[0, -1].log_softmax(0).tolist()):
-            walk([*ids, token], logp + step)
-
+    """{completion up to its end: probability}, of every completion of one prompt (P,)."""
+    up_to_end = (ids[: (*ids, END).index(END) + 1] for ids in itertools.product(range(V), repeat=L))
+    texts = list(dict.fromkeys(up_to_end))
+    tokens = torch.tensor([ids + (PAD,) * (L - len(ids)) for ids in texts])
     with torch.no_grad():
-        walk([], 0.0)
-    return found
+        logp = logprobs(model, prompt.expand(len(texts), P), tokens, END)
+    return dict(zip(texts, logp.exp().tolist(), strict=True))
 
 
 @pytest.mark.parametrize("k", [1, 3, 40_000])
@@ -77,12 +70,12 @@ def test_rollouts_follow_the_model_exactly(k):
     statistic above its mean: a false alarm in fewer than 1 of 10^4 seeds, and the seed is fixed.
     """
     model, n = small_model(), 40_000 // k
-    truth = exact_distribution(model, PROMPTS[1].tolist())
+    truth = exact_distribution(model, PROMPTS[1])
     assert sum(truth.values()) == pytest.approx(1, abs=1e-5)
     r = rollouts_of(model, k, PROMPTS[1].repeat(n, 1), seed=5)
     seen = dict.fromkeys(truth, 0)
     for ids, count in zip(r.tokens.tolist(), r.count.tolist(), strict=True):
-        seen[tuple(ids[: ids.index(END) + 1] if END in ids else ids)] += count
+        seen[tuple(ids)[: (*ids, END).index(END) + 1]] += count
     expected = {z: p * n * k for z, p in truth.items()}
     common = [z for z in truth if expected[z] >= 10]
     cells = [(seen[z], expected[z]) for z in common]
@@ -125,43 +118,19 @@ def test_a_broken_model_does_not_sample_nothing(size):
         rollouts_of(model, 3)
 
 
-def test_same_seed_same_rollouts():
-    a, b = rollouts_of(small_model(), 9, seed=4), rollouts_of(small_model(), 9, seed=4)
-    assert torch.equal(a.tokens, b.tokens) and torch.equal(a.count, b.count)
-    assert not torch.equal(
-        a.logprob, rollouts_of(small_model(), 9, seed=5).logprob[: len(a.logprob)]
-    )
-
-
-@pytest.mark.parametrize("width, max_nodes", [(1, 512), (2, 3), (3, 1), (64, 7)])
-def test_how_nodes_stand_in_rows_does_not_change_their_probabilities(monkeypatch, width, max_nodes):
-    """Rows of one prefix, rows that are parted, parts of one node: the same law."""
-    monkeypatch.setattr(tree, "WIDTH", width)
-    model = small_model()
-    r = rollouts_of(model, 60, max_nodes=max_nodes)
-    assert torch.allclose(r.logprob, logprobs(model, PROMPTS[r.group], r.tokens, END), atol=1e-5)
-    assert r.count.sum() == 60 * len(PROMPTS)
-
-
 def test_every_prefix_runs_once_when_sampling_and_once_when_scoring(monkeypatch):
-    """Counted by hand: the tokens that go through the network, level by level and all at once."""
+    """Counted: the tokens that go through the network, level by level and all at once."""
     monkeypatch.setattr(tree, "WIDTH", 10**6)  # one row a prompt: no prefix is in two rows
     model, ran = small_model(), []
     r = rollouts_of(model, 200)
-    ends = [ids.index(END) if END in ids else L - 1 for ids in r.tokens.tolist()]
-    prefixes = {
-        (b, *ids[:t])
-        for b, ids, n in zip(r.group.tolist(), r.tokens.tolist(), ends, strict=True)
-        for t in range(1, n + 1)
-    }
-    hook = lambda module, words, out: ran.append(words[0].numel())  # noqa: E731
-    handle = model.register_forward_hook(hook)
-    again = rollouts_of(model, 200)
-    assert torch.equal(again.tokens, r.tokens) and sum(ran) == PROMPTS.numel() + len(prefixes)
-    ran.clear()
+    lengths = completion_mask(r.tokens, END).sum(1).tolist()
+    rows = zip(r.group.tolist(), r.tokens.tolist(), lengths, strict=True)
+    prefixes = {(b, *ids[:t]) for b, ids, n in rows for t in range(1, n)}
+    model.register_forward_hook(lambda _, words, out: ran.append(words[0].numel()))
+    rollouts_of(model, 200)
+    assert sum(ran) == PROMPTS.numel() + len(prefixes)
     tree.logprobs(model, PROMPTS, r.group, r.tokens, END)
-    assert ran == [PROMPTS.numel() + len(prefixes)]
-    handle.remove()
+    assert ran[-1] == PROMPTS.numel() + len(prefixes)
 
 
 def test_a_completion_longer_than_the_positions_is_refused_before_anything_is_sampled():
@@ -182,26 +151,6 @@ def gradients(model, loss):
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
 
 
-def test_shared_prompts_counts_and_skipped_rows_do_not_change_the_gradient():
-    """The training step's short cuts against the textbook: all B k rollouts, each scored alone."""
-    model, k = small_model(dtype=torch.float64), 50
-    r = rollouts_of(model, k)
-    rewards = (r.tokens[:, 0] < 2).double()
-    A = maxrl.counted_advantages("maxrl", rewards, r.group, r.count, k)
-    live = (A * (r.tokens[:, 1] != 0)).nonzero().squeeze(1)  # and some rows that carry nothing
-    A = A * (r.tokens[:, 1] != 0)
-    assert 0 < len(live) < len(A)
-    logp = tree.logprobs(model, PROMPTS, r.group[live], r.tokens[live], END)
-    short = maxrl.policy_gradient_loss(logp, A[live], r.count[live], len(PROMPTS) * k)
-
-    rows = torch.arange(len(A)).repeat_interleave(r.count)  # (B k,)
-    assert len(rows) == len(PROMPTS) * k
-    logp = logprobs(model, PROMPTS[r.group[rows]], r.tokens[rows], END)
-    plain = maxrl.policy_gradient_loss(logp, A[rows])
-    assert short.item() == pytest.approx(plain.item(), rel=1e-9)
-    assert torch.allclose(gradients(model, short), gradients(model, plain), rtol=1e-6, atol=1e-12)
-
-
 def test_on_a_one_answer_task_maxrl_raw_is_cross_entropy_wherever_there_is_a_success():
     """Every success is the same text, so the mean score of the successes is the reference's."""
     model = small_model(dtype=torch.float64)
@@ -216,21 +165,21 @@ def test_on_a_one_answer_task_maxrl_raw_is_cross_entropy_wherever_there_is_a_suc
     assert torch.allclose(gradients(model, raw), gradients(model, ce), rtol=1e-9, atol=1e-12)
 
 
-GROUPS = st.integers(0, len(PROMPTS) - 1)
-TEXTS = st.lists(st.integers(0, V - 1), min_size=L, max_size=L)
-COMPLETIONS = st.lists(st.tuples(GROUPS, TEXTS), min_size=1, max_size=30)
+COMPLETION = st.tuples(st.integers(0, len(PROMPTS) - 1), st.lists(TOKENS, min_size=L, max_size=L))
 
 
 @settings(max_examples=60, deadline=None)
-@given(COMPLETIONS, st.integers(1, 5), st.randoms())
+@given(st.lists(COMPLETION, min_size=1, max_size=30), st.integers(1, L), st.integers(1, 5))
+@example([(3, [END] * L), (0, [END, 2, END, PAD])], L, 2)  # one token each: no node but the prompts
+@example([(0, [END] * L), (1, [0, 1, 2, 3]), (1, [0, 1, 2, END]), (2, [3, 3, END, 0])], L, 9)
 def test_any_completions_in_any_order_have_the_log_probs_and_gradients_of_each_alone(
-    completions, width, random
+    completions, length, width
 ):
-    """One completion, one token, ends at the last position, duplicates, prompts without any."""
+    """Ends anywhere or nowhere, duplicates, prompts without a completion, rows of unlike length."""
     model = small_model(dtype=torch.float64)
     group = torch.tensor([b for b, _ in completions])
-    tokens = torch.tensor([ids for _, ids in completions])
-    weights = torch.tensor([random.uniform(-2, 2) for _ in completions]).double()
+    tokens = torch.tensor([ids[:length] for _, ids in completions])
+    weights = torch.linspace(-2, 1.5, len(group), dtype=torch.float64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tree, "WIDTH", width)
         got = tree.logprobs(model, PROMPTS, group, tokens, END)
@@ -240,24 +189,19 @@ def test_any_completions_in_any_order_have_the_log_probs_and_gradients_of_each_a
     assert torch.allclose(a, b, rtol=1e-10, atol=1e-10 * b.abs().max().item())
 
 
-@pytest.mark.parametrize("only_end", [True, False])
-def test_one_token_completions(only_end):
-    """No prefix of theirs but the prompt: nothing is run behind it."""
-    model = small_model()
-    group = torch.tensor([3, 0])
-    tokens = torch.tensor([[END, PAD, PAD], [END if only_end else 2, END, PAD]])
-    want = logprobs(model, PROMPTS[group], tokens, END)
-    assert torch.allclose(tree.logprobs(model, PROMPTS, group, tokens, END), want, atol=1e-6)
-    one = tokens[:, :1]  # without an end: all of it counts
-    want = logprobs(model, PROMPTS[group], one, END)
-    assert torch.allclose(tree.logprobs(model, PROMPTS, group, one, END), want, atol=1e-6)
-
-
-def test_the_gradient_is_finite_where_rows_are_of_unlike_length():
-    model = small_model()
-    tokens = torch.tensor([[END, PAD, PAD, PAD], [0, 1, 2, 3], [0, 1, 2, END], [3, END, PAD, PAD]])
-    logp = tree.logprobs(model, PROMPTS, torch.tensor([0, 1, 1, 2]), tokens, END)
-    assert gradients(model, logp.sum()).isfinite().all()
+def test_the_example_of_the_docstrings_step_by_step(monkeypatch):
+    """46, 47 and 4 answer prompt 0, 80 answers prompt 1."""
+    e, runs = 10, []
+    group = torch.tensor([0, 0, 0, 1])
+    tokens = torch.tensor([[4, 6, e], [4, 7, e], [4, e, 11], [8, 0, e]])
+    scored = completion_mask(tokens, e)
+    monkeypatch.setattr(tree, "run_nodes", lambda *words: runs.append(words[2:]))
+    _, node = tree.run_paths(None, torch.zeros(2, 6, dtype=torch.long), group, tokens, scored)
+    assert node[scored].tolist() == [0, 2, 3, 0, 2, 4, 0, 2, 1, 5, 6]
+    ((token, position, rows, sees),) = runs
+    assert token.tolist() == [4, 6, 7, 8, 0] and position.tolist() == [6, 7, 7, 6, 7]
+    assert rows.row.tolist() == [0, 0, 0, 1, 1] and rows.column.tolist() == [0, 1, 2, 0, 1]
+    assert sees.int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1], [1, 0, 0], [1, 1, 0]]
 
 
 @pytest.mark.cuda
