@@ -40,7 +40,7 @@ def test_the_table_of_runs_that_train_made(train, capsys):
     assert head == ["", "runs", "step", "pass@1", "pass@8", "pass@128", "pass@1024", "nll"]
     assert [row[:3] for row in rows[-2:]] == [["maxrl", "2", "4"], ["grpo", "1", "4"]]
     ends = [compare.load(Path(run))[1][-1]["nll"] for run in "ab"]
-    assert f"{sum(ends) / 2:.3f} ({min(ends):.3f}-{max(ends):.3f})" in rows[-2][-1]
+    assert f"{sum(ends) / 2:.3f} ({min(ends):.3f} to {max(ends):.3f})" in rows[-2][-1]
     assert Path("f.png").read_bytes()[1:4] == b"PNG"
 
 
