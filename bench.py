@@ -37,10 +37,9 @@ from torch import Tensor
 import plain
 import rollouts
 import train
-import verify
 from data import Task
 from data.batches import Batch, Problems, draw_problems, make_batch, rng
-from data.tokenizer import ALPHABET, END, PAD, VOCAB_SIZE
+from data.tokenizer import ALPHABET, END, PAD, VOCAB_SIZE, decode
 from evaluate import evaluate
 from harness.config import (
     Config,
@@ -49,6 +48,7 @@ from harness.config import (
     checked_task,
     pick_device,
     positive,
+    threads_of_environment,
     whole,
 )
 from model import GPT, completion_mask
@@ -137,7 +137,7 @@ def time_trl(case: "Case", rounds: int, others: dict[str, Callable]) -> dict[str
 
     def reward(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
         return [
-            float(rollouts.verify(p, c.replace(" ", "")))
+            float(case.task.verify(p, c.replace(" ", "")))
             for p, c in zip(prompts, completions, strict=True)
         ]
 
@@ -227,6 +227,10 @@ class Case:
     def generator(self) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(0)
 
+    def verdict(self, prompt: list[int], completion: list[int]) -> bool:
+        """What plain.py asks: token lists in, right or wrong out."""
+        return END in completion and self.task.verify(decode(prompt), decode(completion))
+
     def roll_out(self) -> Rollouts:
         """Ours: the rollouts of the batch."""
         words = (self.model, self.batch().prompts, self.config.k, self.task)
@@ -239,11 +243,21 @@ class Case:
         return lambda: train.train_step(own, optimizer, self.config, self.task, step=1)
 
 
+THREE_DIGITS = {"digits": 3, "reverse": False}
+COLD = {"n_layer": 4, "n_head": 4, "n_embd": 128}
+WARM = {"n_layer": 2, "n_head": 5, "n_embd": 160, "sft_until": 0.55, "sft_steps": 1000,
+        "sft_lr": 1e-3}  # fmt: skip
+
+
 def make_case(regime: str, sizes: dict[str, Any], device: torch.device) -> Case:
-    """Cold: 4 layers of 128, untrained. Warm: train.py's own defaults. `sizes` override both."""
-    cold = {"n_layer": 4, "n_head": 4, "n_embd": 128} | sizes | {"sft_steps": 0}
-    config = Config(method="rloo", **(cold if regime == "cold" else sizes))
+    """Three-digit addition. Cold: 4 layers of 128, untrained. Warm: 2 layers of 160 that solve half
+    of the prompts. `sizes` override both."""
+    start: dict[str, Any] = (COLD if regime == "cold" else WARM) | sizes
+    start |= {"sft_steps": 0} if regime == "cold" else {}
+    config = Config(method="rloo", **(THREE_DIGITS | start))
     task = checked_task(config)
+    if regime == "cold":
+        task.verify = stand_in  # type: ignore[method-assign]
     return Case(regime, config, task, train.starting_model(config, task, device))
 
 
@@ -253,7 +267,7 @@ def sampling(case: Case, rounds: int, peers: bool) -> dict:
     L, generator = case.task.max_new_tokens, case.generator()
     copies = prompts.repeat_interleave(k, dim=0)
     calls: dict[str, Callable] = {
-        "plain.py": lambda: plain.sample(model, copies, L, generator),
+        "plain.py": lambda: plain.sample(model, copies, L, END, generator),
         "ours": lambda: rollouts.roll_out(model, prompts, k, case.task, generator),
     }
     if peers:
@@ -264,9 +278,10 @@ def sampling(case: Case, rounds: int, peers: bool) -> dict:
 def steps(case: Case, rounds: int, peers: bool) -> dict:
     """(b): sample, verify, weigh, differentiate, update."""
     own, generator = copy.deepcopy(case.model), case.generator()
-    words = (own, train.new_optimizer(own, 1e-6), case.task, case.problems(), case.config.method)
+    batch, config, L = case.batch(), case.config, case.task.max_new_tokens
+    words = (own, train.new_optimizer(own, 1e-6), batch.prompts, case.verdict, config.method)
     calls: dict[str, Callable] = {
-        "plain.py": functools.partial(plain.train_step, *words, case.config.k, generator),
+        "plain.py": functools.partial(plain.train_step, *words, config.k, L, END, generator),
         "ours": case.stepper(),
     }
     calls = runnable(calls, case)
@@ -418,11 +433,11 @@ def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
     """What is not the network: tokenization and verification, evaluation, start-up."""
     batch, sampled = case.batch(), case.roll_out()
     problems = case.task.draw(rng(0, "held-out"), 1000, "held-out")
-    held_out = make_batch(problems, case.task, case.device)
+    held_out = make_batch(problems, case.task, case.device), torch.full((1000,), 1e-3).double()
     calls = {
         "step": case.stepper(),
-        "text": lambda: (case.batch(), rollouts.rewards_of(batch, sampled, case.task, case.config)),
-        "evaluation": lambda: evaluate(case.model, held_out, case.task, case.config),
+        "text": lambda: (case.batch(), rollouts.rewards_of(batch, sampled, case.task)),
+        "evaluation": lambda: evaluate(case.model, *held_out, case.task, case.config),
     }
     seconds = {name: median(s) for name, s in alternate(calls, rounds).items()}
     with tempfile.TemporaryDirectory() as folder:
@@ -451,7 +466,6 @@ def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -
         results["sampling"] |= sampling(case, rounds, args.peers)
     stepped = [case.with_(batch_size=half, k=k) for case in (cold, warm)]
     for case in stepped:
-        rollouts.verify = plain.verify = stand_in if case.regime == "cold" else verify.verify
         results["step"] |= steps(case, rounds, args.peers)
         if case.regime == "cold":
             results["share_of_peak"] = shares(case, rounds)
@@ -476,12 +490,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=whole(1), default=5, help="timed turns (default 5)")
     parser.add_argument("--peers", action="store_true", help="also time transformers and trl")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default cpu")
+    threads = threads_of_environment()
+    parser.add_argument("--threads", type=whole(1), default=threads, help="on the CPU (default 1)")
     parser.add_argument("--json", default="bench.json", help="where the figures go")
     parser.add_argument("--memory", type=whole(0), help=argparse.SUPPRESS)
     args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     sizes = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in sizes.items()]
     flags += [f"--batch-size={args.batch_size}", f"--device={args.device}"]
+    flags += [f"--threads={args.threads}"]
     if args.memory is not None:
         device = torch.device(args.device)
         case = make_case("warm", sizes, device).with_(batch_size=args.batch_size, k=args.memory)

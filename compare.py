@@ -1,17 +1,21 @@
 """Any runs side by side: a table of how each ended, and the curves that led there.
 
-    python train.py --method grpo --out runs/grpo
+    python train.py --method rloo --out runs/rloo
     python train.py --method maxrl --out runs/maxrl
-    python compare.py runs/grpo runs/maxrl
+    python compare.py runs/rloo runs/maxrl
 
-Runs of one method and k that differ in their seed only are one line, with mean and range. The
-figure needs matplotlib (pip install -r requirements-dev.txt); without it there is the table.
-reproduce.py draws with this file. Left out: running anything.
+Runs that differ in their seed only are one line, with mean and range. Among runs of one task the
+best figure is marked with a star. The figure needs matplotlib (requirements-dev.txt); without it
+the table is printed alone. reproduce.py draws and writes tables with this file. Left out: running
+anything, and whether a difference counts (paper/verdicts.py).
 """
 
 import json
+import math
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -33,133 +37,231 @@ COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour
     "star": "#5B2A86",
     "ce": "#000000",
 }
-LINES = ("-", "--", ":", "-.")  # of one colour
+DASHES = ("-", "--", ":", "-.")  # of lines that share a colour
 FIGURES = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
+NO_PART = ("seed", "out", "device", "threads")  # settings in which one method's runs may differ
+LONGEST_LABEL = 24
 Rows = list[dict[str, Any]]  # the evaluations of a run, first to last
+
+
+# -------------------------------------------------------------------------- what was run
+
+
+@dataclass
+class Group:
+    """The runs of one method and settings, whatever their seeds."""
+
+    config: dict[str, Any]  # of the first of them
+    folder: Path  # of the first
+    runs: list[Rows] = field(default_factory=list)
+
+    @property
+    def method(self) -> str:
+        """Its name, or file and function without the folder they are in."""
+        return Path(str(self.config.get("method"))).name
+
+    def figures(self, name: str, end: int = -1) -> list[float] | None:
+        """Of each run, at its end (or at 0, its base); None where not all runs have it."""
+        found = [rows[end][name] for rows in self.runs if is_number(rows[end].get(name))]
+        return found if len(found) == len(self.runs) else None
+
+
+def is_number(x: Any) -> bool:
+    """Whether a figure was measured; infinity counts, null does not."""
+    return isinstance(x, (int, float)) and not isinstance(x, bool)
 
 
 def load(folder: Path) -> tuple[dict[str, Any], Rows]:
     """The configuration and the evaluations of a run; CheckpointError if it has none."""
+    refusal = CheckpointError(f"{folder} is not the --out of a run that was evaluated")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         rows = read_lines(folder / "metrics.jsonl")
-        evaluations = [row for row in rows if "nll" in row]
-        assert isinstance(config, dict) and evaluations
-    except (OSError, ValueError, AssertionError) as error:
-        raise CheckpointError(f"{folder} is not the --out of a run that was evaluated") from error
+    except (OSError, ValueError) as error:
+        raise refusal from error
+    rows = [{n: math.inf if x == "inf" else x for n, x in row.items()} for row in rows]
+    evaluations = [row for row in rows if is_number(row.get("nll"))]
+    if not isinstance(config, dict) or not evaluations:
+        raise refusal
     return config, evaluations
 
 
-def group(folders: Sequence[Path]) -> dict[str, list[Rows]]:
-    """The runs under a label each: the method, and those settings in which the runs differ."""
-    loaded = [load(folder) for folder in folders]
-    configs = [config for config, _ in loaded]
-    ignored = ("method", "seed", "out", "device")
-    names = {name: None for config in configs for name in config if name not in ignored}
-    varied = [n for n in names if len({json.dumps(config.get(n)) for config in configs}) > 1]
-    groups: dict[str, list[Rows]] = {}
-    for config, rows in loaded:
-        settings = [f"{name}={config.get(name)}" for name in varied]
-        groups.setdefault(" ".join([str(config.get("method")), *settings]), []).append(rows)
-    return groups
+def group(folders: Sequence[Path]) -> dict[str, Group]:
+    """The runs in `folders` under a short label each, in the order in which they were given."""
+    groups: dict[str, Group] = {}
+    for folder in folders:
+        config, rows = load(folder)
+        same = json.dumps({n: x for n, x in sorted(config.items()) if n not in NO_PART})
+        groups.setdefault(same, Group(config, folder)).runs.append(rows)
+    return dict(zip(labels_of(list(groups.values())), groups.values(), strict=True))
 
 
-def cell(values: list[float | None]) -> str:
-    """The mean, and the range if there is one; "-" where a run has no such figure."""
-    numbers = [v for v in values if v is not None]
-    if not numbers or len(numbers) < len(values):
+def labels_of(groups: Sequence[Group]) -> list[str]:
+    """The method and the settings in which runs of its task differ; where that is long, or is the
+    name of several groups, the name of the folder."""
+    found = []
+    for one in groups:
+        task = one.config.get("task")
+        peers = [g.config for g in groups if g.config.get("task") == task]
+        names = [n for n in one.config if n not in (*NO_PART, "method", "task", "table")]
+        varied = [n for n in names if len({json.dumps(c.get(n)) for c in peers}) > 1]
+        settings = [f"{n}={one.config[n]}" for n in varied if one.config[n] is not None]
+        prefix = [str(task)] if len(peers) < len(groups) else []
+        found.append(" ".join([*prefix, one.method, *settings]))
+    named = []
+    for label, one in zip(found, groups, strict=True):
+        long = len(label) > max(LONGEST_LABEL, len(one.folder.name))
+        named.append(one.folder.name if long or found.count(label) > 1 else label)
+    cut = [x if len(x) <= LONGEST_LABEL else f"{x[: LONGEST_LABEL - 3]}..." for x in named]
+    return [f"{x} ({i})" if cut.count(x) > 1 else x for i, x in enumerate(cut, 1)]
+
+
+# ------------------------------------------------------------------------------ the table
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], align: bool = False) -> str:
+    """A table in Markdown; align: with columns that stand below each other in a terminal too."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) if align else 0 for i in range(len(head))]
+    cells = [[x.ljust(w) for x, w in zip(line, widths, strict=True)] for line in lines]
+    cells.insert(1, ["-" * max(w, 3) for w in widths])
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def shown(values: Sequence[float] | None) -> str:
+    """The mean, and the range if there are several; "-" where there are none."""
+    if not values:
         return "-"
-    spread = f" ({min(numbers):.3f} to {max(numbers):.3f})" if len(numbers) > 1 else ""
-    return f"{mean(numbers):.3f}{spread}"
+    spread = f" ({min(values):.3f}-{max(values):.3f})" if len(values) > 1 else ""
+    return f"{mean(values):.3f}{spread}"
 
 
-def table(groups: dict[str, list[Rows]], figures: Sequence[str] = FIGURES) -> str:
-    """A Markdown table of where the runs began and where they ended."""
-    lines = [f"| | runs | step | {' | '.join(figures)} |", "|---" * (len(figures) + 3) + "|"]
-    for prefix, end in (("base, ", 0), ("", -1)):
-        for label, runs in groups.items():
-            cells = [cell([rows[end].get(figure) for rows in runs]) for figure in figures]
-            steps = sorted({rows[end]["step"] for rows in runs})
-            shown = "-".join(map(str, {steps[0]: None, steps[-1]: None}))
-            lines.append(f"| {prefix}{label} | {len(runs)} | {shown} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def table(groups: dict[str, Group]) -> str:
+    """Where the runs began and where they ended; of the runs of a task the best has a star."""
+    bases: dict[tuple[str, ...], list[str]] = {}
+    for label, one in groups.items():
+        cells = (str(len(one.runs)), "0", *(shown(one.figures(f, 0)) for f in FIGURES))
+        bases.setdefault(cells, []).append(label)
+    rows = [[", ".join(["base", *labels] if len(bases) > 1 else ["base"]), *cells]
+            for cells, labels in bases.items()]  # fmt: skip
+    for label, one in groups.items():
+        steps = sorted({run[-1]["step"] for run in one.runs})
+        span = "-".join(map(str, dict.fromkeys((steps[0], steps[-1]))))
+        cells = tuple(shown(one.figures(f)) + "*" * is_best(one, groups, f) for f in FIGURES)
+        rows.append([label, str(len(one.runs)), span, *cells])
+    return markdown(["", "runs", "step", *FIGURES], rows, align=True)
+
+
+def is_best(one: Group, groups: dict[str, Group], figure: str) -> bool:
+    """Whether no other group of its task ended better, as far as three digits show."""
+    sign = -1 if figure == "nll" else 1
+    peers = [g for g in groups.values() if g.config.get("task") == one.config.get("task")]
+    ends = [sign * round(mean(x), 3) for g in peers if (x := g.figures(figure))]
+    mine = one.figures(figure)
+    return len(ends) > 1 and mine is not None and sign * round(mean(mine), 3) == max(ends)
+
+
+# ----------------------------------------------------------------------------- the figure
+
+
+@dataclass
+class Line:
+    """What is drawn for one label in a panel: at each x the values of all seeds."""
+
+    label: str
+    x: Sequence[float]
+    values: Sequence[Sequence[float]]
+    color: str
+    dash: Any = "-"
+    marker: str = ""
+    spread: str = "range"  # range: a band from lowest to highest; seeds: each as a thin line; none
 
 
 def pyplot() -> Any:
-    """matplotlib's pyplot without a display; it is an optional extra."""
+    """matplotlib's pyplot without a display. ImportError: it is an optional extra."""
     try:
         import matplotlib
-    except ImportError:
-        raise SystemExit("figures need matplotlib: pip install -r requirements-dev.txt") from None
+    except ImportError as error:
+        needed = "figures need matplotlib: pip install -r requirements-dev.txt"
+        raise ImportError(needed) from error
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     return plt
 
 
-def new_figure(columns: int, height: float = 3.4, **options: Any) -> tuple[Any, Any]:
-    """A figure as wide as a README, and its axes (columns,)."""
-    size = (11, height)
+def new_figure(columns: int, height: float = 3.6, rows: int = 1, **options: Any) -> tuple[Any, Any]:
+    """A figure as wide as a README, and its axes (rows x columns, flat if that is one row)."""
+    size = (11, height * rows)
     fig, axes = pyplot().subplots(
-        1, columns, figsize=size, squeeze=False, layout="constrained", **options
+        rows, columns, figsize=size, squeeze=False, layout="constrained", **options
     )
-    return fig, axes[0]
+    return fig, axes if rows > 1 else axes[0]
 
 
-def save_figure(fig: Any, path: Path, legend_of: Any = None) -> None:
-    """Write it, and forget it. legend_of: the axes whose labels are listed beside the panels."""
-    if legend_of is not None:
-        handles_labels = legend_of.get_legend_handles_labels()
-        fig.legend(*handles_labels, frameon=False, loc="outside right upper")
+def panel(ax: Any, lines: Iterable[Line], **settings: Any) -> None:
+    """Draw lines through the means, with their spread; settings as of matplotlib's Axes.set."""
+    for line in lines:
+        style = {"color": line.color, "ls": line.dash}
+        means = [mean(v) for v in line.values]
+        ax.plot(line.x, means, lw=2, marker=line.marker, ms=5, label=line.label, **style)
+        if line.spread == "range":
+            lows, highs = [min(v) for v in line.values], [max(v) for v in line.values]
+            ax.fill_between(line.x, lows, highs, color=line.color, alpha=0.15, lw=0)
+        elif line.spread == "seeds":
+            for seed in zip(*line.values, strict=True):
+                ax.plot(line.x, seed, lw=0.7, alpha=0.45, **style)
+    ax.set(**settings)
+    ax.grid(alpha=0.25)
+
+
+def save_figure(fig: Any, path: Path, legend_of: Iterable[Any] = ()) -> None:
+    """Write it, and forget it. legend_of: the axes whose labels are listed below the panels."""
+    named: dict[str, Any] = {}
+    for ax in legend_of:
+        handles, labels = ax.get_legend_handles_labels()
+        named |= dict(zip(labels, handles, strict=True))
+    if named:
+        place = {"loc": "outside lower center", "ncols": min(len(named), 6)}
+        fig.legend(named.values(), named.keys(), frameon=False, **place)
     fig.savefig(path, dpi=130)
     pyplot().close(fig)
 
 
-def styles(labels: Iterable[str]) -> dict[str, dict[str, str]]:
-    """How each label is drawn: the colour of its first word, and a line of its own in that."""
-    drawn: dict[str, dict[str, str]] = {}
-    methods: dict[str, int] = {}  # of each, how many labels came before the last
-    colors = dict(COLORS)
-    for label in labels:
-        method = label.split()[0]
-        colors.setdefault(method, f"C{len(methods)}")
-        same = methods[method] = methods.get(method, -1) + 1
-        drawn[label] = {"color": colors[method], "ls": LINES[same % len(LINES)]}
+def styles(methods: dict[str, str]) -> dict[str, dict[str, str]]:
+    """label -> method to label -> colour and dash: a colour for each method, a dash within it."""
+    colors, drawn, before = dict(COLORS), {}, list(methods.values())
+    for i, (label, method) in enumerate(methods.items()):
+        color = colors.setdefault(method, f"C{len(colors) - len(COLORS)}")
+        drawn[label] = {"color": color, "dash": DASHES[before[:i].count(method) % len(DASHES)]}
     return drawn
 
 
-def draw_band(ax: Any, x: Sequence[float], values: Sequence[Sequence[float]], **style: Any) -> None:
-    """A line through the means of values[i] at x[i], their range as a band."""
-    ax.plot(x, [mean(v) for v in values], lw=2, **style)
-    lows, highs = [min(v) for v in values], [max(v) for v in values]
-    ax.fill_between(x, lows, highs, color=style["color"], alpha=0.15, lw=0)
-
-
-def draw_curves(
-    path: Path,
-    groups: dict[str, list[Rows]],
-    figures: Sequence[str],
-    unit: str = "training steps",
-    steps_per_unit: float = 1.0,
-    style: dict[str, dict[str, str]] | None = None,
-) -> None:
-    """Held-out figures against time: the mean of each label's runs, their range as a band."""
-    fig, axes = new_figure(len(figures))
-    style = style or styles(groups)
-    for ax, figure in zip(axes, figures, strict=True):
-        for label, runs in groups.items():
-            at: list[dict[int, float]] = [
-                {row["step"]: row[figure] for row in rows if row.get(figure) is not None}
-                for rows in runs
-            ]
-            steps = [s for s in at[0] if all(s in run for run in at)]
-            values = [[run[s] for run in at] for s in steps]
-            draw_band(ax, [s / steps_per_unit for s in steps], values, label=label, **style[label])
-        name = "nll (nats)" if figure == "nll" else figure
-        ax.set(xlabel=unit, ylabel=f"held-out {name}")
+def draw(path: Path, groups: dict[str, Group]) -> None:
+    """pass@1 and pass@128 against steps; a row of panels for each task."""
+    tasks = list(dict.fromkeys(str(one.config.get("task")) for one in groups.values()))
+    style = styles({label: one.method for label, one in groups.items()})
+    fig, axes = new_figure(2, rows=len(tasks))
+    for i, ax in enumerate(axes.flat):
+        task, figure = tasks[i // 2], ("pass@1", "pass@128")[i % 2]
+        mine = {x: one for x, one in groups.items() if str(one.config.get("task")) == task}
+        lines = [line_of(x, one, figure, style[x]) for x, one in mine.items()]
+        title = task if len(tasks) > 1 else ""
+        panel(ax, lines, title=title, xlabel="training steps", ylabel=f"held-out {figure}")
         ax.set_xlim(left=0)
-        ax.grid(alpha=0.25)
-    save_figure(fig, path, legend_of=axes[0])
+    save_figure(fig, path, legend_of=axes.flat)
+
+
+def line_of(label: str, one: Group, figure: str, style: dict[str, str]) -> Line:
+    """A held-out figure at those steps at which all runs of a group have it."""
+    at = [{row["step"]: row[figure] for row in rows if is_number(row.get(figure))}
+          for rows in one.runs]  # fmt: skip
+    steps = [s for s in at[0] if all(s in run for run in at)]
+    values = [[run[s] for run in at] for s in steps]
+    return Line(label, steps, values, marker="o" if len(steps) == 1 else "", **style)
+
+
+# ---------------------------------------------------------------------------- the command
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -169,17 +271,30 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--figure", type=Path, default=Path("compare.png"), help="where it goes")
     args = parser.parse_args(argv)
     try:
-        groups = group(args.dir)
+        return compare(args.dir, args.figure)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has seen enough
+        return 0
     except CheckpointError as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
+
+
+def compare(folders: Sequence[Path], figure: Path) -> int:
+    """Print the table, draw the figure; 0, or 2 where the figure cannot be written."""
+    figure = figure if figure.suffix or figure.is_dir() else figure.with_suffix(".png")
+    if figure.is_dir():
+        raise CheckpointError(f"--figure {figure} is a folder: name a file, as in compare.png")
+    groups = group(folders)
     print(table(groups), flush=True)
     try:
-        draw_curves(args.figure, groups, ("pass@1", "pass@128", "nll"))
+        draw(figure, groups)
+    except ImportError as error:
+        print(f"no figure: {error}")
     except (OSError, ValueError) as error:  # no such folder, no such format
-        print(f"compare.py: cannot write --figure {args.figure}: {error}", file=sys.stderr)
-        return 2
-    print(f"\ncurves: {args.figure}")
+        raise CheckpointError(f"cannot write --figure {figure}: {error}") from error
+    else:
+        print(f"\ncurves: {figure}", flush=True)
     return 0
 
 

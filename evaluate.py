@@ -1,17 +1,18 @@
-"""How good is a model on held-out prompts: exactly where that can be had, else from n rollouts.
+"""How good is a model on held-out prompts? Exact figures where possible, otherwise n rollouts.
 
-- One right answer: p is the probability of that answer, one teacher-forced pass; pass@k and
-  nll = -log p follow without sampling (`"exact": true`).
+- One right answer: p is the probability of that answer, which one teacher-forced pass computes;
+  pass@k and nll = -log p follow without sampling (`"exact": true`).
 - Many right answers: n rollouts of each prompt, c of them right, and the unbiased pass@k of Chen
-  2021, null where k > n. nll is then that of one demonstration: -log pi(demonstration) is more than
-  -log p, and being good at it is not being right.
-- Graded answers: the same, and what the likelihoods say.
+  2021, null where k > n. Here nll is that of one demonstration: -log pi(demonstration) exceeds
+  -log p, and a model that imitates it well is not thereby right more often.
+- Graded answers: the same, and figures of the likelihoods.
 
-Left out: what training measures on its own rollouts (rollouts.py).
+Every figure is a weighted mean over different prompts: no prompt is evaluated twice, and each has
+the weight of its chance of being drawn (data/batches.py). Left out: what training measures on its
+own rollouts (rollouts.py).
 """
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from data.batches import Batch, torch_rng
 from data.tokenizer import END, decode
 from harness.config import Config
 from model import GPT, completion_logits, completion_mask, summed_logprobs
-from rollouts import rewards_of, roll_out, said, verdicts
+from rollouts import graded_by, roll_out, said, verdicts
 from tree import Rollouts
 from verify import answer, number
 
@@ -31,8 +32,10 @@ EVAL_K = (1, 8, 128, 1024)
 
 
 @torch.no_grad()
-def evaluate(model: GPT, batch: Batch, task: Task, config: Config) -> dict[str, Any]:
-    """Held-out figures of a model, on a batch of held-out problems."""
+def evaluate(
+    model: GPT, batch: Batch, weight: Tensor, task: Task, config: Config
+) -> dict[str, Any]:
+    """Held-out figures of a model on E different problems. weight: (E,) float64, sums to 1."""
     logp, greedy = [], []
     for i in range(0, len(batch.texts), 512):  # so that long answers need no more memory
         answers = batch.answers[i : i + 512]
@@ -40,68 +43,78 @@ def evaluate(model: GPT, batch: Batch, task: Task, config: Config) -> dict[str, 
         logp.append(summed_logprobs(logits, answers, END).cpu().double())
         is_greedy = (logits.argmax(-1) == answers) | ~completion_mask(answers, END)
         greedy.append(is_greedy.all(1).float())
-    logp_all = torch.cat(logp)
-    figures = {"nll": -logp_all.mean().item()}
+    logp_all, greedy_all = torch.cat(logp), torch.cat(greedy).cpu().double()
+    figures: dict[str, Any] = {"nll": -(weight @ logp_all).item()}
     if task.single_answer:
-        return figures | exact_figures(logp_all) | {"greedy": torch.cat(greedy).mean().item()}
-    return figures | sampled_figures(model, batch, task, config)
+        figures |= exact_figures(logp_all, weight) | {"greedy": (weight @ greedy_all).item()}
+    else:
+        figures |= sampled_figures(model, batch, weight, task, config)
+    return figures | {"weight": [float(f"{w:.6g}") for w in weight.tolist()]}
 
 
-def exact_figures(logp: Tensor) -> dict[str, Any]:
-    """From the exact log p (E,) of a single-answer task. All of it is kept, for any pass@k."""
-    pass_at = {f"pass@{k}": maxrl.exact_pass_at_k(logp.exp(), k).mean().item() for k in EVAL_K}
+def exact_figures(logp: Tensor, weight: Tensor) -> dict[str, Any]:
+    """From the exact log p (E,) of a single-answer task, all of which is kept for other pass@k."""
+    p = logp.exp()
+    pass_at = {f"pass@{k}": (weight @ maxrl.exact_pass_at_k(p, k)).item() for k in EVAL_K}
     return pass_at | {"exact": True, "logp": [round(x, 5) for x in logp.tolist()]}
 
 
-def sampled_figures(model: GPT, batch: Batch, task: Task, config: Config) -> dict[str, Any]:
+def sampled_figures(
+    model: GPT, batch: Batch, weight: Tensor, task: Task, config: Config
+) -> dict[str, Any]:
     """From n rollouts of each prompt: pass@k, and how many different right answers they hold.
 
-    The same prompts and random numbers at every evaluation, so that curves are comparable.
+    The prompts and random numbers are the same at every evaluation, so that curves are comparable.
     """
     n, E = config.eval_rollouts, len(batch.texts)
     device = batch.prompts.device
     rollouts = roll_out(model, batch.prompts, n, task, torch_rng(0, "evaluation", 0, device))
-    right, group = verdicts(batch.texts, rollouts).cpu().double(), rollouts.group.cpu()
+    right, group = verdicts(batch.texts, rollouts, task).cpu().double(), rollouts.group.cpu()
     c = right.new_zeros(E).index_add(0, group, right * rollouts.count.cpu())
     different = right.new_zeros(E).index_add(0, group, right)
     figures: dict[str, Any] = {
-        f"pass@{k}": torch.as_tensor(maxrl.pass_at_k(n, c, k)).mean().item() if k <= n else None
+        f"pass@{k}": (weight @ torch.as_tensor(maxrl.pass_at_k(n, c, k))).item() if k <= n else None
         for k in EVAL_K
     }
-    figures["greedy"] = None  # the likeliest text is not what is judged here
-    figures["answers"] = different[c > 0].mean().item() if c.any() else 0.0
+    figures["greedy"] = None  # greedy decoding finds the likeliest token, not the likeliest answer
+    solved = (weight * (c > 0)).sum()
+    figures["answers"] = ((weight @ different) / solved).item() if solved else 0.0
     if task.graded:
-        figures |= graded_figures(batch, rollouts, task, config)
+        figures |= graded_figures(batch, weight, rollouts, task)
     return figures | {"exact": False, "n": n, "c": [int(x) for x in c.tolist()]}
 
 
 def graded_figures(
-    batch: Batch, rollouts: Rollouts, task: Task, config: Config
+    batch: Batch, weight: Tensor, rollouts: Rollouts, task: Any
 ) -> dict[str, float | None]:
-    """What the numbers that were written say of the targets.
+    """How well the numbers that were written fit the targets.
 
     log_likelihood: the mean over prompts of log((1/n) sum l), which is too low by about the
-    variance of l over 2 n E[l]^2; a prompt without a number counts as 1e-30. mse: of the mean
-    number written, against the sum without its noise. spread: of the numbers written for one
-    prompt, the distance between their quartiles as a standard deviation (over 1.349), which a
-    stray number does not move; averaged over prompts. None if no number was written at all.
+    variance of l over 2 n E[l]^2; a prompt without a number counts as 1e-30. mse: the squared
+    difference between the mean number written and the sum without its noise. spread: the distance
+    between the quartiles of the numbers written for one prompt, as a standard deviation (divided by
+    1.349), which a stray number does not move; averaged over prompts. Without any number: None.
     """
-    by_likelihood = replace(config, reward="likelihood")
     n = rollouts.count.cpu()
 
     def matrix(values: Tensor) -> Tensor:
         """(U,) of distinct completions -> (E, n) of all of them."""
         return values.cpu().double().repeat_interleave(n).view(len(batch.texts), -1)
 
-    l = matrix(rewards_of(batch, rollouts, task, by_likelihood))
+    def average(values: Tensor) -> float:
+        """Over the prompts that have a value."""
+        known = ~values.isnan()
+        return ((weight[known] @ values[known]) / weight[known].sum()).item()
+
+    l = matrix(graded_by(task.likelihood, batch, rollouts, task))
     written = [number(text or "") for text in said(rollouts)]
     z = matrix(torch.tensor([math.nan if x is None else x for x in written], dtype=torch.double))
     truth = torch.tensor([float(answer(text) or 0) for text in batch.texts], dtype=torch.double)
     low, high = z.nanquantile(torch.tensor([0.25, 0.75]).double(), dim=1)
     figures = {
-        "log_likelihood": l.mean(1).clamp(min=1e-30).log().mean().item(),
-        "mse": ((z.nanmean(1) - truth) ** 2).nanmean().item(),
-        "spread": ((high - low) / 1.349).nanmean().item(),
+        "log_likelihood": average(l.mean(1).clamp(min=1e-30).log()),
+        "mse": average((z.nanmean(1) - truth) ** 2),
+        "spread": average((high - low) / 1.349),
     }
     return {name: x if math.isfinite(x) else None for name, x in figures.items()}
 
@@ -109,16 +122,18 @@ def graded_figures(
 def samples(
     model: GPT, batch: Batch, task: Task, config: Config, step: int, n: int = 3
 ) -> list[str]:
-    """What the model says to the first n prompts, with the verdicts."""
+    """What the model answers to n prompts from all over the batch, with the verdicts."""
     generator = torch_rng(config.seed, "samples", step, batch.prompts.device)
-    rollouts = roll_out(model, batch.prompts[:n], 1, task, generator)
-    right = verdicts(batch.texts, rollouts).tolist()
-    remarks = ["right" if r else "wrong" for r in right]
+    E = len(batch.texts)
+    some = sorted({(2 * i + 1) * E // (2 * n) for i in range(n)})
+    prompts, references = ([column[i] for i in some] for column in (batch.texts, batch.references))
+    rollouts = roll_out(model, batch.prompts[some], 1, task, generator)
+    remarks = ["right" if r else "wrong" for r in verdicts(prompts, rollouts, task).tolist()]
     if task.graded:
-        remarks = [f"(target {y})" for y in batch.references[:n]]
+        remarks = [f"(target {y})" for y in references]
     texts = map(decode, rollouts.tokens.tolist())
-    lines = zip(batch.texts, texts, remarks, strict=False)
-    return [f"{prompt}{text} {remark}" for prompt, text, remark in lines]
+    lines = zip(prompts, texts, remarks, strict=True)
+    return [f"{task.show(prompt, text)} {remark}" for prompt, text, remark in lines]
 
 
 def pass_rates(evaluation: dict[str, Any]) -> list[float]:

@@ -44,7 +44,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-import likelihoods
+import graded
 
 # ------------------------------------------------------------------- the estimators, side by side
 # r: a rollout's reward. mean: its group's mean reward, S/k for S successes. k: the group's size.
@@ -103,7 +103,7 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Te
     """A = omega (r - mean of the peers), omega = pass@T / p estimated with oneself as a success.
 
     Leave-one-out MaxRL: the order T <= k exactly (default k), with a baseline, and 0 where all
-    fail or all pass. Not the paper's: ours, the binary case of the weights in likelihoods.py.
+    fail or all pass. Not the paper's: ours, the binary case of the weights in graded.py.
     The peers are the other k-1 rollouts. omega and the baseline may look at them only: then they
     are independent of this rollout, and E[A score] = E[omega] E[r score] = E[omega] grad p. So this
     rollout counts as a success in any case: c of k. omega = pass_at_k(k, c, T) / (c/k) has the mean
@@ -115,6 +115,14 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Te
     c = (k * mean + 1 - r).round()  # S for a success, S + 1 for a failure
     pass_T = 1.0 if order is None or order == k else pass_at_k(k, c, int(order))  # c >= 1
     return pass_T / (c / k) * (r - mean) * (k / (k - 1))
+
+
+def tailrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """A = the sum of maxrl's over all thresholds of the reward. TailRL, Ramasubramanian 2026.
+
+    Verdicts have one threshold, so on them it is `maxrl`. graded.py has the sum for other rewards.
+    """
+    return maxrl(r, mean, k)
 
 
 def passk(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Tensor:
@@ -161,6 +169,7 @@ FORMULAS: dict[str, Callable[..., Tensor]] = {
     "maxrl": maxrl,
     "maxrl-raw": maxrl_raw,
     "maxrl-loo": maxrl_loo,
+    "tailrl": tailrl,
     "passk": passk,
     "maxrl-std": maxrl_std,
     "rft": rft,
@@ -175,7 +184,8 @@ OF_THE_BATCH = ("rft",)  # whose mean is that of all B k rewards, not of a group
 def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> Tensor:
     """Advantages of k rollouts of each of B prompts. `ADVANTAGES[name]` is this with its name set.
 
-    rewards: (B, k), in {0, 1}; `maxrl-loo` takes any in [0, 1], `reinforce` and `rloo` any finite.
+    rewards: (B, k), in {0, 1}; `maxrl-loo` takes any in [0, 1], `reinforce`, `rloo` and `tailrl`
+    any finite ones.
     order: the T of `maxrl-loo` and `passk`, 1..k (default k).
     Returns (B, k). Raises ValueError for other shapes, rewards or orders.
     """
@@ -184,8 +194,8 @@ def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> 
     r, k = rewards.detach().cpu().double(), rewards.shape[1]  # a few numbers; MPS has no double
     check_rewards(name, r)
     check_order(name, k, order)
-    if name == "maxrl-loo" and not is_binary(r) and k > 1:
-        A = likelihoods.advantages(r, int(order or k))
+    if name in graded.NAMES and k > 1 and not is_binary(r):
+        A = graded.advantages(name, r, int(order or k))
     else:
         mean = r.mean() if name in OF_THE_BATCH else r.sum(dim=1, keepdim=True) / k  # (B, 1)
         A = apply_formula(name, r, mean, k, order)
@@ -209,14 +219,13 @@ def counted_advantages(
     r, b = rewards.detach().cpu().double(), group.cpu()
     check_rewards(name, r)
     check_order(name, k, order)
-    if name == "maxrl-loo" and not is_binary(r):
-        copies = count.cpu()  # no closed form in the counts: write out all k, keep one of each
-        A = group_advantages(name, r.repeat_interleave(copies).view(-1, k), order)
-        return A.flatten()[copies.cumsum(0) - copies].to(rewards)
-    total = r.new_zeros(int(b.max()) + 1).index_add(0, b, r * count.cpu())
-    mean = total / k  # (B,)
-    mean = mean.mean() if name in OF_THE_BATCH else mean[b]  # (U,)
-    A = apply_formula(name, r, mean, k, order)
+    if name in graded.NAMES and k > 1 and not is_binary(r):
+        A = graded.counted_advantages(name, r, b, count.cpu(), k, int(order or k))
+    else:
+        total = r.new_zeros(int(b.max()) + 1).index_add(0, b, r * count.cpu())
+        mean = total / k  # (B,)
+        mean = mean.mean() if name in OF_THE_BATCH else mean[b]  # (U,)
+        A = apply_formula(name, r, mean, k, order)
     return A.to(rewards if rewards.is_floating_point() else rewards.device)
 
 
@@ -325,13 +334,13 @@ def is_binary(rewards: Tensor) -> bool:
 
 def check_rewards(name: str, rewards: Tensor) -> None:
     """ValueError if `name` does not take these rewards; it names the first that is wrong."""
-    if name in ("reinforce", "rloo"):
+    if name in ("reinforce", "rloo", "tailrl"):
         right, needs = rewards.isfinite(), "finite rewards"
     elif name == "maxrl-loo":
         right, needs = (rewards >= 0) & (rewards <= 1), "rewards in [0, 1]"
     else:
         right = (rewards == 0) | (rewards == 1)
-        needs = "rewards that are 0 or 1 (maxrl-loo takes any in [0, 1])"
+        needs = "rewards that are 0 or 1 (maxrl-loo takes any in [0, 1], tailrl any)"
     if not bool(right.all()):
         raise ValueError(f"{name} needs {needs}, not {rewards[~right][0]:.9g}")
 
@@ -361,6 +370,7 @@ def trained_order(name: str, k: int, order: float | None = None) -> float | None
     """The T whose J_T the estimator ascends in expectation; None if there is no such T."""
     orders: dict[str, float | None]
     orders = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k}
+    orders["tailrl"] = orders["maxrl"]  # on verdicts
     orders |= {"maxrl-loo": order or k, "passk": 1 if (order or k) == 1 else None}
     orders |= {"grpo": 1 if k == 2 else None}  # where it is rloo, rollout by rollout
     return orders.get(name)
@@ -412,11 +422,12 @@ def main() -> None:
     print("standard deviation of one prompt's estimate, on two outcomes. Maximum likelihood: 1/p,")
     print(", ".join(f"{1 / p:.4f} at p = {p:g}" for p in ps) + ".")
     print("~ marks a limit of large k, where there is no closed form; rft: a batch of one prompt.")
+    print("tailrl, which takes any rewards, is maxrl on rewards of 0 and 1.")
     for k in (1, 2, 4, 8, 64):
         print(
             f"\n{f'k = {k}':11}{'order':>5}" + "".join(f"{f'p = {p:g}':>17}{'sd':>9}" for p in ps)
         )
-        for name in FORMULAS:
+        for name in [name for name in FORMULAS if name != "tailrl"]:
             order = trained_order(name, k)
             row = f"{name:11}{order if order is not None else '-':>5}"
             for p in ps:

@@ -1,87 +1,119 @@
 """MaxRL whole, the textbook way: sample, verify, weigh, differentiate, repeat.
 
-    python plain.py                        # half a minute; prints the pass rate as it rises
-    python plain.py --method grpo --k 16   # any estimator of maxrl.py: the keys of ADVANTAGES
+    python plain.py                        # RLOO, then MaxRL from the same start: about a minute
+    python plain.py --method grpo --k 16   # one estimator of maxrl.py, by its key in ADVANTAGES
 
-Read maxrl.py first: the formulas are there. A small transformer adds two-digit numbers, writing the
-sum right to left. It first imitates right answers for 150 steps, after which it is right about once
-in thirteen tries. From then on it is only told whether its own answers are right. Left out: speed,
-files, settings (train.py has them). The tests hold train.py's fast step against the one in here.
+A small transformer adds two-digit numbers. It first imitates right answers until it is right about
+once in twenty tries. From then on it is only told whether its own answers are right. Everything is
+in this file except for the network (model.py) and the estimators (maxrl.py): copy it and change it.
+Left out: speed, files, settings, and a learning rate for each method (train.py has them). The tests
+hold train.py's fast step against the step in here, for every method.
 """
+
+import argparse
+import copy
+import os
+import random
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from data import Task, make_task
-from data.batches import make_batch, rng  # problems as tensors; a generator for each purpose
-from data.tokenizer import END, PAD, VOCAB_SIZE, decode
-from harness.config import Parser, whole  # argparse whose errors are one line
 from maxrl import ADVANTAGES, policy_gradient_loss
 from model import GPT, ModelConfig
-from verify import verify
 
-CPU = torch.device("cpu")
-STEPS_OF_WARM_START, STEPS = 150, 200
+# ------------------------------------------------------------- the problems, as text and as tokens
+
+CHARACTERS = "0123456789+="  # a token is an index into this text, or END
+END = len(CHARACTERS)
+P, L = 6, 4  # tokens of a prompt `12+34=`, and of the longest answer with its end token
 
 
-def sample(model: GPT, prompts: Tensor, L: int, generator: torch.Generator) -> Tensor:
-    """One completion of each prompt (N, P), token by token, each time from the whole text: (N, L).
+def encode(text: str) -> list[int]:
+    return [CHARACTERS.index(c) for c in text]
 
-    Each token is drawn from the model's own probabilities (temperature 1). Pads follow the end.
+
+def decode(tokens: list[int]) -> str:
+    """The text up to the end token."""
+    return "".join(CHARACTERS[t] for t in tokens[: tokens.index(END)])
+
+
+def problems(rng: random.Random, n: int, held_out: bool = False) -> tuple[Tensor, Tensor]:
+    """n random sums: the prompts (n, P), and their right answers (n, L) with the digits reversed,
+    for one adds from the right. One pair of numbers in ten is held out from training."""
+    prompts: list[list[int]] = []
+    answers: list[list[int]] = []
+    while len(prompts) < n:
+        a, b = sorted(rng.choice((rng.randrange(10), rng.randrange(10, 100))) for _ in range(2))
+        if ((a * 37 + b * 101) % 10 == 0) == held_out:
+            prompts.append(encode(f"{a:02}+{b:02}="))
+            answers.append((encode(str(a + b)[::-1]) + [END] * L)[:L])
+    return torch.tensor(prompts), torch.tensor(answers)
+
+
+def is_right(prompt: list[int], completion: list[int]) -> bool:
+    """The verdict: the completion ends, and its text is the sum. Without an end it is wrong."""
+    a, b = "".join(CHARACTERS[t] for t in prompt[:-1]).split("+")
+    return END in completion and decode(completion) == str(int(a) + int(b))[::-1]
+
+
+# -------------------------------------------------------------------------------------- the method
+
+
+def sample(model: GPT, prompts: Tensor, length: int, end: int, rng: torch.Generator) -> Tensor:
+    """One completion of each prompt (N, P), token by token, each from the whole text: (N, length).
+
+    Each token is drawn from the model's own probabilities (temperature 1). End tokens follow an
+    end token.
     """
     text, ended = prompts, torch.zeros(len(prompts), 1, dtype=torch.bool)
-    for _ in range(L):
+    for _ in range(length):
         logits = model(text)  # (N, T, V): position t predicts token t + 1
-        token = torch.multinomial(logits[:, -1].softmax(-1), 1, generator=generator)  # (N, 1)
-        token[ended] = PAD
-        ended |= token == END
+        token = torch.multinomial(logits[:, -1].softmax(-1), 1, generator=rng)  # (N, 1)
+        token[ended] = end
+        ended |= token == end
         text = torch.cat((text, token), dim=1)
     return text[:, prompts.shape[1] :]
 
 
-def is_right(prompt: str, completion: list[int]) -> bool:
-    """The verdict: it ended, and what it says up to there is right. Without an end it is wrong."""
-    return END in completion and verify(prompt, decode(completion))
-
-
-def log_probabilities(model: GPT, prompts: Tensor, completions: Tensor) -> Tensor:
+def log_probabilities(model: GPT, prompts: Tensor, completions: Tensor, end: int) -> Tensor:
     """log pi(completion | prompt) of each row, (N, P) and (N, L) -> (N,), with gradient.
 
-    A sum over tokens, the end token included, and nothing after it.
+    It is a sum over the tokens up to the end token, which counts; what follows does not.
     """
-    P = prompts.shape[1]
+    first = prompts.shape[1]
     logits = model(torch.cat((prompts, completions[:, :-1]), dim=1))  # (N, P+L-1, V)
-    logp = logits[:, P - 1 :].log_softmax(-1)  # (N, L, V): position P-1 predicts the first token
-    logp = logp.gather(2, completions.unsqueeze(2)).squeeze(2)  # (N, L), of the tokens there are
-    is_end = (completions == END).long()
-    before_or_at_end = is_end.cumsum(1) - is_end == 0  # no end token before this one
+    logp = logits[:, first - 1 :].log_softmax(-1)  # (N, L, V): position P-1 predicts the first
+    logp = logp.gather(2, completions.unsqueeze(2)).squeeze(2)  # (N, L), of each sampled token
+    is_end = (completions == end).long()
+    before_or_at_end = is_end.cumsum(1) - is_end == 0  # no end token stands before this one
     return (logp * before_or_at_end).sum(1)
 
 
 def train_step(
     model: GPT,
     optimizer: torch.optim.Optimizer,
-    task: Task,
-    problems: list[tuple[str, str]],
+    prompts: Tensor,
+    verdict: Callable[[list[int], list[int]], bool],
     method: str,
     k: int,
-    generator: torch.Generator,
+    length: int,
+    end: int,
+    rng: torch.Generator,
 ) -> float:
-    """One batch of B prompts, one update. Returns the share of right rollouts.
+    """One batch of prompts (B, P), one update. Returns the share of right rollouts.
 
-    problems: B pairs (prompt, reference answer), as text; the answers are not looked at here.
+    verdict(prompt, completion) is all that the step is told: token lists in, right or wrong out.
     """
-    batch = make_batch(problems, task, CPU)  # .texts, and the same as tokens: .prompts (B, P)
-    prompts = batch.prompts.repeat_interleave(k, dim=0)  # (B k, P)
+    copies = prompts.repeat_interleave(k, dim=0)  # (B k, P)
     with torch.no_grad():
-        completions = sample(model, prompts, task.max_new_tokens, generator)  # (B k, L)
-    texts = [text for text in batch.texts for _ in range(k)]
-    right = [is_right(*pair) for pair in zip(texts, completions.tolist(), strict=True)]
+        completions = sample(model, copies, length, end, rng)  # (B k, L)
+    right = [verdict(*pair) for pair in zip(copies.tolist(), completions.tolist(), strict=True)]
     rewards = torch.tensor(right).float().view(-1, k)  # (B, k): a row for each prompt
 
     advantages = ADVANTAGES[method](rewards)  # (B, k); for maxrl (r - mean) / mean
 
-    logp = log_probabilities(model, prompts, completions).view(-1, k)  # (B, k)
+    logp = log_probabilities(model, copies, completions, end).view(-1, k)  # (B, k)
     loss = policy_gradient_loss(logp, advantages)  # -(1/(B k)) sum of A log pi
     optimizer.zero_grad()
     loss.backward()
@@ -90,46 +122,69 @@ def train_step(
     return rewards.mean().item()
 
 
-def warm_start(model: GPT, task: Task) -> None:
-    """Imitate right answers: cross-entropy, for STEPS_OF_WARM_START batches of 128."""
+# ------------------------------------------------------------------------------------- the example
+
+BATCH, STEPS, LEARNING_RATE = 32, 350, 1e-3
+
+
+def warm_start(model: GPT, steps: int = 3000, until: float = 0.06) -> None:
+    """Imitate right answers (cross-entropy) until ten batches in a row had this pass rate."""
+    rng, rates = random.Random(1), [0.0]
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
-    for step in range(STEPS_OF_WARM_START):
-        batch = make_batch(task.draw(rng(0, "answers", step), 128, "train"), task, CPU)
+    while len(rates) < steps and sum(rates[-10:]) < 10 * until:
+        logp = log_probabilities(model, *problems(rng, 128), END)
         optimizer.zero_grad()
-        (-log_probabilities(model, batch.prompts, batch.answers).mean()).backward()
+        (-logp.mean()).backward()
         optimizer.step()
+        rates.append(logp.detach().exp().mean().item())
+
+
+def measure(model: GPT) -> tuple[float, float]:
+    """The pass rate p and the nll, the means of p and of -log p over sums that are never trained
+    on. Both are exact, because each prompt has one right answer."""
+    with torch.no_grad():
+        logp = log_probabilities(model, *problems(random.Random(2), 500, held_out=True), END)
+    return logp.exp().mean().item(), -logp.mean().item()
+
+
+def learn(start: GPT, method: str, k: int) -> Iterator[tuple[int, float, float]]:
+    """Train a copy of a model; every 50 steps comes the step, the pass rate and the nll."""
+    model, rng, generator = copy.deepcopy(start), random.Random(3), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+    yield 0, *measure(model)
+    for step in range(1, STEPS + 1):
+        prompts, _ = problems(rng, BATCH)
+        train_step(model, optimizer, prompts, is_right, method, k, L, END, generator)
+        if step % 50 == 0 or step == STEPS:
+            yield step, *measure(model)
+
+
+def run(start: GPT, method: str, k: int) -> str:
+    """Learn and print the figures as they come. Returns the line that sums them up."""
+    rows = []
+    for step, rate, nll in learn(start, method, k):
+        print(f"{method:6} step {step:3}  pass rate {rate:.3f}  nll {nll:.3f}", flush=True)
+        rows.append((rate, nll))
+    (base, base_nll), (rate, nll) = rows[0], rows[-1]
+    return f"{method} pass rate {base:.3f} -> {rate:.3f}, nll {base_nll:.2f} -> {nll:.2f}"
 
 
 def main() -> None:
-    """Two-digit addition: first right answers to imitate, then only verdicts."""
-    parser = Parser(prog="plain.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--method", default="maxrl", choices=ADVANTAGES, help="default maxrl")
-    parser.add_argument("--k", type=whole(1), default=16, help="rollouts per prompt (default 16)")
+    """The command line."""
+    parser = argparse.ArgumentParser(description="MaxRL whole, the textbook way.")
+    parser.add_argument("--method", choices=ADVANTAGES, help="run this one (default: rloo, maxrl)")
+    parser.add_argument("--k", type=int, default=8, help="rollouts per prompt (default 8)")
+    parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", 1)))
     args = parser.parse_args()
+    if args.k < 1 or args.threads < 1:
+        parser.error("--k and --threads must be 1 or more")
+    torch.set_num_threads(args.threads)  # one is fastest: the tensors are small
 
-    task = make_task("addition", digits=2, reverse=True)
-    positions = task.prompt_width + task.max_new_tokens
-    sizes = ModelConfig(VOCAB_SIZE, positions, n_layer=1, n_head=4, n_embd=64)
-    model = GPT(sizes, torch.Generator().manual_seed(0))
-    generator = torch.Generator().manual_seed(0)
-    test = make_batch(task.draw(rng(0, "test"), 500, "held-out"), task, CPU)
-
-    def pass_rate() -> float:
-        """On prompts that are never trained on; exact, for each has one right answer."""
-        with torch.no_grad():
-            return log_probabilities(model, test.prompts, test.answers).exp().mean().item()
-
-    warm_start(model, task)
-    base = pass_rate()
-    print(f"pass rate {base:.3f} after {STEPS_OF_WARM_START} steps on right answers")
-
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
-    for step in range(1, STEPS + 1):
-        problems = task.draw(rng(0, "data", step), 32, "train")
-        train_step(model, optimizer, task, problems, args.method, args.k, generator)
-        if step % 20 == 0:
-            print(f"pass rate {pass_rate():.3f} after {step} steps of {args.method}")
-    print(f"pass rate {base:.3f} -> {pass_rate():.3f}")
+    sizes = ModelConfig(len(CHARACTERS) + 1, P + L, n_layer=1, n_head=4, n_embd=64)
+    start = GPT(sizes, torch.Generator().manual_seed(0))
+    warm_start(start)
+    methods = [args.method] if args.method else ["rloo", "maxrl"]
+    print("\n".join([run(start, method, args.k) for method in methods]))
 
 
 if __name__ == "__main__":

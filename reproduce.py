@@ -240,7 +240,10 @@ def main() -> int:
     parser.add_argument("--figures-only", action="store_true", help="run nothing")
     parser.add_argument("--jobs", type=whole(1), help="runs at a time (default: as many as cores)")
     args = parser.parse_args()
-    pyplot()  # better known now than later if there is none
+    try:
+        pyplot()  # better known now than later if there is none
+    except ImportError as error:
+        parser.error(str(error))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops like Ctrl-C
     os.chdir(ROOT)
     quick = Path("runs/quick")

@@ -1,9 +1,9 @@
 """From prompts to rewards: what every step, every evaluation and sample.py begin with.
 
-    prompts -> k rollouts of each (tree.generate) -> a reward of each (verify.py)
+    prompts -> k rollouts of each (tree.generate) -> a reward of each (the task's)
 
-Left out: where the prompts come from (data/batches.py), and what is done with the rewards
-(maxrl.py, train.py, selftrain.py, evaluate.py).
+Left out: where the prompts come from (data/batches.py), what is right (the task, in data/), and
+what becomes of the rewards (maxrl.py, train.py, selftrain.py, evaluate.py).
 """
 
 from collections.abc import Callable
@@ -14,18 +14,14 @@ from torch import Tensor
 from data import Task
 from data.batches import Batch
 from data.tokenizer import END, PAD, decode
-from harness.config import Config
 from model import GPT
 from tree import Rollouts, generate
-from verify import likelihood, regression, verify
-
-REGRESSION_CLIP = 8.0  # standard deviations sigma; an error beyond it costs no more
 
 
 def roll_out(
     model: GPT, prompts: Tensor, k: int, task: Task, generator: torch.Generator
 ) -> Rollouts:
-    """k rollouts of each prompt (B, P), as long as the task's longest legal answer."""
+    """k rollouts of each prompt (B, P), at most as long as the task's longest right answer."""
     max_nodes = 2**16 if prompts.is_cuda else 1024
     words = {"end": END, "pad": PAD, "max_nodes": max_nodes}
     return generate(model, prompts, k, task.max_new_tokens, generator=generator, **words)
@@ -37,35 +33,41 @@ def said(rollouts: Rollouts) -> list[str | None]:
     return [decode(ids) if ended else None for ids, ended in rows]
 
 
-def verdicts(texts: list[str], rollouts: Rollouts) -> Tensor:
-    """(U,) rewards, 0 or 1: the completion ended, and what it says up to there is right."""
+def verdicts(texts: list[str], rollouts: Rollouts, task: Task) -> Tensor:
+    """(U,) of 0 and 1: the completion ended, and its text up to there is right."""
     pairs = zip(rollouts.group.tolist(), said(rollouts), strict=True)
-    right = [text is not None and verify(texts[b], text) for b, text in pairs]
+    right = [text is not None and task.verify(texts[b], text) for b, text in pairs]
     return torch.tensor(right, dtype=torch.float32, device=rollouts.group.device)
 
 
-def rewards_of(batch: Batch, rollouts: Rollouts, task: Task, config: Config) -> Tensor:
-    """(U,) rewards: verdicts, or if the task is graded likelihoods or regression rewards."""
-    if not task.graded:
-        return verdicts(batch.texts, rollouts)
-    grade: Callable[[str, str, float, float], float] = likelihood
-    width = config.sigma
-    if config.reward == "regression":
-        grade, width = regression, REGRESSION_CLIP * config.sigma
-    targets = [float(reference) for reference in batch.references]
+def rewards_of(batch: Batch, rollouts: Rollouts, task: Task) -> Tensor:
+    """(U,) rewards, as the task gives them."""
+    return graded_by(task.reward, batch, rollouts, task)
+
+
+def graded_by(
+    reward: Callable[[str, str, str], float], batch: Batch, rollouts: Rollouts, task: Task
+) -> Tensor:
+    """(U,) values of a function of (prompt, completion, reference).
+
+    Without an end token a completion gets 0, or what an empty text gets where rewards are graded.
+    """
     rewards = [
-        grade(batch.texts[b], text or "", targets[b], width)  # no number in no text
+        reward(batch.texts[b], text or "", batch.references[b])
+        if text is not None or task.graded
+        else 0.0
         for b, text in zip(rollouts.group.tolist(), said(rollouts), strict=True)
     ]
-    return torch.tensor(rewards, device=rollouts.group.device)
+    return torch.tensor(rewards, dtype=torch.float32, device=rollouts.group.device)
 
 
 def rollout_figures(
     rollouts: Rollouts, rewards: Tensor, B: int, k: int, graded: bool = False
 ) -> dict[str, float | None]:
-    """What the log says of all the rollouts of a step, before any was dropped or weighted.
+    """The log's figures of all the rollouts of a step, before any is dropped or weighted.
 
-    pass_rate is the mean reward. Groups are live, dead or all_pass only by verdicts, else None.
+    pass_rate is the mean reward. A group is live if it has a success, dead if it has none, and
+    all_pass if it has nothing else; with graded rewards these three are None.
     """
     total = rewards.new_zeros(B).index_add(0, rollouts.group, rewards * rollouts.count)
     shares = {"live": total > 0, "dead": total == 0, "all_pass": total == k}

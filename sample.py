@@ -3,7 +3,8 @@
     python sample.py runs/addition-maxrl-k8-s0 "12+34=" --k 8
 
 Without a prompt it asks a few held-out ones of rising difficulty; with --interactive it asks you.
-Rollouts are drawn as in training, at temperature 1. Loading is in harness/checkpoint.py.
+Rollouts are drawn as in training, at temperature 1. Answers are shown in the usual order even if
+the model writes them from right to left. Loading is in harness/checkpoint.py.
 """
 
 import argparse
@@ -24,15 +25,16 @@ from rollouts import roll_out, verdicts
 
 
 def ask(model: GPT, task: Task, prompt: str, k: int, seed: int) -> str:
-    """What to say of one prompt: its pass rate, then completions, the most frequent first."""
+    """The text about one prompt: its pass rate, then its completions, the most frequent first."""
     device = next(model.parameters()).device
     tokens = torch.tensor([encode(prompt)], device=device)  # (1, P)
     rollouts = roll_out(model, tokens, k, task, torch_rng(seed, prompt, k, device))
-    rewards = verdicts([prompt], rollouts)
+    rewards = verdicts([prompt], rollouts, task)
     pass_rate = (rewards * rollouts.count).sum().item() / k
-    lines = [f"{prompt}  pass rate {pass_rate:.3f} of {k}"]
+    shown = task.show(prompt, "")
+    lines = [f"{shown}  pass rate {pass_rate:.3f} of {k}"]
     for i in rollouts.count.argsort(descending=True, stable=True).tolist():
-        said = decode(rollouts.tokens[i].tolist())
+        said = task.show(prompt, decode(rollouts.tokens[i].tolist()))[len(shown) :]
         verdict = "right" if rewards[i] else "wrong" if rollouts.ended[i] else "wrong: no end"
         logp = rollouts.logprob[i].item()
         lines.append(f"{rollouts.count[i].item():8} x  {said!r:14} log p {logp:8.3f}  {verdict}")
@@ -48,7 +50,8 @@ def rising_prompts(task: Task, n: int = 5) -> list[str]:
 
 def converse(model: GPT, task: Task, k: int, seed: int) -> None:
     """Prompt after prompt from a terminal, until an empty line."""
-    print(f"a prompt, for example {rising_prompts(task)[2].replace(' ', '')!r}; an empty line ends")
+    example = task.show(rising_prompts(task)[2], "").replace(" ", "")
+    print(f"type a prompt, for example {example!r}; an empty line ends")
     while text := input("> ").strip():
         try:
             encode(text)

@@ -28,7 +28,7 @@ import maxrl
 import selftrain
 import tree
 from data import Task
-from data.batches import Batch, draw_problems, make_batch, rng, torch_rng
+from data.batches import Batch, draw_problems, held_out_problems, make_batch, rng, torch_rng
 from data.tokenizer import END
 from evaluate import evaluate, samples
 from harness import checkpoint
@@ -77,7 +77,7 @@ def rollout_backward(
     """Sample, verify, weigh, differentiate: the gradient of every method that has rollouts."""
     B, k = len(batch.texts), config.k
     rollouts = roll_out(model, batch.prompts, k, task, generator)
-    rewards = rewards_of(batch, rollouts, task, config)  # (U,)
+    rewards = rewards_of(batch, rollouts, task)  # (U,)
     A = maxrl.counted_advantages(
         config.method, rewards, rollouts.group, rollouts.count, k, config.order
     )
@@ -199,7 +199,7 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
 
 def warm_start_config(config: Config, device: torch.device) -> Config:
     """The warm start is a run by cross-entropy, with what it shares with the run it is for."""
-    shared = "task digits reverse noise n_layer n_head n_embd seed bf16 sft_until".split()
+    shared = "task digits reverse noise n_layer n_head n_embd seed bf16 threads sft_until".split()
     return Config(
         method="ce",
         steps=config.sft_steps,
@@ -243,14 +243,13 @@ def initial_model(path: Path, config: Config, task: Task, device: torch.device) 
 def train(run: Run) -> None:
     """A whole run: the base model is evaluated, then steps, and an evaluation every so often."""
     config, task, device = run.config, run.task, run.device
-    generator = rng(0, "held-out")  # the same prompts whatever the seed
-    problems = task.draw(generator, config.eval_prompts, config.eval_split)
-    held_out = make_batch(problems, task, device)
+    weights = held_out_problems(task, config.eval_prompts, config.eval_split)
+    held_out = make_batch(list(weights), task, device), torch.tensor([*weights.values()]).double()
     model = run.saved_model() or starting_model(config, task, device)
     optimizer = new_optimizer(model, config.lr)
     run.begin(model, optimizer)  # a resumed one: the optimizer and the log as they were saved
     if run.due():  # is an evaluation to be made now? At step 0, of the base model
-        run.record(*measure(model, held_out, config, task, run.step))
+        run.record(*measure(model, *held_out, config, task, run.step))
     for step in run.steps():  # up to --steps, or until a signal
         if config.method in SELF_TRAINING:
             first = run.first_weights
@@ -258,16 +257,16 @@ def train(run: Run) -> None:
         else:
             run.log(train_step(model, optimizer, config, task, step))
         if run.due():
-            run.record(*measure(model, held_out, config, task, run.step))
+            run.record(*measure(model, *held_out, config, task, run.step))
 
 
 def measure(
-    model: GPT, held_out: Batch, config: Config, task: Task, step: int
+    model: GPT, held_out: Batch, weight: torch.Tensor, config: Config, task: Task, step: int
 ) -> tuple[dict[str, Any], list[str]]:
     """Held-out figures, and a few samples; FloatingPointError if the model is broken."""
     checkpoint.insist_on_numbers(model)
     with autocast(config, held_out.prompts.device):
-        figures = evaluate(model, held_out, task, config)
+        figures = evaluate(model, held_out, weight, task, config)
         return figures, samples(model, held_out, task, config, step)
 
 

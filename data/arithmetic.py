@@ -1,47 +1,51 @@
-"""What the arithmetic tasks share: how operands are drawn, split, written and aligned.
+"""What the arithmetic tasks share: how operands are drawn, written, aligned and verified.
 
-Difficulty is mixed on purpose. The length of each operand is uniform in 1..digits, so that a
-half-trained model solves some prompts always, some never and most in between; that spread is what
-the methods disagree about. Operands are padded with spaces on the left: every prompt of a task has
-the same width, a batch has no padding, and equal places of equal prompts line up.
+The difficulty of the problems is mixed on purpose. The length of each operand is uniform in
+1..digits, so that a half-trained model solves some prompts always, some never and most of them
+sometimes; the methods differ in how they treat that spread. Operands are padded with spaces on the
+left, so every prompt of a task has the same width, a batch has no padding, and equal places of
+equal prompts line up.
 
-Notation: `12+34=` asks for `46`. With `reverse` the prompt ends in `<` and the whole answer is
-written right to left, sign last (`8-30<` -> `22-`), the direction in which carries are learnable.
+Notation: `12+34=` asks for `46`. With `reverse` the prompt ends in `<`, and the model writes the
+whole answer from right to left, sign last (`8-30<` -> `22-`), as one adds on paper: each digit then
+needs only the carry of the digit before it. People are always shown the usual order (`show`).
 """
 
 import argparse
 import re
 from collections.abc import Callable
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
 
-HELD_OUT_ONE_IN = 10  # problems; these are never trained on
-SPLITS = ("train", "held-out", "validation", "test")  # the last two halve the second
+import verify
+from data import Problems, Task
+from data.splits import in_split, split_hash
+from data.tokenizer import END, encode_completions, encode_prompts
+
 MAX_DIGITS = 9  # operands are drawn as 64-bit integers, and verify.py reads up to 18 digits
 
 
-class Arithmetic:
-    """A task `a OP b`. Subclasses set `operators`, `commutes`, and say what the answer is.
+class Arithmetic(Task):
+    """A task `a OP b`. A derived class sets `operators` and `commutes` and computes the answer.
 
-    One whose reference answer is more than the result overrides `demonstrate`, and `mark`, by which
-    verify.py knows what is asked for.
+    A task whose reference answer is more than the result overrides `demonstrate`, and `mark`, which
+    tells verify.py what the prompt asks for.
     """
 
     operators: str  # one character between each operand and the next
     commutes: bool  # whether the first two operands do
     answer: Callable[..., int]  # operands -> the truth, for the reference answers
     mark: str = "="  # ends the prompt
-    single_answer = True
-    graded = False
-    defaults: ClassVar[dict[str, Any]] = {}
+    takes: ClassVar[tuple[str, ...]] = ("digits", "reverse")
 
-    def __init__(self, digits: int, reverse: bool = False, noise: float = 0.0):
+    def __init__(self, digits: int, reverse: bool = False):
         if not 1 <= digits <= MAX_DIGITS:
             raise ValueError(f"digits must be 1 to {MAX_DIGITS}, not {digits}")
         if reverse and self.mark != "=":
             raise ValueError("only tasks whose prompts end in = can be reversed")
-        self.digits, self.reverse, self.noise = digits, reverse, noise
+        self.digits, self.reverse = digits, reverse
         self.n_operands = len(self.operators) + 1
         largest = 10**digits - 1
         self.prompt_width = len(self.write_prompt([largest] * self.n_operands))
@@ -51,10 +55,13 @@ class Arithmetic:
         """Characters of the longest legal answer."""
         raise NotImplementedError
 
-    def draw(self, rng: np.random.Generator, n: int, split: str) -> list[tuple[str, str]]:
-        """n problems of a split as (prompt, reference answer). Problems may repeat."""
+    def verify(self, prompt: str, completion: str) -> bool:
+        return verify.verify(prompt, completion)
+
+    def draw(self, rng: np.random.Generator, n: int, split: str) -> Problems:
+        """n problems of a split as (prompt, reference answer). They may repeat."""
         kept = np.empty((0, self.n_operands), dtype=np.int64)
-        for _ in range(10_000):  # one round is the rule; a split of nothing would take forever
+        for _ in range(10_000):  # one round is usually enough; an empty split would take forever
             if len(kept) >= n:
                 break
             operands = self.draw_operands(rng, 2 * n + 16)
@@ -71,12 +78,33 @@ class Arithmetic:
         low = np.where(length == 1, 0, 10 ** (length - 1))
         return rng.integers(low, 10**length)
 
+    def every(self, split: str) -> dict[tuple[str, str], float] | None:
+        """All problems of a split, each with the chance that `draw` draws it.
+
+        None where that is not known: for more than a million problems, and where a derived class
+        draws its operands in another way.
+        """
+        n, as_here = 10**self.digits, type(self).draw_operands is Arithmetic.draw_operands
+        if n**self.n_operands > 10**6 or not as_here:
+            return None
+        x = np.arange(n)
+        length = np.searchsorted([10**i for i in range(1, self.digits)], x, side="right")
+        chance = 1.0 / np.bincount(length)[length]  # of a number, up to a factor
+        operands = np.array(list(product(x, repeat=self.n_operands)))
+        operands = operands[in_split(split_hash(operands, self.commutes), split)]
+        chances = chance[operands].prod(1)
+        rng = np.random.default_rng(0)  # for references that are demonstrations
+        return {
+            (self.write_prompt(p), self.demonstrate(rng, *p)): c
+            for p, c in zip(operands.tolist(), (chances / chances.sum()).tolist(), strict=True)
+        }
+
     def demonstrate(self, rng: np.random.Generator, *operands: int) -> str:
         """The reference answer."""
         return self.write_answer(self.answer(*operands))
 
     def write_prompt(self, operands: list[int]) -> str:
-        """[8, 30] -> ` 8-30=`, each operand aligned to `digits` places."""
+        """[8, 30] -> ` 8-30=`, each operand padded to `digits` places."""
         marks = (*self.operators, "<" if self.reverse else self.mark)
         return "".join(str(x).rjust(self.digits) + m for x, m in zip(operands, marks, strict=True))
 
@@ -102,58 +130,40 @@ class Arithmetic:
             raise ValueError(f"{text!r} has no answer") from None
         return self.write_prompt(operands)
 
+    def show(self, prompt: str, completion: str) -> str:
+        """` 8-30<`, `22-` -> ` 8-30=-22`: the usual order, whatever the model writes."""
+        if not self.reverse:
+            return prompt + completion
+        characters = re.findall("<pad>|.", completion, re.DOTALL)
+        return f"{prompt[:-1]}={''.join(reversed(characters))}"
 
-def split_hash(operands: np.ndarray, commutes: bool) -> np.ndarray:
-    """(n,) uint64: a fixed hash (splitmix64's mixing) of each problem, the same on any machine.
-
-    Where the operation commutes, 12+34 and 34+12 are one problem and fall on the same side.
-    """
-    if commutes:
-        operands = np.concatenate((np.sort(operands[:, :2], axis=1), operands[:, 2:]), axis=1)
-    h: np.ndarray = np.zeros(len(operands), dtype=np.uint64)
-    for column in operands.T.astype(np.uint64):
-        h = (h ^ column) + np.uint64(0x9E3779B97F4A7C15)  # wraps around, as is meant
-        h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        h = h ^ (h >> np.uint64(31))
-    return h
+    def notation(self) -> str:
+        return f"up to {self.digits} digits" + (", written right to left" * self.reverse)
 
 
-def in_split(hashes: np.ndarray, split: str) -> np.ndarray:
-    """(n,) bool: which problems belong to one of SPLITS. ValueError for another name.
-
-    The next digit of the hash halves what is held out: learning rates are chosen on "validation",
-    figures are published of "test".
-    """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split}")
-    held_out = hashes % HELD_OUT_ONE_IN == 0
-    if split in ("validation", "test"):
-        return held_out & ((hashes // HELD_OUT_ONE_IN % 2 == 0) == (split == "validation"))
-    return held_out == (split == "held-out")
-
-
-def show(task_class: Any, noise: float = 0.0) -> None:
+def show(task_class: type[Task], **settings: Any) -> None:
     """Print ten rows of a task, and how one of them becomes tokens: `python -m data.addition`."""
-    from data.tokenizer import encode_completions, encode_prompts
-
+    settings = {"digits": 2, "reverse": True} | task_class.defaults | settings
     parser = argparse.ArgumentParser(description="Print ten rows of this task.")
-    parser.add_argument("--digits", type=int, default=task_class.defaults.get("digits", 3))
-    parser.add_argument("--reverse", action="store_true")
+    parser.add_argument("--digits", type=int, default=settings["digits"])
+    parser.add_argument(
+        "--reverse", action=argparse.BooleanOptionalAction, default=settings["reverse"]
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     try:
-        task = task_class(args.digits, args.reverse, noise)
+        task = task_class(**{n: (settings | vars(args))[n] for n in task_class.takes})
+        rng = np.random.default_rng(args.seed)
+        rows = [
+            (split, *problem)
+            for split, n in (("train", 7), ("held-out", 3))
+            for problem in task.draw(rng, n, split)
+        ]
     except ValueError as error:
         parser.exit(2, f"{error}\n")
-    rng = np.random.default_rng(args.seed)
-    for split, n in (("train", 7), ("held-out", 3)):
-        for prompt, answer in task.draw(rng, n, split):
-            print(f"{split:9} {prompt} {answer}")
+    for split, prompt, answer in rows:
+        print(f"{split:9} {task.show(prompt, answer)}")
     ids = encode_prompts([prompt])[0].tolist()
     target = encode_completions([answer], task.max_new_tokens)[0].tolist()
-    print(
-        f"\nThe last one in tokens: the prompt {ids} is given,\nthe answer {target} is learnt",
-        end=" ",
-    )
-    print(f"up to its end token {len(answer) + 1} of {task.max_new_tokens}; pads are not.")
+    print(f"\nThe last one in tokens: given the prompt {ids},")
+    print(f"the model learns to write {target}, up to the end token {END}.")

@@ -1,15 +1,16 @@
 """Which problems a step sees, as text and as tokens, and the generators behind every random draw.
 
-Nothing random is carried from step to step: each draw has a generator of its own, made from the
+No random state is carried from step to step: each draw has a generator of its own, made from the
 seed, a purpose and the step. So no draw depends on how often anything else drew, and a resumed run
 needs no saved state. Example:
 
     >>> from data import make_task
-    >>> task = make_task("addition", 3, False)
+    >>> task = make_task("addition", {"digits": 3, "reverse": False})
     >>> draw_problems(task, seed=0, step=1, n=2) == draw_problems(task, seed=0, step=1, n=2)
     True
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,10 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data import Task
+from data import Problems, Task
 from data.tokenizer import encode_completions, encode_prompts
-
-Problems = list[tuple[str, str]]  # prompts with their reference answers
 
 
 def rng(seed: int, purpose: str, step: int = 0) -> np.random.Generator:
@@ -30,7 +29,7 @@ def rng(seed: int, purpose: str, step: int = 0) -> np.random.Generator:
 
 
 def torch_rng(seed: int, purpose: str, step: int, device: torch.device) -> torch.Generator:
-    """The same for torch; on the CPU for MPS, whose own samplers are not to be trusted."""
+    """The same for torch. It is on the CPU for MPS, which lacks some of the samplers."""
     generator = torch.Generator("cuda" if device.type == "cuda" else "cpu")
     return generator.manual_seed(int(rng(seed, purpose, step).integers(2**63)))
 
@@ -44,8 +43,8 @@ def fixed_problems(draw: Callable, seed: int, n: int) -> Problems:
 def draw_problems(
     task: Task, seed: int, step: int, n: int, fixed: int = 0, purpose: str = "data"
 ) -> Problems:
-    """n training problems for a step: fresh ones, or if `fixed` is not 0 the next ones of that many
-    fixed problems, shuffled anew in each epoch."""
+    """n training problems for a step: fresh ones, or, if `fixed` is not 0, the next n of that many
+    fixed problems, which are shuffled anew in each epoch."""
     if not fixed:
         return task.draw(rng(seed, purpose, step), n, "train")
     problems = fixed_problems(task.draw, seed, fixed)
@@ -53,6 +52,19 @@ def draw_problems(
     epochs = range(first // fixed, (first + n - 1) // fixed + 1)
     order = np.concatenate([rng(seed, "epoch", e).permutation(fixed) for e in epochs])
     return [problems[i] for i in order[first - epochs[0] * fixed :][:n]]
+
+
+def held_out_problems(task: Task, n: int, split: str) -> dict[tuple[str, str], float]:
+    """Different problems of a split with their weights, which sum to 1: a weighted mean over them
+    estimates the mean over the problems that the task draws.
+
+    If the split has at most n problems, these are all of them, weighted by their chances. Otherwise
+    they are n draws, and a problem that is drawn c times has the weight c/n. Always the same ones.
+    """
+    if (every := task.every(split)) and len(every) <= n:
+        return every
+    draws = Counter(task.draw(rng(0, "held-out"), n, split))
+    return {problem: c / n for problem, c in draws.items()}
 
 
 @dataclass

@@ -1,19 +1,20 @@
 """Addition with a scratchpad: `12+34:` -> `2+4=6,10+30=40;46`. `python -m data.chain`.
 
-The model may write what it likes up to the `;`, and only what follows is judged: there are many
-right rollouts, of different lengths, and a prompt's pass rate sums over all of them. Demonstrations
-come in two styles, place by place or as a running sum, so which way to think is not given either.
+The model may write anything up to the `;`, and only what follows it is judged. So a prompt has many
+right rollouts, of different lengths, and its pass rate is the sum over all of them. Demonstrations
+come in two styles, place by place or as a running sum, so the way to think is not prescribed.
 """
 
 from typing import Any, ClassVar
 
 import numpy as np
 
+from data import LARGER
 from data.arithmetic import Arithmetic, show
 
 
 def place_by_place(a: int, b: int) -> str:
-    """12, 34 -> `2+4=6,10+30=40;46`: the sums of the places, then all of it."""
+    """12, 34 -> `2+4=6,10+30=40;46`: the sum of each place, then the whole sum."""
     steps = []
     for i in range(max(len(str(a)), len(str(b)))):
         x, y = (n // 10**i % 10 * 10**i for n in (a, b))
@@ -22,7 +23,7 @@ def place_by_place(a: int, b: int) -> str:
 
 
 def running_sum(a: int, b: int) -> str:
-    """12, 34 -> `12+4=16,16+30=46;46`: one place of b after the other."""
+    """12, 34 -> `12+4=16,16+30=46;46`: the places of b are added one after another."""
     total, steps = a, []
     for i in range(len(str(b))):
         part = b // 10**i % 10 * 10**i
@@ -32,14 +33,14 @@ def running_sum(a: int, b: int) -> str:
 
 
 class Task(Arithmetic):
-    """a + b for operands of 1 to `digits` digits, the work shown."""
+    """a + b for operands of 1 to `digits` digits, with the work shown."""
 
     operators = "+"
     commutes = True
     mark = ":"
     single_answer = False
-    defaults: ClassVar[dict[str, Any]] = {
-        "digits": 2, "sft_steps": 250, "sft_until": 1.0, "lr": 1e-4, "steps": 60,
+    defaults: ClassVar[dict[str, Any]] = LARGER | {
+        "reverse": False, "sft_steps": 250, "sft_until": 1.0, "lr": 1e-4, "steps": 60,
         "eval_every": 20, "eval_prompts": 200,
     }  # fmt: skip
 
@@ -51,7 +52,7 @@ class Task(Arithmetic):
         return style(*operands)
 
     def longest_answer(self) -> int:
-        largest = 10**self.digits - 1  # in both styles no number grows when a digit does not
+        largest = 10**self.digits - 1  # in both styles larger digits never give shorter texts
         return max(len(style(largest, largest)) for style in (place_by_place, running_sum))
 
 

@@ -1,7 +1,7 @@
 """Countdown: `3,5,7,2:24=` -> `3*7+5-2`, or any other way. Ten rows: `python -m data.countdown`.
 
 Reach the target with + - * and parentheses, using each number exactly once. Most problems have many
-right answers. Problems are made from random expressions, so each has one: the demonstration.
+right answers. A problem is made from a random expression, which is then its demonstration.
 """
 
 import re
@@ -9,14 +9,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from data.arithmetic import in_split, show, split_hash
+import verify
+from data import LARGER, Problems
+from data import Task as Base
+from data.arithmetic import show
+from data.splits import in_split, split_hash
 
 N_NUMBERS = 4
-Part = tuple[int, str, int]  # an expression's value, its text, and how tightly its last mark binds
+Part = tuple[int, str, int]  # an expression: value, text, how tightly its last operator binds
 
 
 def join(left: Part, operator: str, right: Part) -> Part:
-    """Two expressions made one, with parentheses only where they are needed."""
+    """Two expressions joined into one, with parentheses only where they are needed."""
     binds = 2 if operator == "*" else 1
     (a, x, x_binds), (b, y, y_binds) = left, right
     x = f"({x})" if x_binds < binds else x
@@ -34,35 +38,38 @@ def random_expression(rng: np.random.Generator, numbers: list[int]) -> Part:
     return parts[0]
 
 
-class Task:
-    """Four numbers of 1 to `digits` digits; targets from 1 to one digit more."""
+class Task(Base):
+    """Four numbers of 1 to `digits` digits; a target has at most one digit more."""
 
     single_answer = False
-    graded = False
-    defaults: ClassVar[dict[str, Any]] = {
-        "digits": 1, "sft_steps": 600, "sft_until": 1.0, "lr": 1e-4, "steps": 150,
+    takes: ClassVar[tuple[str, ...]] = ("digits", "reverse")
+    defaults: ClassVar[dict[str, Any]] = LARGER | {
+        "digits": 1, "reverse": False, "sft_steps": 600, "sft_until": 1.0, "lr": 1e-4, "steps": 150,
         "eval_every": 50, "eval_prompts": 200,
     }  # fmt: skip
 
-    def __init__(self, digits: int, reverse: bool = False, noise: float = 0.0):
+    def __init__(self, digits: int, reverse: bool = False):
         if not 1 <= digits <= 4:
             raise ValueError(f"digits must be 1 to 4 in countdown, not {digits}")
         if reverse:
             raise ValueError("only tasks whose prompts end in a result can be reversed")
-        self.digits, self.reverse, self.noise = digits, reverse, noise
+        self.digits = digits
         self.largest_target = 10 ** (digits + 1) - 1
         self.prompt_width = len(self.write_prompt([1] * N_NUMBERS, 1))
         operators = N_NUMBERS - 1  # each of them may have a pair of parentheses
         self.max_new_tokens = N_NUMBERS * digits + 3 * operators + 1
 
+    def verify(self, prompt: str, completion: str) -> bool:
+        return verify.verify(prompt, completion)
+
     def write_prompt(self, numbers: list[int], target: int) -> str:
-        """[3, 5, 7, 2], 24 -> `3,5,7,2:24=`, every number aligned."""
+        """[3, 5, 7, 2], 24 -> `3,5,7,2:24=`, every number padded to its place."""
         listed = ",".join(str(n).rjust(self.digits) for n in numbers)
         return f"{listed}:{str(target).rjust(self.digits + 1)}="
 
-    def draw(self, rng: np.random.Generator, n: int, split: str) -> list[tuple[str, str]]:
+    def draw(self, rng: np.random.Generator, n: int, split: str) -> Problems:
         """n problems of a split as (prompt, one expression that solves it). They may repeat."""
-        problems: list[tuple[str, str]] = []
+        problems: Problems = []
         while len(problems) < n:
             numbers = rng.integers(1, 10**self.digits, N_NUMBERS).tolist()
             target, text, _ = random_expression(rng, numbers)

@@ -1,18 +1,21 @@
 """Sums seen through noise: `12+34~` -> a draw from N(46, noise). `python -m data.noisy`.
 
-A completion is not right or wrong: of the number z it writes, verify.likelihood says how likely it
-makes the target y, with a standard deviation sigma of its own. Maximum likelihood then learns to
-spread z by sqrt(noise^2 - sigma^2) around the sum, so that z plus N(0, sigma) is distributed as y
-is. Expected likelihood and regression are best served by one point.
+A completion is not right or wrong. Of the number z that it writes, verify.likelihood says how
+likely z makes the target y, with a standard deviation sigma of its own. Maximum likelihood then
+learns to spread z by sqrt(noise^2 - sigma^2) around the sum, so that z plus N(0, sigma) has the
+distribution of y. Expected likelihood and regression are best served by a single number.
 """
 
 from typing import Any, ClassVar
 
 import numpy as np
 
+import verify
+from data import LARGER
 from data.arithmetic import Arithmetic, show
 
-MOST = 8  # standard deviations; beyond them noise is cut off, so that an answer has a longest form
+MOST = 8  # standard deviations; noise is cut off beyond them, so that answers have a longest form
+REGRESSION_CLIP = 8.0  # standard deviations sigma; an error beyond it costs no more
 
 
 class Task(Arithmetic):
@@ -23,13 +26,34 @@ class Task(Arithmetic):
     mark = "~"
     single_answer = False
     graded = True
-    defaults: ClassVar[dict[str, Any]] = {
-        "digits": 2, "sft_steps": 500, "sft_until": 1.0, "lr": 1e-4, "steps": 200,
+    takes: ClassVar[tuple[str, ...]] = ("digits", "reverse", "noise", "sigma", "reward")
+    defaults: ClassVar[dict[str, Any]] = LARGER | {
+        "reverse": False, "sft_steps": 500, "sft_until": 1.0, "lr": 1e-4, "steps": 200,
         "eval_every": 50, "eval_prompts": 200,
     }  # fmt: skip
 
+    def __init__(
+        self, digits: int, reverse: bool, noise: float, sigma: float, reward: str = "likelihood"
+    ):
+        self.noise, self.sigma, self.regression = noise, sigma, reward == "regression"
+        super().__init__(digits, reverse)
+
     def answer(self, a: int, b: int) -> int:
         return a + b
+
+    def likelihood(self, prompt: str, completion: str, reference: str) -> float:
+        """In [0, 1]: of the target, given the number that the completion writes."""
+        return verify.likelihood(prompt, completion, float(reference), self.sigma)
+
+    def reward(self, prompt: str, completion: str, reference: str) -> float:
+        """The likelihood of the target, or with --reward regression minus the squared error."""
+        if self.regression:
+            clip = REGRESSION_CLIP * self.sigma
+            return verify.regression(prompt, completion, float(reference), clip)
+        return self.likelihood(prompt, completion, reference)
+
+    def every(self, split: str) -> None:
+        """A prompt has as many targets as the noise has values: they cannot be listed."""
 
     def demonstrate(self, rng: np.random.Generator, *operands: int) -> str:
         z = np.clip(rng.standard_normal(), -MOST, MOST)
@@ -41,4 +65,4 @@ class Task(Arithmetic):
 
 
 if __name__ == "__main__":
-    show(Task, noise=4.0)
+    show(Task, noise=4.0, sigma=2.0, reward="likelihood")

@@ -3,32 +3,25 @@
     python explorer/build.py                 # writes docs/index.html, the same bytes every time
 
 The JavaScript modules are inlined in the order of their imports, each in a function of its own, so
-that names cannot collide; the plot library, its licence, the models and the results go in as they
-are. Of the results: the reported seeds, at most 60 points a curve (fewer if the page grows too
-large), five digits. Standard library only; no module of the repository is run but paper/sweeps.py,
-the list of the experiments.
+that names cannot collide; the plot library, its licence and the models go in as they are. FINDINGS
+says which results are shown; nothing else reads results/. Standard library only, and no module of
+the repository is run.
 """
 
 import ast
 import json
-import math
 import re
-import sys
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path.insert(0, str(ROOT))
-
-from paper.sweeps import SWEEPS, Sweep, run_name, seeds_of  # noqa: E402
-
 PAGE = ROOT / "docs" / "index.html"
 RESULTS = ROOT / "results"
 LIBRARY = "uPlot-1.6.32.min"
-MOST_POINTS = (60, 40, 30, 21, 11)  # of a curve: the first that keeps within MOST_BYTES
-MOST_BYTES = 2_200_000  # of results
-NOT_FIGURES = ("step", "rollouts", "seconds", "n")
+MOST_POINTS = 60  # of a curve
 
 # ---------------------------------------------------------------------------- JavaScript modules
 
@@ -50,6 +43,155 @@ def modules(name: str, done: dict[str, str] | None = None) -> dict[str, str]:
 
 
 # --------------------------------------------------------------------------------------- results
+# The only place that knows which experiments there are. A finding is shown if results/ has its
+# runs and they end in the order that it claims; otherwise it is left out, and main() says why.
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence, and the curves that show it."""
+
+    says: str  # without numbers, which are taken from the runs
+    experiment: str  # results/<experiment>.jsonl
+    measure: str  # one of MEASURES
+    lines: dict[str, str]  # label of runs -> name for people; in the order claimed, highest first
+
+
+MEASURES = {
+    "pass@1": "pass@1, right with one try",
+    "pass@8": "pass@8, right with one of 8 tries",
+    "pass@128": "pass@128, right with one of 128 tries",
+    "pass@1024": "pass@1024, right with one of 1,024 tries",
+    "nll": "−log p of the right answer",
+}
+POOL = {"maxrl pool=fresh": "MaxRL", "grpo pool=fresh": "GRPO", "rloo pool=fresh": "RLOO"}
+FINDINGS = (
+    Finding(
+        "Without sampling noise, every further term of the series helps a model that starts from "
+        "nothing.",
+        "exact",
+        "pass@1",
+        {
+            "exact order=inf": "all terms, maximum likelihood",
+            "exact order=16": "16 terms",
+            "exact order=4": "4 terms",
+            "exact order=1": "1 term, expected reward",
+        },
+    ),
+    Finding(
+        "With as many tries, MaxRL leads GRPO and RLOO from the same start, and comes closest to "
+        "learning from the answers.",
+        "convergence",
+        "pass@1",
+        {
+            "ce": "the answers themselves",
+            "maxrl k=1024": "MaxRL",
+            "grpo k=1024": "GRPO",
+            "rloo k=1024": "RLOO",
+        },
+    ),
+    Finding(
+        "From a model that already solves half of the prompts, MaxRL ends behind when one try "
+        "counts.",
+        "scaling",
+        "pass@1",
+        {"grpo k=64": "GRPO", "rloo k=64": "RLOO", "maxrl k=64": "MaxRL"},
+    ),
+    Finding(
+        "The same runs: MaxRL ends ahead when one of many tries has to be right.",
+        "scaling",
+        "pass@1024",
+        {"maxrl k=64": "MaxRL", "grpo k=64": "GRPO", "rloo k=64": "RLOO"},
+    ),
+    Finding(
+        "Where many answers are right, MaxRL is ahead with eight tries.",
+        "countdown",
+        "pass@8",
+        POOL,
+    ),
+)
+
+
+def runs(experiment: str) -> list[dict[str, Any]]:
+    """All runs of an experiment, as {"label", "seed", "command", "evaluations"}; [] if none."""
+    path = RESULTS / f"{experiment}.jsonl"
+    if path.exists():
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [run_of_log(path) for path in sorted((RESULTS / experiment).glob("*.jsonl"))]
+
+
+def run_of_log(path: Path) -> dict[str, Any]:
+    """A run that has a log of its own: results/scaling/maxrl-k64-s0.jsonl."""
+    head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    name, seed = path.stem.rsplit("-s", 1)
+    label = re.sub(r"-(k|order|pool)([^-]+)$", r" \1=\2", name)
+    return {"label": label, "seed": int(seed), "command": head["command"], "evaluations": rows}
+
+
+def short(value: Any) -> Any:
+    """A figure to four digits; whatever is not a number is null."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    digits = float(f"{value:.4g}")
+    return int(digits) if digits.is_integer() else digits
+
+
+def thinned(rows: list[Any], most: int) -> list[Any]:
+    """At most so many of them, evenly spread, with the first and the last."""
+    if len(rows) <= most:
+        return rows
+    last = len(rows) - 1
+    return [rows[round(i * last / (most - 1))] for i in range(most)]
+
+
+def line_of(label: str, name: str, measure: str, found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The curves of the runs with a label, at the steps that all of them evaluated."""
+    tables = [
+        {row["step"]: row[measure] for row in run["evaluations"] if row.get(measure) is not None}
+        for run in found
+        if run["label"] == label
+    ]
+    steps = thinned(sorted(set.intersection(*map(set, tables))) if tables else [], MOST_POINTS)
+    if not steps:
+        raise LookupError(f"no {measure} of {label}")
+    means = [short(mean(table[step] for table in tables)) for step in steps]
+    return {
+        "name": name,
+        "method": label.split()[0],
+        "step": steps,
+        "curves": [[short(table[step]) for step in steps] for table in tables],
+        "mean": means,
+        "end": means[-1],
+    }
+
+
+def shown(finding: Finding) -> dict[str, Any]:
+    """What the page draws of a finding; LookupError where its runs do not show it."""
+    found = runs(finding.experiment)
+    if not found:
+        raise LookupError("no runs")
+    lines = [line_of(x, name, finding.measure, found) for x, name in finding.lines.items()]
+    ends = [line["end"] for line in lines]
+    if ends != sorted(ends, reverse=True):
+        raise LookupError(f"the runs end in another order: {ends}")
+    first = next(iter(finding.lines))
+    command = next(run["command"] for run in found if run["label"] == first)
+    measure = MEASURES[finding.measure]
+    return {"says": finding.says, "measure": measure, "lines": lines, "command": command}
+
+
+def results() -> tuple[list[dict[str, Any]], list[str]]:
+    """The findings that are shown, and what is said of the others."""
+    kept, left_out = [], []
+    for finding in FINDINGS:
+        try:
+            kept.append(shown(finding))
+        except LookupError as error:
+            left_out.append(f"left out: “{finding.says}” (results/{finding.experiment}: {error})")
+    return kept, left_out
+
+
+# ------------------------------------------------------------------------------------------ page
 
 
 def method_colors() -> dict[str, str]:
@@ -60,67 +202,9 @@ def method_colors() -> dict[str, str]:
     raise LookupError("compare.py has no COLORS")
 
 
-def short(value: Any) -> Any:
-    """A figure to five digits; whatever is not a number is null."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    digits = float(f"{value:.5g}")
-    return int(digits) if digits.is_integer() else digits
-
-
-def thinned(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """At most so many of them, evenly spread, with the first and the last."""
-    if len(rows) <= most:
-        return rows
-    last = len(rows) - 1
-    return [rows[round(i * last / (most - 1))] for i in range(most)]
-
-
-def run_of(path: Path, most: int) -> dict[str, Any]:
-    """The command of a run, and its curves."""
-    head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    rows = thinned(rows, most)
-    figures = {n: None for row in rows for n in row if n not in NOT_FIGURES}
-    curves = {n: [short(row.get(n)) for row in rows] for n in figures}
-    curves = {n: c for n, c in curves.items() if any(v is not None for v in c)}
-    return {
-        "command": head["command"],
-        "step": [row["step"] for row in rows],
-        "rollouts": [row["rollouts"] for row in rows],
-        "curves": curves,
-    }
-
-
-def results_of(name: str, sweep: Sweep, most: int) -> dict[str, Any]:
-    """Label -> seed -> run, of the reported runs that have a log."""
-    labels: dict[str, dict[str, Any]] = {}
-    for label in sweep.labels:
-        for seed in seeds_of(sweep, quick=False):
-            path = RESULTS / name / f"{run_name(label, f's{seed}')}.jsonl"
-            if path.exists():
-                labels.setdefault(label, {})[str(seed)] = run_of(path, most)
-    return {"number": sweep.number, "flags": sweep.flags, "labels": labels}
-
-
-def results(most: int) -> dict[str, Any]:
-    """All experiments with a log, by their numbers; number 0, the default run, is the last."""
-    found = {name: results_of(name, sweep, most) for name, sweep in SWEEPS.items()}
-    ordered = sorted(found.items(), key=lambda item: item[1]["number"] or math.inf)
-    return {name: content for name, content in ordered if content["labels"]}
-
-
-# ------------------------------------------------------------------------------------------ page
-
-
 def as_json(content: Any) -> str:
     """JSON that may stand inside a script element."""
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def results_that_fit() -> str:
-    """The results, in as many points a curve as there is room for."""
-    texts = (as_json(results(most)) for most in MOST_POINTS)
-    return next(text for text in texts if len(text) <= MOST_BYTES)
 
 
 def read(name: str) -> str:
@@ -136,7 +220,7 @@ def build() -> str:
         "code": "".join(modules("main").values()),
         "colors": as_json(method_colors()),
         "models": as_json(json.loads(read("models.json"))),
-        "results": results_that_fit(),
+        "results": as_json(results()[0]),
     }
     page = read("template.html") + "\n"
     for name, content in parts.items():
@@ -150,7 +234,7 @@ def main() -> None:
     page = build()
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page, encoding="utf-8", newline="\n")
-    print(f"{PAGE.relative_to(ROOT)}: {len(page.encode()):,} bytes")
+    print(f"{PAGE.relative_to(ROOT)}: {len(page.encode()):,} bytes", *results()[1], sep="\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ export class GPT {
     Object.assign(this, config);
     const C = this.n_embd;
     let at = 0;
-    const take = (size) => weights.subarray(at, (at += size));
+    const take = (size) => {
+      at += size;
+      return weights.subarray(at - size, at);
+    };
     const norm = () => ({ gain: take(C), bias: take(C) });
     this.tokens = take(this.vocab_size * C);
     this.positions = take(this.block_size * C);

@@ -1,7 +1,7 @@
 // Part 2: groups of rollouts, right or wrong by hand, and what every method makes of them.
 
-import { METHODS, ORDERED, advantages } from "./math.js";
-import { MORE, aboutMethods, labelOf } from "./methods.js";
+import { advantages, METHODS } from "./math.js";
+import { labelOf, MORE, moreMethods } from "./methods.js";
 import { Part } from "./part.js";
 import { methodVariable } from "./theme.js";
 import { button, buttonRow, el, format, minus, numberControl, svgElement, whole } from "./ui.js";
@@ -23,16 +23,16 @@ const FORMULAS = {
   rft: "r / mean of the batch",
 };
 
-const HIDDEN = Object.keys(MORE).filter((name) => name !== "rloo"); // at first
-
 const upTo = (n) => Array.from({ length: n }, (_, i) => i + 1);
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 const parse = (text) => text.split(".").map((row) => [...row].map(Number));
 const written = (x, digits) => minus(format(x + 0, digits)); // + 0: never −0
 
 export class Group extends Part {
-  constructor() {
+  /** moreChanged: called when other methods are asked for. */
+  constructor(moreChanged) {
     super("group");
+    this.moreChanged = moreChanged;
     this.groups = parse(START);
     this.chosen = 0;
     const resize = () => this.resize();
@@ -40,7 +40,7 @@ export class Group extends Part {
       numberControl,
       {
         name: "k",
-        label: "Rollouts in a group, k",
+        label: "Tries per prompt, k",
         value: this.groups[0].length,
         values: upTo(MOST_K),
         check: whole("k", 1, () => MOST_K),
@@ -51,27 +51,31 @@ export class Group extends Part {
       numberControl,
       {
         name: "B",
-        label: "Groups in the batch, B",
+        label: "Prompts, B",
         value: this.groups.length,
         values: upTo(MOST_GROUPS),
         check: whole("B", 1, () => MOST_GROUPS),
       },
       resize,
     );
-    this.T = this.add(numberControl, {
-      host: this.slot("order"),
-      name: "T",
-      label: "Order T of maxrl-loo and passk",
-      value: this.k.value,
-      values: upTo(this.k.value),
-      check: whole("T", 1, () => this.k.value),
+    this.controls.push({
+      name: "prompt",
+      text: () => String(this.chosen + 1),
+      accept: (text) => this.choose(Number(text)),
     });
     this.controls.push({ name: "r", text: () => this.text(), accept: (text) => this.accept(text) });
-    this.addMore();
-    this.lastK = this.k.value;
+    const options = { host: this.slot("more"), name: "more" };
+    this.more = this.add(moreMethods, options, () => this.moreChanged());
     this.addFillers();
     this.rebuild();
     this.redraw();
+  }
+
+  /** Show the numbers of this prompt, counted from 1. */
+  choose(number) {
+    const why = whole("the prompt", 1, () => MOST_GROUPS)(number);
+    if (!why) this.chosen = number - 1;
+    return why;
   }
 
   /** The boxes in a link: 1000.1100 */
@@ -93,25 +97,20 @@ export class Group extends Part {
   }
 
   restore(asked) {
-    if (asked.has("T")) this.lastK = 0; // an order that was asked for stays
     super.restore(asked);
     this.resize();
-  }
-
-  /** The methods that are shown once asked for. */
-  addMore() {
-    const more = this.slot("more");
-    this.slot("about").append(...aboutMethods(HIDDEN, (name) => el("code", {}, name)));
-    more.ontoggle = () => this.redraw();
-    const accept = (text) => {
-      more.open = text === "1";
-      return /^[01]$/.test(text) ? "" : `“${text}” is not 0 or 1`;
-    };
-    this.controls.push({ name: "more", text: () => String(Number(more.open)), accept });
+    this.showMore();
+    this.moreChanged();
   }
 
   get names() {
-    return METHODS.filter((name) => this.slot("more").open || !HIDDEN.includes(name));
+    return METHODS.filter((name) => !(name in MORE) || this.more.value.has(name));
+  }
+
+  /** After a link has asked for other methods. */
+  showMore() {
+    if (this.more.value.size) this.slot("more").closest("details").open = true;
+    this.redraw();
   }
 
   addFillers() {
@@ -122,7 +121,7 @@ export class Group extends Part {
         this.rebuild();
         this.changed();
       });
-    buttonRow(this.slot("controls"), "Fill in", [
+    buttonRow(this.slot("choices"), "Fill in", [
       fill("one success", (i) => i === 0),
       fill("half", (i) => i <= last() / 2),
       fill("none", () => false),
@@ -130,14 +129,12 @@ export class Group extends Part {
     ]);
   }
 
-  /** As many boxes as k and B say; an order of k stays one of k. */
+  /** As many boxes as k and B say. */
   resize() {
-    const [k, B, T] = [this.k.value, this.B.value, this.T.value];
+    const [k, B] = [this.k.value, this.B.value];
     const box = (b, i) => this.groups[b]?.[i] ?? 0;
     this.groups = upTo(B).map((_, b) => upTo(k).map((_, i) => box(b, i)));
     this.chosen = Math.min(this.chosen, B - 1);
-    this.T.limit(upTo(k), T > k || T === this.lastK ? k : T);
-    this.lastK = k;
     this.rebuild();
   }
 
@@ -145,7 +142,7 @@ export class Group extends Part {
 
   rebuild() {
     const rows = this.groups.map((group, b) => {
-      const boxes = group.map((r, i) => this.box(b, i, r));
+      const boxes = group.map((_, i) => this.box(b, i));
       for (const box of boxes) box.onkeydown = (event) => walk(event, boxes);
       const choose = () => {
         this.chosen = b;
@@ -163,7 +160,7 @@ export class Group extends Part {
     this.slot("groups").replaceChildren(...rows);
   }
 
-  box(b, i, r) {
+  box(b, i) {
     const show = () => {
       node.setAttribute("aria-pressed", Boolean(this.groups[b][i]));
       node.textContent = this.groups[b][i] ? "✓" : "✗";
@@ -184,8 +181,7 @@ export class Group extends Part {
   // ------------------------------------------------------------------------------ the table
 
   draw() {
-    const order = (name) => (ORDERED.includes(name) ? this.T.value : undefined);
-    const all = this.names.map((name) => advantages(name, this.groups, order(name)));
+    const all = this.names.map((name) => advantages(name, this.groups));
     this.describeGroups();
     const columns = [
       "method",
@@ -224,7 +220,7 @@ export class Group extends Part {
     return this.names.map((name, m) => {
       const color = methodVariable(name);
       const own = OWN_SCALE.includes(name) ? extent(all[m].flat()) : scale;
-      const cells = all[m].map((A, b) => {
+      const cells = all[m].map((A) => {
         const spoken = [...new Set(A)].map((a) => written(a, 3)).join(" or ");
         return el("td", {}, barsOf(A, own, color), el("span", { class: "hidden" }, spoken));
       });

@@ -1,15 +1,15 @@
 // The page: its parts, and the mathematics and models for the console and the tests, window.maxrl.
 
-import { advantages, objective, passAtK, weight } from "./math.js";
-import { el, format } from "./ui.js";
-import { followFragment } from "./part.js";
-import { startTheme } from "./theme.js";
-import { Series } from "./series.js";
 import { Group } from "./group.js";
-import { Weights } from "./weights.js";
+import { advantages, objective, passAtK, weight } from "./math.js";
+import { logprob, Models, modelNames } from "./models.js";
+import { followFragment } from "./part.js";
 import { Race } from "./race.js";
-import { logprob, modelNames, Models } from "./models.js";
 import { Results } from "./results.js";
+import { Series } from "./series.js";
+import { startTheme } from "./theme.js";
+import { format } from "./ui.js";
+import { Weights } from "./weights.js";
 
 window.maxrl = { advantages, weight, objective, passAtK, logprob, models: modelNames };
 
@@ -30,33 +30,10 @@ function markCurrent() {
   for (const id of links.keys()) observer.observe(document.getElementById(id));
 }
 
-/** The first picture, and the numbers beside it: what one hard prompt weighs. */
-function drawTeaser() {
-  const p = 1e-4;
-  const rows = [
-    ["reinforce", 8, "REINFORCE, RLOO"],
-    ["grpo", 1024, "GRPO, k = 1,024"],
-    ["maxrl", 8, "MaxRL, k = 8"],
-    ["maxrl", 1024, "MaxRL, k = 1,024"],
-    ["ce", 0, "maximum likelihood"],
-  ];
-  for (const [name, k, label] of rows) {
-    const w = weight(name, p, k);
-    const width = (100 * Math.log10(w)) / -Math.log10(p);
-    document
-      .getElementById("teaser")
-      .append(
-        el(
-          "div",
-          { class: "row" },
-          el("span", {}, label),
-          el("i", { style: `width: ${width}%; background: var(--m-${name})` }),
-          el("b", {}, format(w, 3)),
-        ),
-      );
-  }
+/** The numbers of the table in the introduction. */
+function fillWeights() {
   for (const cell of document.querySelectorAll("[data-weight]"))
-    cell.textContent = format(weight(cell.dataset.weight, p, 8), 3);
+    cell.textContent = format(weight(cell.dataset.weight, 1e-4, 1024), 3);
 }
 
 function start() {
@@ -64,8 +41,13 @@ function start() {
     swatch.style.setProperty("--swatch", `var(--m-${swatch.dataset.method})`);
   }
   startTheme();
-  drawTeaser();
-  for (const Kind of [Series, Group, Weights, Race, Models, Results]) new Kind();
+  fillWeights();
+  new Race();
+  new Series();
+  const group = new Group(() => weights.redraw());
+  const weights = new Weights(group);
+  new Models();
+  new Results();
   markCurrent();
   followFragment();
   addEventListener("hashchange", followFragment);

@@ -75,7 +75,7 @@ export const FORMULAS = {
   "maxrl-std": (r, mean) => divide(r - mean, deviation(mean) * mean),
   rft: (r, batchMean) => divide(r, batchMean),
 };
-export const ORDERED = ["maxrl-loo", "passk"]; // the estimators that take an order
+const ORDERED = ["maxrl-loo", "passk"]; // the estimators that take an order
 export const METHODS = Object.keys(FORMULAS);
 
 /** Advantages of an array of groups, each an array of k rewards; the same shape. */
@@ -92,7 +92,7 @@ export function advantages(name, rewards, order) {
   });
 }
 
-/** Leave-one-out advantages of likelihoods in [0, 1], as in likelihoods.py. */
+/** Leave-one-out advantages of likelihoods in [0, 1], as in graded.py. */
 function ofLikelihoods(group, T) {
   const k = group.length;
   return group.map((l, i) => {

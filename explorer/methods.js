@@ -1,9 +1,11 @@
-// What the methods are called, and what is to be said of each. A name in small letters is that of
-// train.py --method. Left out: their mathematics, which is in math.js.
+// What the methods are called, and the one list of those that are not shown at first. A name in
+// small letters is that of train.py --method. Left out: their mathematics, which is in math.js.
 
-import { el } from "./ui.js";
+import { methodVariable } from "./theme.js";
+import { chipsControl, el } from "./ui.js";
 
 const LABELS = {
+  base: "base model",
   reinforce: "REINFORCE",
   rloo: "RLOO",
   grpo: "GRPO",
@@ -13,26 +15,36 @@ const LABELS = {
 
 export const labelOf = (name) => LABELS[name] ?? name;
 
-/** Those that are not shown at first. */
 export const MORE = {
-  rloo: "REINFORCE with a baseline: the same weight, another noise.",
   "maxrl-raw":
-    "MaxRL without subtracting the mean: all k terms of the series. Measured here, less noise.",
+    "MaxRL without subtracting the mean. It follows all k terms of the series; the advantages of " +
+    "wrong tries are 0.",
   "maxrl-loo":
-    "A success is compared with the mean of the others, and ω estimates the weight from the " +
-    "others: a baseline, and all k terms. Order T takes fewer terms.",
+    "MaxRL in which each try is compared with the others of its group. ω estimates the weight from " +
+    "those others alone, so the method has a baseline and follows all k terms.",
   passk:
-    "Trains pass@T itself. ω is the chance that T−1 of the others all fail; where many succeed it " +
-    "is 0, for one success more no longer changes pass@T.",
+    "Trains pass@k itself. ω is k times the chance that all other tries fail, so it is 0 as soon " +
+    "as two tries succeed: another success would not change pass@k.",
   "maxrl-std":
-    "Divides by the mean and by std: beyond maximum likelihood. A mistake in circulation, shown as " +
-    "a warning.",
+    "Divides by the mean and by std, a mistake in circulation. Its weight exceeds that of maximum " +
+    "likelihood.",
   rft:
-    "Imitates all right tries alike: divides by the mean of the whole batch, so every prompt " +
-    "weighs the same. In part 2, clicks in one group change the others.",
+    "Imitates all right tries alike: it divides by the mean of the whole batch, so every prompt has " +
+    "the same weight. In part 2 a change in one group changes the others.",
 };
 
-/** Entries of a <dl>. titleOf(name): what stands for the method. */
-export function aboutMethods(names, titleOf) {
-  return names.flatMap((name) => [el("dt", {}, titleOf(name)), el("dd", {}, MORE[name])]);
+/** A control for the methods of MORE: a chip for each, and what there is to say about it. */
+export function moreMethods(host, { name, change }) {
+  const places = new Map(Object.keys(MORE).map((method) => [method, el("dt")]));
+  host.append(
+    el("dl", {}, ...[...places].flatMap(([method, title]) => [title, el("dd", {}, MORE[method])])),
+  );
+  return chipsControl(host, {
+    name,
+    label: "More methods",
+    value: [],
+    options: Object.keys(MORE).map((method) => [method, method, methodVariable(method)]),
+    change,
+    place: (chip, method) => places.get(method).replaceChildren(chip),
+  });
 }

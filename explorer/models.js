@@ -1,14 +1,13 @@
-// Part 5: four trained models, run in the page. How a model computes is in gpt.js.
+// Part 4: four trained models, run in the page. How a model computes is in gpt.js.
 
-import { GPT, decodeHalves, logprobOf, sampleTree } from "./gpt.js";
+import { decodeHalves, GPT, logprobOf, sampleTree } from "./gpt.js";
 import { exactPassAtK } from "./math.js";
 import { labelOf } from "./methods.js";
-import { Part, afterPaint } from "./part.js";
+import { afterPaint, Part } from "./part.js";
 import { Plot } from "./plot.js";
 import { methodVariable } from "./theme.js";
 import {
   button,
-  buttonRow,
   chance,
   commandLine,
   doublings,
@@ -23,6 +22,7 @@ import {
 } from "./ui.js";
 
 const MOST_K = 1024;
+const DASH = [5, 4]; // of the base model
 const KS = Array.from({ length: 41 }, (_, i) => 2 ** (i / 4)); // of the curves, 1 to 1024
 const count = (n) => n.toLocaleString("en");
 const loaded = new Map();
@@ -44,6 +44,9 @@ function load(name) {
 }
 
 // --------------------------------------------------------------------------------------- the text
+
+/** How a token is shown; padding, which a model may write, is a dot. */
+const character = (token) => models().alphabet[token] ?? "·";
 
 const END = () => models().alphabet.length; // the token after them, as in data/tokenizer.py
 
@@ -85,7 +88,7 @@ export function logprob(model, prompt, completion) {
 function leaves(node, text = "") {
   return node.children.flatMap((child) => {
     const ended = child.token === END();
-    const longer = ended ? text : text + models().alphabet[child.token];
+    const longer = ended ? text : text + character(child.token);
     return child.children.length ? leaves(child, longer) : [[longer, child.count, ended]];
   });
 }
@@ -110,7 +113,7 @@ function drawTree(tree, answer, color, width) {
     let y = top;
     for (const child of node.children) {
       if (child.token !== END()) {
-        const longer = text + models().alphabet[child.token];
+        const longer = text + character(child.token);
         block(child, depth, y, longer);
         grow(child, depth + 1, y, longer);
       }
@@ -152,19 +155,12 @@ export class Models extends Part {
       values: doublings(1, MOST_K),
       check: whole("k", 1, () => MOST_K),
     });
-    this.seed = this.add(numberControl, {
-      name: "seed",
-      label: "Seed",
-      value: 0,
-      values: Array.from({ length: 100 }, (_, i) => i),
-      check: whole("the seed", 0, () => 1e9),
-    });
+    this.seed = this.addSeed();
     const again = () => {
-      this.seed.set(this.seed.value + 1);
+      this.seed.value += 1;
       this.changed();
     };
-    const draw = button("Draw again", again, { class: "primary" });
-    buttonRow(this.slot("controls"), "Sample", [draw]);
+    this.slot("controls").append(button("Draw again", again));
     afterPaint(() => this.prepare()); // the models need a moment
   }
 
@@ -174,7 +170,7 @@ export class Models extends Part {
     const series = names.map((name) => ({
       color: methodVariable(name),
       width: name === "maxrl" ? 3 : 2,
-      dash: name === "base" ? [5, 4] : undefined,
+      dash: name === "base" ? DASH : undefined,
       label: labelOf(name),
     }));
     const x = { log: true, range: [1, MOST_K], title: "tries k", ticks: [1, 4, 16, 64, 256, 1024] };
@@ -185,10 +181,11 @@ export class Models extends Part {
     const means = names.map((name) => meanPassAtK(models().models[name].logp));
     all.set([KS, ...means]);
     this.sayFinding(names, means);
-    const entry = (name) => keyEntry(methodVariable(name), labelOf(name), name === "base");
+    const entry = (name) =>
+      keyEntry(methodVariable(name), labelOf(name), name === "base" ? DASH : []);
     this.slot("key").append(...names.map(entry));
     this.slot("all-title").textContent =
-      `pass@k, mean over ${models().prompts.length} additions that no model was trained on`;
+      `pass@k, mean of ${models().prompts.length} additions that no model was trained on`;
     this.suggest();
     this.describe();
     new ResizeObserver(() => this.redraw()).observe(this.slot("cards"));
@@ -219,11 +216,12 @@ export class Models extends Part {
     const behind = (j) => means[names.indexOf("base")][j] - means[names.indexOf("maxrl")][j];
     const most = Math.max(...KS.map((_, j) => behind(j)));
     this.slot("finding").textContent =
-      `With one try all three are ahead of base (${of("base", first)}): RLOO ` +
-      `${of("rloo", first)}, GRPO ${of("grpo", first)}, MaxRL ${of("maxrl", first)}. With ` +
-      `${count(MOST_K)} tries RLOO (${of("rloo", last)}) and GRPO (${of("grpo", last)}) are behind ` +
-      `base (${of("base", last)}): some answers they no longer find. MaxRL is not: at no number ` +
-      `of tries is it more than ${percent(most)} behind.`;
+      `With one try all three trained models are ahead of the base model ` +
+      `(${of("base", first)}): RLOO has ${of("rloo", first)}, GRPO ${of("grpo", first)} and MaxRL ` +
+      `${of("maxrl", first)}. With ${count(MOST_K)} tries RLOO (${of("rloo", last)}) and GRPO ` +
+      `(${of("grpo", last)}) are behind the base model (${of("base", last)}), because there are ` +
+      `answers that they no longer find. MaxRL is at most ${percent(most)} behind it at any ` +
+      `number of tries. One seed is an example and not a result.`;
   }
 
   /** Prompts on which the models differ most. */
@@ -238,10 +236,9 @@ export class Models extends Part {
       const lost = most((i) => all.base.logp[i] - all[name].logp[i]);
       losers.set(lost, [...(losers.get(lost) ?? []), labelOf(name)]);
     }
-    const lost = [...losers].map(([text, who]) => [text, `lost most by ${who.join(" and ")}`]);
-    lost[0][1] += ", compared with base";
-    const hardest = [most((i) => -all.base.logp[i]), "hardest for base"];
-    const offers = [hardest, ...lost, ["47+85=", "a carry"]];
+    const worst = ([text, who]) => [text, `the largest loss of ${who.join(" and ")}`];
+    const hardest = [most((i) => -all.base.logp[i]), "the hardest for the base model"];
+    const offers = [hardest, ...[...losers].map(worst), ["47+85=", "a carry"]];
     const ask = (text) =>
       button(text, () => {
         this.prompt.accept(text);
@@ -255,12 +252,11 @@ export class Models extends Part {
     const { config, models: all } = models();
     const size = count(decodeHalves(all.base.weights).length);
     this.slot("about").textContent =
-      `Each is a transformer of ${config.n_layer} layers and width ${config.n_embd}, ${size} ` +
-      "numbers of 16 bits, that writes the sum digit by digit. One seed is an example, not a " +
-      "result: part 6 has those.";
+      `Each is a transformer with ${config.n_layer} layers of width ${config.n_embd}, stored as ` +
+      `${size} numbers of 16 bits. It writes the sum digit by digit.`;
     this.slot("command").replaceChildren(
       "All three methods had the same prompts, the same number of tries and the same learning " +
-        "rate: ",
+        "rate. For MaxRL: ",
       commandLine(all.maxrl.command),
     );
   }

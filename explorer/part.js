@@ -4,7 +4,7 @@
 //
 // Left out: what any part shows. A part is a class that extends this one and has `draw()`.
 
-import { el } from "./ui.js";
+import { el, whole } from "./ui.js";
 
 const parts = new Map();
 const problem = document.getElementById("problem");
@@ -16,7 +16,7 @@ export class Part {
     this.controls = [];
     this.live = this.section.appendChild(el("p", { class: "hidden", "aria-live": "polite" }));
     this.complaint = el("p", { class: "problem", role: "alert", hidden: true });
-    this.slot("controls").before(this.complaint);
+    this.section.querySelector("h2").after(this.complaint);
     this.section.querySelector("h2").append(linkButton(this));
     parts.set(id, this);
   }
@@ -35,6 +35,19 @@ export class Part {
     const control = kind(options.host ?? this.slot("controls"), { ...options, change });
     this.controls.push(control);
     return control;
+  }
+
+  /** A seed, which a button changes and a link holds. */
+  addSeed() {
+    const check = whole("the seed", 0, () => 1e9);
+    const seed = { name: "seed", value: 0, text: () => String(seed.value) };
+    seed.accept = (text) => {
+      const why = check(Number(text));
+      if (!why) seed.value = Number(text);
+      return why;
+    };
+    this.controls.push(seed);
+    return seed;
   }
 
   /** Draw at the next frame, once however many changes come before it. */

@@ -8,6 +8,7 @@ const FONT = '12px Inter, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", A
 const LOG = 3; // uPlot's name for a logarithmic scale
 const LABELS_WIDTH = 118; // at the right, for names of curves
 const LABEL_HEIGHT = 15;
+const TOUCH_SLOP = 6; // pixels after which a touch is a drag or a scroll
 
 /**
  * host: where it goes. label: what it shows, for who cannot see it. x, y: {title, log, range,
@@ -32,7 +33,10 @@ export class Plot {
     this.handles = [];
     this.make(series, [[0, 1], ...series.map(() => [null, null])]);
     new ResizeObserver(() => this.fit()).observe(this.host);
-    onTheme(() => this.u.redraw(false));
+    onTheme(() => {
+      this.fit();
+      this.u.redraw(false);
+    });
   }
 
   make(series, data) {
@@ -82,7 +86,7 @@ export class Plot {
 
   axis({ title, ticks, text, log }, size, side) {
     const isDecade = (v) => Number.isInteger(Math.round(1e9 * Math.log10(v)) / 1e9);
-    const filter = (u, splits) =>
+    const filter = (_, splits) =>
       log && !ticks ? splits.map((v) => (isDecade(v) ? v : null)) : splits;
     return {
       stroke: () => css("soft"),
@@ -96,7 +100,7 @@ export class Plot {
       size: side ? size : 26,
       splits: ticks && ((u) => (typeof ticks === "function" ? ticks(u) : ticks)),
       filter,
-      values: (u, splits) => splits.map((v) => (v === null ? "" : text ? text(v) : format(v))),
+      values: (_, splits) => splits.map((v) => (v === null ? "" : text ? text(v) : format(v))),
     };
   }
 
@@ -161,7 +165,7 @@ export class Plot {
     node.onpointerdown = (event) => {
       event.preventDefault();
       event.stopPropagation();
-      node.focus();
+      node.focus({ preventScroll: true });
       this.follow(event, handle);
     };
     node.onkeydown = (event) => {
@@ -184,17 +188,28 @@ export class Plot {
     return handle;
   }
 
+  /** Follow the pointer. A finger has to move sideways first: up and down scrolls the page. */
   follow(event, handle) {
     const box = this.u.over.getBoundingClientRect();
-    const to = (e) =>
-      handle.set(
-        handle.fromX(this.u.posToVal(Math.min(Math.max(e.clientX - box.left, 0), box.width), "x")),
-      );
+    const move = (e) => {
+      const left = Math.min(Math.max(e.clientX - box.left, 0), box.width);
+      handle.set(handle.fromX(this.u.posToVal(left, "x")));
+    };
+    let state = event.pointerType === "touch" ? "undecided" : "dragging";
     const target = event.target.closest(".handle, .u-over");
     target.setPointerCapture(event.pointerId);
-    target.onpointermove = to;
-    target.onpointerup = target.onpointercancel = () => (target.onpointermove = null);
-    to(event);
+    target.onpointermove = (e) => {
+      const [dx, dy] = [e.clientX - event.clientX, e.clientY - event.clientY].map(Math.abs);
+      if (state === "undecided" && Math.max(dx, dy) > TOUCH_SLOP)
+        state = dx > dy ? "dragging" : "scrolling";
+      if (state === "dragging") move(e);
+    };
+    const end = (e) => {
+      target.onpointermove = target.onpointerup = target.onpointercancel = null;
+      if (e.type === "pointerup" && state === "undecided") move(e); // a tap
+    };
+    target.onpointerup = target.onpointercancel = end;
+    if (state === "dragging") move(event);
   }
 
   /** Pressing anywhere brings the nearest handle there. */
@@ -227,7 +242,7 @@ export class Plot {
 // A pass rate on an axis that is logarithmic at both ends.
 export const logit = (p) => Math.log(p / (1 - p));
 export const fromLogit = (z) => 1 / (1 + Math.exp(-z));
-export const LOGIT_TICKS = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999];
+const LOGIT_TICKS = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999];
 
 /** The axis of a pass rate between two ends. */
 export function passRateAxis(low, high) {

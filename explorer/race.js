@@ -1,278 +1,247 @@
-// Part 4: five prompts learnt by four methods at once, from the same random numbers.
+// The first screen: a hard and an easy prompt, learnt by three methods from the same random numbers.
+// The whole race is computed when k or the draw changes; playing only moves through its steps.
+// Left out: models. A prompt has one number θ, and its pass rate is p = 1 / (1 + e^-θ).
 
-import { FORMULAS, binomial, exactPassAtK, weightFrom, worthTable } from "./math.js";
+import { FORMULAS } from "./math.js";
 import { labelOf } from "./methods.js";
 import { Part } from "./part.js";
-import { Plot, fromLogit, logit } from "./plot.js";
+import { fromLogit, logit } from "./plot.js";
 import { uniform } from "./random.js";
 import { methodVariable, reducedMotion } from "./theme.js";
-import {
-  between,
-  button,
-  buttonRow,
-  chance,
-  choiceControl,
-  doublings,
-  el,
-  format,
-  keyEntry,
-  numberControl,
-  selectControl,
-  whole,
-} from "./ui.js";
-import { PRESETS } from "./weights.js";
+import { button, chance, doublings, el, format, numberControl, whole } from "./ui.js";
 
-const RACERS = ["reinforce", "grpo", "maxrl", "ce"];
-const PROMPTS = [0, 1, 2, 3, 4];
-const MOST_STEPS = 4000;
-const FIRST_STEPS = 300; // that are shown before anybody presses play
-const TICKS = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99];
-const [LOW, HIGH] = [5e-5, 0.9995]; // of the tracks
-const RATES = [0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1];
+const RACERS = ["reinforce", "grpo", "maxrl"];
+const PROMPTS = [
+  { name: "hard", p: 0.001, title: "Hard prompt: at first 1 try in 1,000 is right" },
+  { name: "easy", p: 0.7, title: "Easy prompt: at first 7 tries in 10 are right" },
+];
+const LAST = 500; // steps
+const SPEED = 100; // steps a second
+const LEAP = 50; // steps at a time, for people who asked for less motion
+const RATE = 0.1; // of learning
+const FINISH = 0.95;
+const LEVEL = 0.02; // difference in θ below which nobody is ahead
+const TICKS = [0.001, 0.01, 0.1, 0.5];
+const [LOW, HIGH] = [0.0006, 0.985].map(logit); // of a track
 
-/** How far along its track a pass rate is, in percent. */
-function across(p) {
-  const z = logit(Math.min(Math.max(p, LOW), HIGH));
-  return (100 * (z - logit(LOW))) / (logit(HIGH) - logit(LOW));
+/** How far along its track a θ is, in percent. */
+const across = (z) => (100 * (Math.min(Math.max(z, LOW), HIGH) - LOW)) / (HIGH - LOW);
+
+/** The change of θ from k tries of which S are right; the scores are 1 - p and -p. */
+function slope(name, p, S, k) {
+  const A = (r) => FORMULAS[name](r, S / k, k);
+  return (S * A(1) * (1 - p) - (k - S) * A(0) * p) / k;
 }
+
+/** One array for each prompt: for each racer its θ at every step, how many steps had a success
+ *  until then, and the step at which it finishes. */
+function simulate(k, seed) {
+  const draw = uniform("race", seed);
+  const numbers = new Float64Array(k);
+  const lanes = PROMPTS.map(({ p }) =>
+    RACERS.map((name) => ({ name, theta: [logit(p)], solved: [0], finish: Infinity })),
+  );
+  for (let step = 1; step <= LAST; step++) {
+    for (const lane of lanes) {
+      for (let i = 0; i < k; i++) numbers[i] = draw(); // try i is right if this is below p
+      for (const runner of lane) advance(runner, step, numbers);
+    }
+  }
+  return lanes;
+}
+
+function advance(runner, step, numbers) {
+  const z = runner.theta[step - 1];
+  const p = fromLogit(z);
+  let S = 0;
+  for (const number of numbers) if (number < p) S += 1;
+  runner.theta.push(z + RATE * slope(runner.name, p, S, numbers.length));
+  runner.solved.push(runner.solved[step - 1] + (S > 0));
+  if (runner.finish === Infinity && fromLogit(runner.theta[step]) >= FINISH) runner.finish = step;
+}
+
+// ------------------------------------------------------------------------------------ the caption
+
+/** Who is in front: the first to finish, or else everybody near the largest θ. */
+function leaders(lane, step) {
+  const first = Math.min(...lane.map(({ finish }) => finish));
+  if (first <= step) return lane.filter(({ finish }) => finish === first);
+  const best = Math.max(...lane.map(({ theta }) => theta[step]));
+  return lane.filter(({ theta }) => best - theta[step] < LEVEL);
+}
+
+function standing(name, ahead, step) {
+  const [who, one] = [
+    ahead.map((runner) => labelOf(runner.name)).join(" and "),
+    ahead.length === 1,
+  ];
+  const { finish } = ahead[0];
+  if (finish <= step)
+    return `On the ${name} prompt ${who} finish${one ? "es" : ""} first, at step ${finish}.`;
+  if (ahead.length === RACERS.length) return `On the ${name} prompt nobody is ahead.`;
+  return `On the ${name} prompt ${who} ${one ? "is" : "are"} ahead.`;
+}
+
+/** Why, where there is a reason. `usual`: who is fastest on average. */
+function reason(name, ahead, step, k) {
+  const usual = { hard: "maxrl", easy: "grpo" }[name];
+  const solved = ahead.at(-1).solved[step];
+  if (ahead.length === RACERS.length && name === "hard")
+    return solved
+      ? `A group without a success teaches nothing, and only ${solved} of ${step} steps had one.`
+      : "No try has been right yet, and a group without a success teaches nothing.";
+  if (ahead.length > 1) return "";
+  if (ahead[0].name !== usual)
+    return `That is luck: averaged over all draws, ${labelOf(usual)} takes the larger steps there.`;
+  return name === "hard"
+    ? `A lone success among ${k.toLocaleString("en")} tries has the advantage ` +
+        `${(k - 1).toLocaleString("en")} in MaxRL, ${format(Math.sqrt(k - 1), 3)} in GRPO and 1 in ` +
+        "REINFORCE."
+    : "Where more than half of the tries succeed, std is smaller than the mean, so dividing by it " +
+        "makes larger steps than MaxRL's.";
+}
+
+function ending(lanes, step) {
+  const isDone = (_, m) => lanes.every((lane) => lane[m].finish <= step);
+  const done = RACERS.filter(isDone).map(labelOf);
+  if (step < LAST) return "";
+  if (!done.length) return "At the end nobody has finished both.";
+  return `At the end ${done.join(" and ")} ${done.length > 1 ? "have" : "alone has"} finished both.`;
+}
+
+/** What the lanes show and why: a sentence or two for each prompt, from their state alone. */
+function describe(lanes, step, k) {
+  if (step === 0) return ["All three methods start at the same place. The finish is p = 0.95."];
+  const lines = PROMPTS.map(({ name }, b) => {
+    const ahead = leaders(lanes[b], step);
+    const why = k > 2 ? reason(name, ahead, step, k) : "";
+    return `${standing(name, ahead, step)} ${why}`;
+  });
+  const two =
+    "With two tries GRPO and MaxRL are the same method, and on average all three take equal steps.";
+  return [...lines, `${k > 2 ? "" : two} ${ending(lanes, step)}`];
+}
+
+// --------------------------------------------------------------------------------------- the part
 
 export class Race extends Part {
   constructor() {
     super("race");
     this.running = false;
-    this.addControls();
-    this.play = button("Play", () => this.run(!this.running), { class: "primary" });
-    buttonRow(this.slot("controls"), "Time", [
-      this.play,
-      button("Step", () => this.jump(1)),
-      button("100 steps", () => this.jump(100)),
-      button("Restart", () => this.restart()),
-    ]);
-    document.addEventListener("visibilitychange", () => document.hidden && this.run(false));
-    this.makeTracks();
-    this.restart();
-    this.makePlots();
-    this.whenSeen();
-  }
-
-  /** The work of the first steps waits until somebody looks. */
-  whenSeen() {
-    const look = ([{ isIntersecting }], observer) => {
-      if (!isIntersecting) return;
-      observer.disconnect();
-      if (this.step === 0 && !this.running) this.begin();
-    };
-    new IntersectionObserver(look).observe(this.section);
-  }
-
-  addControls() {
-    const begin = () => this.begin();
+    const again = () => this.begin();
     this.k = this.add(
       numberControl,
       {
         name: "k",
-        label: "Rollouts per prompt, k",
-        value: 1024,
-        values: doublings(2, 1024),
+        label: "Tries per prompt, k",
+        value: 256,
+        values: doublings(2, 1024, 3),
         check: whole("k", 2, () => 1024),
       },
-      begin,
+      again,
     );
-    this.rate = this.add(
+    this.step = this.add(
       numberControl,
       {
-        name: "rate",
-        label: "Learning rate",
-        value: 0.1,
-        values: RATES,
-        show: (x) => format(x),
-        check: between("the learning rate", 0.001, 2),
+        name: "step",
+        label: "Step",
+        value: LAST,
+        values: Array.from({ length: LAST + 1 }, (_, i) => i),
+        check: whole("the step", 0, () => LAST),
       },
-      begin,
+      () => this.run(false),
     );
-    this.seed = this.add(
-      numberControl,
-      {
-        name: "seed",
-        label: "Seed",
-        value: 0,
-        values: Array.from({ length: 100 }, (_, i) => i),
-        check: whole("the seed", 0, () => 1e9),
-      },
-      begin,
-    );
-    this.gradient = this.add(
-      choiceControl,
-      {
-        name: "gradient",
-        label: "Gradient",
-        value: "sampled",
-        options: [
-          ["sampled", "sampled"],
-          ["expected", "expected"],
-        ],
-      },
-      begin,
-    );
-    this.prompts = this.add(
-      selectControl,
-      {
-        name: "prompts",
-        label: "Five prompts",
-        value: "all over",
-        options: Object.keys(PRESETS).map((name) => [name, name]),
-      },
-      begin,
-    );
+    this.seed = this.addSeed();
+    this.slot("controls").addEventListener("focusin", ({ target }) => {
+      if (target.type === "text") this.run(false); // else it would write where somebody types
+    });
+    this.addButtons();
+    this.makeTracks();
+    document.addEventListener("visibilitychange", () => document.hidden && this.run(false));
+    this.begin();
+    const isFirst = ["", "#top", "#race"].includes(location.hash);
+    if (isFirst && !reducedMotion.matches) this.run(true);
+  }
+
+  addButtons() {
+    this.play = button("Play", () => this.run(!this.running), { class: "primary" });
+    const draw = button("Other random numbers", () => {
+      this.seed.value += 1;
+      this.begin();
+      this.changed();
+    });
+    this.slot("buttons").append(this.play, draw);
   }
 
   restore(asked) {
+    this.run(false);
     super.restore(asked);
     this.begin();
   }
 
-  // ----------------------------------------------------------------------------- the learning
-
-  /** Show how the first steps end, when the next frame is drawn. */
   begin() {
-    this.restart();
-    this.isAhead = true;
-  }
-
-  restart() {
-    this.run(false);
-    const start = PRESETS[this.prompts.value].map(logit);
-    this.isAhead = false;
-    this.theta = RACERS.map(() => [...start]);
-    this.worth = RACERS.map((name) => name !== "ce" && worthTable(name, this.k.value));
-    this.draws = uniform("race", this.seed.value);
-    this.numbers = new Float64Array(this.k.value);
-    this.steps = [];
-    this.pass1 = RACERS.map(() => []);
-    this.passk = RACERS.map(() => []);
-    this.record();
+    this.lanes = simulate(this.k.value, this.seed.value);
     this.redraw();
   }
 
-  get step() {
-    return this.steps.length - 1;
-  }
-
-  record() {
-    this.steps.push(this.steps.length);
-    this.theta.forEach((theta, m) => {
-      const mean = (f) => theta.reduce((sum, z) => sum + f(fromLogit(z)), 0) / theta.length;
-      this.pass1[m].push(mean((p) => p));
-      this.passk[m].push(mean((p) => exactPassAtK(p, this.k.value)));
-    });
-  }
-
-  advance(steps) {
-    const isSampled = this.gradient.value === "sampled";
-    for (let i = 0; i < steps && this.step < MOST_STEPS; i++) {
-      for (const b of PROMPTS) {
-        const numbers = isSampled ? this.numbers.map(this.draws) : null;
-        RACERS.forEach((_, m) => {
-          const p = fromLogit(this.theta[m][b]);
-          this.theta[m][b] += this.rate.value * this.slope(m, p, numbers);
-        });
-      }
-      this.record();
-    }
-    if (this.step >= MOST_STEPS) this.run(false);
-  }
-
-  /** The gradient of one prompt's logit: from these numbers, one a rollout, or expected. */
-  slope(m, p, numbers) {
-    const k = this.k.value;
-    if (RACERS[m] === "ce") return 1 - p;
-    if (!numbers) return weightFrom(this.worth[m], binomial(k - 1, p)) * p * (1 - p);
-    let S = 0;
-    for (const number of numbers) if (number < p) S += 1;
-    const A = (r) => FORMULAS[RACERS[m]](r, S / k, k, k);
-    return (S * A(1) * (1 - p) - (k - S) * A(0) * p) / k; // the scores are 1 - p and -p
-  }
-
-  // --------------------------------------------------------------------------------- the time
-
+  /** Play from where it stands, or from the start where it stands at the end. */
   run(on) {
-    if (on && this.isAhead) this.restart();
-    this.running = on && this.step < MOST_STEPS;
-    this.play.textContent = this.running ? "Pause" : "Play";
-    if (this.running) requestAnimationFrame((now) => this.tick(now));
-  }
-
-  /** A frame. For who asked for less motion there are fewer, each of more steps. */
-  tick(now) {
-    if (!this.running) return;
-    const [pause, steps] = reducedMotion.matches ? [700, 60] : [0, 2];
-    if (now - (this.last ?? 0) >= pause) {
-      this.last = now;
-      this.advance(steps);
-      this.draw();
-    }
-    requestAnimationFrame((next) => this.tick(next));
-  }
-
-  jump(steps) {
-    this.run(false);
-    if (this.isAhead) this.restart();
-    this.advance(steps);
+    this.running = on;
+    if (on && this.step.value === LAST) this.step.set(0);
     this.redraw();
+    if (!on) return;
+    const [from, since] = [this.step.value, performance.now()];
+    const run = {};
+    this.current = run;
+    const tick = () => {
+      if (!this.running || this.current !== run) return;
+      const [passed, leap] = [performance.now() - since, reducedMotion.matches ? LEAP : 1];
+      const step = from + leap * Math.floor((SPEED * passed) / 1000 / leap);
+      this.step.set(Math.min(step, LAST));
+      if (step >= LAST) return this.run(false);
+      this.redraw();
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
   }
-
-  // ------------------------------------------------------------------------------ the drawing
 
   makeTracks() {
-    const color = (name) => `background: var(--${methodVariable(name)})`;
-    this.lanes = PROMPTS.map(() => {
-      const dots = RACERS.map((name, m) =>
-        el("i", { style: `${color(name)}; top: ${10 * m + 1}px` }),
-      );
-      const ticks = TICKS.map((p) => el("s", { style: `left: ${across(p)}%` }));
-      const [label, lane] = [el("span"), el("div", { class: "lane" }, ...ticks, ...dots)];
-      this.slot("tracks").append(el("div", { class: "track-row" }, label, lane));
-      return { dots, label };
+    const place = (p) => `left: ${across(logit(p))}%`;
+    const ticks = () => TICKS.map((p) => el("s", { style: place(p) }));
+    this.runners = PROMPTS.map(({ name, p, title }) => {
+      const block = el("div", { class: "prompt", "data-prompt": name });
+      block.append(el("h3", {}, title));
+      this.slot("tracks").append(block);
+      return RACERS.map((racer) => {
+        const style = `--swatch: var(--${methodVariable(racer)}); ${place(p)}`;
+        const trail = el("i", { style });
+        const finish = el("b", { style: place(FINISH) });
+        const says = el("output", { "data-method": racer });
+        const lane = el("div", { class: "lane" }, ...ticks(), finish, trail);
+        block.append(el("div", { class: "track" }, el("span", {}, labelOf(racer)), lane, says));
+        return { trail, says, from: across(logit(p)) };
+      });
     });
-    const marks = TICKS.map((p) => el("span", { style: `left: ${across(p)}%` }, format(p)));
+    const mark = (p, text) => el("span", { style: place(p) }, text);
+    const marks = [...TICKS.map((p) => mark(p, format(p))), mark(FINISH, "finish")];
     const scale = el("div", { class: "scale" }, ...marks);
-    const row = el("div", { class: "track-row", "aria-hidden": "true" }, "pass rate", scale);
-    this.slot("tracks").append(row);
-    for (const slot of ["key", "plots-key"]) {
-      const entry = (name) => keyEntry(methodVariable(name), labelOf(name));
-      this.slot(slot).append(...RACERS.map(entry));
-    }
-  }
-
-  makePlots() {
-    const thick = (name) => (name === "maxrl" ? 3 : 2);
-    const options = {
-      x: { range: () => [0, Math.max(200, this.step)], title: "steps" },
-      y: { range: [0, 1.02] },
-      series: RACERS.map((name) => ({
-        color: methodVariable(name),
-        width: thick(name),
-        label: labelOf(name),
-      })),
-    };
-    const label = (what) => `mean ${what} of each learner against steps`;
-    this.plot1 = new Plot(this.slot("pass1"), { ...options, label: label("pass@1") });
-    this.plotk = new Plot(this.slot("passk"), { ...options, label: label("pass@k") });
+    this.slot("tracks").append(
+      el("div", { class: "track", "aria-hidden": "true" }, el("span", {}, "pass rate p"), scale),
+    );
   }
 
   draw() {
-    if (this.isAhead && this.step === 0) this.advance(FIRST_STEPS);
-    const starts = PRESETS[this.prompts.value];
-    this.lanes.forEach(({ dots, label }, b) => {
-      label.textContent = `from ${chance(starts[b])}`;
-      dots.forEach((dot, m) => (dot.style.left = `${across(fromLogit(this.theta[m][b]))}%`));
+    const [step, k] = [this.step.value, this.k.value];
+    this.play.textContent = this.running ? "Pause" : step === LAST ? "Play again" : "Play";
+    this.lanes.forEach((lane, b) => {
+      lane.forEach(({ theta, finish }, m) => {
+        const { trail, says, from } = this.runners[b][m];
+        trail.style.width = `${across(theta[step]) - from}%`;
+        says.textContent = finish <= step ? `✓ step ${finish}` : chance(fromLogit(theta[step]));
+      });
     });
-    this.slot("clock").textContent = `step ${this.step.toLocaleString("en")}`;
-    const tries = this.k.value.toLocaleString("en");
-    this.slot("passk-title").textContent = `pass@${tries}, mean of the five`;
-    this.plot1.set([this.steps, ...this.pass1]);
-    this.plotk.set([this.steps, ...this.passk]);
-    const ends = RACERS.map((name, m) => `${labelOf(name)} ${format(this.pass1[m].at(-1), 3)}`);
-    this.say(`After ${this.step} steps, mean pass rate: ${ends.join(", ")}.`);
+    const lines = describe(this.lanes, step, k);
+    this.slot("caption").replaceChildren(...lines.map((line) => el("p", {}, line)));
+    this.say(lines.join(" "));
   }
 }

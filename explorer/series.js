@@ -1,13 +1,13 @@
-// Part 1: log p, its partial sums J_T, their slopes, and pass@T.
+// Part 1: log p as a sum: its terms one below the other, what they add up to, what is missing; and
+// the two curves that follow from keeping T of them.
 
 import { exactPassAtK, objective, termsBetween, weightOfOrder } from "./math.js";
 import { Part } from "./part.js";
-import { Plot, fromLogit, logit } from "./plot.js";
+import { fromLogit, logit, Plot } from "./plot.js";
 import { css } from "./theme.js";
 import {
   between,
   chance,
-  choiceControl,
   doublings,
   el,
   format,
@@ -15,25 +15,33 @@ import {
   minus,
   numberControl,
   passRates,
+  tidy,
   whole,
 } from "./ui.js";
 
 const MOST = 1024;
 const [LOW, HIGH] = [1e-4, 0.9999];
 const POINTS = 240;
-const SHOWN_TERMS = 60; // in the strip, one by one
-const BUNDLES = Array.from({ length: 11 }, (_, i) => [2 ** i, Math.min(2 ** (i + 1) - 1, MOST)]);
-const REFERENCE = { color: "ink", width: 1.5, dash: [5, 4] };
-const FIRST = { color: "m-reinforce" };
-const OURS = { color: "m-maxrl", width: 2.5 };
-const NUMBERS = [
-  "log p",
-  "sum of T terms",
-  "missing",
-  "pass@T",
-  "weight w(p)",
-  "1/p, the full weight",
+const ALONE = 8; // terms with a row of their own; then groups, each twice as long as the last
+const ROWS = [
+  ...Array.from({ length: ALONE }, (_, i) => [i + 1, i + 1]),
+  ...Array.from({ length: 7 }, (_, i) => [ALONE * 2 ** i + 1, ALONE * 2 ** (i + 1)]),
+  [MOST + 1, Infinity],
 ];
+const REFERENCE = { color: "ink", width: 1.5, dash: [5, 4] };
+const FIRST = { color: "m-reinforce", width: 5, alpha: 0.55 }; // is seen below OURS at T = 1
+const OURS = { color: "m-maxrl", width: 2.5 };
+
+const grouped = (n) => n.toLocaleString("en");
+
+/** Four decimals. */
+const fixed = (x) => (Math.abs(x) < 5e-5 ? "≈ 0" : minus(x.toFixed(4)));
+
+/** The terms from j = `first` on: a difference where they are many, a sum where they are small. */
+function termsFrom(p, first) {
+  if ((1 - p) ** first > 0.01) return -objective(p, Infinity) + objective(p, first - 1);
+  return termsBetween(p, first, first + Math.ceil(40 / p));
+}
 
 export class Series extends Part {
   constructor() {
@@ -53,83 +61,105 @@ export class Series extends Part {
       values: doublings(1, MOST),
       check: whole("T", 1, () => MOST),
     });
-    const axis = [
-      ["log", "log"],
-      ["linear", "linear"],
-    ];
-    const options = { name: "axis", label: "Axis of p", value: "log", options: axis };
-    this.axis = this.add(choiceControl, options, () => this.fill());
+    this.makeRows();
     this.makePlots();
-    this.makeTerms();
-    this.numbers = NUMBERS.map((name) => {
-      const value = el("b");
-      this.slot("numbers").append(el("div", {}, el("span", {}, name), value));
-      return value;
-    });
-    this.fill();
     this.redraw();
   }
 
-  // All three plots have the same x, so that one drag moves one line in all of them.
+  // ------------------------------------------------------------------------------- the terms
 
-  get isLog() {
-    return this.axis.value === "log";
+  makeRows() {
+    const label = ([first, last]) =>
+      last === Infinity
+        ? `beyond ${grouped(MOST)}`
+        : first === last
+          ? `j = ${first}`
+          : `${grouped(first)} to ${grouped(last)}`;
+    this.rows = ROWS.map((row) => this.row(label(row), row[0] === row[1] ? "" : "several"));
+    this.sum = this.row("", "total");
+    this.missing = this.row("missing", "total");
+    this.log = this.row("log p", "total whole-sum");
   }
 
-  toX(p) {
-    return this.isLog ? Math.log10(p) : p;
+  row(label, kind) {
+    const [kept, lost] = [el("i", { hidden: true }), el("i", { class: "lost", hidden: true })];
+    const value = el("output");
+    const name = el("span", {}, label);
+    const bar = el("div", { class: "span" }, kept, lost);
+    this.slot("terms").append(el("div", { class: `term ${kind}` }, name, bar, value));
+    return { name, kept, lost, value };
   }
 
-  fromX(x) {
-    const p = this.isLog ? 10 ** x : x;
-    return Number(Math.min(Math.max(p, LOW), HIGH).toPrecision(3));
+  /** Bars run from where the terms before end: what is kept is solid, what is not is outlined. */
+  drawTerms() {
+    const [p, T, total] = [this.p.value, this.T.value, -Math.log(this.p.value)];
+    const place = (bar, from, size) => {
+      bar.hidden = size === 0;
+      bar.style.left = `${(100 * from) / total}%`;
+      bar.style.width = `${(100 * size) / total}%`;
+    };
+    let [at, missing] = [0, 0];
+    ROWS.forEach(([first, last], i) => {
+      const { kept, lost, value } = this.rows[i];
+      const inSum = T < first ? 0 : termsBetween(p, first, Math.min(last, T));
+      const from = Math.max(first, T + 1);
+      const others = last === Infinity ? termsFrom(p, from) : termsBetween(p, from, last);
+      place(kept, at, inSum);
+      place(lost, at + inSum, others);
+      value.textContent = fixed(-(inSum || others));
+      value.className = inSum ? "" : "lost";
+      at += inSum + others;
+      missing += others;
+    });
+    const sum = -objective(p, T);
+    const count = T === 1 ? "first term" : `first ${grouped(T)}`;
+    this.sum.name.replaceChildren("sum, ", el("wbr"), count);
+    place(this.sum.kept, 0, sum);
+    place(this.missing.lost, sum, missing);
+    place(this.log.kept, 0, total);
+    const numbers = [-sum, -missing, -total];
+    [this.sum, this.missing, this.log].forEach(({ value }, i) => {
+      value.textContent = fixed(numbers[i]);
+    });
   }
+
+  // ------------------------------------------------------------------------------- the curves
 
   makePlots() {
     const J = (x) => objective(x, this.T.value);
     const w = (x) => weightOfOrder(x, this.T.value);
-    const pass = (x) => exactPassAtK(x, this.T.value);
     this.curve = this.plot("curve", {
       label: "log p, its first term and its first T terms against the pass rate p",
       y: { range: [-9.4, 0.3] },
-      series: [REFERENCE, FIRST, OURS],
       marks: this.marks(["ink", Math.log], ["m-maxrl", J]),
     });
     this.slope = this.plot("weight", {
       label: "the weight w of order T against p, beside 1/p",
       y: { log: true, range: [0.5, 14000] },
-      series: [REFERENCE, FIRST, OURS],
       marks: this.marks(["ink", (x) => 1 / x], ["m-maxrl", w]),
     });
-    this.pass = this.plot("pass", {
-      label: "pass@T against p",
-      y: { range: [-0.08, 1.04], ticks: [0, 0.5, 1] },
-      series: [FIRST, OURS],
-      marks: this.marks(["m-reinforce", (x) => x], ["m-maxrl", pass]),
-    });
     this.slot("key").append(
-      keyEntry("ink", "log p: maximum likelihood", true),
+      keyEntry("ink", "all terms: maximum likelihood", REFERENCE.dash),
       keyEntry("m-maxrl", "the first T terms"),
-      keyEntry("m-reinforce", "the first term, p − 1: reinforcement learning"),
+      keyEntry("m-reinforce", "the first term: reinforcement learning"),
     );
-    this.slot("pass-key").append(
-      keyEntry("m-maxrl", "T tries"),
-      keyEntry("m-reinforce", "one try, p"),
-    );
+    this.ps = Array.from({ length: POINTS + 1 }, (_, i) => LOW ** (1 - i / POINTS));
+    this.xs = this.ps.map(Math.log10);
   }
 
   plot(slot, options) {
     const x = {
       title: "pass rate p",
-      range: () => (this.isLog ? [-4, 0] : [0, 1]),
-      ticks: () => (this.isLog ? [-4, -3, -2, -1, 0] : [0, 0.25, 0.5, 0.75, 1]),
-      text: (value) => format(this.isLog ? 10 ** value : value),
+      range: [-4, 0],
+      ticks: [-4, -3, -2, -1, 0],
+      text: (value) => format(10 ** value),
     };
-    const plot = new Plot(this.slot(slot), { ...options, x, draggable: true });
+    const series = [FIRST, REFERENCE, OURS];
+    const plot = new Plot(this.slot(slot), { ...options, x, series, draggable: true });
     plot.handle({
       label: "Pass rate p",
-      toX: (p) => this.toX(p),
-      fromX: (value) => this.fromX(value),
+      toX: Math.log10,
+      fromX: (value) => Math.min(Math.max(tidy(10 ** value), LOW), HIGH),
       get: () => this.p.value,
       set: (p) => {
         this.p.set(p);
@@ -137,7 +167,7 @@ export class Series extends Part {
       },
       step: (p, steps) => {
         const z = logit(p) + steps * 0.1;
-        return fromLogit(Math.min(Math.max(z, logit(LOW)), logit(HIGH)));
+        return tidy(fromLogit(Math.min(Math.max(z, logit(LOW)), logit(HIGH))));
       },
       show: (p) => `p = ${chance(p)}`,
     });
@@ -148,7 +178,7 @@ export class Series extends Part {
   marks(...curves) {
     return (u) => {
       const { ctx } = u;
-      const at = u.valToPos(this.toX(this.p.value), "x", true);
+      const at = u.valToPos(Math.log10(this.p.value), "x", true);
       const heights = curves.map(([, f]) => u.valToPos(f(this.p.value), "y", true));
       ctx.save();
       ctx.strokeStyle = css("accent");
@@ -169,72 +199,23 @@ export class Series extends Part {
     };
   }
 
-  /** The curves that do not depend on T. */
-  fill() {
-    const share = (i) => i / POINTS;
-    const p = (i) => (this.isLog ? 10 ** (-4 + 4 * share(i)) : Math.max(share(i), LOW));
-    this.ps = Array.from({ length: POINTS + 1 }, (_, i) => p(i));
-    this.xs = this.ps.map((x) => this.toX(x));
-  }
-
-  makeTerms() {
-    const hidden = { "aria-hidden": "true" };
-    const bars = el("div", { class: "bars", ...hidden });
-    this.bundles = [...BUNDLES, "the rest"].map(() => {
-      const filled = el("i");
-      return { bar: bars.appendChild(el("div", {}, filled)), filled };
-    });
-    const range = ([first, last]) => (last > first ? [`${first}–`, el("wbr"), last] : [first]);
-    const labels = [...BUNDLES.map(range), [`>${MOST}`]];
-    const names = labels.map((label) => el("span", {}, ...label));
-    this.slot("bars").append(bars, el("div", { class: "bars-labels", ...hidden }, ...names));
-    this.track = this.slot("strip").appendChild(el("div", { class: "track", ...hidden }));
-    this.sums = this.slot("strip").appendChild(el("p"));
-  }
-
-  drawTerms() {
-    const [p, T, total] = [this.p.value, this.T.value, -Math.log(this.p.value)];
-    const all = BUNDLES.map(([first, last]) => termsBetween(p, first, last));
-    const kept = BUNDLES.map(([first, last]) => termsBetween(p, first, Math.min(last, T)));
-    all.push(Math.max(total - all.reduce((a, b) => a + b, 0), 0));
-    const most = Math.max(...all);
-    this.bundles.forEach(({ bar, filled }, i) => {
-      bar.style.height = `${(100 * all[i]) / most}%`;
-      filled.style.height = `${all[i] > 0 ? (100 * (kept[i] ?? 0)) / all[i] : 0}%`;
-    });
-    const one = (_, i) => termsBetween(p, i + 1, i + 1);
-    const terms = Array.from({ length: Math.min(T, SHOWN_TERMS) }, one);
-    if (T > SHOWN_TERMS) terms.push(termsBetween(p, SHOWN_TERMS + 1, T));
-    const widths = terms.map((term) => el("i", { style: `width:${(100 * term) / total}%` }));
-    this.track.replaceChildren(...widths);
-  }
+  // ------------------------------------------------------------------------------- the drawing
 
   draw() {
     const [p, T] = [this.p.value, this.T.value];
     const of = (f) => this.ps.map(f);
-    this.curve.set([this.xs, of(Math.log), of((x) => x - 1), of((x) => objective(x, T))]);
-    this.slope.set([this.xs, of((x) => 1 / x), of(() => 1), of((x) => weightOfOrder(x, T))]);
-    this.pass.set([this.xs, this.ps, of((x) => exactPassAtK(x, T))]);
     this.drawTerms();
+    this.curve.set([this.xs, of((x) => x - 1), of(Math.log), of((x) => objective(x, T))]);
+    this.slope.set([this.xs, of(() => 1), of((x) => 1 / x), of((x) => weightOfOrder(x, T))]);
     const [log, J] = [Math.log(p), objective(p, T)];
-    const [missing, w] = [(J - log).toFixed(4), format(weightOfOrder(p, T))];
-    const fixed = [log, J].map((x) => minus(x.toFixed(4)));
-    const values = [...fixed, missing, chance(exactPassAtK(p, T)), w, format(1 / p)];
-    this.numbers.forEach((cell, i) => (cell.textContent = values[i]));
-    const share = ((100 * J) / log).toFixed(J / log > 0.999 ? 3 : 1);
-    const count = T.toLocaleString("en");
-    this.sums.replaceChildren(
-      el("span", {}, `−log p, term by term: the first ${count} make ${share}% of it`),
-      el("span", {}, `missing: ${missing}`),
-    );
+    const [w, full] = [weightOfOrder(p, T), 1 / p].map((x) => format(x));
+    this.slot("weight-now").textContent =
+      `At p = ${chance(p)} and T = ${grouped(T)} the weight is ${w}, the full weight 1/p is ` +
+      `${full}, and pass@T, the chance that one of T tries is right, is ` +
+      `${chance(exactPassAtK(p, T))}.`;
     this.say(
-      `At p = ${chance(p)} and T = ${T}: log p is ${fixed[0]}, the sum ${fixed[1]}, ` +
-        `missing ${missing}; the weight is ${w} of ${format(1 / p)}.`,
+      `At p = ${chance(p)} and T = ${T}: the sum is ${fixed(J)}, log p is ${fixed(log)}, missing ` +
+        `${fixed(log - J)}; the weight is ${w} of ${full}.`,
     );
-  }
-
-  restore(asked) {
-    super.restore(asked);
-    this.fill();
   }
 }

@@ -33,7 +33,7 @@ function apply() {
     root.style.setProperty(`--m-${name}`, visible(hex));
   for (const [name, hex] of Object.entries(colors))
     root.style.setProperty(`--m-${name}`, visible(hex));
-  listeners.forEach((listener) => listener());
+  for (const listener of listeners) listener();
 }
 
 /** What a CSS variable is now, as a canvas understands it. */
@@ -55,6 +55,16 @@ export function onTheme(listener) {
   listeners.push(listener);
 }
 
+let onScreen = ""; // the chosen theme, while the page is printed
+
+/** Paper is light, and narrower than most screens: plots are drawn again. */
+function print(on) {
+  if (on) onScreen = root.dataset.theme;
+  root.dataset.theme = on ? "light" : onScreen;
+  root.classList.toggle("paper", on);
+  apply();
+}
+
 export function startTheme() {
   const button = document.getElementById("theme");
   button.onclick = () => {
@@ -67,5 +77,7 @@ export function startTheme() {
     apply();
   };
   preference.addEventListener("change", apply);
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
   apply();
 }

@@ -78,7 +78,7 @@ def main() -> None:
     common = {
         "config": content["model_config"],
         "alphabet": ALPHABET,
-        "digits": task.digits,
+        "digits": content["config"]["digits"],
         "length": task.max_new_tokens,
         "prompts": batch.texts,
     }

@@ -228,120 +228,74 @@ export function textControl(host, { name, label, value, read, change }) {
 
 /** One of a few. options: [value, label] pairs. */
 export function choiceControl(host, { name, label, value, options, change }) {
-  const group = `choice-${++ids}`;
-  const inputs = options.map(([option, text]) => {
-    const input = el("input", {
-      type: "radio",
-      name: group,
-      value: option,
-      onchange: () => (control.set(option), change()),
-    });
-    return [input, el("label", {}, input, text)];
-  });
-  const node = el(
-    "div",
-    { class: "control", role: "radiogroup", "aria-label": label },
-    el("span", { class: "legend" }, label),
-    el("div", { class: "segments" }, ...inputs.map(([, text]) => text)),
-  );
-  const control = oneOf(name, label, options, (chosen) =>
-    inputs.forEach(([input]) => (input.checked = input.value === chosen)),
-  );
-  control.set(value);
-  host.append(node);
-  return control;
-}
-
-/** One of many. */
-export function selectControl(host, { name, label, value, options, change }) {
-  const id = `control-${++ids}`;
-  const select = el("select", { id, onchange: () => (control.set(select.value), change()) });
-  const node = el("div", { class: "control" }, el("label", { for: id }, label), select);
-  const control = oneOf(name, label, options, (chosen) => (select.value = chosen));
-  control.fill = (more, chosen) => {
-    control.options = more;
-    select.replaceChildren(...more.map(([option, text]) => el("option", { value: option }, text)));
-    control.set(chosen);
-  };
-  control.fill(options, value);
-  host.append(node);
-  return control;
-}
-
-function oneOf(name, label, options, show) {
   const control = {
     name,
-    options,
     text: () => control.value,
     accept(text) {
-      if (!control.options.some(([option]) => option === text))
-        return `${label}: there is no “${text}”`;
-      control.set(text);
+      if (!options.some(([option]) => option === text)) return `${label}: there is no “${text}”`;
+      control.value = text;
+      for (const input of inputs) input.checked = input.value === text;
       return "";
     },
-    set(chosen) {
-      control.value = chosen;
-      show(chosen);
-    },
   };
+  const attributes = { type: "radio", name: `choice-${++ids}` };
+  const choose = (event) => {
+    control.accept(event.currentTarget.value);
+    change();
+  };
+  const inputs = options.map(([option]) =>
+    el("input", { ...attributes, value: option, onchange: choose }),
+  );
+  const labels = options.map(([, text], i) => el("label", {}, inputs[i], text));
+  host.append(
+    el(
+      "div",
+      { class: "control", role: "radiogroup", "aria-label": label },
+      el("span", { class: "legend" }, label),
+      el("div", { class: "segments" }, ...labels),
+    ),
+  );
+  control.accept(value);
   return control;
 }
 
-/** Any number of them, as pressed buttons. options: [value, label, CSS variable of its swatch, the
- *  dashes of its line if it is one]. place(chip, value): where a chip goes; as a rule into host. */
+/** Any number of them, as pressed buttons. options: [value, label, CSS variable of its swatch].
+ *  place(chip, value): puts a chip where it goes. */
 export function chipsControl(host, { name, label, value, options, change, place }) {
-  const put = place ?? ((node) => host.append(node));
-  let nodes = [];
   const control = {
     name,
     value: new Set(value),
     text: () => [...control.value].join(","),
     accept(text) {
       const asked = text.split(",").filter(Boolean);
-      const unknown = asked.find((one) => !control.options.some(([option]) => option === one));
+      const unknown = asked.find((one) => !options.some(([option]) => option === one));
       if (unknown) return `${label}: there is no “${unknown}”`;
       control.value = new Set(asked);
-      control.draw();
+      draw();
       return "";
     },
-    fill(more, chosen) {
-      control.options = more;
-      control.value = new Set(chosen);
-      host.replaceChildren();
-      nodes = more.map((one) => chip(one, () => control.toggle(one[0])));
-      for (const node of nodes) put(node, node.dataset.value);
-      control.draw();
-    },
-    toggle(option) {
-      if (!control.value.delete(option)) control.value.add(option);
-      control.draw();
-      change();
-    },
-    draw() {
-      for (const node of nodes) {
-        node.setAttribute("aria-pressed", control.value.has(node.dataset.value));
-      }
-    },
+  };
+  const toggle = (option) => {
+    if (!control.value.delete(option)) control.value.add(option);
+    draw();
+    change();
+  };
+  const nodes = options.map(([option, text, color]) => {
+    const swatch = el("span", { class: "swatch", style: `--swatch: var(--${color})` });
+    const attributes = { class: "chip", "data-value": option };
+    const node = button("", () => toggle(option), attributes);
+    node.append(swatch, text);
+    place(node, option);
+    return node;
+  });
+  const draw = () => {
+    for (const node of nodes)
+      node.setAttribute("aria-pressed", control.value.has(node.dataset.value));
   };
   host.setAttribute("role", "group");
   host.setAttribute("aria-label", label);
-  host.classList.add("chips");
-  control.fill(options, value);
+  draw();
   return control;
-}
-
-function chip([value, text, color, dash], onclick) {
-  const swatch = el("span", { class: "swatch", style: `--swatch: var(--${color})` });
-  const mark = dash ? line(color, dash) : swatch;
-  return el("button", { type: "button", class: "chip", "data-value": value, onclick }, mark, text);
-}
-
-/** A short line with these dashes. */
-function line(color, dash) {
-  const svg = svgElement("svg", { class: "line", width: 24, height: 8, "aria-hidden": "true" });
-  const stroke = `stroke: var(--${color}); stroke-dasharray: ${dash.join(" ")}`;
-  svg.append(svgElement("path", { d: "M0 4H24", style: stroke }));
-  return svg;
 }
 
 /** A row of buttons under one label. */
@@ -361,15 +315,10 @@ export function button(text, onclick, attributes = {}) {
   return el("button", { type: "button", onclick, ...attributes }, text);
 }
 
-/** One entry of a key: a stroke in a colour, and what it is. */
-export function keyEntry(color, text, dashed = false) {
-  return el(
-    "span",
-    {},
-    el("span", {
-      class: `swatch ${dashed ? "dashed" : "stroke"}`,
-      style: `--swatch: var(--${color})`,
-    }),
-    text,
-  );
+/** One entry of a key: a line in a colour, with these dashes, and what it is. */
+export function keyEntry(color, text, dash = []) {
+  const svg = svgElement("svg", { width: 24, height: 8, "aria-hidden": "true" });
+  const style = `stroke: var(--${color}); stroke-width: 3; stroke-dasharray: ${dash.join(" ")}`;
+  svg.append(svgElement("path", { d: "M0 4H24", style }));
+  return el("span", { class: "entry" }, svg, text);
 }

@@ -1,16 +1,15 @@
 // Part 3: the weight w(p) of every method by exact summation, and five prompts that share it.
 
-import { ORDERED, binomial, weightFrom, worthTable } from "./math.js";
-import { MORE, aboutMethods, labelOf } from "./methods.js";
+import { binomial, weightFrom, worthTable } from "./math.js";
+import { labelOf } from "./methods.js";
 import { Part } from "./part.js";
-import { Plot, fromLogit, logit, passRateAxis } from "./plot.js";
+import { fromLogit, logit, Plot, passRateAxis } from "./plot.js";
 import { css, methodVariable } from "./theme.js";
 import {
   between,
   button,
   buttonRow,
   chance,
-  chipsControl,
   choiceControl,
   doublings,
   el,
@@ -23,14 +22,13 @@ import {
 } from "./ui.js";
 
 const MOST_K = 1024;
-const START_K = 8;
 const [LOW, HIGH] = [2e-5, 0.9998];
 const POINTS = 220;
-const NAMES = "reinforce rloo grpo maxrl maxrl-raw maxrl-loo passk maxrl-std rft ce".split(" ");
-const SHOWN = ["reinforce", "grpo", "maxrl", "ce"];
+const titleOf = (name) => (name === "reinforce" ? "REINFORCE, RLOO" : labelOf(name));
+const ALWAYS = ["reinforce", "grpo", "maxrl", "ce"];
 const DASH = [5, 4]; // of maximum likelihood, which is not sampled
 
-export const PRESETS = {
+const PRESETS = {
   "two hard, three easy": [0.0001, 0.0001, 0.99, 0.99, 0.99],
   "all over": [0.0001, 0.01, 0.1, 0.5, 0.9],
   "all hard": [0.0003, 0.001, 0.003, 0.01, 0.03],
@@ -39,10 +37,11 @@ export const PRESETS = {
 const clamp = (p) => Math.min(Math.max(tidy(p), LOW), HIGH);
 
 export class Weights extends Part {
-  constructor() {
+  /** group: part 2, which has the list of more methods. */
+  constructor(group) {
     super("weights");
     this.ps = [...PRESETS["all over"]];
-    this.lastK = START_K;
+    this.group = group;
     this.addControls();
     const presets = Object.entries(PRESETS).map(([name, values]) =>
       button(name, () => {
@@ -50,9 +49,9 @@ export class Weights extends Part {
         this.changed();
       }),
     );
-    buttonRow(this.slot("controls"), "Five prompts", presets);
+    buttonRow(this.slot("choices"), "Five prompts", presets);
     const text = () => this.ps.join(",");
-    this.controls.push({ name: "p", text, accept: (asked) => this.accept(asked) });
+    this.controls.push({ name: "p", text, accept: (asked) => this.accept(asked) }, group.more);
     this.makePlot();
     const z = (i) => logit(LOW) + ((logit(HIGH) - logit(LOW)) * i) / POINTS;
     this.zs = Array.from({ length: POINTS + 1 }, (_, i) => z(i));
@@ -61,44 +60,22 @@ export class Weights extends Part {
   }
 
   addControls() {
-    this.k = this.add(
-      numberControl,
-      {
-        name: "k",
-        label: "Rollouts per prompt, k",
-        value: START_K,
-        values: doublings(1, MOST_K),
-        check: whole("k", 1, () => MOST_K),
-      },
-      () => this.follow(),
-    );
-    this.T = this.add(numberControl, {
-      host: this.slot("order"),
-      name: "T",
-      label: "Order T of maxrl-loo and passk",
-      value: START_K,
-      values: doublings(1, START_K),
-      check: whole("T", 1, () => this.k.value),
+    this.k = this.add(numberControl, {
+      name: "k",
+      label: "Tries per prompt, k",
+      value: MOST_K,
+      values: doublings(1, MOST_K),
+      check: whole("k", 1, () => MOST_K),
     });
     this.measure = this.add(choiceControl, {
+      host: this.slot("choices"),
       name: "share",
       label: "Share of",
       value: "step",
       options: [
-        ["step", "steps, w ∇p"],
-        ["weight", "weights, w"],
+        ["step", "a step, w ∇p"],
+        ["weight", "the weight, w"],
       ],
-    });
-    // The chips of MORE stand in front of what is said of them.
-    const places = new Map(Object.keys(MORE).map((name) => [name, el("span")]));
-    this.slot("about").append(...aboutMethods([...places.keys()], (name) => places.get(name)));
-    this.shown = this.add(chipsControl, {
-      host: this.slot("methods"),
-      name: "show",
-      label: "Methods",
-      value: SHOWN,
-      options: NAMES.map((name) => [name, labelOf(name), methodVariable(name)]),
-      place: (chip, name) => (places.get(name) ?? this.slot("methods")).append(chip),
     });
   }
 
@@ -111,17 +88,8 @@ export class Weights extends Part {
   }
 
   restore(asked) {
-    if (asked.has("T")) this.lastK = 0; // an order that was asked for stays
     super.restore(asked);
-    this.follow();
-    this.slot("more").open ||= [...this.shown.value].some((name) => name in MORE);
-  }
-
-  /** An order of k stays one of k. */
-  follow() {
-    const [k, T] = [this.k.value, this.T.value];
-    this.T.limit(doublings(1, k), T > k || T === this.lastK ? k : T);
-    this.lastK = k;
+    this.group.showMore();
   }
 
   makePlot() {
@@ -133,7 +101,7 @@ export class Weights extends Part {
       series: [],
       marks: (u) => this.markCeiling(u),
     });
-    this.ps.forEach((_, i) =>
+    for (const i of this.ps.keys()) {
       this.curve.handle({
         label: `Pass rate of prompt ${i + 1}`,
         text: String(i + 1),
@@ -147,14 +115,14 @@ export class Weights extends Part {
         },
         step: (p, steps) => clamp(fromLogit(logit(p) + steps * 0.1)),
         show: (p) => `p = ${chance(p)}`,
-      }),
-    );
+      });
+    }
   }
 
   /** What MaxRL cannot pass. At k = 1 it is REINFORCE, at 2 RLOO. */
   markCeiling(u) {
     const most = this.k.value - 1;
-    if (most < 2 || !this.shown.value.has("maxrl")) return;
+    if (most < 2) return;
     const { ctx, bbox } = u;
     const top = u.valToPos(most, "y");
     const y = bbox.top + top * devicePixelRatio;
@@ -188,8 +156,7 @@ export class Weights extends Part {
       const mean = this.ps.reduce((a, b) => a + b, 0) / this.ps.length;
       return ps.map(() => 1 / mean); // of a large batch of these five prompts
     }
-    const order = ORDERED.includes(name) ? this.T.value : undefined;
-    const worth = worthTable(name, this.k.value, order);
+    const worth = worthTable(name, this.k.value);
     return chances.map((peers) => weightFrom(worth, peers));
   }
 
@@ -199,7 +166,7 @@ export class Weights extends Part {
 
   /** Only rft's curve depends on the prompts, so dragging one computes no other again. */
   fillCurves(names) {
-    const key = [this.k.value, this.T.value, names].join();
+    const key = [this.k.value, names].join();
     if (key !== this.curvesOf) {
       const chances = this.peersAt(this.grid);
       const curve = (name) => [name, this.weightsOf(name, this.grid, chances)];
@@ -212,7 +179,7 @@ export class Weights extends Part {
   // ---------------------------------------------------------------------------- the drawing
 
   draw() {
-    const names = NAMES.filter((name) => this.shown.value.has(name));
+    const names = [...ALWAYS, ...this.group.more.value];
     this.fillCurves(names);
     const visible = (w) => (w > 1e-3 ? w : null);
     const data = [this.zs, ...names.map((name) => this.curves[name].map(visible))];
@@ -234,8 +201,8 @@ export class Weights extends Part {
       data,
     );
     const entry = (name) => {
-      const text = isExact(name) ? `${labelOf(name)}, 1/p` : labelOf(name);
-      return keyEntry(methodVariable(name), text, isExact(name));
+      const text = isExact(name) ? `${titleOf(name)}, 1/p` : titleOf(name);
+      return keyEntry(methodVariable(name), text, isExact(name) ? DASH : []);
     };
     this.slot("key").replaceChildren(...names.map(entry));
   }
@@ -253,12 +220,10 @@ export class Weights extends Part {
     const k = this.k.value.toLocaleString("en");
     this.slot("k").textContent = `k = ${k}`;
     this.slot("shares-title").textContent = ofSteps
-      ? `Who gets how much of a step, at k = ${k}: weight × ∇p, ∇p being p(1−p) in size`
-      : `Who gets how much of the weight, at k = ${k}. Not of a step: ∇p is tiny where p is`;
-    this.slot("shares").replaceChildren(
-      el("div", { class: "shares" }, ...lines.map((line) => this.bar(line))),
-      el("div", { class: "scroll" }, this.table(lines)),
-    );
+      ? `Each prompt's share of a step at k = ${k}: its weight times the size of ∇p, p(1 − p)`
+      : `Each prompt's share of the weight at k = ${k}`;
+    this.slot("shares").replaceChildren(...lines.map((line) => this.bar(line)));
+    this.slot("table").replaceChildren(this.table(lines));
   }
 
   bar({ name, shares }) {
@@ -280,7 +245,7 @@ export class Weights extends Part {
     return el(
       "div",
       { class: "share" },
-      el("span", {}, swatch, labelOf(name)),
+      el("span", {}, swatch, titleOf(name)),
       el("div", { class: "stackbar" }, ...parts),
     );
   }
@@ -297,7 +262,7 @@ export class Weights extends Part {
     const [hard, easy] = [Math.min(...this.ps), Math.max(...this.ps)].map((p) =>
       this.ps.indexOf(p),
     );
-    const titles = ["prompt: p", ...lines.map(({ name }) => labelOf(name))];
+    const titles = ["prompt: p", ...lines.map(({ name }) => titleOf(name))];
     const head = titles.map((text) => el("th", { scope: "col" }, text));
     const row = (title, cells) =>
       el(
@@ -328,8 +293,8 @@ export class Weights extends Part {
     const half = format(Math.ceil(Math.LN2 / p));
     this.slot("factor").textContent =
       `The hardest prompt, p = ${chance(p)}, has the weight 1 in reinforcement learning and ` +
-      `${full} in maximum likelihood. MaxRL with k = ${k} gives it ${format(w)}. More tries buy ` +
-      `more terms: half of the full weight takes about log 2 / p = ${half} tries.`;
+      `1/p = ${full} in maximum likelihood. MaxRL with k = ${k} gives it ${format(w)}. Half of the ` +
+      `full weight takes about log 2 / p = ${half} tries.`;
     const pull = `${format(w)} in MaxRL, ${full} in maximum likelihood`;
     this.say(`At k = ${k}, the hardest prompt has the weight ${pull}.`);
   }

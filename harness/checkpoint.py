@@ -96,8 +96,7 @@ def load(path: Path) -> dict[str, Any]:
 def load_task(path: Path, content: dict[str, Any]) -> Task:
     """The task that a loaded checkpoint was trained on."""
     try:
-        names = ("task", "digits", "reverse", "noise")
-        return make_task(*(content["config"][name] for name in names))
+        return make_task(content["config"]["task"], content["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} does not say what task it was trained on") from error
 

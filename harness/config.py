@@ -11,17 +11,18 @@ one line that says what to do, exit status 2. Example:
 
 import argparse
 import math
+import os
+import re
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 import torch
 
-import likelihoods
+import graded
 import maxrl
-from data import TASKS, Task, make_task, task_class
+from data import TASKS, Task, check_task, make_task, task_class
 from data.tokenizer import VOCAB_SIZE
 from harness import checkpoint, own_method
 from harness.checkpoint import CheckpointError
@@ -32,8 +33,8 @@ LIKELIHOOD = ("ce", "exact")  # these differentiate the likelihood itself: no ro
 METHODS = (*maxrl.ADVANTAGES, *SELF_TRAINING, *LIKELIHOOD)
 OF_ROUNDS = ("rounds", "pool", "epochs")  # the flags of SELF_TRAINING
 NOT_OF_ROUNDS = ("steps", "order", "warmup", "micro_batch")  # and what they have no use for
-OF_NOISY = ("reward", "sigma", "noise")
-TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo")
+OF_TASKS = ("digits", "reverse", "noise", "sigma", "reward")  # the flags that only some tasks take
+TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo", "tailrl")
 EVAL_SPLITS = ("test", "validation")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -103,11 +104,11 @@ class Config:
         None, "order T of maxrl-loo, passk (1..k, default k), exact (default inf)", type=order_type
     )
     task: str = flag("addition", "what to learn", choices=TASKS)
-    digits: int = flag(3, "longest operand, in digits", type=whole(1))
-    reverse: bool = flag(False, "write answers right to left, the direction of carries")
-    steps: int = flag(700, "training steps after the warm start", type=whole(0))
-    batch_size: int = flag(128, "prompts per step", type=whole(1))
-    lr: float = flag(5e-5, "learning rate, constant after its warm-up", type=positive)
+    digits: int = flag(2, "longest operand, in digits", type=whole(1))
+    reverse: bool = flag(True, "the model writes answers right to left, as one adds on paper")
+    steps: int = flag(800, "training steps after the warm start", type=whole(0))
+    batch_size: int = flag(64, "prompts per step", type=whole(1))
+    lr: float = flag(8e-4, "learning rate, constant after its warm-up", type=positive)
     warmup: int = flag(10, "steps over which the learning rate rises to its value", type=whole(0))
     grad_clip: float = flag(1.0, "longest gradient that is applied as it is", type=positive)
     micro_batch: int = flag(
@@ -127,19 +128,22 @@ class Config:
         0, "train on this many fixed prompts, for epochs (0: fresh ones every step)", type=whole(0)
     )
     sft_steps: int = flag(
-        1000, "warm-start steps by cross-entropy at most, 0: from scratch", type=whole(0)
+        3000, "warm-start steps by cross-entropy at most, 0: from scratch", type=whole(0)
     )
     sft_until: float = flag(
-        0.55, "pass rate at which the warm start stops, 1: never", type=positive
+        0.04, "pass rate at which the warm start stops, 1: never", type=positive
     )
     sft_batch_size: int = flag(128, "demonstrations per warm-start step", type=whole(1))
-    sft_lr: float = flag(1e-3, "learning rate of the warm start", type=positive)
+    sft_lr: float = flag(2e-3, "learning rate of the warm start", type=positive)
     init: str | None = flag(None, "start from this checkpoint instead of a warm start")
-    n_layer: int = flag(2, "transformer blocks", type=whole(1, 1000))
-    n_head: int = flag(5, "attention heads", type=whole(1, 1000))
-    n_embd: int = flag(160, "width", type=whole(1, 2**15))
+    n_layer: int = flag(1, "transformer blocks", type=whole(1, 1000))
+    n_head: int = flag(4, "attention heads", type=whole(1, 1000))
+    n_embd: int = flag(64, "width", type=whole(1, 2**15))
     seed: int = flag(0, "of everything random", type=whole(0))
     device: str = flag("auto", "auto takes the first of cuda, mps, cpu there is", choices=DEVICES)
+    threads: int = flag(
+        1, "CPU threads (default 1, or OMP_NUM_THREADS); bits depend on it", type=whole(1, 1024)
+    )
     bf16: bool = flag(False, "compute in bfloat16 (CUDA only)")
     eval_every: int = flag(100, "steps between evaluations", type=whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", type=whole(1))
@@ -163,14 +167,16 @@ DESCRIPTION = """Train a small transformer on arithmetic by MaxRL or one of its 
 
     python train.py --method maxrl --k 8
 
-A few tasks bring defaults of their own, which are printed in config.json: chain, countdown, noisy.
+Some tasks (chain, countdown, noisy) have defaults of their own, which config.json records.
 Reading order: README.md."""
 EXAMPLES = """examples:
   python train.py --method maxrl-loo --k 8 --order 4        # any order up to k, exactly
   python train.py --method mine.py:formula                  # a function of yours
   python train.py --method exact --order 1                  # REINFORCE, k = infinity
   python train.py --method exact --order inf                # is cross-entropy
-  python train.py --task subtraction --digits 4 --reverse
+  python train.py --task subtraction --digits 3 --no-reverse
+  python train.py --digits 3 --no-reverse --n-layer 2 --n-head 5 --n-embd 160 --sft-until 0.55 \\
+                  --batch-size 128 --lr 5e-5                # most is solved already: RLOO is level
   python train.py --task noisy --method rloo --sigma 1 --noise 3
   python train.py --task countdown --method expert-iteration --k 16 --rounds 8 --pool 2400
   python train.py --steps 1000 --batch-size 64 --lr 1e-4 --warmup 20 --grad-clip 0.5
@@ -227,7 +233,7 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
     for f in flags():
         options = {name: value for name, value in f.metadata.items() if name != "help"}
         if isinstance(f.default, bool):
-            options["action"] = "store_true"
+            options["action"] = argparse.BooleanOptionalAction if f.default else "store_true"
         default = "" if f.default in (None, False) else f" (default {f.default})"
         parser.add_argument(
             "--" + f.name.replace("_", "-"),
@@ -245,13 +251,20 @@ def parse_args(argv: list[str] | None) -> tuple[Config, bool, bool]:
         raise UsageError("--resume and --overwrite exclude each other")
     if resume:
         return resumed_config(given), True, False
-    defaults = task_class(given.get("task", Config.task)).defaults
+    defaults = {"threads": threads_of_environment()}
+    defaults |= task_class(given.get("task", Config.task)).defaults
     if given.get("method") in SELF_TRAINING:
-        defaults = defaults | {"eval_every": 1}
+        defaults |= {"eval_every": 1}
     config = Config(**(defaults | given))
     refuse_unused(config, given)
     config.table = own_table(config)
     return config, False, overwrite
+
+
+def threads_of_environment() -> int:
+    """OMP_NUM_THREADS if it is set, otherwise 1: the default network is too small for more."""
+    first = re.match("[1-9][0-9]{0,2}", os.environ.get("OMP_NUM_THREADS", ""))
+    return int(first[0]) if first else 1
 
 
 def own_table(config: Config) -> own_method.Table | None:
@@ -269,9 +282,9 @@ def refuse_unused(config: Config, given: dict[str, Any]) -> None:
     for name in NOT_OF_ROUNDS if config.method in SELF_TRAINING else OF_ROUNDS:
         if name in given:
             raise UsageError(f"--{name.replace('_', '-')} is not for {config.method}: see --help")
-    for name in () if task_class(config.task).graded else OF_NOISY:
+    for name in set(OF_TASKS) - set(task_class(config.task).takes):
         if name in given:
-            raise UsageError(f"--{name} is not for {config.task}, only for noisy")
+            raise UsageError(f"--{name} is not for {config.task}, which does not take it")
 
 
 def from_dict(saved: Any) -> Config:
@@ -334,9 +347,9 @@ def checked_task(config: Config) -> Task:
     """The task of a configuration; UsageError for settings that do not go together."""
     method, k, order = config.method, config.k, config.order
     try:
-        task = make_task(config.task, config.digits, config.reverse, float(config.noise or 0))
-        for split in ("train", config.eval_split):  # ValueError if there is nothing in it
-            task.draw(np.random.default_rng(0), 1, split)
+        task = make_task(config.task, vars(config))
+        for split in ("train", config.eval_split):
+            check_task(config.task, task, split)
         if method == "exact" and order is not None:
             maxrl.weight(torch.tensor(0.5), order)
         elif method == "ce" and order is not None:
@@ -354,10 +367,10 @@ def checked_task(config: Config) -> Task:
     if task.graded and method not in (*TAKE_LIKELIHOODS, "ce"):
         takers = ", ".join(TAKE_LIKELIHOODS)
         raise UsageError(f"{config.task} has likelihoods for rewards, which only {takers} take")
-    if task.graded and k > likelihoods.MOST:
-        raise UsageError(f"{config.task} takes --k up to {likelihoods.MOST}")
-    if config.reward == "regression" and not (task.graded and method in ("reinforce", "rloo")):
-        raise UsageError("--reward regression is for --task noisy and --method reinforce or rloo")
+    if task.graded and method == "maxrl-loo" and k > graded.MOST:
+        raise UsageError(f"maxrl-loo takes --k up to {graded.MOST} in {config.task}")
+    if config.reward == "regression" and method not in ("reinforce", "rloo", "tailrl"):
+        raise UsageError("--reward regression is negative: reinforce, rloo and tailrl take it")
     if config.n_head < 1 or config.n_embd % config.n_head:
         raise UsageError(f"--n-embd {config.n_embd} must be a multiple of --n-head {config.n_head}")
     return task

@@ -24,9 +24,9 @@ def headline(config: Config, task: Task, device: torch.device) -> str:
     formula, order = in_words(config, task)
     with torch.device("meta"):
         n_parameters = GPT(model_sizes(config, task)).n_parameters()
-    notation = f"up to {task.digits} digits" + (", reversed" if task.reverse else "")
+    what = ", ".join(filter(None, (config.task, task.notation())))
     return (
-        f"{config.method}: {formula}; {order} | {config.task}, {notation} | "
+        f"{config.method}: {formula}; {order} | {what} | "
         f"{n_parameters / 1e6:.2f}M parameters on {device.type}"
     )
 
@@ -58,8 +58,8 @@ def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
     """
     if config.method in LIKELIHOOD or "mse" in base:
         return
-    p = torch.tensor(pass_rates(base)).double()
-    live = maxrl.exact_pass_at_k(p, config.k).mean().item()
+    p, weight = (torch.tensor(x).double() for x in (pass_rates(base), base["weight"]))
+    live = (weight @ maxrl.exact_pass_at_k(p, config.k)).item()
     if live < 0.05:
         print(
             f"warning: at the start only {live:.2%} of the groups have a success (the mean of "

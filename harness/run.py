@@ -97,7 +97,8 @@ class Run:
             self.started = time.monotonic() - self.saved["seconds"]
             rows = log.read_lines(self.out / "metrics.jsonl", self.step)
             base = rows[0]
-            numbers = [*pass_rates(base), *(base[name] or 0.0 for name in report.TABLE)]
+            numbers = [*pass_rates(base), *base["weight"]]
+            numbers += [base[name] or 0.0 for name in report.TABLE]
             if not all(type(x) in (int, float) for x in numbers):
                 raise ValueError("the first row is no evaluation")
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -238,6 +239,7 @@ def claim_folder(config: Config, overwrite: bool) -> tuple[Path, bool]:
 def open_run(config: Config, resume: bool, overwrite: bool) -> Iterator[Run]:
     """A run in a folder that is locked while it lasts. A folder that stayed empty goes again."""
     task, device = checked_task(config), pick_device(config.device, config.bf16)
+    torch.set_num_threads(config.threads)
     if resume:
         out, created = Path(str(config.out)), False
     else:

@@ -1,13 +1,12 @@
 """Part D: right and wrong estimators and verifiers, that the students' own tests are held against.
 
 All are drawn anew each time, so there is no list to learn. The wrong ones come in LOTS lots, and a
-lot counts only if a test refuses all of it. Each is made so that the cheap tests miss some of it:
-one p out of the usual, one prompt, one kind of wrong text. The student's test runs in the student's
-process and can only ask: it sends the arguments, and gets what the function in here returns.
-Nothing in here executes what it is sent.
+lot counts only if a test refuses all of it. Each lot is made so that the cheap tests miss some of
+it: one p out of the usual, one prompt, one kind of wrong text. The student's test runs in the
+student's process and can only ask: it sends the arguments, and gets what the function in here
+returns. Nothing in here executes what it is sent.
 """
 
-import itertools
 import math
 import random
 import re
@@ -15,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import Tensor
+import torch
+from sandbox import tensor
 
 LOTS = 5
 DICE = random.SystemRandom()
@@ -23,19 +23,18 @@ DICE = random.SystemRandom()
 
 @dataclass
 class Behaviour:
-    """Something to be judged: how it answers, what else the test is told, and which lot of wrong
-    ones it is in, None if it is right."""
+    """Something to be judged: how it answers, which lot of wrong ones it is in (None: it is right),
+    what a student is told of it, and what else the test is given."""
 
     behave: Callable[..., Any]
     lot: int | None
+    kind: str
     args: list[Any] = field(default_factory=list)
-    hint: str = "see the handout, part D"
 
 
 # -------------------------------------------------------------------------------- estimators
 
 USUAL = (0.0, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99, 1.0)
-EXPECTED = "only the expectation counts: the chances of all 2^k outcomes add up to 1"
 Coefficients = list[float]  # c_j of w = sum_j c_j (1-p)^j
 
 
@@ -45,27 +44,31 @@ def estimators() -> list[Behaviour]:
     for lot, k in enumerate((4, 5, 6, *DICE.choices((4, 5, 6), k=LOTS - 3))):
         order = DICE.randint(1, k)
         right = [1.0] * order + [0.0] * (k - order)
+        hint = "only the expectation counts: the chances of all 2^k outcomes add up to 1"
         for _ in range(DICE.randint(1, 2)):
-            found.append(Behaviour(estimator(k, right), None, [k, order], EXPECTED))
-        for wrong in mistakes(k, order, right):
-            found.append(Behaviour(estimator(k, wrong), lot, [k, order]))
+            found.append(Behaviour(estimator(k, right), None, hint, [k, order]))
+        for wrong, kind in mistakes(k, order, right):
+            found.append(Behaviour(estimator(k, wrong), lot, kind, [k, order]))
     return found
 
 
-def mistakes(k: int, order: int, right: Coefficients) -> list[Coefficients]:
-    """Another order, another factor; for each usual p one right there, at k - 1 p in all; for each
-    number of failing peers one that is wrong with so many only, by p^(k-1-f) (1-p)^f; and one that
-    is right on the average over p."""
+def mistakes(k: int, order: int, right: Coefficients) -> list[tuple[Coefficients, str]]:
+    """Another order, another factor; for each usual p one that is right there, at k - 1 values of p
+    in all; for each number f of failing peers one that is wrong with f only, by p^(k-1-f) (1-p)^f;
+    and one that is right on the average over p."""
     other = DICE.choice([T for T in range(1, k + 1) if T != order])
     factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
-    plain = [[1.0] * other + [0.0] * (k - other), [factor * c for c in right]]
-    roots = DICE.sample(USUAL, len(USUAL))
-    roots += DICE.sample(roots[: -(k - 1)], -len(roots) % (k - 1))
-    parts = [roots[i : i + k - 1] for i in range(0, len(roots), k - 1)]
-    parts += [[1.0] * f + [0.0] * (k - 1 - f) for f in range(k)]
+    usual = DICE.sample(USUAL, len(USUAL))
+    usual += DICE.sample(usual[: -(k - 1)], -len(usual) % (k - 1))
     pairs = DICE.sample((0.1, 0.2, 0.25, 0.3, 0.4), (k - 2) // 2)
-    parts.append([0.5, *pairs, *(1 - p for p in pairs)])
-    return [*plain, *(bent(right, part) for part in parts)]
+    roots = [(usual[i : i + k - 1], "right at some p and wrong at others")
+             for i in range(0, len(usual), k - 1)]  # fmt: skip
+    roots += [([1.0] * f + [0.0] * (k - 1 - f), "wrong for one number of successes")
+              for f in range(k)]  # fmt: skip
+    roots += [([0.5, *pairs, *(1 - p for p in pairs)], "right on the average over p only")]
+    plain = [([1.0] * other + [0.0] * (k - other), "of another order"),
+             ([factor * c for c in right], "off by a constant factor")]  # fmt: skip
+    return plain + [(bent(right, where), kind) for where, kind in roots]
 
 
 def weight(coefficients: Coefficients, p: float) -> float:
@@ -86,36 +89,31 @@ def bent(right: Coefficients, roots: list[float]) -> Coefficients:
 
 
 def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
-    """A function of (r, mean, k), r (N, k), whose weight is that of the coefficients; mean is not
-    used.
+    """A function of (r, mean, k), r (N, k), whose weight is that of the coefficients.
 
     E[g] depends on A(success) - A(failure) only, given the peers, and of that on its average over
     the peers of which f fail and over the seats: it must be sum_j c_j C(f, j) / C(k-1, j). All else
-    is drawn.
+    is drawn: what both have, and how the difference is spread.
     """
-    size = DICE.choice((1, 3, 10, 30))
-    seats = [(i, peers) for i in range(k) for peers in itertools.product((0, 1), repeat=k - 1)]
-    low = {seat: size * DICE.uniform(-1, 1) for seat in seats}
-    gap = {seat: size * DICE.uniform(-1, 1) for seat in seats}
+    draws = torch.Generator().manual_seed(DICE.randrange(2**60))
+    place = 2 ** torch.arange(k)  # an outcome's number: the places of its successes, added
+    r = (torch.arange(2**k).unsqueeze(1) & place) > 0  # (2^k, k)
+    both, gap = DICE.choice((2, 6, 20, 60)) * (
+        torch.rand(2, 2**k, k, generator=draws).double() - 0.5
+    )
+    failing = k - 1 - (r.sum(1, keepdim=True) - r.long())
     for f in range(k):
-        like = [seat for seat in seats if sum(seat[1]) == k - 1 - f]
-        mean = sum(gap[seat] for seat in like) / len(like)
+        like = (failing == f) & ~r
         omega = sum(c * math.comb(f, j) / math.comb(k - 1, j) for j, c in enumerate(coefficients))
-        for seat in like:
-            gap[seat] += omega - mean
+        gap[like] += omega - gap[like].mean()
+    peers = torch.arange(2**k).unsqueeze(1) - r * place  # the outcome in which this seat fails
+    A = both.gather(0, peers) + r * gap.gather(0, peers)
 
-    def advantage(row: tuple, i: int) -> float:
-        seat = i, row[:i] + row[i + 1 :]
-        return low[seat] + row[i] * gap[seat]
-
-    def behave(r: Any, mean: Any, k_: Any) -> Tensor:
-        if not isinstance(r, Tensor) or not isinstance(r.values, list) or len(r.values) > 5000:
-            raise ValueError("r must be a tensor of shape (N, k) with N up to 5000")
-        for row in r.values:
-            if not isinstance(row, list) or len(row) != k or not all(x in (0, 1) for x in row):
-                raise ValueError("r must be a tensor of shape (N, k) of zeros and ones")
-        rows = (tuple(map(int, row)) for row in r.values)
-        return Tensor([[advantage(row, i) for i in range(k)] for row in rows], "float64")
+    def behave(r: Any, mean: Any, k_: Any) -> dict:
+        x = torch.tensor(r["t"])
+        if x.dim() != 2 or x.shape[1] != k or len(x) > 5000 or not ((x == 0) | (x == 1)).all():
+            raise ValueError("r must be a tensor of shape (N, k) of zeros and ones, N <= 5000")
+        return tensor(A[(x.long() * place).sum(1)].tolist(), "float64")
 
     return behave
 
@@ -124,6 +122,7 @@ def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
 
 _ASKS = re.compile(r" {0,18}([0-9]{1,18})([-+*]) {0,18}([0-9]{1,18})([=<])")
 _LIKE = re.compile(_ASKS.pattern.replace("([=<])", "([=<]?)"))
+Condition = Callable[[str, str], bool]  # of a prompt and its answer, or of a text and the answer
 
 
 def truth(prompt: str) -> str | None:
@@ -138,43 +137,41 @@ def truth(prompt: str) -> str | None:
 
 def summed(text: str) -> str:
     """What a calculator makes of it: sums of numbers only."""
-    if not re.fullmatch(r"[-+]?[0-9]+([-+][0-9]+)*", text):
-        return ""
-    return str(sum(map(int, re.findall(r"[-+]?[0-9]+", text))))
+    is_sum = re.fullmatch(r"[-+]?[0-9]+([-+][0-9]+)*", text)
+    return str(sum(map(int, re.findall(r"[-+]?[0-9]+", text)))) if is_sum else ""
 
 
-# when a text is taken for the right one; None: when the prompt only looks like one
-ALIKE: list[Callable[[str, str], bool] | None] = [
-    lambda text, right: text.strip() == right,
-    lambda text, right: text.lstrip("0") == right.lstrip("0"),
-    lambda text, right: text.lstrip("+") == right,
-    lambda text, right: text.strip("-") == right.strip("-"),
-    lambda text, right: "".join(str(int(c)) if c.isdecimal() else c for c in text) == right,
-    lambda text, right: text.startswith(right),
-    lambda text, right: text.endswith(right),
-    lambda text, right: right in text,
-    lambda text, right: right in (text, summed(text), summed(text)[::-1]),
-    lambda text, right: text.removesuffix(".0") == right,
-    lambda text, right: text.replace("_", "") == right,
-    lambda text, right: text in ("", right),
-    lambda text, right: len(text) == len(right),
-    lambda text, right: right in (text, text[::-1]),
-    None,
-]
-
-
-def asks(sign: str, mark: str) -> Callable[[str, str], bool]:
-    """On prompts of this sign and mark."""
-    return lambda prompt, right: sign in prompt and prompt.endswith(mark)
-
-
-SIGNS = [asks(sign, mark) for sign in "+-*" for mark in "=<"]
-ONLY: list[Callable[[str, str], bool]] = [  # as many as there are lots
-    lambda prompt, right: prompt.endswith("<"),
-    lambda prompt, right: "-" in right,
-    lambda prompt, right: sum(c.isdigit() for c in right) == 3,
-    lambda prompt, right: " " in prompt,
-    lambda prompt, right: re.search(r"(?<![0-9])0[0-9]", prompt) is not None,
+# When a text is taken for the right one. None: when the prompt only looks like one.
+ALIKE: list[tuple[str, Condition | None]] = [
+    ("spaces", lambda text, right: text.strip() == right),
+    ("zeros in front", lambda text, right: text.lstrip("0") == right.lstrip("0")),
+    ("a plus", lambda text, right: text.lstrip("+") == right),
+    ("a wrong sign", lambda text, right: text.strip("-") == right.strip("-")),
+    ("foreign digits", lambda text, right:
+        "".join(str(int(c)) if c.isdecimal() else c for c in text) == right),
+    ("something behind it", lambda text, right: text.startswith(right)),
+    ("something before it", lambda text, right: text.endswith(right)),
+    ("something around it", lambda text, right: right in text),
+    ("a sum", lambda text, right: right in (text, summed(text), summed(text)[::-1])),
+    ("a decimal point", lambda text, right: text.removesuffix(".0") == right),
+    ("underscores", lambda text, right: text.replace("_", "") == right),
+    ("the empty text", lambda text, right: text in ("", right)),
+    ("any text of that length", lambda text, right: len(text) == len(right)),
+    ("the answer turned round", lambda text, right: right in (text, text[::-1])),
+    ("what is not quite a prompt", None),
+]  # fmt: skip
+NEVER: tuple[str, Condition] = ("no answer at all", lambda text, right: False)
+TURNED: tuple[str, Condition] = ("another answer only", lambda text, right: text == right[::-1])
+SIGNS: list[tuple[str, Condition]] = [
+    (f"{sign} and {mark}", lambda prompt, right, end=(sign, mark):  # type: ignore[misc]
+        end[0] in prompt and prompt.endswith(end[1])) for sign in "+-*" for mark in "=<"
+]  # fmt: skip
+ONLY: list[tuple[str, Condition]] = [  # as many as there are lots
+    ("<", lambda prompt, right: prompt.endswith("<")),
+    ("a result below 0", lambda prompt, right: "-" in right),
+    ("a result of three digits", lambda prompt, right: sum(c.isdigit() for c in right) == 3),
+    ("spaces", lambda prompt, right: " " in prompt),
+    ("leading zeros", lambda prompt, right: re.search(r"(?<![0-9])0[0-9]", prompt) is not None),
 ]
 
 
@@ -184,58 +181,31 @@ def verifiers() -> list[Behaviour]:
     different signs and marks, the others where something holds or where it does not."""
     signs, only = DICE.sample(SIGNS, LOTS + 1), DICE.sample(ONLY, LOTS)
     alike = DICE.sample(ALIKE, 3 * LOTS)
-    found = [
-        Behaviour(
-            verifier(DICE.choice(SIGNS + ONLY), DICE.choice([*ALIKE, another]), mistaken=False),
-            None,
-        )
-        for _ in range(DICE.randint(2, 4))
-    ]
-    for lot in range(LOTS):
-        there, not_there = DICE.sample((only[lot], elsewhere(only[lot])), 2)
-        where = signs[lot], signs[lot + 1], there
-        for i, condition in enumerate(where):
-            found.append(Behaviour(verifier(condition, alike[3 * lot + i]), lot))
-        found.append(Behaviour(verifier(not_there, never), lot))
-        found.append(Behaviour(verifier(DICE.choice((there, not_there)), another), lot))
+    hint = "it obeys the rules of A1, which know no other marks and no other signs"
+    found = [Behaviour(verifier(None, None), None, hint) for _ in range(DICE.randint(2, 4))]
+    for lot, (words, there) in enumerate(only):
+        without: Condition = lambda prompt, right, there=there: not there(prompt, right)  # type: ignore[misc] # noqa: E731
+        where, not_there = DICE.sample([(words, there), (f"no {words}", without)], 2)
+        places = [signs[lot], signs[lot + 1], where, not_there, DICE.choice((where, not_there))]
+        taken = [*alike[3 * lot : 3 * lot + 3], NEVER, TURNED]
+        for (prompts, condition), (text, accepts) in zip(places, taken, strict=True):
+            kind = f"one that accepts {text} for prompts with {prompts}"
+            found.append(Behaviour(verifier(condition, accepts), lot, kind))
     return found
 
 
-def never(*_: str) -> bool:
-    """No text is taken for the right one."""
-    return False
-
-
-def another(text: str, right: str) -> bool:
-    """The right one turned round is taken, and itself is not."""
-    return text == right[::-1]
-
-
-def elsewhere(there: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
-    """On the other prompts."""
-    return lambda prompt, right: not there(prompt, right)
-
-
-def verifier(
-    condition: Callable[[str, str], bool],
-    alike: Callable[[str, str], bool] | None,
-    mistaken: bool = True,
-) -> Callable[..., Any]:
-    """Right but where the condition holds: there it accepts what is alike, or if nothing is, not
-    even what is right. One that is not mistaken works out the same and makes no use of it, so that
-    the time an answer takes tells nothing.
-    """
+def verifier(here: Condition | None, alike: Condition | None) -> Callable[..., Any]:
+    """Right, except where `here` holds: there it accepts what is alike. Without `here`, right."""
 
     def behave(prompt: Any, text: Any) -> bool:
         if not isinstance(prompt, str) or not isinstance(text, str):
             raise ValueError("verify takes two texts")
         prompt, text = prompt[:200], text[:200]
-        exact = text == truth(prompt)
         like = _LIKE.search(prompt)
         read = like[0] + ("" if like[4] else "=") if like and alike is None else prompt
         right = truth(read)
-        here = condition(read, right or "") and right is not None
-        taken = text == right if alike is None else alike(text, right or "")
-        return taken if here and mistaken else exact
+        if here is None or right is None or not here(read, right):
+            return text == truth(prompt)
+        return text == right if alike is None else alike(text, right)
 
     return behave

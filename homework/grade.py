@@ -1,62 +1,69 @@
 """Grade a submission: a folder or a zip file with solution.py, answers.json and runs/.
 
     python homework/grade.py ada/ --out results.json --student ada@example.edu
-    python homework/grade.py --all submissions/ --csv grades.csv    # a folder or zip for each id
+    python homework/grade.py --all submissions/ --csv grades.csv --roster ids.txt
 
-The exit status is 0 whatever the points. If the grader itself fails it is 1, and no points are
-given at all. It is 2 where student code cannot be confined: without --trust none is run there.
-results.json is in Gradescope's format, and is written whole after every test, so that whoever stops
-the grader finds what was earned until then. With AUTOGRADER_ROOT it reads and writes where
-Gradescope wants it (run_autograder). Left out: what is tested (checks.py, questions.py, replay.py),
-for how many points (points.py).
+The exit status is 0 whatever the points. It is 1, and there are no points at all, if the grader
+itself fails; and 2 where student code cannot be confined: without --trust none is run there.
+results.json is in Gradescope's format, and is written whole after every test, so that a time-out
+keeps what was earned until then. With AUTOGRADER_ROOT it reads and writes where Gradescope wants it
+(run_autograder). Left out: what is tested (checks.py, questions.py, replay.py), for how many points
+(points.py).
 """
 
 import argparse
-import contextlib
 import csv
-import io
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import replay
-import start  # noqa: F401  (the project's modules can be imported from here on)
 from checks import Student
 from personal import normal
 from points import TABLE, Check
-from sandbox import MOST_TEXT, Failed, NotConfined, Sandbox
+from sandbox import Failed, NotConfined, Sandbox
 from submission import Missing, Submission
 
-NOT_RUN = "not run: the grader was stopped before it came to this test"
+MOST_SOURCE, MOST_TEXT = 200_000, 500  # bytes, characters of a message
 
 
-class GraderFailed(Exception):
-    """A mistake of the grader's, in a line: nobody's points may hang on it."""
+def printable(text: object) -> str:
+    """What a student may have had a hand in, as one line of at most MOST_TEXT characters."""
+    return "".join(c if c.isprintable() else " " for c in str(text)[:MOST_TEXT])
 
 
-MOST_SOURCE = 200_000
-
-
-def test_row(check: Check, share: float, output: str) -> dict[str, Any]:
+def row(check: Check, share: float, output: object) -> dict[str, Any]:
     """One test of results.json."""
     return {
-        "name": f"{check.name}: {check.title}",
-        "number": check.part,
-        "score": round(share * check.points, 3),
-        "max_score": check.points,
+        "name": f"{check.name}: {check.title}", "number": check.part,
+        "score": round(share * check.points, 3), "max_score": check.points,
         "status": "passed" if share == 1 else "failed",
-        "output": printable(output),
-        "output_format": "text",
-        "visibility": "visible",
-    }
+        "output": printable(output), "visibility": "visible",
+    }  # fmt: skip
 
 
-def printable(text: str) -> str:
-    """What a student may have had a hand in, as one line of at most MOST_TEXT characters."""
-    return "".join(c if c.isprintable() else " " for c in text[:MOST_TEXT])
+def grade(path: Path, student: str, sandbox: Sandbox, out: Path | None = None) -> dict[str, Any]:
+    """The results of one submission. Missing if it cannot be read at all."""
+    submission = Submission(path)
+    named = named_in(submission)
+    note = f"Graded with the numbers of {student}. "
+    note += f'answers.json says "student": {named or "nobody"}.' if named != student else ""
+    tests = [row(check, 0, "not run: the grader was stopped before this test") for check in TABLE]
+    results = {"tests": tests, "output": printable(note), "extra_data": {"student": student}}
+    try:
+        sandbox.load(submission.read("solution.py", MOST_SOURCE))
+    except Missing as missing:
+        sandbox.load(b"", str(missing))
+    handed_in = Student(student, sandbox, submission)
+    for i, check in enumerate(TABLE):
+        write(out, results)
+        try:
+            tests[i] = row(check, *check.run(handed_in))
+        except (Failed, Missing) as failed:
+            tests[i] = row(check, 0, failed)
+    write(out, results)
+    return results
 
 
 def write(path: Path | None, content: dict[str, Any]) -> None:
@@ -67,73 +74,22 @@ def write(path: Path | None, content: dict[str, Any]) -> None:
         os.replace(temporary, path)
 
 
-def grade(
-    path: Path, student: str, sandbox: Sandbox, out: Path | None = None, checks: list = TABLE
-) -> dict[str, Any]:
-    """The results of one submission. GraderFailed if it is not the submission's fault."""
-    began = time.monotonic()
-    tests = [test_row(check, 0, NOT_RUN) for check in checks]
-    note = f"Graded with the numbers of {printable(student)}. " if student else ""
-    results: dict[str, Any] = {"tests": tests, "visibility": "visible", "output": note}
-    results |= {"stdout_visibility": "hidden", "extra_data": {"student": student}}
-    write(out, results)
+def named_in(submission: Submission) -> str:
+    """The id in answers.json; "" if there is none."""
     try:
-        submission = Submission(path)
-    except Missing as missing:  # not even a zip file
-        results["output"] += f"{printable(str(missing))}. "
-        submission = Submission(Path(sandbox.folder.name) / "nothing")
-    try:
-        sandbox.load(submission.read("solution.py", MOST_SOURCE))
-    except Missing as missing:
-        sandbox.load(b"", str(missing))
-    results["output"] += declared(submission, student)
-    handed_in = Student(student, sandbox, submission)
-    for i, check in enumerate(checks):
-        tests[i] = test_row(check, *outcome(check, handed_in))
-        results["execution_time"] = round(time.monotonic() - began, 1)
-        write(out, results)
-    return results
-
-
-def outcome(check: Check, student: Student) -> tuple[float, str]:
-    """What a check says."""
-    try:
-        return check.run(student)
-    except (Failed, Missing) as failed:
-        return 0, str(failed)
-    except RecursionError:
-        return 0, "what was handed back is nested too deep to be what was asked for"
-    except Exception as error:
-        raise GraderFailed(f"{check.name}: {type(error).__name__}: {error}"[:MOST_TEXT]) from error
-
-
-def declared(submission: Submission, student: str) -> str:
-    """A sentence if answers.json names somebody else."""
-    try:
-        answers = submission.json("answers.json", 100_000)
-    except Missing as missing:
-        return f"{printable(str(missing))}. "
-    named = answers.get("student") if isinstance(answers, dict) else None
-    if isinstance(named, str) and normal(named) == student:
-        return ""
-    return f'answers.json says "student": {named!r:.60}; the numbers of {student} count. '
-
-
-def id_of(submission: Path, given: str | None) -> str:
-    """Whose numbers: the one given, else the one in answers.json, else the name of the folder."""
-    if given:
-        return normal(given)
-    try:
-        named = Submission(submission).json("answers.json", 100_000).get("student")
+        named = submission.json("answers.json", 100_000).get("student")
     except (Missing, AttributeError):
-        named = None
-    named = named if isinstance(named, str) and named.strip() else name_of(submission)
-    return normal(named)[:MOST_TEXT]
+        return ""
+    return normal(named)[:MOST_TEXT] if isinstance(named, str) else ""
 
 
-def name_of(submission: Path) -> str:
-    """The name of a folder, or of a zip file without its ending."""
-    return submission.resolve().name.removesuffix(".zip")
+def whose(path: Path, roster: list[str]) -> str:
+    """The id of a submission: its name, if the roster has that; else what answers.json says."""
+    name = normal(path.resolve().name if path.is_dir() else path.stem)
+    try:
+        return name if name in roster else named_in(Submission(path)) or name
+    except Missing:
+        return name
 
 
 def total(results: dict[str, Any]) -> float:
@@ -141,14 +97,13 @@ def total(results: dict[str, Any]) -> float:
     return round(sum(test["score"] for test in results["tests"]), 2)
 
 
-def grade_one(path: Path, student: str, out: Path, sandbox: Sandbox) -> None:
+def grade_one(path: Path, student: str | None, out: Path, sandbox: Sandbox) -> None:
     """Grade and print."""
     try:
-        results = grade(path, student, sandbox, out)
-    except Exception:
-        with contextlib.suppress(OSError):
-            out.unlink()  # no score rather than a wrong one
-        raise
+        results = grade(path, student or whose(path, []), sandbox, out)
+    except Missing as missing:
+        results = {"tests": [row(check, 0, missing) for check in TABLE], "output": str(missing)}
+        write(out, results)
     for test in results["tests"]:
         mark = "" if test["status"] == "passed" else f"  {test['output']}"
         print(f"{test['score']:5g} of {test['max_score']:<4g} {test['name']}{mark}")
@@ -156,41 +111,40 @@ def grade_one(path: Path, student: str, out: Path, sandbox: Sandbox) -> None:
     print(f"{results['output']}\n{total(results):g} of {most:g} points, in {out}")
 
 
-def grade_all(folder: Path, table: Path, sandbox: Sandbox) -> int:
-    """A class: a folder or zip file for each student, named by the id; a line for each in a CSV.
-
-    Where grading fails, or two have one id, the line has no points and says why, and the others go
-    on. Returns how many that were.
-    """
+def grade_all(folder: Path, table: Path, roster: list[str], sandbox: Sandbox) -> int:
+    """A class: a line for each thing in the folder, and for each id of the roster that handed in
+    nothing. An id that two submissions have, or that is not on the roster, is not graded. Returns
+    how many lines have no points, and say why."""
+    paths = [p for p in sorted(folder.iterdir()) if p.name[0] != "." and p.resolve() != table
+             and not p.name.endswith(".results.json")]  # fmt: skip
+    ids: list[tuple[Path | None, str]] = [(path, whose(path, roster)) for path in paths]
+    there = [student for _, student in ids]
+    ids += [(None, student) for student in roster if student not in there]
     failed = 0
-    paths = sorted(p for p in folder.iterdir() if p.is_dir() or p.suffix == ".zip")
-    names = [normal(name_of(path)) for path in paths]
     with open(table, "w", newline="", encoding="utf-8", errors="replace") as file:
-        rows = csv.writer(file)
-        rows.writerow(["student", "points", *(check.name for check in TABLE), "remarks"])
-        for path, name in zip(paths, names, strict=True):
-            out = folder / f"{name}.results.json"
+        lines = csv.writer(file)
+        lines.writerow(["file", "student", "points", *(c.name for c in TABLE), "remarks"])
+        for path, student in ids:
+            scores, points = [""] * len(TABLE), ""
             try:
-                replay.forget()
-                if names.count(name) > 1:
-                    raise GraderFailed("there is more than one submission of this name")
-                results = grade(path, name, sandbox, out)
-                scores = [test["score"] for test in results["tests"]]
-                row = [total(results), *scores, results["output"]]
+                if path is None:
+                    raise Missing("nothing was handed in")
+                if there.count(student) > 1:
+                    raise Missing(f"more than one submission is of {student}")
+                out = folder / f"{path.name}.results.json"
+                if roster and student not in roster:
+                    raise Missing(f"{student} is not on the roster")
+                results = grade(path, student, sandbox, out)
+                scores, points = [t["score"] for t in results["tests"]], f"{total(results):g}"
+                remark = results["output"]
             except Exception as error:
-                failed += 1
-                with contextlib.suppress(OSError):  # it may be what has failed
-                    out.unlink()
-                row = ["", *([""] * len(TABLE)), f"not graded: {in_a_line(error)}"]
-            rows.writerow([name, *row])
+                kind = "" if isinstance(error, Missing) else f"{type(error).__name__}: "
+                remark, failed = printable(f"not graded: {kind}{error}"), failed + 1
+            name = printable(path.name if path else "")
+            lines.writerow([name, student, points, *scores, remark])
             file.flush()
-            print(f"{row[0]!s:>5}  {printable(name)}{'' if row[0] != '' else f'  {row[-1]}'}")
+            print(f"{points or '-':>5}  {name}  {remark}", flush=True)
     return failed
-
-
-def in_a_line(error: Exception) -> str:
-    """What happened to the grader."""
-    return printable(f"{type(error).__name__}: {error}")
 
 
 def gradescope(root: Path, sandbox: Sandbox) -> None:
@@ -199,45 +153,44 @@ def gradescope(root: Path, sandbox: Sandbox) -> None:
         users = json.loads((root / "submission_metadata.json").read_text())["users"]
         student = min(normal(user["email"]) for user in users)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        student = id_of(root / "submission", None)
+        student = None
     grade_one(root / "submission", student, root / "results" / "results.json", sandbox)
 
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description="Grade a submission, or a class.")
     parser.add_argument("folder", nargs="?", type=Path, help="a submission: a folder or a zip file")
-    parser.add_argument(
-        "--out", type=Path, default=Path("results.json"), help="default results.json"
-    )
+    parser.add_argument("--out", type=Path, default=Path("results.json"), help="of a submission")
     parser.add_argument("--student", help="whose numbers (default: what answers.json says)")
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="grade everything in FOLDER")
-    parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="default grades.csv")
-    parser.add_argument(
-        "--trust", action="store_true", help="grade where student code cannot be confined, too"
-    )
-    args = parser.parse_args()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # whatever a student wrote into a message
-    root, place = os.environ.get("AUTOGRADER_ROOT"), args.all or args.folder
-    if place is None and root is None:
+    parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="of --all")
+    parser.add_argument("--roster", type=Path, help="of --all: a file with one id on each line")
+    parser.add_argument("--trust", action="store_true", help="run student code unconfined, too")
+    args, root = parser.parse_args(), os.environ.get("AUTOGRADER_ROOT")
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a student's words
+    for path in (args.all, args.folder, args.roster):
+        if path is not None and not path.exists():
+            parser.exit(2, f"grade.py: {path} is not there\n")
+    if not (args.all or args.folder or root):
         parser.exit(2, "grade.py: name a submission, or --all FOLDER\n")
-    if place is not None and not (place.is_dir() or (place.is_file() and not args.all)):
-        parser.exit(2, f"grade.py: {place} is not there\n")
     try:
-        with Sandbox(args.trust) as sandbox:
-            if args.all:
-                return int(grade_all(args.all, args.csv, sandbox) > 0)
-            elif args.folder:
-                grade_one(args.folder, id_of(args.folder, args.student), args.out, sandbox)
-            elif root:
-                gradescope(Path(root), sandbox)
+        sandbox = Sandbox(args.trust)
+        if args.all:
+            ids = args.roster.read_text(encoding="utf-8").splitlines() if args.roster else []
+            roster = [normal(student) for student in ids if student.strip()]
+            return int(grade_all(args.all, args.csv.resolve(), roster, sandbox) > 0)
+        if args.folder:
+            grade_one(args.folder, args.student and normal(args.student), args.out, sandbox)
+        else:
+            gradescope(Path(str(root)), sandbox)
     except NotConfined as why:
-        parser.exit(
-            2, f"grade.py: {why}; grade as root, or add --trust if you trust these programs\n"
-        )
+        parser.exit(2, f"grade.py: {why}. Add --trust if you trust these programs\n")
     except Exception as error:
-        print(f"grade.py failed, and gives no points: {in_a_line(error)}", file=sys.stderr)
+        out = args.out if args.folder else Path(root or "") / "results" / "results.json"
+        out.unlink(missing_ok=True)  # no score rather than a wrong one
+        words = printable(f"grade.py failed, and gives no points: {type(error).__name__}: {error}")
+        print(words, file=sys.stderr)
         return 1
     return 0
 

@@ -10,8 +10,9 @@ Teams use the id that comes first in alphabetical order. Left out: what a flag m
 import argparse
 import hashlib
 import json
-import shlex
+import unicodedata
 from dataclasses import dataclass
+from typing import Any
 
 EDITION = "1"  # change it for each class: everybody's numbers change with it
 
@@ -25,11 +26,6 @@ KINDS = (
 )
 METHODS = ("rloo", "grpo", "maxrl")  # trained by one's own function, with three seeds each
 ORDERS = ("1", "4", "inf")  # trained by `exact`, with the first seed
-STEPS, EVERY = 200, 50  # how long a run is, how often it is evaluated
-RUN = (
-    "--init start.pt --digits 2 --reverse --n-layer 1 --n-head 2 --n-embd 32 --batch-size 32 "
-    f"--lr 2e-3 --steps {STEPS} --eval-every {EVERY} --eval-prompts 500 --device cpu"
-)
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,10 @@ class Personal:
 
 
 def normal(student: str) -> str:
-    """How an id is written here: no spaces around it, in lower case, what is no text as ?."""
-    return student.strip().lower().encode("utf-8", "replace").decode()
+    """How an id is written here: in lower case, without spaces around it, an accented letter as one
+    character (a Mac writes it as two), what is no text as ?."""
+    composed = unicodedata.normalize("NFC", student.strip().lower())
+    return composed.encode("utf-8", "replace").decode()
 
 
 def personal(student: str) -> Personal:
@@ -56,40 +54,42 @@ def personal(student: str) -> Personal:
     def one_of(low: int, high: int) -> int:
         return low + next(draws) % (high - low + 1)
 
-    def but_0(most: int) -> int:
+    def not_zero(most: int) -> int:
         x = one_of(-most, most - 1)
         return x if x < 0 else x + 1
 
-    coefficients = (one_of(1, 3), but_0(3), but_0(3), but_0(3))
+    coefficients = (one_of(1, 3), not_zero(3), not_zero(3), not_zero(3))
     prompts = tuple(round(one_of(low, high) * step, 6) for low, high, step in KINDS)
     lost = one_of(10, 30) / 100, one_of(3, 6)
     noise = one_of(5, 40) / 100
     first = 10 * int.from_bytes(digest[-3:], "big")
-    seeds = tuple(range(first, first + 3))
-    return Personal(coefficients, prompts, lost, noise, seeds)
+    return Personal(coefficients, prompts, lost, noise, tuple(range(first, first + 3)))
 
 
-def runs(student: str) -> dict[str, str]:
-    """The twelve runs: the name of a run's folder in runs/, and train.py's flags."""
+def runs(student: str) -> dict[str, dict[str, Any]]:
+    """The twelve runs: the name of a run's file in runs/, and train.py's flags."""
     seeds = personal(student).seeds
-    flags = {
-        f"{method}-s{seed}": f"--method solution.py:{method} --k 16 --seed {seed}"
+    found: dict[str, dict[str, Any]] = {
+        f"{method}-s{seed}": {"method": method, "k": 16, "seed": seed}
         for method in METHODS
         for seed in seeds
     }
-    flags |= {f"exact-{T}": f"--method exact --order {T} --seed {seeds[0]}" for T in ORDERS}
-    return {name: f"{words} {RUN} --out runs/{name}" for name, words in flags.items()}
+    return found | {
+        f"exact-{T}": {"method": "exact", "order": float(T), "seed": seeds[0]} for T in ORDERS
+    }
 
 
 def main() -> None:
     """Print them."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description="Your numbers: they differ from everybody else's.")
     parser.add_argument("student", help="your id, as your teacher's list has it")
     parser.add_argument("--runs", action="store_true", help="print the training commands")
     args = parser.parse_args()
     if args.runs:
-        for words in runs(args.student).values():
-            print(shlex.join(["python", "train.py", *words.split()]))
+        for name, flags in runs(args.student).items():
+            words = " ".join(f"--{flag} {x:g}" if flag == "order" else f"--{flag} {x}"
+                             for flag, x in flags.items())  # fmt: skip
+            print(f"python train.py {words} --out runs/{name}.json")
         return
     mine = personal(args.student)
     print(f"student: {json.dumps(normal(args.student))}")

@@ -7,8 +7,8 @@ reference still gets all of them. 80 in all; the prose of part C is worth 20 mor
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-import break_it
 import checks
 import questions
 import replay
@@ -26,60 +26,54 @@ class Check:
     run: Callable[[Student], Outcome]
 
 
-E, B, D, K1 = checks.expectation, checks.in_a_batch, checks.dead_groups, checks.group_of_one
-C, LOSS = questions.graded, checks.loss_gradient
-BATCH = "a group alone, in a batch, in another order (B)"
-EQUAL = "groups whose rewards are all equal (D)"
+def line(part: str, name: str, points: float, title: str, run: Callable, /, **given: Any) -> Check:
+    """A line whose check is `run` with these arguments."""
+    return Check(part, name, points, title, partial(run, **given))
 
+
+def estimator(name: str, E: float = 0, K1: float = 0, B: float = 0, D: float = 0,
+              part: str = "A", dead: tuple[int, ...] = (2, 5, 16)) -> list[Check]:  # fmt: skip
+    """The lines of an estimator, those with points."""
+    f, equal = name, checks.equal_rewards
+    lines = [
+        line(part, f"{f} E", E, "expected gradient (E)", checks.expectation, name=f),
+        line(part, f"{f} K1", K1, "a group of one (K1)", equal, name=f, ks=(1,)),
+        line(part, f"{f} B", B, "a group alone and in a batch (B)", checks.in_a_batch, name=f),
+        line(part, f"{f} D", D, "equal rewards (D)", equal, name=f, ks=dead),
+    ]
+    return [check for check in lines if check.points]
+
+
+COUNT = "list the ways to take k of n, and count"
+EXACT = "a product of k factors is exact"
 TABLE = [
-    Check("A", "verify right", 2, "right answers are right", checks.verify_right),
-    Check("A", "verify short", 3, "all texts of up to 3 of 10 symbols", checks.verify_short),
-    Check("A", "verify alike", 2, "what looks like the answer", checks.verify_alike),
-    Check("A", "verify prompts", 1, "prompts that ask for nothing", checks.verify_prompts),
-    Check("A", "reinforce E", 1, "expected gradient (E)", partial(E, name="reinforce")),
-    Check("A", "reinforce B", 0.5, BATCH, partial(B, name="reinforce")),
-    Check("A", "rloo E", 1.5, "expected gradient (E)", partial(E, name="rloo")),
-    Check("A", "rloo K1", 0.5, "a group of one (K1)", partial(K1, name="rloo")),
-    Check("A", "rloo B", 1, BATCH, partial(B, name="rloo")),
-    Check("A", "rloo D", 0.5, EQUAL, partial(D, name="rloo")),
-    Check("A", "grpo E", 1, "expected gradient (E)", partial(E, name="grpo")),
-    Check("A", "grpo unit", 1, "mean 0 and variance 1", checks.unit_variance),
-    Check("A", "grpo B", 1, BATCH, partial(B, name="grpo")),
-    Check("A", "grpo D", 1, EQUAL, partial(D, name="grpo", ks=(1, 2, 5, 16))),
-    Check("A", "maxrl E", 2.5, "expected gradient (E)", partial(E, name="maxrl")),
-    Check("A", "maxrl K1", 0.5, "a group of one (K1)", partial(K1, name="maxrl")),
-    Check("A", "maxrl B", 1, BATCH, partial(B, name="maxrl")),
-    Check("A", "maxrl D", 1, EQUAL, partial(D, name="maxrl")),
-    Check("A", "maxrl_raw E", 1.5, "expected gradient (E)", partial(E, name="maxrl_raw")),
-    Check("A", "maxrl_raw B", 0.5, BATCH, partial(B, name="maxrl_raw")),
-    Check("A", "maxrl_raw D", 1, EQUAL, partial(D, name="maxrl_raw", ks=(1, 2, 5), passed=1)),
-    Check("A", "pass_at_k brute", 2.5, "counted, for small n", checks.pass_brute),
-    Check("A", "pass_at_k large", 1.5, "n = 100,000", checks.pass_large),
-    Check("A", "pass_at_k edges", 1, "no success, and n < k", checks.pass_edges),
-    Check("A", "mask", 1, "completion_mask: up to the first end token", checks.mask),
-    Check("A", "logprobs sum", 2.5, "summed_logprobs: up to the end token", checks.logprobs_sum),
-    Check("A", "logprobs gradient", 1.5, "summed_logprobs: gradient", checks.logprobs_gradient),
-    Check("A", "loss gradient", 2, "policy_gradient_loss: gradient", partial(LOSS, dead=False)),
-    Check("A", "loss divisor", 1.5, "policy_gradient_loss: the divisor", partial(LOSS, dead=True)),
-    Check("A", "loss constant", 1.5, "policy_gradient_loss: A is constant", checks.loss_constant),
-    Check("B", "own E4", 2, "expected gradient, k = 4", partial(E, name="own", ks=(4,))),
-    Check("B", "own E5", 3, "expected gradient, k = 5", partial(E, name="own", ks=(5,))),
-    Check("B", "own E8", 4, "expected gradient, k = 8", partial(E, name="own", ks=(8,))),
-    Check("B", "own E16", 4, "expected gradient, k = 16", partial(E, name="own", ks=(16,))),
-    Check("B", "own B", 1, BATCH, partial(B, name="own")),
-    Check("B", "own D", 1, EQUAL, partial(D, name="own", ks=(4, 7))),
-    *(Check("C", f"weights {m}", x, f"question 1, {m}", partial(C, question=f"weights {m}"))
-      for m, x in zip(questions.METHODS, (0.25, 1, 1, 0.75), strict=True)),
-    *(Check("C", f"shares {m}", 0.5, f"question 1, {m}", partial(C, question=f"shares {m}"))
-      for m in questions.METHODS),
-    Check("C", "factor", 1, "question 1, the hardest prompt", partial(C, question="factor")),
-    Check("C", "lost", 1.5, "question 2, the lost term", partial(C, question="lost")),
-    Check("C", "noise", 1.5, "question 3, standard deviations", partial(C, question="noise")),
-    *(Check("C", f"runs {m}", 1.5, f"question 5, three runs of {m}", partial(replay.own, method=m))
-      for m in replay.METHODS),
-    Check("C", "runs exact", 1.5, "question 4, three runs of exact", replay.exact),
-    Check("D", "has_order", 5, "the property test of estimators",
-          partial(checks.caught, function="has_order", drawn=break_it.estimators)),
-    Check("D", "is_verifier", 5, "the property test of verifiers",
-          partial(checks.caught, function="is_verifier", drawn=break_it.verifiers)),
+    line("A", "verify right", 2, "right answers", checks.verify, kinds=checks.RIGHT),
+    line("A", "verify numbers", 2, "other numbers", checks.verify, kinds=checks.NUMBERS),
+    line("A", "verify form", 3, "what looks like the answer", checks.verify, kinds=checks.FORMS),
+    line("A", "verify prompts", 1, "no prompts", checks.verify, kinds=checks.PROMPTS),
+    *estimator("reinforce", E=1, B=0.5),
+    *estimator("rloo", E=1.5, K1=0.5, B=1, D=0.5),
+    *estimator("grpo", E=1, B=1, D=1, dead=(1, 2, 5, 16)),
+    line("A", "grpo unit", 1, "mean 0 and variance 1", checks.unit_variance),
+    *estimator("maxrl", E=2.5, K1=0.5, B=1, D=1),
+    *estimator("maxrl_raw", E=1.5, B=0.5, D=1, dead=(1, 2, 5)),
+    *(line("A", f"pass_at_k {which}", x, title, checks.pass_at_k, which=which, see=see)
+      for which, x, title, see in (("brute", 2.5, "counted, for small n", COUNT),
+                                   ("large", 1.5, "n = 100,000", EXACT),
+                                   ("edges", 1, "no success, all, and n < k", COUNT))),
+    line("A", "mask", 1, "completion_mask: up to the first end token", checks.mask),
+    line("A", "logprobs sum", 2.5, "summed_logprobs", checks.logprobs, differentiated=False),
+    line("A", "logprobs gradient", 1.5, "its gradient", checks.logprobs, differentiated=True),
+    line("A", "loss gradient", 2, "the loss: gradient", checks.loss_gradient, dead=False),
+    line("A", "loss divisor", 1.5, "the loss: divisor", checks.loss_gradient, dead=True),
+    line("A", "loss constant", 1.5, "the loss: A is constant", checks.loss_constant),
+    *(line("B", f"own E{k}", x, f"expected gradient, k = {k}", checks.expectation, name="own",
+           ks=(k,)) for k, x in ((4, 2), (5, 3), (8, 4), (16, 4))),
+    *estimator("own", B=1, D=1, part="B", dead=(4, 8)),
+    *(line("C", name, x, f"question {name}", questions.graded, question=name)
+      for name, x in questions.POINTS.items()),
+    *(line("C", f"runs {m}", 1.5, f"the three runs of {m}", replay.runs, method=m)
+      for m in ("rloo", "grpo", "maxrl", "exact")),
+    line("D", "has_order", 5, "the test of estimators", checks.caught, function="has_order"),
+    line("D", "is_verifier", 5, "the test of verifiers", checks.caught, function="is_verifier"),
 ]  # fmt: skip

@@ -1,40 +1,129 @@
-"""Reference solutions of what the project itself has no function for: parts B and D.
+"""A whole right solution.py, in the form in which students hand it in. Not for students.
 
-release.py makes the starter of solution.py from these and from the project's own functions. Part A
-needs nothing here.
+`reference.text(student)` is this file with the student's coefficients. Left out: every explanation
+that assignment.md asks for.
 """
 
 import itertools
 import math
+import re
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-COEFFICIENTS: list[int] = []  # a_0, a_1, ... of `python personal.py YOUR-ID`
+
+def verify(prompt: str, completion: str) -> bool:
+    """Is `completion` the right answer to `prompt`? True or False for any two texts.
+
+    The prompts are a+b=, a-b= and a*b=, and the same with < in place of =, which asks for the
+    result from right to left, sign last. assignment.md has the exact rules.
+
+        >>> verify(" 12+ 34=", "46"), verify("8-30=", "-22"), verify("8-30<", "22-")
+        (True, True, True)
+        >>> verify("12+34=", "046"), verify("12+34=", "46 "), verify("12+34", "46")
+        (False, False, False)
+    """
+    match = re.fullmatch(r" {0,18}([0-9]{1,18})([-+*]) {0,18}([0-9]{1,18})([=<])", prompt)
+    if match is None:
+        return False
+    a, b = int(match[1]), int(match[3])
+    result = str({"+": a + b, "-": a - b, "*": a * b}[match[2]])
+    return completion == (result if match[4] == "=" else result[::-1])
+
+
+def reinforce(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """The advantage of REINFORCE without a baseline: E[g] = grad p.
+
+    In this and the next four functions every entry of r is the reward of one rollout, 0 or 1, and
+    mean is the mean reward of that rollout's group of k, in a shape that broadcasts to the shape
+    of r. Return a tensor of the shape of r. Work entry by entry: r may be (B, k) with mean (B, 1),
+    or both may be flat.
+    """
+    return r
+
+
+def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """The reward minus the mean of the k - 1 *other* rewards; at k = 1 the reward itself."""
+    return (r - mean) * (k / (k - 1)) if k > 1 else r
+
+
+def grpo(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """(r - mean) / std of the group, std with divisor k; 0 where all rewards are equal."""
+    std = (mean * (1 - mean)).sqrt()
+    return torch.where(std > 0, (r - mean) / std, 0.0)
+
+
+def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """(r - mean) / mean, Algorithm 1 of MaxRL; 0 in a group without a success; r at k = 1."""
+    return torch.where(mean > 0, (r - mean) / mean, 0.0) if k > 1 else r
+
+
+def maxrl_raw(r: Tensor, mean: Tensor, k: int) -> Tensor:
+    """Makes g the mean score of the successes, Theorem 2 of MaxRL; 0 if there are none."""
+    return torch.where(mean > 0, r / mean, 0.0)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The chance that k of n samples, drawn without replacement, hold one of the c right ones.
+
+    0 <= c <= n and k >= 1. ValueError when n < k. It must be right for n = 100,000, too.
+    """
+    if n < k:
+        raise ValueError(f"{n} samples say nothing about pass@{k}")
+    few, many = sorted((c, k))
+    return 1 - math.prod(max(n - many - i, 0) / (n - i) for i in range(few))
+
+
+def completion_mask(completions: Tensor, end: int) -> Tensor:
+    """Which tokens of completions (U, L) count: (U, L) bool, True up to the first `end` token.
+
+    The end token itself counts. In a row without one all L tokens count.
+    """
+    ends = (completions == end).long()
+    return ends.cumsum(1) - ends == 0
+
+
+def summed_logprobs(logits: Tensor, completions: Tensor, end: int) -> Tensor:
+    """log pi of each completion: the sum over the tokens that count, (U,), with gradients.
+
+    logits (U, L, V): logits[u, t] are the scores from which completions[u, t] was drawn.
+    """
+    per_token = logits.log_softmax(-1).gather(2, completions.unsqueeze(2)).squeeze(2)
+    return (per_token * completion_mask(completions, end)).sum(1)
+
+
+def policy_gradient_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
+    """A scalar whose gradient is that of -(1/(B k)) sum A log pi; advantages are constants.
+
+    logprobs, advantages (B, k): each entry is one rollout.
+    """
+    return -(advantages.detach() * logprobs).mean()
+
+
+COEFFICIENTS: list[int] = []
 
 
 def own(r: Tensor, mean: Tensor, k: int) -> Tensor:
-    """A = omega (r - mean of the peers), omega = sum_j a_j C(f, j) / C(k-1, j), f failing peers.
+    """Your own: E[g] = sum_j a_j (1-p)^j grad p with your COEFFICIENTS a_0..a_3, for k >= 4.
 
-    C(f, j) / C(k-1, j) is the chance that j peers drawn without replacement all fail: an unbiased
-    estimate of (1-p)^j that does not look at the rollout itself.
+    0 in groups whose rewards are all equal. r, mean and k are as above.
     """
-    if k == 1:
-        return COEFFICIENTS[0] * r
     failing = (k - 1 - (k * mean - r)).round()
     omega = torch.zeros_like(r)
     chance = torch.ones_like(r)
-    for j, a in enumerate(COEFFICIENTS[:k]):
+    for j, a in enumerate(COEFFICIENTS):
         omega = omega + a * chance
-        chance = chance * (failing - j) / max(k - 1 - j, 1)
+        chance = chance * (failing - j) / (k - 1 - j)
     return omega * (r - mean) * (k / (k - 1))
 
 
 def has_order(estimator: Callable, k: int, order: int) -> bool:
-    """All 2^k outcomes of a group, weighed by their chances, at k + 1 p.
+    """Does the estimator have E[g] = grad J_T with T = order, for groups of k <= 6?
 
-    w and w_T are polynomials in p of degree below k: equal at k p, they are equal everywhere.
+    estimator(r, mean, k) takes float64 tensors r (N, k) and mean (N, 1), N up to 5,000, and returns
+    advantages (N, k): a fixed function of each row, which may give equal rewards different
+    advantages. You may ask it up to 2,000 times.
     """
     r = torch.tensor(list(itertools.product((0.0, 1.0), repeat=k)), dtype=torch.float64)
     A = estimator(r, r.mean(dim=1, keepdim=True), k)  # (2^k, k)
@@ -48,7 +137,7 @@ def has_order(estimator: Callable, k: int, order: int) -> bool:
     return True
 
 
-# of each sign and mark, with spaces, leading zeros, one to three digits, below 0
+# Each sign and each mark, with spaces, with leading zeros, of one to three digits, below 0.
 ANSWERS = {
     "12+34=": "46", "8-30=": "-22", "7*8=": "56", "25+5<": "03", "8-30<": "22-", "3-3=": "0",
     "  9*  3=": "27", "007+05=": "12", "48+52=": "100", " 8+ 3<": "11", "17*6<": "201",
@@ -56,7 +145,7 @@ ANSWERS = {
 
 
 def near(prompt: str, answer: str) -> list[tuple[str, str]]:
-    """Ways to be nearly right."""
+    """Pairs that are nearly right."""
     arabic = answer.translate({48 + d: 0x660 + d for d in range(10)})
     texts = [f"0{answer}", f"+{answer}", f"-{answer}", f" {answer}", f"{answer} ", f"{answer}\n"]
     texts += [f"1{answer}", f"{answer}1", f"9={answer}", f"{answer}=9", f"{answer}+0", arabic, ""]
@@ -67,7 +156,7 @@ def near(prompt: str, answer: str) -> list[tuple[str, str]]:
 
 
 def is_verifier(verify: Callable) -> bool:
-    """Right answers, and for each the ways to be nearly right."""
+    """Does verify(prompt, completion) obey the rules of A1? You may ask it up to 2,000 times."""
     return all(
         verify(prompt, answer) and not any(verify(*pair) for pair in near(prompt, answer))
         for prompt, answer in ANSWERS.items()

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 import maxrl
-from compare import COLORS, draw_band, new_figure, save_figure, styles
+from compare import COLORS, Line, new_figure, panel, save_figure, styles
 from paper.logs import (
     EDGES,
     ESTIMATORS,
@@ -100,7 +100,7 @@ def exact(logs: Logs, path: Path) -> None:
         better = f"nll (nats){LOWER}" if figure == "nll" else figure
         ax.set(xlabel="training steps", ylabel=f"held-out {better}", xlim=(0, None))
         ax.grid(alpha=0.25)
-    save_figure(fig, path, legend_of=axes[0])
+    save_figure(fig, path, legend_of=axes[:1])
 
 
 def cosines(logs: Logs, path: Path) -> None:
@@ -108,15 +108,15 @@ def cosines(logs: Logs, path: Path) -> None:
     found = logs.measured("cosines")
     fig, axes = new_figure(len(found), sharey=True)
     for ax, (stage, methods) in zip(axes, found.items(), strict=True):
-        for label, style in styles(methods).items():
+        for label, style in styles({m: m for m in methods}).items():
             ks = [int(k) for k in methods[label]]
             apart = [[max(1 - x, 1e-5) for x in draws] for draws in methods[label].values()]
-            over = {"ls": (0, (2, 2)), "zorder": 3} if label == "maxrl-loo" else {}  # on maxrl's
-            draw_band(ax, ks, apart, label=label, **style | over)
+            dash = (0, (2, 2)) if label == "maxrl-loo" else "-"  # it lies on maxrl's
+            panel(ax, [Line(label, ks, apart, style["color"], dash)])
         powers_of_two(ax, [k for k in ks if k in (2, 16, 256, 4096)])
         ax.set(xlabel="rollouts per prompt, k", title=stage, yscale="log")
     axes[0].set_ylabel("1 - cosine with the cross-entropy\ngradient (lower is closer)")
-    save_figure(fig, path, legend_of=axes[0])
+    save_figure(fig, path, legend_of=axes[:1])
 
 
 # ----------------------------------------------------------------- 2: scaling with rollouts
@@ -149,7 +149,7 @@ def against_k(logs: Logs, path: Path, sweep: str, methods: Sequence[str], words:
         ax.set(xlabel=words, ylabel=f"-log held-out {figure}{LOWER}")
         ax.margins(y=0.12)
         plain_log(ax)
-    save_figure(fig, path, legend_of=axes[0])
+    save_figure(fig, path, legend_of=axes[:1])
 
 
 def with_intervals(
@@ -226,7 +226,7 @@ def plane(logs: Logs, path: Path, panels: Sequence[tuple[str, str, str, str]]) -
         ax.set_ylabel(f"-log held-out {figure}{LOWER}")
         plain_log(ax)
         ax.grid(alpha=0.25)
-    save_figure(fig, path, legend_of=axes[0])
+    save_figure(fig, path, legend_of=axes[:1])
 
 
 def minus_log(path: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -304,7 +304,7 @@ def efficiency(logs: Logs, path: Path) -> None:
             ]
             for k in KS
         ]
-        draw_band(axes[0], KS, values, label=f"{method} k=16", color=COLORS[method])
+        panel(axes[0], [Line(f"{method} k=16", KS, values, COLORS[method])])
     axes[0].set(ylabel=f"-log held-out pass@k{LOWER}", xlabel="samples k at test time")
     axes[0].set_ylim(bottom=1e-4)
     for ax, other in zip(axes[1:], ("grpo", "base"), strict=True):
@@ -356,7 +356,7 @@ def dynamics(logs: Logs, path: Path) -> None:
         runs = logs.runs("countdown", f"{method} pool=256")
         steps = [row["step"] for row in runs[0][1:]]
         values = [[rows[i]["live"] for rows in runs] for i in range(1, len(runs[0]))]
-        draw_band(axes[-1], steps, values, color=COLORS[method], label=method)
+        panel(axes[-1], [Line(method, steps, values, COLORS[method])])
     axes[-1].set(xlabel="training steps (countdown, 256 prompts)")
     axes[-1].set_ylabel("share of training prompts with at\nleast one success in 16")
     for ax in axes:
@@ -531,7 +531,7 @@ def estimators(logs: Logs, path: Path) -> None:
         ax.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
         ax.grid(alpha=0.25)
     axes[0].set_ylabel("signal to noise for one rollout,\n|E g|² / (k var g) (higher is better)")
-    save_figure(fig, path, legend_of=axes[0])
+    save_figure(fig, path, legend_of=axes[:1])
 
 
 def of_bins(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

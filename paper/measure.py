@@ -112,7 +112,7 @@ def gradients_of_prompts(flags: str) -> dict[str, list[float]]:
         row = {"p": logp.double().exp().item(), "norm": gradient(model).norm().item()}
         one = part_of(batch, i)
         rollouts = roll_out(model, one.prompts, k * groups, task, generator)
-        rewards = rewards_of(one, rollouts, task, config)
+        rewards = rewards_of(one, rollouts, task)
         which = torch.arange(len(rewards)).repeat_interleave(rollouts.count.cpu())
         which = which[torch.randperm(k * groups, generator=generator)].view(groups, k)
         logp = tree.logprobs(model, one.prompts, rollouts.group, rollouts.tokens, END)
@@ -155,13 +155,13 @@ def estimates(quick: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     stages = {"base pass rate .1": "scarce-hard", "base pass rate .55": "scaling"}
     for stage, sweep in stages.items():
-        model, config, task, batch = start(f"{SWEEPS[sweep].flags} --batch-size {n}")
+        model, _, task, batch = start(f"{SWEEPS[sweep].flags} --batch-size {n}")
         generator = torch_rng(0, "estimates", 0, batch.prompts.device)
         of: dict[str, Any] = {m: {k: [] for k in ks} for m in METHODS}
         for i in range(n):
             one = part_of(batch, i)
             rollouts = roll_out(model, one.prompts, 1024, task, generator)
-            rewards = rewards_of(one, rollouts, task, config).double()
+            rewards = rewards_of(one, rollouts, task).double()
             gram = products_of_scores(model, one, rollouts)
             for k in ks:
                 of_each = rollouts.count.double()
@@ -219,7 +219,7 @@ def likelihoods(model: GPT, config: Config, task: Task, batch: Batch, k: int) ->
     """(B, k) float64 likelihoods of k rollouts of each prompt, the largest first."""
     generator = torch_rng(0, "two effects", k, batch.prompts.device)
     rollouts = roll_out(model, batch.prompts, k, task, generator)
-    l = rewards_of(batch, rollouts, task, config).cpu().double()
+    l = rewards_of(batch, rollouts, task).cpu().double()
     rows = l.repeat_interleave(rollouts.count.cpu()).view(-1, k)
     return rows.sort(1, descending=True).values
 

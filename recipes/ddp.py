@@ -18,12 +18,13 @@ from torch.optim import AdamW, Optimizer
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 from data import Task, make_task
 from data.batches import Problems, make_batch, rng, torch_rng
-from data.tokenizer import VOCAB_SIZE
+from data.tokenizer import END, VOCAB_SIZE, decode
 from harness.config import Parser
 from maxrl import ADVANTAGES, policy_gradient_loss
 from model import GPT, ModelConfig
-from plain import CPU, is_right, log_probabilities, sample, warm_start
+from plain import log_probabilities, sample
 
+CPU = torch.device("cpu")
 B, K, STEPS = 32, 16, 100
 
 
@@ -40,9 +41,10 @@ def train_step(
     with torch.no_grad():
         draws = [torch_rng(0, "rollouts", step * B + i, CPU) for i in range(B)[mine]]
         parts = zip(prompts.split(k), draws, strict=True)
-        completions = torch.cat([sample(model, p, task.max_new_tokens, g) for p, g in parts])
+        completions = torch.cat([sample(model, p, task.max_new_tokens, END, g) for p, g in parts])
     texts = [text for text in batch.texts for _ in range(k)]
-    right = [is_right(*pair) for pair in zip(texts, completions.tolist(), strict=True)]
+    pairs = zip(texts, completions.tolist(), strict=True)
+    right = [END in tokens and task.verify(text, decode(tokens)) for text, tokens in pairs]
     rewards = torch.zeros(B, k)  # of everybody, because the mean of rft is that of the whole batch
     rewards[mine] = torch.tensor(right).float().view(-1, k)
     dist.all_reduce(rewards)
@@ -52,13 +54,23 @@ def train_step(
         w.grad = torch.zeros_like(w)  # not None: a rank without a live group has a gradient too
     live = advantages != 0  # dead groups need no backward, but they stay in the divisor:
     if live.any():  # B k of all ranks. A local mean is wrong as soon as 7 prompts meet 2 ranks.
-        logp = log_probabilities(model, prompts[live], completions[live])
+        logp = log_probabilities(model, prompts[live], completions[live], END)
         policy_gradient_loss(logp, advantages[live], total=B * k).backward()
     for w in model.parameters():  # outside the `if`: a rank that skips it hangs all the others
         dist.all_reduce(w.grad)  # a sum. DistributedDataParallel takes means: there, loss * ranks
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # of the sum, so after it
     optimizer.step()
     return rewards.mean().item()
+
+
+def warm_start(model: GPT, task: Task) -> None:
+    """Imitate right answers: cross-entropy, for 150 batches of 128."""
+    optimizer = AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
+    for step in range(150):
+        batch = make_batch(task.draw(rng(0, "answers", step), 128, "train"), task, CPU)
+        optimizer.zero_grad()
+        (-log_probabilities(model, batch.prompts, batch.answers, END).mean()).backward()
+        optimizer.step()
 
 
 def main() -> None:
@@ -69,7 +81,7 @@ def main() -> None:
     if not 1 <= int(os.environ.get("WORLD_SIZE", 0)) <= B:
         parser.error(f"start it by: torchrun --nproc-per-node N recipes/ddp.py, N at most {B}")
     dist.init_process_group("gloo")
-    task = make_task("addition", digits=2, reverse=True)
+    task = make_task("addition", {"digits": 2, "reverse": True})
     sizes = ModelConfig(VOCAB_SIZE, task.prompt_width + task.max_new_tokens, 1, 4, 64)
     # Double, so that rounding, which depends on the number of ranks, does not turn a draw.
     model = GPT(sizes, torch.Generator().manual_seed(0)).double()

@@ -1,13 +1,14 @@
-"""What each engine's loss is, beside ours: the table of README.md, measured.
+"""The loss of each engine beside ours, measured: this makes the table of README.md.
 
     .venv-trl/bin/python recipes/measure.py trl      # every loss_type of TRL, half a minute
     .venv-verl/bin/python recipes/measure.py verl    # every loss_agg_mode of verl, seconds
     python recipes/measure.py table                  # measured.json into README.md
 
-Each setting is given the same advantages (MaxRL's) and rollouts of unlike length as our loss, in
-three batches, and the gradients are compared: the factor between them, whether it is one of the
-FACTORS below, and the cosine. The gradient is that of a model's weights in TRL (a real step of its
-trainer) and that of the token log-probabilities in verl. Left out: what makes a loss off-policy.
+Each setting gets the same advantages (MaxRL's) and the same rollouts of different lengths as our
+loss, in three batches. Then the gradients are compared: the factor between them, whether it is one
+of the FACTORS below, and their cosine. In TRL it is the gradient of a model's weights in a real
+step of its trainer, in verl that of the log-probabilities of the tokens. Left out: losses that are
+off-policy, and TRL's importance_sampling_level, which changes nothing while the ratio is 1.
 """
 
 import json
@@ -27,9 +28,9 @@ from maxrl import ADVANTAGES, policy_gradient_loss
 HERE = Path(__file__).resolve().parent
 MEASURED = HERE / "measured.json"
 B, K, L = 7, 5, 6  # prompts, rollouts of each, longest completion
-BATCHES = 3  # of other rollouts, so that a factor that is not constant shows
+BATCHES = 3  # of different rollouts: they show a factor that is not constant
 
-# What a factor may be, from a batch's number of tokens.
+# What a factor may be, as a function of a batch's number of tokens.
 FACTORS = {
     "1": lambda tokens: 1.0,
     "1 / longest allowed completion": lambda tokens: 1 / L,
@@ -40,7 +41,7 @@ FACTORS = {
 
 
 def compare(theirs: Tensor, ours: Tensor, tokens: int) -> dict[str, float]:
-    """Of one batch: factor and cosine of two gradients, and the batch's number of tokens."""
+    """The factor and the cosine of two gradients of one batch, and its number of tokens."""
     dot, square = (theirs @ ours).item(), (ours @ ours).item()
     cosine = dot / math.sqrt(square * (theirs @ theirs).item())
     return {"factor": dot / square, "cosine": cosine, "tokens": tokens}
@@ -54,25 +55,14 @@ def summary(engine: str, setting: str, batches: list[dict[str, float]]) -> dict[
         for name, of in FACTORS.items()
         if all(abs(b["factor"] / of(b["tokens"]) - 1) < 1e-4 for b in batches)
     ]
-    row = {"engine": engine, "setting": setting, "cosine": round(cosine, 6)}
-    row |= {"factors": [float(f"{b['factor']:.5g}") for b in batches]}
+    row = {"engine": engine, "setting": setting}
+    row |= {"cosine": round(cosine, 6), "factors": [float(f"{b['factor']:.5g}") for b in batches]}
     return row | {"factor": named[0] if named else None, "exact": cosine > 1 - 1e-6}
 
 
 # ------------------------------------------------------------------------------------- TRL
 
-# Of each loss, with the two ways to form its ratio, which is 1 here: that of the first column is
-# the one that TRL names for it.
-TRL_LOSSES = {
-    "luspo": ("sequence", "token"),
-    "dr_grpo": ("token", "sequence"),
-    "dapo": ("token", "sequence"),
-    "bnpo": ("token", "sequence"),
-    "cispo": ("token", "sequence"),
-    "vespo": ("token", "sequence"),
-    "grpo": ("token", "sequence"),
-    "sapo": ("token", "sequence"),
-}
+TRL_LOSSES = ("luspo", "dr_grpo", "dapo", "bnpo", "cispo", "vespo", "grpo", "sapo")
 
 
 def demo_reward(prompts: list[Any], completion_ids: list[list[int]], **_: Any) -> list[float]:
@@ -88,7 +78,8 @@ def trl_trainer(folder: Path, estimator: str = "maxrl", seed: int = 0, **setting
     from transformers import TrainerCallback
     from trl import GRPOConfig
 
-    from recipes.trl_maxrl import EXACT, EstimatorTrainer, make_demo
+    from recipes.demo import make_demo
+    from recipes.trl_maxrl import EXACT, EstimatorTrainer
 
     if not (folder / "model").exists():
         make_demo(folder)
@@ -102,30 +93,14 @@ def trl_trainer(folder: Path, estimator: str = "maxrl", seed: int = 0, **setting
             self.scored = super()._generate_and_score_completions(inputs) | {"inputs": inputs}
             return self.scored
 
-    config = EXACT | dict(
-        num_generations=K,
-        max_completion_length=L,
-        per_device_train_batch_size=K,
-        gradient_accumulation_steps=B,
-        output_dir=str(folder / "out"),
-        max_steps=1,
-        max_grad_norm=0.0,
-        seed=seed,
-        use_cpu=True,
-        bf16=False,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
+    sizes = dict(num_generations=K, max_completion_length=L, max_steps=1, max_grad_norm=0.0)
+    passes = dict(per_device_train_batch_size=K, gradient_accumulation_steps=B, seed=seed)
+    quiet = dict(use_cpu=True, bf16=False, save_strategy="no", disable_tqdm=True)
+    config = EXACT | sizes | passes | quiet | dict(output_dir=str(folder / "out")) | settings
     prompts = [f"{a} {b} {c}" for a in range(4) for b in range(4) for c in range(4)]
-    trainer = Recorder(
-        model=str(folder / "model"),
-        reward_funcs=demo_reward,
-        args=GRPOConfig(**(config | settings)),
-        train_dataset=Dataset.from_dict({"prompt": prompts}),
-        callbacks=[Catch()],
-        estimator=estimator,
-    )
+    data = Dataset.from_dict({"prompt": prompts})
+    args = (str(folder / "model"), demo_reward, GRPOConfig(**config), data)
+    trainer = Recorder(*args, callbacks=[Catch()], estimator=estimator)
     return trainer
 
 
@@ -145,32 +120,12 @@ def trl_our_gradient(trainer: Any, folder: Path, advantages: Tensor | None = Non
     return torch.cat([w.grad.flatten() for w in model.parameters()])
 
 
-def measure_trl() -> list[dict[str, Any]]:
-    """A row for each loss_type and level; one row for both levels where they agree."""
-    rows = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for loss, levels in TRL_LOSSES.items():
-            both = {}
-            for level in levels:
-                batches = []
-                for seed in range(BATCHES):
-                    trainer = trl_trainer(
-                        folder, seed=seed, loss_type=loss, importance_sampling_level=level
-                    )
-                    trainer.train()
-                    tokens = int(trainer.scored["completion_mask"].sum())
-                    ours = trl_our_gradient(trainer, folder)
-                    batches.append(compare(trainer.gradient, ours, tokens))
-                setting = f"loss_type={loss} importance_sampling_level={level}"
-                both[level] = summary(f"TRL {version('trl')}", setting, batches)
-            first, second = both.values()
-            if first["factors"] == second["factors"]:
-                first["setting"] = f"loss_type={loss}"
-                rows.append(first)
-            else:
-                rows += [first, second]
-    return rows
+def trl_batch(loss: str, seed: int, folder: Path) -> dict[str, float]:
+    """One batch of one loss_type."""
+    trainer = trl_trainer(folder, seed=seed, loss_type=loss)
+    trainer.train()
+    tokens = int(trainer.scored["completion_mask"].sum())
+    return compare(trainer.gradient, trl_our_gradient(trainer, folder), tokens)
 
 
 # ------------------------------------------------------------------------------------ verl
@@ -215,27 +170,24 @@ def our_gradient(logp: Tensor, mask: Tensor, advantages: Tensor) -> Tensor:
     return torch.autograd.grad(loss, logp)[0].flatten()
 
 
-def measure_verl() -> list[dict[str, Any]]:
-    """A row for each loss_agg_mode."""
+def verl_batch(mode: str, seed: int, _: Path) -> dict[str, float]:
+    """One batch of one loss_agg_mode."""
     from recipes.verl_maxrl import uid_advantages
 
-    rows = []
-    for mode in VERL_MODES:
-        batches = []
-        for seed in range(BATCHES):
-            logp, mask, rewards = rollouts(seed)
-            token_rewards = torch.zeros_like(mask)
-            token_rewards[:, 0] = rewards.flatten()
-            uids = [str(i // K) for i in range(B * K)]
-            theirs, _ = uid_advantages("maxrl", token_rewards, mask, uids)
-            ours = our_gradient(logp, mask, ADVANTAGES["maxrl"](rewards).flatten())
-            gradient = verl_gradient(logp, mask, theirs, mode)
-            batches.append(compare(gradient, ours, int(mask.sum())))
-        rows.append(summary(f"verl {version('verl')}", f"loss_agg_mode={mode}", batches))
-    return rows
+    logp, mask, rewards = rollouts(seed)
+    token_rewards = torch.zeros_like(mask)
+    token_rewards[:, 0] = rewards.flatten()
+    theirs, _ = uid_advantages("maxrl", token_rewards, mask, [i // K for i in range(B * K)])
+    ours = our_gradient(logp, mask, ADVANTAGES["maxrl"](rewards).flatten())
+    return compare(verl_gradient(logp, mask, theirs, mode), ours, int(mask.sum()))
 
 
 # ----------------------------------------------------------------------------------- files
+
+ENGINES = {  # the argument of this command: name, setting, values of the setting, a batch of one
+    "trl": ("TRL", "loss_type", TRL_LOSSES, trl_batch),
+    "verl": ("verl", "loss_agg_mode", VERL_MODES, verl_batch),
+}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -261,16 +213,20 @@ def write_table() -> None:
 
 def main() -> int:
     """Measure one engine and keep the rows of the other, or write the table."""
-    what = sys.argv[1:]
-    if what not in (["trl"], ["verl"], ["table"]):
+    if len(sys.argv) != 2 or sys.argv[1] not in (*ENGINES, "table"):
         print("measure.py: say trl, verl or table", file=sys.stderr)
         return 2
-    if what == ["table"]:
+    if sys.argv[1] == "table":
         write_table()
         return 0
-    new = measure_trl() if what == ["trl"] else measure_verl()
-    old = json.loads(MEASURED.read_text()) if MEASURED.exists() else []
-    kept = [row for row in old if row["engine"].lower().split()[0] != what[0]]
+    engine, setting, values, batch = ENGINES[sys.argv[1]]
+    tested = f"{engine} {version(engine.lower())}"
+    with tempfile.TemporaryDirectory() as folder:
+        new = [
+            summary(tested, f"{setting}={v}", [batch(v, s, Path(folder)) for s in range(BATCHES)])
+            for v in values
+        ]
+    kept = [row for row in json.loads(MEASURED.read_text()) if row["engine"].split()[0] != engine]
     rows = sorted(kept + new, key=lambda row: row["engine"].split()[0])  # stable
     MEASURED.write_text(json.dumps(rows, indent=1) + "\n")
     print(table(new))

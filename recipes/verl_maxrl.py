@@ -2,16 +2,17 @@
 
     VERL_USE_EXTERNAL_MODULES=verl_maxrl PYTHONPATH=recipes:. python -m verl.trainer.main_ppo ...
 
-Importing this file registers them; verl imports it in every process that has that environment.
-verl_maxrl.sh beside it has the whole line, with the settings under which verl's loss is ours.
-`python recipes/verl_maxrl.py` says what is registered. Left out: `rloo` and `grpo`, names that verl
-has (its rloo is ours, its grpo divides by another deviation plus an epsilon), and `rft`, which
-needs the mean of the whole batch. Tried with verl 0.9.1 on CPUs; no whole job was run here.
+Importing this file registers them, and verl imports it in every process with that environment.
+verl_maxrl.sh beside it has the whole line, with the settings under which verl's loss is ours;
+`python recipes/verl_maxrl.py` prints the names. Left out: `rloo` and `grpo`, because verl has
+estimators of those names (its rloo equals ours; its grpo divides by another deviation plus an
+epsilon), and `rft`, which needs the mean of the whole batch. Tested with verl 0.9.1 on CPUs; a
+whole verl job was not run.
 """
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,21 +31,24 @@ def uid_advantages(
     name: str,
     token_level_rewards: Tensor,
     response_mask: Tensor,
-    index: Sequence[Any] | None = None,
+    index: Iterable[Any] = (),
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
     """`ADVANTAGES[name]` in verl's form: (advantages, returns), both (N, T).
 
-    token_level_rewards, response_mask: (N, T), of N rollouts; a rollout's reward is the sum of its
-    row. index: (N,) what tells prompts apart; rows of one prompt are a group, in any order and of
-    any size. The same advantage stands at every token of a rollout, 0 after its end. ValueError:
-    rewards that `name` does not take. verl's `use_kl_in_reward` makes all rewards such.
+    token_level_rewards, response_mask: (N, T) for N rollouts; the reward of a rollout is the sum of
+    its row. index: the uid of each rollout's prompt, N of them in an array, a tensor or a list.
+    Rows of one uid are a group, in any order and of any size. Every token of a rollout gets the
+    rollout's advantage, and padding gets 0. ValueError: too few or too many uids, or rewards that
+    `name` does not take (verl's `use_kl_in_reward` makes almost all rewards such).
     """
-    if index is None:
-        raise ValueError(f"{name} needs the uid of each rollout's prompt")
-    rewards = token_level_rewards.sum(dim=1)  # (N,)
+    # As plain values: two tensors are two keys of a dict, even if they hold the same number.
+    uids = [uid.item() if hasattr(uid, "item") else uid for uid in index]
+    rewards = token_level_rewards.sum(dim=1) * 1.0  # (N,), floating-point whatever they were
+    if len(uids) != len(rewards):
+        raise ValueError(f"{name} needs a uid for each of {len(rewards)} rollouts, not {len(uids)}")
     groups: dict[Any, list[int]] = {}
-    for row, uid in enumerate(index):
+    for row, uid in enumerate(uids):
         groups.setdefault(uid, []).append(row)
     order = int(os.environ[ORDER]) if name in ORDERED and ORDER in os.environ else None
     advantages = torch.zeros_like(rewards)
@@ -55,20 +59,19 @@ def uid_advantages(
 
 
 def register() -> list[str]:
-    """Register every name that verl has not; returns those that are ours."""
+    """Register every name that verl does not have yet, and return the names that are ours."""
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
 
     for name in ADVANTAGES:
         if name not in ADV_ESTIMATOR_REGISTRY and name not in OF_THE_BATCH:
-            function: Callable[..., tuple[Tensor, Tensor]] = partial(uid_advantages, name)
-            register_adv_est(name)(function)
+            register_adv_est(name)(partial(uid_advantages, name))
     return [n for n, f in ADV_ESTIMATOR_REGISTRY.items() if getattr(f, "func", 0) is uid_advantages]
 
 
 def main() -> int:
-    """Say what is registered."""
+    """Print the names that are registered."""
     if not find_spec("verl"):
-        print("verl_maxrl.py: no verl here; install it: make recipe-verl", file=sys.stderr)
+        print("verl_maxrl.py: verl is not installed; try: make recipe-verl", file=sys.stderr)
         return 2
     print("algorithm.adv_estimator may be", ", ".join(register()))
     return 0

@@ -17,9 +17,18 @@ hypothesis.settings.load_profile("ours")
 torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
 
 TINY = (
-    "--digits 1 --batch-size 3 --k 5 --steps 4 --eval-every 2 --eval-prompts 20 --sft-steps 60 "
-    "--sft-lr 3e-3 --sft-batch-size 32 --n-layer 1 --n-head 2 --n-embd 16 --device cpu"
+    "--digits 1 --no-reverse --batch-size 3 --k 5 --steps 4 --eval-every 2 --eval-prompts 20 "
+    "--lr 5e-5 --sft-steps 60 --sft-until 0.55 --sft-lr 3e-3 --sft-batch-size 32 --n-layer 1 "
+    "--n-head 2 --n-embd 16 --device cpu"
 ).split()
+
+
+def task_of(name: str, digits: int, reverse: bool = False, noise: float = 4.0):
+    """A task by itself."""
+    from data import make_task
+
+    settings = {"digits": digits, "reverse": reverse, "noise": noise, "sigma": 2.0}
+    return make_task(name, settings | {"reward": "likelihood"})
 
 
 def pytest_runtest_setup(item):

@@ -1,60 +1,146 @@
 """compare.py: runs side by side."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import compare
 
+ROOT = Path(compare.__file__).parent
 
-@pytest.fixture
-def runs(train):
-    """Two seeds of maxrl and one run of grpo, tiny."""
+
+def write(folder, *rows, **config):
+    """The folder of a run with these evaluations: (pass@1, nll), one after another."""
+    Path(folder).mkdir(parents=True)
+    config = {"method": "maxrl", "task": "addition", "seed": 0, "k": 8, "out": folder} | config
+    Path(folder, "config.json").write_text(json.dumps(config))
+    of = lambda p: dict.fromkeys(("pass@8", "pass@128", "pass@1024"), p)  # noqa: E731
+    lines = [{"step": 10 * i, "pass@1": p, "nll": nll} | of(p) for i, (p, nll) in enumerate(rows)]
+    Path(folder, "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    return Path(folder)
+
+
+def rows_of(capsys):
+    """The printed table, line by line, as cells."""
+    lines = [x for x in capsys.readouterr().out.splitlines() if x.startswith("|")]
+    assert len({len(x) for x in lines}) == 1, "columns stand below each other"
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
+def test_the_table_of_runs_that_train_made(train, capsys):
+    """Two seeds of one method are one line with mean and range; the figure is a PNG."""
     for flags in ("--out a", "--out b --seed 1", "--out c --method grpo"):
         train(f"{flags} --sft-steps 0")
-    return [Path(name) for name in "abc"]
-
-
-def test_runs_that_differ_in_the_seed_are_one_line(runs, capsys):
-    groups = compare.group(runs)
-    assert {label: len(rows) for label, rows in groups.items()} == {"maxrl": 2, "grpo": 1}
-    ends = [compare.load(run)[1][-1]["pass@1"] for run in runs[:2]]
-    assert compare.main([*map(str, runs), "--figure", "f.png"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    row = next(line for line in lines if line.startswith("| maxrl "))
-    mean = sum(ends) / 2
-    assert f"| 2 | 4 | {mean:.3f} ({min(ends):.3f} to {max(ends):.3f}) |" in row
+    capsys.readouterr()
+    assert compare.main(["a", "b", "c", "--figure", "f.png"]) == 0
+    head, _, *rows = rows_of(capsys)
+    assert head == ["", "runs", "step", "pass@1", "pass@8", "pass@128", "pass@1024", "nll"]
+    assert [row[:3] for row in rows[-2:]] == [["maxrl", "2", "4"], ["grpo", "1", "4"]]
+    ends = [compare.load(Path(run))[1][-1]["nll"] for run in "ab"]
+    assert f"{sum(ends) / 2:.3f} ({min(ends):.3f}-{max(ends):.3f})" in rows[-2][-1]
     assert Path("f.png").read_bytes()[1:4] == b"PNG"
 
 
-def test_settings_that_differ_are_named(train):
-    train("--out a --sft-steps 0"), train("--out b --sft-steps 0 --k 3 --lr 0.01")
-    assert set(compare.group([Path("a"), Path("b")])) == {
-        "maxrl k=5 lr=5e-05",
-        "maxrl k=3 lr=0.01",
-    }
+def test_the_better_figure_has_a_star_and_one_base_has_one_row(folder, capsys):
+    """Higher is better, lower in nll; equal as shown is as good; other tasks do not compete."""
+    write("a", (0.1, 3), (0.5, 1.25), method="rloo")
+    write("b", (0.1, 3), (0.50004, "inf"))
+    assert compare.main(["a", "b"]) == 0
+    _, _, base, rloo, maxrl = rows_of(capsys)
+    assert base == ["base", "1", "0", "0.100", "0.100", "0.100", "0.100", "3.000"]
+    assert rloo == ["rloo", "1", "10", "0.500*", "0.500*", "0.500*", "0.500*", "1.250*"]
+    assert maxrl[3:] == ["0.500*", "0.500*", "0.500*", "0.500*", "inf"]
+    write("c", (0.2, 2), (0.9, 1), task="countdown")
+    assert compare.main(["a", "b", "c"]) == 0
+    rows = {row[0]: row for row in rows_of(capsys)}
+    assert rows["addition rloo"][3] == "0.500*" and rows["countdown maxrl"][3] == "0.900"
+    assert rows["base, addition rloo, addition maxrl"][3] == "0.100", "of two tasks, two bases"
 
 
-def test_what_a_run_does_not_have_is_a_dash(train):
-    train("--task countdown --eval-rollouts 8 --sft-steps 0 --out a")
-    text = compare.table(compare.group([Path("a")]))
-    assert text.splitlines()[-1].count(" - ") == 2, "pass@128 and pass@1024"
+def test_labels_are_short_whatever_differs(folder):
+    """A method of one's own has a table of advantages; that is never a label."""
+    long = {"table": list(range(1000))}
+    write("x/half", (0.1, 3), method="deep/folder/mine.py:half", **long)
+    write("x/full", (0.1, 3), method="deep/folder/mine.py:half", table=[1])
+    write("x/k3", (0.1, 3), k=3, lr=0.01)
+    write("x/fifty", (0.1, 3), k=4, lr=1e-5, n_embd=128, batch_size=64, warmup=7)
+    found = compare.group([Path("x", n) for n in ("half", "full", "k3", "fifty")])
+    assert list(found) == ["half", "full", "maxrl k=3 lr=0.01", "fifty"]
+    write("y/half", (0.1, 3), method="mine.py:half", table=[2])
+    write("z" * 90, (0.1, 3), k=4, lr=1e-5, n_embd=128, batch_size=64, warmup=8)
+    names = list(compare.group([Path("x/half"), Path("y/half"), Path("z" * 90)]))
+    assert names[:2] == ["half (1)", "half (2)"] and len(names[2]) <= compare.LONGEST_LABEL
 
 
-@pytest.mark.parametrize("damage", ["nothing", "config", "log"])
-def test_what_is_not_a_run(train, capsys, damage):
-    train("--out a --sft-steps 0"), capsys.readouterr()
+def test_runs_of_two_tasks_have_panels_of_a_sensible_size(folder):
+    """A row for each task, and the legend below: no panel is squeezed."""
+    for i in range(6):
+        write(f"run-{i}", (0.1, 3), (0.2, 2), task=("addition", "countdown")[i % 2], lr=i / 7e3)
+    sizes = []
+    save = compare.save_figure
+
+    def spy(fig, path, legend_of=()):
+        save(fig, path, legend_of)
+        sizes.extend(ax.get_position().bounds[2:] for ax in fig.axes)
+
+    compare.save_figure = spy
+    try:
+        assert compare.main([f"run-{i}" for i in range(6)]) == 0
+    finally:
+        compare.save_figure = save
+    assert len(sizes) == 4 and all(w > 0.35 and h > 0.2 for w, h in sizes)
+
+
+def test_a_colour_for_each_method_and_a_dash_within_it():
+    methods = ("maxrl", "grpo", "maxrl", "mine", "theirs", "mine")
+    drawn = list(compare.styles(dict(zip("abcdef", methods, strict=True))).values())
+    assert [x["color"] for x in drawn[:2]] == [compare.COLORS[m] for m in ("maxrl", "grpo")]
+    assert drawn[0]["color"] == drawn[2]["color"] != drawn[3]["color"] != drawn[4]["color"]
+    assert len({tuple(x.items()) for x in drawn}) == 6
+    assert len(set(compare.COLORS.values())) == len(compare.COLORS)
+
+
+def test_what_a_run_does_not_have_is_a_dash(train, capsys):
+    train("--task countdown --eval-rollouts 8 --sft-steps 0 --out a"), capsys.readouterr()
+    assert compare.main(["a"]) == 0
+    assert rows_of(capsys)[-1].count("-") == 2, "pass@128 and pass@1024"
+
+
+@pytest.mark.parametrize("damage", ["nothing", "config", "log", "null"])
+@pytest.mark.parametrize("optimize", [(), ("-O",)])
+def test_what_is_not_a_run(folder, damage, optimize):
+    """One line and status 2, also where Python drops assertions."""
+    write("a", (0.1, 3))
     if damage == "config":
         Path("a/config.json").write_text("[1]")
-    elif damage == "log":
-        Path("a/metrics.jsonl").write_text('{"step": 1, "loss": 2}\n')
-    assert compare.main(["a" if damage != "nothing" else "missing"]) == 2
-    err = capsys.readouterr().err
-    assert "--out of a run" in err and len(err.splitlines()) == 1
+    elif damage != "nothing":
+        line = {"log": '{"step": 1, "loss": 2}\n', "null": '{"step": 0, "nll": null}\n'}[damage]
+        Path("a/metrics.jsonl").write_text(line)
+    run = "a" if damage != "nothing" else "missing"
+    command = [sys.executable, *optimize, str(ROOT / "compare.py"), run]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "--out of a run" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("figure", ["nowhere/f.png", "f.nonsense"])
-def test_a_figure_that_cannot_be_written(train, capsys, figure):
-    train("--out a --sft-steps 0"), capsys.readouterr()
+@pytest.mark.parametrize("figure", ["nowhere/f.png", "f.nonsense", "here", "/tmp", ""])
+def test_a_figure_that_cannot_be_written(folder, capsys, figure):
+    write("a", (0.1, 3)), Path("here").mkdir()
     assert compare.main(["a", "--figure", figure]) == 2
     assert figure in (err := capsys.readouterr().err) and len(err.splitlines()) == 1
+
+
+def test_the_figure_is_where_it_is_said_to_be(folder, capsys):
+    write("a", (0.1, 3))
+    assert compare.main(["a", "--figure", "mine"]) == 0
+    assert "curves: mine.png" in capsys.readouterr().out and Path("mine.png").exists()
+
+
+def test_without_matplotlib_there_is_the_table(folder, capsys, monkeypatch):
+    write("a", (0.1, 3))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert compare.main(["a"]) == 0
+    assert "0.100" in (out := capsys.readouterr().out) and "pip install" in out

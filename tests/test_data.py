@@ -1,17 +1,23 @@
 """data/: what is drawn, how it is split, and how it becomes tokens."""
 
 import doctest
+import re
 import socket
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
+from conftest import task_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import TASKS, chain, make_task, tokenizer
-from data.arithmetic import in_split, split_hash
+import data
+from data import TASKS, batches, chain, check_task, make_task, splits, tokenizer
+from data.addition import Task as Addition
+from data.batches import held_out_problems
+from data.splits import in_split, split_hash
 from data.tokenizer import ALPHABET, END, PAD, decode, encode, encode_completions, encode_prompts
 from verify import verify
 
@@ -28,7 +34,7 @@ FIRST_FOUR = [(" 78+  3=", "81"), ("  4+  9=", "13"), ("  8+  9=", "17"), ("  3+
 
 
 def draw(name, digits, reverse, n=300, split="train", seed=0):
-    return make_task(name, digits, reverse).draw(np.random.default_rng(seed), n, split)
+    return task_of(name, digits, reverse).draw(np.random.default_rng(seed), n, split)
 
 
 def key(name, prompt):
@@ -38,21 +44,23 @@ def key(name, prompt):
     return (*pair, prompt.partition("%")[2])
 
 
-def test_doctests():
-    assert doctest.testmod(tokenizer).failed == 0
+@pytest.mark.parametrize("module", [tokenizer, splits, batches, data], ids=lambda m: m.__name__)
+def test_doctests(module):
+    found = doctest.testmod(module)
+    assert found.failed == 0 < found.attempted
 
 
 def test_the_tasks_there_are():
     assert {*RESULTS, "chain", "countdown", "noisy"} <= set(TASKS)
-    assert not {"tokenizer", "arithmetic"} & set(TASKS)
+    assert not {"tokenizer", "arithmetic", "splits"} & set(TASKS)
     with pytest.raises(ValueError, match="modular"):
-        make_task("tokenizer", 2, False)
+        make_task("tokenizer", {})
 
 
 @pytest.mark.parametrize("name, digits, reverse", SETTINGS)
 @pytest.mark.parametrize("split", ["train", "held-out"])
 def test_reference_answers_are_right_and_fit(name, digits, reverse, split):
-    task = make_task(name, digits, reverse)
+    task = task_of(name, digits, reverse)
     for prompt, answer in draw(name, digits, reverse, split=split):
         assert verify(prompt, answer), (prompt, answer)
         assert len(prompt) == task.prompt_width and len(answer) < task.max_new_tokens
@@ -62,7 +70,7 @@ def test_reference_answers_are_right_and_fit(name, digits, reverse, split):
 
 @pytest.mark.parametrize("name, digits, reverse", SETTINGS)
 def test_the_longest_answer_fills_the_room_exactly(name, digits, reverse):
-    task, nine = make_task(name, digits, reverse), 10**digits - 1
+    task, nine = task_of(name, digits, reverse), 10**digits - 1
     extreme = {"subtraction": (0, nine), "modular": (1, nine - 1, nine)}.get(name, (nine, nine))
     assert len(task.write_answer(task.answer(*extreme))) + 1 == task.max_new_tokens
 
@@ -96,17 +104,99 @@ def test_the_halves_are_of_like_size():
         in_split(hashes, "dev")
 
 
+@pytest.mark.parametrize("name, digits", [("addition", 2), ("subtraction", 1), ("chain", 1)])
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_a_small_split_is_evaluated_whole_by_its_chances(name, digits, split):
+    """The chances against the shares of 200,000 draws; each problem stands in it once."""
+    task, n = task_of(name, digits, reverse=name != "chain"), 200_000
+    every = task.every(split)
+    assert sum(every.values()) == pytest.approx(1)
+    prompts = {prompt: chance for (prompt, _), chance in every.items()}
+    assert len(prompts) == len(every) and (digits, len(every), split) != (2, 441, "validation")
+    drawn = Counter(p for p, _ in task.draw(np.random.default_rng(0), n, split))
+    assert drawn.keys() == prompts.keys(), "each of them and nothing else can be drawn"
+    for prompt, c in drawn.items():
+        p = prompts[prompt]
+        assert abs(c / n - p) < 6 * (p * (1 - p) / n) ** 0.5, prompt
+    assert held_out_problems(task, len(every), split) == every
+    some = held_out_problems(task, len(every) - 1, split)
+    assert sum(some.values()) == pytest.approx(1) and some.keys() <= every.keys()
+    if digits == 2:
+        assert max(some.values()) > 1.5 / (len(every) - 1), "drawn twice: twice the weight"
+
+
+def test_a_draw_of_its_own_has_chances_that_nobody_knows():
+    class Squares(Addition):
+        def draw_operands(self, rng, n):
+            return super().draw_operands(rng, n)[:, [0, 0]]
+
+    assert Squares(2).every("test") is None is task_of("modular", 1).every("test")
+    assert len(held_out_problems(Squares(2), 50, "test")) < 50
+
+
+class Sorting(data.Task):
+    """Three digits in rising order."""
+
+    prompt_width, max_new_tokens, says = 4, 4, None
+
+    def problem(self, rng):
+        digits = "".join(map(str, rng.integers(10, size=3)))
+        return digits + "=", "".join(sorted(digits)) if self.says is None else self.says
+
+    def verify(self, prompt, completion):
+        return completion == "".join(sorted(prompt[:3]))
+
+
+def test_a_task_needs_four_things_only():
+    task = Sorting()
+    check_task("sorting", task, "test")
+    rows = {s: set(task.draw(np.random.default_rng(1), 2000, s)) for s in splits.SPLITS}
+    assert not rows["train"] & rows["held-out"] and not rows["test"] & rows["validation"]
+    assert rows["test"] | rows["validation"] >= rows["held-out"] and len(rows["held-out"]) > 50
+    assert task.reward("310=", "013", "013") == 1 and task.reward("310=", "031", "013") == 0
+    assert task.align("310=") == "310=" and task.show("310=", "013") == "310=013"
+    with pytest.raises(ValueError, match="4 characters"):
+        task.align("31=")
+
+
+def fails(*_):
+    raise KeyError("digits")
+
+
+@pytest.mark.parametrize(
+    "wrong, says",
+    [({"says": "1^2"}, r"'\^'"), ({"prompt_width": 5}, "prompt_width is 5"),
+     ({"max_new_tokens": 3}, "raise it"), ({"verify": lambda *_: False}, "mend verify"),
+     ({"verify": lambda *_: True}, "mend verify"), ({"says": ""}, "mend verify"),
+     ({"verify": fails}, "KeyError"), ({"problem": fails}, "KeyError"),
+     ({"problem": lambda _: ("123=", "123")}, "hardly any validation problems")],
+)  # fmt: skip
+def test_a_task_that_contradicts_itself_is_refused_in_one_line(wrong, says):
+    task = Sorting()
+    vars(task).update(wrong)
+    with pytest.raises(ValueError, match=says) as error:
+        check_task("sorting", task, "validation")
+    assert str(error.value).startswith("data/sorting.py") and "\n" not in str(error.value)
+
+
+def test_people_see_the_usual_order():
+    assert task_of("addition", 2, True).show("57+95<", "251") == "57+95=152"
+    assert task_of("subtraction", 2, True).show(" 8-30<", "22-") == " 8-30=-22"
+    assert task_of("addition", 2, True).show("57+95<", "2<pad>1") == "57+95=1<pad>2"
+    assert task_of("addition", 2).show("57+95=", "152") == "57+95=152"
+
+
 @pytest.mark.parametrize("name, digits", MANY + NOISY)
 @pytest.mark.parametrize("split", ["train", "held-out"])
 def test_demonstrations_are_right_and_fit(name, digits, split):
-    task = make_task(name, digits, False, noise=4.0)
+    task = task_of(name, digits)
     assert not task.single_answer and task.graded == (name == "noisy")
     for prompt, demonstration in draw(name, digits, False, split=split):
         assert len(prompt) == task.prompt_width and len(demonstration) < task.max_new_tokens
         assert task.align(prompt.replace(" ", "")) == prompt and decode(encode(prompt)) == prompt
         assert name == "noisy" or verify(prompt, demonstration), (prompt, demonstration)
     with pytest.raises(ValueError, match="reversed"):
-        make_task(name, digits, True)
+        task_of(name, digits, True)
 
 
 @pytest.mark.parametrize("digits", [1, 2])
@@ -114,7 +204,7 @@ def test_the_longest_chain_is_found_by_trying_them_all(digits):
     numbers = range(10**digits)
     styles = (chain.place_by_place, chain.running_sum)
     longest = max(len(style(a, b)) for a in numbers for b in numbers for style in styles)
-    assert make_task("chain", digits, False).max_new_tokens == longest + 1
+    assert task_of("chain", digits, False).max_new_tokens == longest + 1
 
 
 def test_chains_come_in_two_styles():
@@ -143,14 +233,14 @@ def test_countdown_problems_are_solvable_and_split_as_multisets():
 
 def test_the_longest_countdown_answer_fits_exactly():
     """Every operator with its pair of parentheses; one more pair would be none's."""
-    task = make_task("countdown", 1, False)
+    task = task_of("countdown", 1, False)
     longest = "(((3+5)*2)-7)"
     assert verify("3,5,7,2: 9=", longest) and len(longest) + 1 == task.max_new_tokens
     assert not verify("3,5,7,2: 9=", f"({longest})")
 
 
 def test_what_people_type_for_the_other_tasks():
-    countdown = make_task("countdown", 2, False)
+    countdown = task_of("countdown", 2, False)
     assert countdown.align("3, 5,17,2: 24") == " 3, 5,17, 2: 24="
     for bad in (
         "",
@@ -163,22 +253,22 @@ def test_what_people_type_for_the_other_tasks():
     ):
         with pytest.raises(ValueError):
             countdown.align(bad)
-    assert make_task("chain", 2, False).align("12 + 3") == "12+ 3:"
-    assert make_task("noisy", 2, False, 4.0).align("12+34~") == "12+34~"
+    assert task_of("chain", 2, False).align("12 + 3") == "12+ 3:"
+    assert task_of("noisy", 2, False, 4.0).align("12+34~") == "12+34~"
     with pytest.raises(ValueError, match="digits"):
-        make_task("countdown", 5, False)
+        task_of("countdown", 5, False)
 
 
 def test_noise_has_the_standard_deviation_it_says():
     for noise in (4.0, 1.0):
-        task = make_task("noisy", 2, False, noise)
+        task = task_of("noisy", 2, False, noise)
         rows = task.draw(np.random.default_rng(0), 4000, "train")
         errors = [int(y) - sum(map(int, prompt[:-1].split("+"))) for prompt, y in rows]
         rounded = (noise**2 + 1 / 12) ** 0.5
         assert abs(np.mean(errors)) < 5 * rounded / 4000**0.5
         assert abs(np.std(errors) - rounded) < 5 * rounded / 8000**0.5
     assert task.max_new_tokens == len("206") + 1
-    assert make_task("noisy", 1, False, 200.0).max_new_tokens == len("-1600") + 1
+    assert task_of("noisy", 1, False, 200.0).max_new_tokens == len("-1600") + 1
 
 
 def test_the_split_is_fixed_and_takes_one_problem_in_ten():
@@ -204,12 +294,12 @@ def test_operand_lengths_are_uniform():
 
 
 def test_what_people_type_is_aligned_or_refused():
-    task = make_task("subtraction", 3, True)
+    task = task_of("subtraction", 3, True)
     assert task.align("8 - 30<") == task.align("8-30") == task.align(" 008-30=") == "  8- 30<"
     for bad in ("", "8", "8-", "8+3", "8-3-1", "1234-1", "-1-2", "８-1", "a-b"):
         with pytest.raises(ValueError):
             task.align(bad)
-    modular = make_task("modular", 2, False)
+    modular = task_of("modular", 2, False)
     assert modular.align("5*6%7") == " 5* 6% 7="
     for other, bad in ((modular, "5*6*7"), (modular, "5%6%7"), (modular, "5*6%0"), (task, "5%6")):
         with pytest.raises(ValueError):
@@ -218,7 +308,7 @@ def test_what_people_type_is_aligned_or_refused():
         task.draw(np.random.default_rng(0), 1, "dev")
     for digits in (0, 10):
         with pytest.raises(ValueError, match="digits"):
-            make_task("addition", digits, False)
+            task_of("addition", digits, False)
 
 
 # ---------------------------------------------------------------------------------- tokenizer
@@ -277,6 +367,7 @@ def test_each_task_prints_ten_rows(name):
     )
     rows = out.stdout.split("\n\n")[0].splitlines()
     assert len(rows) == 10 and not out.stderr
-    for row in rows:
-        prompt, _, answer = row[10:].rpartition(" ")
+    for row in rows:  # in the usual order, whatever the model writes
+        pattern = r"(?:train|held-out) +(.*?[=:~](?: *[0-9]+=(?=[0-9(]+[-+*]))?)(.*)"
+        prompt, answer = re.fullmatch(pattern, row).groups()
         assert verify(prompt, answer) or name == "noisy"

@@ -9,7 +9,7 @@ import torch
 from conftest import TINY, read
 
 import evaluate as evaluate_module
-from data.batches import make_batch, rng
+from data.batches import held_out_problems, make_batch
 from data.tokenizer import END, encode_completions
 from evaluate import evaluate, graded_figures, pass_rates, sampled_figures
 from harness.config import Config, checked_task, parse_args
@@ -17,10 +17,11 @@ from train import starting_model
 from tree import Rollouts
 
 CPU = torch.device("cpu")
+ONE = torch.ones(1, dtype=torch.float64)
 
 
 def tiny(task_name: str = "addition", n: int = 5, scale: float = 4.0, **changes):
-    """A random model, its task, a batch of held-out problems and the configuration."""
+    """A random model, its task, a batch of held-out problems with weights, the configuration."""
     flags = ["--task", task_name, "--sft-steps", "0"]
     config = replace(parse_args([*TINY, *flags])[0], **changes)
     task = checked_task(config)
@@ -28,15 +29,22 @@ def tiny(task_name: str = "addition", n: int = 5, scale: float = 4.0, **changes)
     with torch.no_grad():
         for w in model.parameters():
             w.mul_(scale)
-    batch = make_batch(task.draw(rng(0, "held-out"), n, "held-out"), task, CPU)
-    return model, task, batch, config
+    weights = held_out_problems(task, n, "held-out")
+    batch, weight = make_batch(list(weights), task, CPU), torch.tensor([*weights.values()]).double()
+    return model, task, (batch, weight), config
 
 
 def test_sampled_figures_agree_with_exact_ones():
     """On a task where both can be had: pass@k of 200,000 rollouts is that of the exact p."""
-    model, task, batch, config = tiny(eval_rollouts=200_000)
-    exact = evaluate(model, batch, task, config)
-    sampled = sampled_figures(model, batch, task, config)
+    model, task, (problems, _), config = tiny(eval_rollouts=200_000)
+    E = len(problems.texts)
+    batch = problems, torch.arange(1.0, E + 1).double() / (E * (E + 1) / 2)
+    exact = evaluate(model, *batch, task, config)
+    sampled = sampled_figures(model, *batch, task, config)
+    weight = torch.tensor(exact["weight"])
+    mean_p = (weight @ torch.tensor(pass_rates(exact))).item()
+    assert exact["pass@1"] == pytest.approx(mean_p, rel=1e-4)
+    assert exact["nll"] == pytest.approx(-(weight @ torch.tensor(exact["logp"])).item(), rel=1e-4)
     assert exact["exact"] and not sampled["exact"] and sampled["n"] == 200_000
     for k in (1, 8, 128):  # at small p, pass@k is about k p, known to 6 standard deviations
         error = 6 * k * (exact["pass@1"] / 200_000) ** 0.5
@@ -51,9 +59,10 @@ def test_tasks_with_many_answers(train, name):
     train(f"--task {name} --eval-rollouts 9 --k 3 --sft-until 1 --out out")
     for row in read("out"):
         if "nll" in row:
-            assert row["exact"] is False and row["n"] == 9 and len(row["c"]) == 20
+            assert row["exact"] is False and row["n"] == 9 and sum(row["weight"]) - 1 < 1e-4
             assert row["pass@128"] is None and row["pass@1024"] is None and row["greedy"] is None
-            assert row["pass@1"] == pytest.approx(sum(row["c"]) / 9 / 20, abs=1e-6)
+            rate = sum(w * c / 9 for w, c in zip(row["weight"], row["c"], strict=True))
+            assert row["pass@1"] == pytest.approx(rate, abs=1e-4)
             assert row["pass@8"] >= row["pass@1"] and "logp" not in row
     train("--resume --out out --steps 6")
     assert read("out")[-1]["step"] == 6
@@ -61,15 +70,18 @@ def test_tasks_with_many_answers(train, name):
 
 def test_every_evaluation_asks_the_same():
     model, task, batch, config = tiny("countdown", eval_rollouts=20)
-    assert evaluate(model, batch, task, config) == evaluate(model, batch, task, config)
+    assert evaluate(model, *batch, task, config) == evaluate(model, *batch, task, config)
 
 
 def test_long_batches_are_evaluated_in_parts():
-    model, task, batch, config = tiny(n=1100)
-    whole = evaluate(model, batch, task, config)
-    assert len(whole["logp"]) == 1100
+    model, task, (batch, weight), config = tiny(n=1100, digits=3)
+    E = len(batch.texts)
+    assert 512 < E < 1100
+    whole = evaluate(model, batch, weight, task, config)
+    assert len(whole["logp"]) == len(whole["weight"]) == E
     few = make_batch(list(zip(batch.texts, batch.references, strict=True))[:5], task, CPU)
-    assert evaluate(model, few, task, config)["logp"] == pytest.approx(whole["logp"][:5], abs=1e-4)
+    part = evaluate(model, few, weight[:5], task, config)
+    assert part["logp"] == pytest.approx(whole["logp"][:5], abs=1e-4)
 
 
 def written(task, rows: list[tuple[int, str | None, int]]) -> Rollouts:
@@ -85,26 +97,27 @@ def written(task, rows: list[tuple[int, str | None, int]]) -> Rollouts:
 
 def test_graded_figures_by_hand():
     """Two prompts, 7+8~ with target 17 and 3+4~ with target 5; sigma = 2."""
-    config = Config(method="maxrl-loo", task="noisy", digits=1, sigma=2.0)
+    config = Config("maxrl-loo", task="noisy", digits=1, reverse=False, sigma=2.0)
     task = checked_task(config)
     batch = make_batch([("7+8~", "17"), ("3+4~", "5")], task, CPU)
     rows = [(0, "15", 3), (0, "17", 1), (0, "", 2), (1, "9", 2), (1, None, 4)]
     rollouts = written(task, rows)
-    figures = graded_figures(batch, rollouts, task, config)
+    weight = torch.tensor([0.3, 0.7]).double()
+    figures = graded_figures(batch, weight, rollouts, task)
     a = (3 * math.exp(-4 / 8) + 1) / 6
     b = 2 * math.exp(-16 / 8) / 6
-    assert figures["log_likelihood"] == pytest.approx((math.log(a) + math.log(b)) / 2)
-    assert figures["mse"] == pytest.approx(((15.5 - 15) ** 2 + (9 - 7) ** 2) / 2)
-    assert figures["spread"] == pytest.approx((0.5 / 1.349 + 0) / 2)  # quartiles of 15 15 15 17
-    regression = replace(config, method="rloo", reward="regression")
-    assert graded_figures(batch, rollouts, task, regression) == figures
+    assert figures["log_likelihood"] == pytest.approx(0.3 * math.log(a) + 0.7 * math.log(b))
+    assert figures["mse"] == pytest.approx(0.3 * (15.5 - 15) ** 2 + 0.7 * (9 - 7) ** 2)
+    assert figures["spread"] == pytest.approx(0.3 * 0.5 / 1.349)  # quartiles of 15 15 15 17
+    regression = checked_task(replace(config, method="rloo", reward="regression"))
+    assert graded_figures(batch, weight, rollouts, regression) == figures
 
 
 def test_a_truth_of_zero_counts():
-    config = Config(method="maxrl-loo", task="noisy", digits=1)
+    config = Config("maxrl-loo", task="noisy", digits=1, reverse=False)
     task = checked_task(config)
     batch = make_batch([("0+0~", "3")], task, CPU)
-    figures = graded_figures(batch, written(task, [(0, "2", 5)]), task, config)
+    figures = graded_figures(batch, ONE, written(task, [(0, "2", 5)]), task)
     assert figures["mse"] == 4
 
 
@@ -136,7 +149,7 @@ def test_what_noisy_refuses(train, capsys, flags, says):
 @pytest.mark.parametrize("flags", ["--reward regression", "--sigma 1", "--noise 3"])
 def test_flags_of_noisy_are_for_noisy(train, capsys, flags):
     train(f"{flags} --method rloo", status=2)
-    assert "noisy" in capsys.readouterr().err
+    assert f"{flags.split()[0]} is not for addition" in capsys.readouterr().err
 
 
 def test_without_a_number_there_is_null_and_not_nan(train):
@@ -149,18 +162,18 @@ def test_without_a_number_there_is_null_and_not_nan(train):
 
 
 def test_large_numbers_are_not_rounded():
-    config = Config(method="maxrl-loo", task="noisy", digits=9)
+    config = Config("maxrl-loo", task="noisy", digits=9, reverse=False)
     task = checked_task(config)
     batch = make_batch([("999999999+999999998~", "1999999997")], task, CPU)
-    figures = graded_figures(batch, written(task, [(0, "1999999998", 4)]), task, config)
+    figures = graded_figures(batch, ONE, written(task, [(0, "1999999998", 4)]), task)
     assert figures["mse"] == 1 and figures["spread"] == 0
 
 
 def test_a_model_that_knows_the_answer_is_said_to(monkeypatch):
     """Were every rollout the demonstration, pass@k would be 1 at every k up to n."""
     model, task, batch, config = tiny("countdown", eval_rollouts=16)
-    rows = [(i, text, 16) for i, text in enumerate(batch.references)]
+    rows = [(i, text, 16) for i, text in enumerate(batch[0].references)]
     monkeypatch.setattr(evaluate_module, "roll_out", lambda *_: written(task, rows))
-    figures = evaluate(model, batch, task, config)
-    assert figures["pass@1"] == figures["pass@8"] == figures["answers"] == 1
+    figures = evaluate(model, *batch, task, config)
+    assert [figures[n] for n in ("pass@1", "pass@8", "answers")] == pytest.approx([1, 1, 1])
     assert figures["c"] == [16] * 5

@@ -7,12 +7,12 @@ import base64
 import json
 import re
 
+import pytest
 import torch
 
 import maxrl
 from explorer import build
 from model import GPT, ModelConfig
-from paper.sweeps import SWEEPS, TUNING_SEEDS, seeds_of
 
 PAGE = build.PAGE.read_text(encoding="utf-8")
 
@@ -24,7 +24,7 @@ def data(name):
 
 def test_the_committed_page_is_what_its_sources_build():
     assert build.build() == PAGE, "run `make explorer` and commit docs/index.html"
-    assert len(PAGE.encode()) < 4_000_000
+    assert len(PAGE.encode()) < 2_500_000
 
 
 def test_the_page_asks_for_nothing():
@@ -47,22 +47,63 @@ def test_modules_come_after_what_they_import_and_hide_their_names():
         assert not re.search(r"^(import|export)\b", code, flags=re.MULTILINE)
 
 
-def test_results_are_those_of_the_logs_and_of_reported_seeds():
-    shown = data("results")
-    assert set(shown) <= set(SWEEPS) and shown
-    for name, sweep in shown.items():
-        for label, runs in sweep["labels"].items():
-            assert label in SWEEPS[name].labels
-            for seed, run in runs.items():
-                assert int(seed) in seeds_of(SWEEPS[name], quick=False)
-                assert int(seed) not in TUNING_SEEDS
-                log = build.RESULTS / name / f"{build.run_name(label, f's{seed}')}.jsonl"
-                head, *rows = map(json.loads, log.read_text(encoding="utf-8").splitlines())
-                assert run["command"] == head["command"]
-                assert len(run["step"]) <= 60 and run["step"][-1] == rows[-1]["step"]
-                for figure, curve in run["curves"].items():
-                    last = rows[-1].get(figure)
-                    assert curve[-1] == (None if last is None else float(f"{last:.5g}"))
+FINDING = build.Finding("A is ahead.", "toy", "pass@1", {"maxrl k=4": "A", "grpo": "B"})
+
+
+def run(label, seed, values):
+    steps = range(0, 10 * len(values), 10)
+    rows = [{"step": step, "pass@1": value} for step, value in zip(steps, values, strict=True)]
+    return {"label": label, "seed": seed, "command": f"python {label} {seed}", "evaluations": rows}
+
+
+@pytest.fixture
+def findings(tmp_path, monkeypatch):
+    """findings(runs): what build.results() says of FINDING when results/ holds these."""
+    monkeypatch.setattr(build, "RESULTS", tmp_path)
+    monkeypatch.setattr(build, "FINDINGS", (FINDING,))
+
+    def call(*runs):
+        lines = [json.dumps(run) + "\n" for run in runs]
+        (tmp_path / "toy.jsonl").write_text("".join(lines), encoding="utf-8")
+        return build.results()
+
+    return call
+
+
+def test_a_finding_has_the_curves_of_its_runs_and_their_mean(findings):
+    runs = [
+        run("maxrl k=4", 0, [0.1, None, 0.51239]),
+        run("maxrl k=4", 1, [0.3, 0.4, 0.7]),
+        run("maxrl k=16", 0, [0.9, 0.9, 0.9]),
+        run("grpo", 0, [0.2, 0.3, 0.4]),
+    ]
+    [shown], left_out = findings(*runs)
+    assert left_out == [] and shown["says"] == "A is ahead."
+    assert shown["command"] == "python maxrl k=4 0"
+    a, b = shown["lines"]
+    assert (a["name"], a["method"], b["name"], b["method"]) == ("A", "maxrl", "B", "grpo")
+    assert a["step"] == [0, 20] and b["step"] == [0, 10, 20]  # where all of them were evaluated
+    assert a["curves"] == [[0.1, 0.5124], [0.3, 0.7]]
+    assert a["mean"] == [0.2, 0.6062] and a["end"] == 0.6062 and b["end"] == 0.4
+
+
+def test_a_finding_that_the_runs_do_not_show_is_left_out_and_said(findings):
+    assert build.results() == ([], ["left out: “A is ahead.” (results/toy: no runs)"])
+    ahead, behind = run("maxrl k=4", 0, [0.5]), run("grpo", 0, [0.6])
+    for runs, why in (
+        ([ahead, behind], "the runs end in another order: [0.5, 0.6]"),
+        ([ahead], "no pass@1 of grpo"),
+        ([ahead, run("grpo", 1, [None])], "no pass@1 of grpo"),
+    ):
+        assert findings(*runs) == ([], [f"left out: “A is ahead.” (results/toy: {why})"])
+
+
+def test_the_page_shows_every_finding_that_results_hold():
+    shown, left_out = build.results()
+    assert data("results") == shown
+    assert len(shown) + len(left_out) == len(build.FINDINGS)
+    for finding in shown:
+        assert not re.search(r"\d", finding["says"])  # numbers come from the runs
 
 
 def test_long_curves_are_thinned_to_their_ends():
@@ -70,13 +111,6 @@ def test_long_curves_are_thinned_to_their_ends():
     kept = [row["step"] for row in build.thinned(rows, 60)]
     assert len(kept) == 60 and kept[0] == 0 and kept[-1] == 1000
     assert kept == sorted(set(kept)) and build.thinned(rows[:60], 60) == rows[:60]
-
-
-def test_more_results_than_there_is_room_for_have_fewer_points(monkeypatch):
-    sizes = [len(build.as_json(build.results(most))) for most in build.MOST_POINTS]
-    assert sizes == sorted(sizes, reverse=True)
-    monkeypatch.setattr(build, "MOST_BYTES", sizes[-1])
-    assert len(build.results_that_fit()) == sizes[-1]
 
 
 def test_the_weights_are_those_of_the_sizes_they_come_with():
@@ -88,7 +122,7 @@ def test_the_weights_are_those_of_the_sizes_they_come_with():
         assert len(model["logp"]) == len(models["prompts"])
 
 
-def test_the_models_are_as_part_5_says():
+def test_the_models_are_as_part_4_says():
     """Its sentence has only numbers filled in; its first example is the hardest prompt for base."""
     models = data("models")
     logp = {name: torch.tensor(model["logp"]).double() for name, model in models["models"].items()}
@@ -103,8 +137,3 @@ def test_the_models_are_as_part_5_says():
     i = models["prompts"].index(" 0+ 1=")
     assert i == logp["base"].argmin()
     assert logp["maxrl"][i] > logp["base"][i] > max(logp["grpo"][i], logp["rloo"][i])
-
-
-def test_every_experiment_has_a_title():
-    titles = re.search(r"const TITLES = \{(.*?)\};", build.read("results.js"), flags=re.DOTALL)[1]
-    assert set(re.findall(r'^ *"?([\w-]+)"?: ', titles, flags=re.MULTILINE)) == set(SWEEPS)

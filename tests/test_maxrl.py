@@ -14,23 +14,24 @@ import maxrl
 from maxrl import ADVANTAGES, objective, pass_at_k, weight
 
 INF = math.inf
-OURS = "reinforce rloo grpo maxrl maxrl-raw maxrl-loo passk maxrl-std rft".split()
+OURS = "reinforce rloo grpo maxrl maxrl-raw maxrl-loo tailrl passk maxrl-std rft".split()
 # Four outcomes, of which the last two are right: p is a sum over two ways to be right.
 LOGITS = torch.tensor([0.3, 1.1, -0.7, -1.9], dtype=torch.float64)
 RIGHT = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64)
 
 
-def gradient(f) -> torch.Tensor:
-    """d f(policy) / d logits for a softmax policy over the four outcomes."""
-    logits = LOGITS.clone().requires_grad_()
+def gradient(f, n: int = 4) -> torch.Tensor:
+    """d f(policy) / d logits for a softmax policy over the first n outcomes."""
+    logits = LOGITS[:n].clone().requires_grad_()
     return torch.autograd.grad(f(logits.softmax(0)), logits)[0]
 
 
 def expected_gradient(name: str, k: int, likelihood=RIGHT, **options) -> torch.Tensor:
-    """E[(1/k) sum_i A_i score_i], summed over all 4^k outcomes of k rollouts."""
-    pi = LOGITS.softmax(0)
-    scores = torch.eye(4, dtype=torch.float64) - pi  # d log pi(z) / d logits, a row each
-    z = torch.cartesian_prod(*[torch.arange(4)] * k).view(-1, k)  # (4^k, k)
+    """E[(1/k) sum_i A_i score_i], summed over all n^k outcomes of k rollouts."""
+    n = len(likelihood)
+    pi = LOGITS[:n].softmax(0)
+    scores = torch.eye(n, dtype=torch.float64) - pi  # d log pi(z) / d logits, a row each
+    z = torch.cartesian_prod(*[torch.arange(n)] * k).view(-1, k)  # (n^k, k)
     A = ADVANTAGES[name](likelihood[z], **options)
     g = torch.einsum("nk,nkc->nc", A, scores[z]) / k
     return pi[z].prod(1) @ g
@@ -163,6 +164,7 @@ def test_maxrl_vectors():
         ("maxrl", 3, -1),
         ("maxrl-raw", 4, 0),
         ("maxrl-loo", 4, -2 / 3),
+        ("tailrl", 3, -1),
         ("passk", 4, 0),
         ("maxrl-std", 4 * 3**0.5, -4 * 3**-0.5),
         ("rft", 8 / 3, 0),  # beside a group with two successes: the batch mean is 3/8
@@ -234,7 +236,7 @@ def test_counted_advantages_are_those_of_the_rollouts(rows, name, random):
 
 @pytest.mark.parametrize("name", ADVANTAGES)
 def test_rewards_that_a_method_does_not_take(name):
-    anything = ("reinforce", "rloo")
+    anything = ("reinforce", "rloo", "tailrl")
     for bad in (0.5, -1.0, 1e-3, 1.25, math.nan, math.inf):
         rewards = torch.tensor([[1.0, 0.0, bad], [0.0, 0.0, 1.0]])
         if (name in anything and math.isfinite(bad)) or (name == "maxrl-loo" and 0 <= bad <= 1):
@@ -520,7 +522,7 @@ def test_the_table_prints_the_proof(capsys):
     for table in tables:
         k = int(table.split()[0])
         rows = {row[0]: row[1:] for row in map(str.split, table.splitlines()[1:]) if row}
-        assert list(rows) == list(maxrl.FORMULAS)
+        assert list(rows) == [name for name in maxrl.FORMULAS if name != "tailrl"]
         for name, (order, *cells) in rows.items():
             trained = maxrl.trained_order(name, k)
             assert order == ("-" if trained is None else str(trained))

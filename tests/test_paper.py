@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import maxrl
-from compare import COLORS, styles
 from harness.config import parse_args
 from paper import logs, measure, tables, verdicts
 from paper.logs import Logs, at_best, ending, more_pass_rates, samples_for, steps_to
@@ -337,14 +336,6 @@ def test_spread_and_markdown():
         "|---|---|",
         "| 1 | 2 |",
     ]
-
-
-def test_labels_of_one_method_share_its_colour_and_differ_in_the_line():
-    drawn = styles(["maxrl k=4", "grpo", "maxrl k=8", "mine", "theirs", "mine k=2"])
-    assert drawn["maxrl k=4"]["color"] == drawn["maxrl k=8"]["color"] == COLORS["maxrl"]
-    assert drawn["maxrl k=4"]["ls"] != drawn["maxrl k=8"]["ls"]
-    assert drawn["mine"]["color"] == drawn["mine k=2"]["color"] != drawn["theirs"]["color"]
-    assert len(set(COLORS.values())) == len(COLORS)
 
 
 def test_the_last_fifth_is_several_evaluations():

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch._dynamo  # every optimizer imports it: once here, and not in each process
@@ -125,11 +126,11 @@ def test_wrong_use_of_ddp_is_one_line(monkeypatch, capsys, flags):
 class FakeTrainer:
     """As much of GRPOTrainer as EstimatorTrainer touches: rank 1 of 2, three rows on each."""
 
-    def __init__(self, model, rewards, args):
+    def __init__(self, rewards, args):
         self.args, self.rewards, self.reward_weights = args, rewards, torch.tensor([1.0])
-        self.num_generations = self.num_generations_eval = args.num_generations
-        self.eos_token_ids, self.train_dataset, self.aux_loss_enabled = [1, 9], [{}] * 3, False
-        self.model = model
+        self.num_generations = self.num_generations_eval = 2
+        self.eos_token_ids, self.train_dataset = [1, 9], [{}] * 3
+        self.model = torch.nn.Linear(1, 1)
         self.accelerator = SimpleNamespace(process_index=1)
         self._logs = {"advantages": deque([0.5], maxlen=7)}
         self._metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
@@ -158,154 +159,87 @@ def trl_maxrl(monkeypatch):
     return module
 
 
-def fake_trainer(module, rewards=None, model=None, settings=None, **more):
-    steps = dict(steps_per_generation=4, gradient_accumulation_steps=4, use_vllm=False)
-    sizes = dict(num_generations=2, generation_batch_size=6)
-    args = SimpleNamespace(**(module.EXACT | steps | sizes | (settings or {})))
-    return module.EstimatorTrainer(model or torch.nn.Linear(1, 1), rewards, args, **more)
+def fake_trainer(module, rewards=None, estimator="maxrl", **settings):
+    sizes = dict(steps_per_generation=4, gradient_accumulation_steps=4, generation_batch_size=6)
+    args = SimpleNamespace(**(module.EXACT | sizes | settings))
+    return module.EstimatorTrainer(rewards, args, estimator=estimator)
 
 
-def test_the_trainer_replaces_this_ranks_advantages(trl_maxrl):
-    """Groups [1 0] [0 0 -> across the ranks] [1 1, of which the first is cut off]: by hand."""
-    rewards = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 1.0])
-    trainer = fake_trainer(trl_maxrl, rewards)
+@pytest.mark.parametrize(
+    ("estimator", "rewards", "want"),
+    [
+        ("maxrl", [1, 0, 0, 0, 1, 1], [1, -1, 0, 0, -1, 1]),  # the cut-off one is a failure
+        ("tailrl", [1, 0, 0.5, 2, 5, 3], [1, -1, -1.5, 1.5, -3, 3]),  # 0 where the others are above
+        ("tailrl", [1, 0, -3, -1, 5, -2], [1, -1, -2, 2, 0, 0]),  # and not better than the lowest
+    ],
+)
+def test_the_trainer_replaces_this_ranks_advantages(trl_maxrl, estimator, rewards, want):
+    """By hand. Groups of two, of which the second has a row on each rank; the fifth is cut off."""
+    trainer = fake_trainer(trl_maxrl, torch.tensor(rewards, dtype=torch.float), estimator)
     output = trainer._generate_and_score_completions([{}] * 3)
-    assert output["advantages"].tolist() == [0.0, -1.0, 1.0] and output["other"] == "kept"
-    assert list(trainer._logs["advantages"]) == [0.5, 1.0, -1.0, 0.0, 0.0, -1.0, 1.0]
-    assert trainer._metrics["train"] == {"pass_rate": [0.5, 0.0, 0.5], "live": [1.0, 0.0, 1.0]}
-    trainer.model.eval()
-    trainer._generate_and_score_completions([{}] * 3)
-    assert trainer._metrics["eval"]["pass@1"] == [0.5, 0.0, 0.5]
-    assert trainer._metrics["eval"]["pass@2"] == [1.0, 0.0, 1.0]
+    assert output["advantages"].tolist() == want[3:] and output["other"] == "kept"
+    assert list(trainer._logs["advantages"]) == [0.5, *want]
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        dict(loss_type="dapo"),
-        dict(beta=0.1),
-        dict(steps_per_generation=8),
-        dict(top_entropy_quantile=0.2),
-        dict(entropy_coef=0.1),
-        dict(generation_kwargs={"temperature": 0.3}),
-        dict(disable_dropout=False),  # of a model that has some
-        dict(use_vllm=True, vllm_importance_sampling_correction=True),
-    ],
-)
-def test_settings_that_turn_the_gradient_are_named(trl_maxrl, settings):
-    with pytest.warns(UserWarning, match=f"not the loss.*EXACT: {list(settings)[-1]}"):
-        fake_trainer(trl_maxrl, model=torch.nn.Dropout(0.1), settings=settings)
+def test_an_evaluation_logs_unbiased_figures_of_each_prompt(trl_maxrl):
+    """A success is a reward of 1 or more; 0.5 is none."""
+    for rewards, estimator in (([1, 0, 0, 0, 1, 1], "maxrl"), ([1, 0, 0.5, -2, 5, 3], "tailrl")):
+        trainer = fake_trainer(trl_maxrl, torch.tensor(rewards, dtype=torch.float), estimator)
+        trainer._generate_and_score_completions([{}] * 3)
+        figures = {"pass_rate": [0.5, 0.0, 0.5], "live": [1.0, 0.0, 1.0]}
+        assert trainer._metrics["train"] == figures
+        trainer.model.eval()
+        trainer._generate_and_score_completions([{}] * 3)
+        figures |= {"pass@1": [0.5, 0.0, 0.5], "pass@2": [1.0, 0.0, 1.0]}
+        assert trainer._metrics["eval"] == figures
 
 
-def test_settings_of_no_consequence_are_not_named(trl_maxrl, recwarn):
-    idle = dict(importance_sampling_level="token", vllm_importance_sampling_correction=True)
-    idle |= dict(router_aux_loss_coef=None, disable_dropout=False, loss_type="dr_grpo")
-    fake_trainer(trl_maxrl, settings=idle)
-    fake_trainer(trl_maxrl, model=torch.nn.Dropout(0.1))
-    assert not recwarn.list
-
-
-@pytest.mark.parametrize(
-    ("more", "says"),
-    [
-        (dict(estimator="ppo"), "no estimator ppo; there are .*maxrl-loo"),
-        (dict(order=2), "maxrl takes no order"),
-        (dict(estimator="maxrl-loo", order=3), "from 1 to k = 2"),
-    ],
-)
-def test_a_wrong_estimator_is_an_error_before_the_model_is_loaded(
-    trl_maxrl, monkeypatch, more, says
-):
-    monkeypatch.setattr(FakeTrainer, "__init__", None)
-    with pytest.raises(ValueError, match=says):
-        fake_trainer(trl_maxrl, **more)
-
-
-def test_a_batch_that_the_data_do_not_fill_is_an_error(trl_maxrl):
-    """TRL runs no step of it, and says nothing."""
-    with pytest.raises(ValueError, match="3 prompts do not fill a batch of 4"):
-        fake_trainer(trl_maxrl, settings=dict(generation_batch_size=8))
-
-
-def test_a_wrong_reward_is_named(trl_maxrl):
+def test_wrong_use_of_the_trainer_is_an_error(trl_maxrl):
+    with pytest.raises(ValueError, match="no estimator ppo; there are .*maxrl-loo"):
+        fake_trainer(trl_maxrl, estimator="ppo")
+    with pytest.raises(ValueError, match="3 training prompts do not fill a batch of 4"):
+        fake_trainer(trl_maxrl, generation_batch_size=8)
     trainer = fake_trainer(trl_maxrl, torch.tensor([1.0, 0.0, 2.0, 0.0, 0.0, 0.0]))
-    with pytest.raises(ValueError, match=r"0 or 1 .*, not 2 \(in sum"):
+    with pytest.raises(ValueError, match=r"0 or 1 .*, not 2"):
         trainer._generate_and_score_completions([{}] * 3)
+    with pytest.warns(UserWarning, match="see EXACT: beta=0.1, temp.*=0.9, steps_per_gen"):
+        fake_trainer(trl_maxrl, beta=0.1, temperature=0.9, steps_per_generation=8)
 
 
-def test_a_batch_that_is_all_cut_off_is_warned_of(trl_maxrl, monkeypatch, recwarn):
-    trainer = fake_trainer(trl_maxrl, torch.zeros(6))
-    trainer._generate_and_score_completions([{}] * 3)
-    assert not recwarn.list
-    monkeypatch.setattr(trl_maxrl, "gather", lambda mine: torch.zeros(6, dtype=torch.bool))
-    with pytest.warns(UserWarning, match="max_completion_length"):
-        trainer._generate_and_score_completions([{}] * 3)
+SAME = [("42.0", "42"), ("1,000", "1000"), ("12,345,678.50", "12345678.5"), ("$5.", "5"), ("5", "5%")]
+SAME += [("-$5", "-5"), ("$-5", "-5.0"), ("5 %", "5"), (".5", "0.50"), ("+3", "3"), ("x + 1", "x + 1")]
+OTHER = [("4,2", "42"), ("3,7", "37"), ("1,0000", "10000"), ("1,00", "100"), ("0,123", "123")]
+OTHER += [(",5", "5"), ("1,000,00", "100000"), ("1000,000", "1000000"), ("1.000,5", "1.0005")]
+OTHER += [("43", "42"), ("-5", "5"), ("4 2", "42"), ("42 or 43", "42"), ("9**9**9", "0"), (".", "0")]
+OTHER += [("nan", "0"), ("1e9", "1000000000"), ("\u0664\u0662", "42"), ("__import__('os')", "0")]
+OTHER += [("9" * 10**5, "9"), ("", "0"), ("-", "0"), ("1_000", "1000")]
 
 
 @pytest.mark.parametrize(
-    ("text", "reference", "right"),
-    [
-        ("6 * 7 = 42\n#### 42", "42", True),
-        ("####42", "42", True),
-        ("#### 42.0", "42", True),
-        ("#### 1,000", "1000", True),
-        ("#### $5.", "5", True),
-        ("#### -3", "-3", True),
-        ("#### x + 1", "x + 1", True),
-        ("#### 0.1", "0.10", True),
-        ("#### 43", "42", False),
-        ("42", "42", False),
-        ("####", "42", False),
-        ("#### 42 #### 42", "42", False),
-        ("#### 42 or 43", "42", False),
-        ("#### 4 2", "42", False),
-        ("#### 9**9**9", "0", False),
-        ("#### __import__('os')", "0", False),
-        ("#### " + "9" * 10**5, "9", False),
-        ("#### nan", "0", False),
-        ("#### 1e9", "1000000000", False),
-        ("#### \u0664\u0662", "42", False),
-        ("", "42", False),
-    ],
+    ("one", "other", "same"),
+    [*((a, b, True) for a, b in SAME), *((a, b, False) for a, b in OTHER)],
 )
-def test_the_verdict_on_a_text(trl_maxrl, text, reference, right):
-    assert trl_maxrl.is_right([text], [reference], other="ignored") == [float(right)]
+def test_a_comma_separates_groups_of_three_digits_and_nothing_else(trl_maxrl, one, other, same):
+    for a, b in ((one, other), (other, one)):
+        assert trl_maxrl.same_answer(a, b) == same
+    text = f"6 * 7 = 42\n#### {one}"
+    assert trl_maxrl.is_right([text], [other], other="ignored") == [float(same)]
+
+
+@pytest.mark.parametrize("text", ["42", "", "####", "#### 42 #### 42", "#### 43 #### 42", "42 ####"])
+def test_an_answer_follows_one_marker(trl_maxrl, text):
     conversation = [{"role": "assistant", "content": text}]
-    assert trl_maxrl.is_right([conversation], answer=[reference]) == [float(right)]
+    assert trl_maxrl.is_right([text, conversation, "####42"], ["42"] * 3) == [0.0, 0.0, 1.0]
 
 
 def test_rows_become_problems(trl_maxrl):
-    rows = [{"question": "6*7?", "answer": "6*7=<<42>>42\n#### 42"}]
-    assert trl_maxrl.problems(rows, "", chat=False) == [{"prompt": "6*7?", "answer": "42"}]
-    chat = trl_maxrl.problems(rows, "Think.", chat=True)
-    assert chat[0]["prompt"] == [{"role": "user", "content": "6*7?\nThink.\n"}]
-    for bad, says in (
-        ([{"question": "6*7?", "answer": "42"}], "row 0 has no single ####"),
-        ([*rows, {"question": "6*7?"}], "row 1"),
-        ([{"question": "6*7?", "answer": 42}], "row 0"),
-        ([], "no rows"),
-    ):
-        with pytest.raises(ValueError, match=says):
-            trl_maxrl.problems(bad, "", chat=False)
-
-
-def test_held_out_problems_are_not_trained_on(trl_maxrl):
-    rows = list(range(10))
-    train, test = trl_maxrl.split(rows, [], 3, seed=1)
-    assert sorted(train + test) == rows and len(test) == 3
-    train, test = trl_maxrl.split(rows, [10, 11, 12], 2, seed=1)
-    assert train == rows and len(test) == 2 and set(test) <= {10, 11, 12}
-    for data in ((rows, [], 10), (rows, [10], 2)):
-        with pytest.raises(ValueError, match="--held-out"):
-            trl_maxrl.split(*data, seed=1)
-
-
-def test_passes_divide_the_rollouts(trl_maxrl):
-    assert trl_maxrl.micro_batch(16 * 7, 2, None) == 8 and trl_maxrl.micro_batch(15, 3, None) == 5
-    assert trl_maxrl.micro_batch(24, 2, 12) == 12 and trl_maxrl.micro_batch(80, 1, None, 64) == 40
-    for rollouts, processes, wanted in ((15, 2, None), (24, 2, 8), (24, 5, None), (1, 2, None)):
-        with pytest.raises(ValueError, match=r"do not divide.*--micro-batch"):
-            trl_maxrl.micro_batch(rollouts, processes, wanted)
+    row = {"question": "6*7?", "answer": "6*7=<<42>>42\n#### 42"}
+    assert trl_maxrl.problem(row, "", chat=False) == {"prompt": "6*7?", "answer": "42"}
+    chat = trl_maxrl.problem({"prompt": "6*7?", "answer": "#### 42"}, "Think.", chat=True)
+    assert chat["prompt"] == [{"role": "user", "content": "6*7?\nThink.\n"}]
+    for bad in ({"answer": "42"}, {"answer": None}, {"answer": 42}, {"question": None}):
+        with pytest.raises(ValueError, match="one #### and a result"):
+            trl_maxrl.problem(row | bad, "", chat=False)
 
 
 def test_the_last_lines_of_a_run(trl_maxrl, capsys):
@@ -319,7 +253,7 @@ def test_the_last_lines_of_a_run(trl_maxrl, capsys):
 def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
     """And not one in the folder above; in a project without TRL."""
     (tmp_path / "mine").mkdir()
-    for path in (RECIPES / "trl_maxrl.py", ROOT / "maxrl.py", ROOT / "likelihoods.py"):
+    for path in (RECIPES / "trl_maxrl.py", ROOT / "maxrl.py", ROOT / "graded.py"):
         shutil.copy(path, tmp_path / "mine")
     (tmp_path / "maxrl.py").write_text("raise SystemExit('another maxrl.py')")
     (tmp_path / "mine" / "accelerate.py").write_text("raise ImportError('none here')")
@@ -333,16 +267,35 @@ def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
 
 # ------------------------------------------------------------------ verl, without verl
 
+UIDS = ["b", "a", "c", "a", "b", "a", "b", "a"]
+NUMBERS = [ord(uid) for uid in UIDS]
+MASK = torch.tensor([[1, 1, 1], [1, 0, 0]] * 4)
+# a: 1 of 4, b: 2 of 3, c: a group of one. The reward may stand at any token.
+REWARDS = torch.zeros(8, 3)
+REWARDS[1, 0] = REWARDS[4, 1] = REWARDS[6, 2] = REWARDS[2, 2] = 1.0
+WANT = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0])
 
-def test_groups_of_verl_are_rows_of_one_uid():
-    """Shuffled, of three sizes; by hand. The reward may stand at any token."""
-    uid = ["b", "a", "c", "a", "b", "a", "b", "a"]
-    mask = torch.tensor([[1, 1, 1], [1, 0, 0]] * 4).float()
-    rewards = torch.zeros(8, 3)
-    rewards[1, 0] = rewards[4, 1] = rewards[6, 2] = rewards[2, 2] = 1.0  # a: 1 of 4, b: 2 of 3
-    advantages, returns = verl_maxrl.uid_advantages("maxrl", rewards, mask, uid)
-    want = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0])  # c: a group of one
-    assert torch.equal(advantages, want.unsqueeze(1) * mask) and torch.equal(returns, advantages)
+
+@pytest.mark.parametrize(
+    "uids",
+    [
+        UIDS, np.array(UIDS), np.array(UIDS, dtype=object), "".join(UIDS),
+        NUMBERS, np.array(NUMBERS), torch.tensor(NUMBERS), list(torch.tensor(NUMBERS)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, torch.long, torch.bool])
+def test_groups_of_verl_are_rows_of_one_uid(uids, kind):
+    """Shuffled, of three sizes, by hand; uids and rewards of any type."""
+    advantages, returns = verl_maxrl.uid_advantages("maxrl", REWARDS.to(kind), MASK, uids)
+    assert advantages.is_floating_point() and torch.equal(returns, advantages)
+    assert torch.equal(advantages.float(), WANT.unsqueeze(1) * MASK)
+
+
+def test_tailrl_in_verl_takes_any_reward():
+    """By hand. Of the four of "a", two are above 0 and one is above 1."""
+    rewards = torch.tensor([[0.0], [2.0], [-1.0], [3.0], [0.0], [1.0]])
+    advantages, _ = verl_maxrl.uid_advantages("tailrl", rewards, torch.ones(6, 1), "abbaaa")
+    assert advantages.flatten().tolist() == [-3.0, 3.0, -3.0, 7.0, -3.0, -1.0]
 
 
 def test_the_order_of_verls_estimators_is_in_the_environment(monkeypatch):
@@ -359,27 +312,27 @@ def test_verl_gets_errors_that_say_what_is_wrong(monkeypatch, capsys):
     rewards, mask = torch.tensor([[1.0], [0.01]]), torch.ones(2, 1)
     with pytest.raises(ValueError, match="0 or 1"):  # what use_kl_in_reward would do
         verl_maxrl.uid_advantages("maxrl", rewards, mask, ["a", "a"])
-    with pytest.raises(ValueError, match="uid"):
-        verl_maxrl.uid_advantages("maxrl", rewards, mask)
+    for uids in ("", "a", "aaa", torch.tensor([1])):
+        with pytest.raises(ValueError, match="a uid for each of 2 rollouts"):
+            verl_maxrl.uid_advantages("maxrl", rewards, mask, uids)
     monkeypatch.setattr(verl_maxrl, "find_spec", lambda name: None)
     assert verl_maxrl.main() == 2
-    assert capsys.readouterr().err == "verl_maxrl.py: no verl here; install it: make recipe-verl\n"
+    said = capsys.readouterr().err
+    assert said == "verl_maxrl.py: verl is not installed; try: make recipe-verl\n"
 
 
 # ------------------------------------------------------------------------------ the table
 
 
-def test_the_readme_shows_what_was_measured():
-    rows = json.loads(measure.MEASURED.read_text())
+def test_the_readme_shows_what_was_measured(trl_maxrl):
+    """For the versions that are installed; what the recipes set is exactly ours."""
+    measured = json.loads(measure.MEASURED.read_text())
     readme = (RECIPES / "README.md").read_text(encoding="utf-8")
-    assert f"<!-- measured -->\n{measure.table(rows)}\n<!-- end -->" in readme
+    assert f"<!-- measured -->\n{measure.table(measured)}\n<!-- end -->" in readme
     pins = {p.read_text() for p in (*RECIPES.glob("requirements-*.txt"), ROOT / "Makefile")}
-    for engine in {row["engine"] for row in rows}:
+    for engine in {row["engine"] for row in measured}:
         assert any(engine.lower().replace(" ", "==") in text for text in pins)
-
-
-def test_the_settings_that_the_recipes_use_are_exactly_ours(trl_maxrl):
-    rows = {row["setting"]: row for row in json.loads(measure.MEASURED.read_text())}
+    rows = {row["setting"]: row for row in measured}
     for name in (f"loss_type={trl_maxrl.EXACT['loss_type']}", "loss_agg_mode=seq-mean-token-sum"):
         assert rows[name]["factor"] == "1" and rows[name]["exact"]
     assert not rows["loss_type=grpo"]["exact"]
@@ -391,9 +344,7 @@ def test_a_factor_is_named_only_if_it_holds_in_every_batch():
     same = [measure.compare(ours * 35 / n, ours, n) for n in tokens]
     row = measure.summary("e", "s", same)
     assert row["factor"] == "B k / tokens of the batch" and row["exact"]
-    assert (
-        measure.summary("e", "s", [measure.compare(ours * 0.5, ours, n) for n in tokens])["factor"]
-        is None
-    )
+    constant = [measure.compare(ours * 0.5, ours, n) for n in tokens]
+    assert measure.summary("e", "s", constant)["factor"] is None
     turned = measure.compare(ours + torch.tensor([0.0, 0.0, 0.1]), ours, 70)
     assert not measure.summary("e", "s", [same[0], turned])["exact"]

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 import rollouts as module
-from data.batches import make_batch, rng
+from data.batches import Batch, make_batch, rng
+from data.noisy import REGRESSION_CLIP
 from data.tokenizer import ALPHABET, END, PAD
 from harness.config import Config, checked_task
 from model import GPT
-from rollouts import REGRESSION_CLIP, rewards_of, roll_out, rollout_figures, said, verdicts
+from rollouts import rewards_of, roll_out, rollout_figures, said, verdicts
 from train import model_sizes
 from tree import Rollouts
 
@@ -40,17 +41,23 @@ def test_without_an_end_token_the_answer_is_wrong():
         (1, right, 1), (1, [3, PAD, END], 1), (1, [3, PAD, PAD], 1), (1, [0, 3, END], 1),
         (2, [1, 2, 3], 1), (3, [1, PLUS, 2], 1),
     )  # fmt: skip
-    got = verdicts(["5+7=", "1+2=", "99+24=", "1,2:3="], rollouts)
-    assert got.tolist() == [1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0] and got.dtype == torch.float32
-    task = checked_task(Config(digits=1))
-    batch = make_batch([("5+7=", "12")], task, CPU)
-    assert rewards_of(batch, written((0, right, 1)), task, Config()).tolist() == [1]
+    task = checked_task(Config(digits=1, reverse=False))
+    texts, expected = ["5+7=", "1+2=", "99+24=", "1,2:3="], [1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]
+    got = verdicts(texts, rollouts, task)
+    assert got.tolist() == expected and got.dtype == torch.float32
+    batch = Batch(texts, [""] * 4, *torch.zeros(2, 4, 1))
+    rewards = rewards_of(batch, rollouts, task)
+    assert rewards.tolist() == expected and rewards.dtype == torch.float32
+    task.reward = lambda prompt, completion, reference: 0.25  # also of no text at all
+    assert set(rewards_of(batch, rollouts, task).tolist()) == {0.25, 0.0}
+    task.graded = True
+    assert set(rewards_of(batch, rollouts, task).tolist()) == {0.25}
 
 
 @pytest.mark.parametrize("reward", ["likelihood", "regression"])
 def test_graded_rewards_by_hand(reward):
     """Targets 17 and 5, sigma 2. A number without an end token is no number."""
-    config = Config(method="rloo", task="noisy", digits=1, sigma=2.0, reward=reward)
+    config = Config("rloo", task="noisy", digits=1, reverse=False, sigma=2.0, reward=reward)
     task = checked_task(config)
     batch = make_batch([("7+8~", "17"), ("3+4~", "5")], task, CPU)
     rollouts = written(
@@ -58,7 +65,7 @@ def test_graded_rewards_by_hand(reward):
         (1, [9, END, PAD], 1), (1, [5, PAD, PAD], 1), (1, [9, 9, END], 1),
     )  # fmt: skip
     rollouts.tokens[2, 2] = PAD  # says 17 and goes on
-    got = rewards_of(batch, rollouts, task, config).tolist()
+    got = rewards_of(batch, rollouts, task).tolist()
     clip = REGRESSION_CLIP * 2
     assert clip == 16
     expected = {

@@ -9,7 +9,6 @@ import torch
 from conftest import TINY, read, same, weights
 
 import plain
-import rollouts as rollouts_module
 import selftrain
 import train as train_module
 import tree
@@ -118,7 +117,7 @@ def one_round(
         return logprobs(model, prompts, group, tokens, end)
 
     monkeypatch.setattr(tree, "logprobs", watched)
-    monkeypatch.setattr(rollouts_module, "verify", verdict)
+    task.verify = verdict
     optimizer = train_module.new_optimizer(model, 1e-2)
     if moved:
         for w in model.parameters():
@@ -218,7 +217,7 @@ def test_the_gradient_is_that_of_cross_entropy(monkeypatch):
     task = checked_task(config)
     batch = make_batch(task.draw(rng(0, "data", 1), config.pool, "train"), task, CPU)
     model.zero_grad()
-    loss = -plain.log_probabilities(model, batch.prompts[group], tokens).mean()
+    loss = -plain.log_probabilities(model, batch.prompts[group], tokens, END).mean()
     loss.backward()
     assert figures["loss"] == pytest.approx(loss.item(), rel=1e-5) and len(group) > 3
     for a, w in zip(got, model.parameters(), strict=True):

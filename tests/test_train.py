@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, read, same, weights
+from conftest import TINY, read, same, task_of, weights
 
 import maxrl
 import rollouts as rollouts_module
 import train as train_module
-from data import make_task
-from data.arithmetic import in_split, split_hash
-from data.batches import draw_problems, make_batch, rng
+from data import make_task, splits
+from data.batches import draw_problems, held_out_problems, make_batch, rng
+from data.splits import in_split, split_hash
 from data.tokenizer import END, encode_completions, encode_prompts
 from evaluate import evaluate
 from harness import checkpoint
@@ -43,6 +43,7 @@ TRAINING = {
     "entropy",
 }
 EVALUATION = {"nll", "pass@1", "pass@8", "pass@128", "pass@1024", "greedy", "exact", "logp"}
+EVALUATION |= {"weight"}
 
 
 def tiny_config(**changes) -> Config:
@@ -57,7 +58,7 @@ def problems_of(config: Config, step: int, purpose: str = "data") -> list[tuple[
 
 def tiny_model(config: Config, scale: float = 1.0, warm: bool = False):
     """The random start of a configuration, or its warm start; a larger scale is less uniform."""
-    task = make_task(config.task, config.digits, config.reverse)
+    task = make_task(config.task, vars(config))
     config = config if warm else replace(config, sft_steps=0)
     model = train_module.starting_model(config, task, torch.device("cpu"))
     with torch.no_grad():
@@ -79,9 +80,10 @@ def test_a_run_leaves_its_files_and_prints_its_table(train, folder, capsys):
         if "loss" in row:
             assert row["live"] + row["dead"] == pytest.approx(1) and row["all_pass"] <= row["live"]
         else:
-            p = [math.exp(x) for x in row["logp"]]
-            assert len(p) == 20 and row["nll"] == pytest.approx(-sum(row["logp"]) / 20, abs=1e-4)
-            assert row["pass@8"] == pytest.approx(sum(1 - (1 - q) ** 8 for q in p) / 20, abs=1e-4)
+            pairs = list(zip(row["weight"], row["logp"], strict=True))
+            assert row["nll"] == pytest.approx(-sum(w * x for w, x in pairs), abs=1e-4)
+            at_8 = sum(w * (1 - (1 - math.exp(x)) ** 8) for w, x in pairs)
+            assert row["pass@8"] == pytest.approx(at_8, abs=1e-4)
     config = json.loads((folder / "out/config.json").read_text())
     assert config["method"] == "maxrl" and config["k"] == 5 and config["order"] is None
     saved = torch.load("out/ckpt.pt", weights_only=True)
@@ -221,7 +223,7 @@ WARM = tiny_config(sft_steps=3)
 OF_THE_WARM_START = {
     "task": "subtraction", "digits": 2, "reverse": True, "noise": 9.0, "n_layer": 2, "n_head": 1,
     "n_embd": 18, "seed": 1, "bf16": True, "sft_until": 0.1, "sft_steps": 4, "sft_batch_size": 31,
-    "sft_lr": 4e-3,
+    "sft_lr": 4e-3, "threads": 2,
 }  # fmt: skip
 
 
@@ -428,7 +430,7 @@ def test_the_loss_of_a_step_is_that_of_all_its_rollouts(monkeypatch):
     figures = train_module.rollout_backward(model, batch, config, task, generator)
     (r,) = kept
     rows = torch.arange(len(r.group)).repeat_interleave(r.count)
-    A = maxrl.ADVANTAGES["maxrl"](verdicts(batch.texts, r)[rows].view(4, 300))
+    A = maxrl.ADVANTAGES["maxrl"](verdicts(batch.texts, r, task)[rows].view(4, 300))
     assert 0 < (A != 0).any(1).sum() < 4, "dead groups and live ones: the divisor counts both"
     loss = maxrl.policy_gradient_loss(r.logprob[rows].view(4, 300), A)
     assert figures["loss"] == pytest.approx(loss.item(), rel=1e-4)
@@ -479,8 +481,8 @@ def test_the_flag_says_which_half_an_evaluation_is_of(train, monkeypatch, split)
 
 def test_evaluation_is_on_held_out_prompts(folder):
     config = tiny_config(eval_prompts=200)
-    task = make_task("addition", 1, False)
-    problems = task.draw(rng(0, "held-out"), config.eval_prompts, "held-out")
+    task = task_of("addition", 1)
+    problems = held_out_problems(task, config.eval_prompts, "held-out")
     trained_on = {p for step in range(300) for p, _ in problems_of(config, step)}
     assert len(trained_on) > 80 and not trained_on & {
         p for p, _ in problems
@@ -493,21 +495,23 @@ def test_evaluation_is_exact():
     model, task = tiny_model(config, scale=4.0)
     problems = task.draw(np.random.default_rng(0), 5, "held-out")
     batch = make_batch(problems, task, torch.device("cpu"))
-    figures = evaluate(model, batch, task, config)
+    weight = torch.tensor([0.1, 0.3, 0.1, 0.2, 0.3]).double()
+    figures = evaluate(model, batch, weight, task, config)
     generator = torch.Generator().manual_seed(0)
     r = train_module.roll_out(model, batch.prompts, 200_000, task, generator)
-    counted = torch.zeros(5).index_add(0, r.group, verdicts(batch.texts, r) * r.count) / 200_000
+    counted = torch.zeros(5).index_add(0, r.group, verdicts(batch.texts, r, task) * r.count)
+    counted /= 200_000
     exact = torch.tensor(figures["logp"]).exp()
     assert torch.allclose(counted, exact, atol=6 * 0.5 / 200_000**0.5)
-    assert figures["pass@1"] == pytest.approx(exact.mean().item(), rel=1e-4)
-    right = 0
-    for prompt, answer in problems:
+    assert figures["pass@1"] == pytest.approx((weight.float() @ exact).item(), rel=1e-4)
+    right = 0.0
+    for (prompt, answer), w in zip(problems, weight.tolist(), strict=True):
         said: list[int] = []
         while len(said) < task.max_new_tokens and END not in said:
             tokens = torch.tensor([encode_prompts([prompt])[0].tolist() + said])
             said.append(model(tokens)[0, -1].argmax().item())
-        right += said == encode_completions([answer], len(answer) + 1)[0].tolist()
-    assert figures["greedy"] == pytest.approx(right / 5)
+        right += w * (said == encode_completions([answer], len(answer) + 1)[0].tolist())
+    assert figures["greedy"] == pytest.approx(right)
 
 
 def test_greedy_counts_what_is_learnt():
@@ -518,13 +522,14 @@ def test_greedy_counts_what_is_learnt():
     for step in range(1, 120):
         train_module.train_step(model, optimizer, config, task, step)
     problems = task.draw(rng(config.seed, "pool"), 4, "train")
-    figures = evaluate(model, make_batch(problems, task, torch.device("cpu")), task, config)
-    assert figures["greedy"] == 1 and figures["nll"] < 0.3
+    batch = make_batch(problems, task, torch.device("cpu"))
+    figures = evaluate(model, batch, torch.full((4,), 0.25).double(), task, config)
+    assert figures["greedy"] == pytest.approx(1) and figures["nll"] < 0.3
 
 
 def test_fixed_prompts_are_visited_once_an_epoch():
     config = tiny_config(train_prompts=7)  # batches of 3: epochs end inside batches
-    task = make_task("addition", 1, False)
+    task = task_of("addition", 1)
     seen = [p for step in range(1, 15) for p in problems_of(config, step)]
     pool = task.draw(rng(0, "pool"), 7, "train")
     for epoch in range(6):
@@ -546,15 +551,16 @@ def test_learning_beats_chance():
     """
     config = tiny_config(k=32, batch_size=16, lr=3e-3, n_embd=32)
     model, task = tiny_model(config)
-    held_out = make_batch(task.draw(rng(0, "fresh"), 50, "train"), task, torch.device("cpu"))
+    batch = make_batch(task.draw(rng(0, "fresh"), 50, "train"), task, torch.device("cpu"))
+    held_out = batch, torch.full((50,), 0.02).double()
     warm = replace(config, method="ce", lr=3e-3)
     optimizer = train_module.new_optimizer(model, 3e-3)
     for step in range(1, 61):
         train_module.train_step(model, optimizer, warm, task, step, "demonstrations")
-    base = evaluate(model, held_out, task, config)["pass@1"]
+    base = evaluate(model, *held_out, task, config)["pass@1"]
     for step in range(1, 61):
         train_module.train_step(model, optimizer, config, task, step)
-    assert evaluate(model, held_out, task, config)["pass@1"] > base + 0.05
+    assert evaluate(model, *held_out, task, config)["pass@1"] > base + 0.05
 
 
 # ---------------------------------------------------------------------------------- wrong use
@@ -681,10 +687,8 @@ def test_a_whole_run_of_successes(train, monkeypatch, method):
 
 
 def test_an_empty_split_is_refused(folder, capsys, monkeypatch):
-    import data.arithmetic
-
     for one_in, split in ((10**19, "test"), (1, "train")):
-        monkeypatch.setattr(data.arithmetic, "HELD_OUT_ONE_IN", one_in)
+        monkeypatch.setattr(splits, "HELD_OUT_ONE_IN", one_in)
         assert train_module.main(TINY) == 2
         assert f"{split} problems" in capsys.readouterr().err
     assert train_module.main([*TINY, "--eval-prompts", "1"]) == 2

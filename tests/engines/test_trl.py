@@ -1,6 +1,8 @@
 """recipes/trl_maxrl.py in TRL itself: `make test-engines`."""
 
+import inspect
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -10,8 +12,11 @@ import pytest
 import torch
 
 pytest.importorskip("trl")
+from datasets import Dataset
+
 from maxrl import ADVANTAGES
 from recipes import measure, trl_maxrl
+from recipes.demo import make_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -19,30 +24,49 @@ HERE = Path(__file__).resolve().parent
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("model")
+    """With the demo's model and data."""
+    path = tmp_path_factory.mktemp("model")
+    make_demo(path)
+    return path
 
 
-def rewards_of(scored: dict) -> torch.Tensor:
-    """What the reward function gives what was scored, and 0 for what does not end: (rows,)."""
+# ------------------------------------------------------------------------------- the trainer
+
+
+def graded_reward(prompts, completion_ids, **_):
+    """Negative ones, ties, unequal gaps, and a third of the prompts where all are equal."""
+    grades = [-2.5, 0.0, 1.0, 1.0, 0.25, -1.0, 4.0]
+    return [grades[ids[0]] * (p[0] != "3") for p, ids in zip(prompts, completion_ids, strict=True)]
+
+
+def rewards_of(scored: dict, reward) -> torch.Tensor:
+    """Of what was scored, (B, k): without an end 0, or the lowest of the group if that is less."""
     mask = scored["completion_mask"].bool()
     ids = [row[m].tolist() for row, m in zip(scored["completion_ids"], mask, strict=True)]
-    found = measure.demo_reward([row["prompt"] for row in scored["inputs"]], ids)
-    return torch.tensor([r * (row[-1] == 1) for r, row in zip(found, ids, strict=True)])
+    given = reward([row["prompt"] for row in scored["inputs"]], ids)
+    groups = []
+    for i in range(0, len(ids), measure.K):
+        lowest = min(0.0, *given[i : i + measure.K])
+        groups.append([given[j] if ids[j][-1] == 1 else lowest for j in range(i, i + measure.K)])
+    return torch.tensor(groups, dtype=torch.double)
 
 
-@pytest.mark.parametrize("estimator", ADVANTAGES)
-def test_advantages_and_gradient_are_ours(folder, estimator):
+VERDICTS = [(name, measure.demo_reward) for name in ADVANTAGES]
+
+
+@pytest.mark.parametrize(("estimator", "reward"), [*VERDICTS, ("tailrl", graded_reward)])
+def test_advantages_and_gradient_are_ours(folder, estimator, reward):
     """A real step: rewards with dead groups, lengths 1 to 6, seven passes of accumulation."""
     trainer = measure.trl_trainer(folder, estimator, seed=3)
+    trainer.reward_funcs = [reward]
     trainer.train()
     scored = trainer.scored
-    rewards = rewards_of(scored).view(-1, measure.K)
-    assert rewards.shape == (measure.B, measure.K)
-    solved = rewards.sum(1)
-    assert (solved == 0).any() and ((solved > 0) & (solved < measure.K)).any()
     prompts = [row["prompt"] for row in scored["inputs"]]
     assert all(len(set(prompts[i : i + measure.K])) == 1 for i in range(0, 35, measure.K))
-    ours = ADVANTAGES[estimator](rewards.double()).flatten()
+    rewards = rewards_of(scored, reward)
+    spread = rewards.amax(1) - rewards.amin(1)
+    assert rewards.shape == (measure.B, measure.K) and (spread == 0).any() and (spread > 0).any()
+    ours = ADVANTAGES[estimator](rewards).flatten()
     assert torch.allclose(scored["advantages"].double(), ours, rtol=1e-6, atol=1e-6)
     assert list(trainer._logs["advantages"]) == scored["advantages"].tolist()
     gradient = measure.trl_our_gradient(trainer, folder, ours)
@@ -50,59 +74,35 @@ def test_advantages_and_gradient_are_ours(folder, estimator):
     assert (trainer.gradient - gradient).norm() < 1e-5 * gradient.norm()
 
 
-@pytest.mark.parametrize(("loss", "cosine"), [("grpo", 0.99), ("dapo", 1.01)])
-def test_other_losses_are_not_ours(folder, loss, cosine):
-    """Negative controls: grpo has another direction, dapo another factor; both are warned of."""
-    with pytest.warns(UserWarning, match=f"loss_type={loss}"):
-        trainer = measure.trl_trainer(folder, seed=3, loss_type=loss)
-    trainer.train()
-    ours = measure.trl_our_gradient(trainer, folder)
-    assert (trainer.gradient - ours).norm() > 0.1 * ours.norm()
-    assert torch.cosine_similarity(trainer.gradient, ours, dim=0) < cosine
-
-
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "low", "high"),
     [
-        {},
-        dict(loss_type="dr_grpo"),
-        dict(importance_sampling_level="token", disable_dropout=False),
-        dict(vllm_importance_sampling_correction=True, router_aux_loss_coef=None),
-        dict(delta=1.5, off_policy_mask_threshold=0.0),  # not in EXACT, and need not be
+        ({}, 1 - 1e-6, 1.01),
+        (dict(delta=1.5, off_policy_mask_threshold=0.0), 1 - 1e-6, 1.01),  # need not be in EXACT
+        (dict(loss_type="dr_grpo"), 1 - 1e-6, 1.01),
+        (dict(importance_sampling_level="token"), 1 - 1e-6, 1.01),
+        (dict(loss_type="grpo"), 0, 0.99),
+        (dict(top_entropy_quantile=0.2), 0, 0.999),
+        (dict(entropy_coef=1.0), 0, 0.999),
     ],
 )
-def test_settings_with_our_direction_are_not_warned_of(folder, settings):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="not the loss")
+def test_settings_that_differ_are_named_whether_they_turn_the_gradient_or_not(
+    folder, settings, low, high
+):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
         trainer = measure.trl_trainer(folder, seed=3, **settings)
+    said = [str(w.message) for w in seen if "EXACT" in str(w.message)]
+    want = [f"{name}={value}" for name, value in settings.items() if name in trl_maxrl.EXACT]
+    assert [text.partition("EXACT: ")[2] for text in said] == want
     trainer.train()
     ours = measure.trl_our_gradient(trainer, folder)
-    assert torch.cosine_similarity(trainer.gradient, ours, dim=0) > 1 - 1e-6
+    assert low < torch.cosine_similarity(trainer.gradient, ours, dim=0) < high
 
 
-def test_settings_that_turn_the_gradient_are_warned_of(folder):
-    """Masked tokens, an entropy bonus; samples of another temperature than is scored."""
-    for name, value in (("top_entropy_quantile", 0.2), ("entropy_coef", 1.0)):
-        with pytest.warns(UserWarning, match=f"not the loss.*EXACT: {name}={value}"):
-            trainer = measure.trl_trainer(folder, seed=3, **{name: value})
-        trainer.train()
-        ours = measure.trl_our_gradient(trainer, folder)
-        assert torch.cosine_similarity(trainer.gradient, ours, dim=0) < 0.999
-    for settings in (
-        dict(generation_kwargs={"temperature": 0.3}),
-        dict(steps_per_generation=2 * measure.B),
-    ):
-        with pytest.warns(UserWarning, match=f"not the loss.*EXACT: {next(iter(settings))}"):
-            measure.trl_trainer(folder, **settings)
-
-
-def test_a_cut_off_answer_gets_nothing(folder):
-    """Text that looks right, with and without the end token that TRL strips from it."""
-    trainer = measure.trl_trainer(folder)
-    trainer.reward_funcs = [lambda completions, **_: [1.0] * len(completions)]
-    ended, cut = [2, 4, 1], [2, 4, 5]
-    got = trainer._calculate_rewards([{}] * 2, ["0 1 2"] * 2, ["#### 1"] * 2, [ended, cut])
-    assert got.tolist() == [[1.0], [0.0]]
+def test_batches_that_are_used_twice_are_named(folder):
+    with pytest.warns(UserWarning, match="EXACT: steps_per_generation"):
+        measure.trl_trainer(folder, steps_per_generation=2 * measure.B)
 
 
 def test_no_verdict_is_no_success(folder):
@@ -117,33 +117,14 @@ def test_no_verdict_is_no_success(folder):
 def test_rewards_must_be_verdicts(folder):
     trainer = measure.trl_trainer(folder)
     trainer.reward_funcs = [lambda completions, **_: [0.5] * len(completions)]
-    with pytest.raises(ValueError, match=r"0 or 1.* not 0.5 \(in sum"):
+    with pytest.raises(ValueError, match=r"0 or 1.* not 0.5"):
         trainer.train()
 
 
 def test_a_batch_that_the_data_do_not_fill_is_an_error(folder):
     """TRL itself trains zero steps then."""
-    with pytest.raises(ValueError, match="64 prompts do not fill a batch of 65"):
+    with pytest.raises(ValueError, match="64 training prompts do not fill a batch of 65"):
         measure.trl_trainer(folder, gradient_accumulation_steps=65)
-
-
-def test_a_tokenizer_without_an_end_token_is_an_error(folder):
-    trainer = measure.trl_trainer(folder)
-    tokenizer = trl_maxrl.AutoTokenizer.from_pretrained(folder / "model")
-    tokenizer.eos_token = None
-    words = dict(reward_funcs=measure.demo_reward, train_dataset=trainer.train_dataset)
-    with pytest.raises(ValueError, match="no end token"):
-        trl_maxrl.EstimatorTrainer(
-            str(folder / "model"), args=trainer.args, processing_class=tokenizer, **words
-        )
-
-
-def test_the_tokenizer_of_the_demo_is_loaded_as_it_was_made(tmp_path):
-    """AutoTokenizer takes another class for some types of model, whatever the files say."""
-    model, _ = trl_maxrl.make_demo(tmp_path)
-    tokenizer = trl_maxrl.AutoTokenizer.from_pretrained(model)
-    ids = tokenizer("#### 3").input_ids
-    assert ids == [2, 6] and tokenizer.decode(ids) == "#### 3" and len(tokenizer) == 7
 
 
 def test_an_evaluation_has_groups_of_its_own_size(folder):
@@ -178,8 +159,11 @@ def test_two_ranks_with_a_group_across_them(folder):
         assert rank["advantages"] < 1e-6 and rank["gradient"] < 1e-5
 
 
+# ------------------------------------------------------------------------------- the command
+
+
 def test_demo_learns_and_resumes(tmp_path):
-    """The command: the pass rate rises, a run that ends early goes on, and the model is saved."""
+    """The pass rate rises, a run that ends early goes on, and the model is saved."""
     script, out = str(ROOT / "recipes" / "trl_maxrl.py"), str(tmp_path / "out")
     for flags in (["--steps", "20"], ["--steps", "30", "--resume"]):
         command = [sys.executable, script, "--demo", "--out", out, *flags]
@@ -190,99 +174,134 @@ def test_demo_learns_and_resumes(tmp_path):
     assert sorted(evaluated) == [0, 20, 30]
     assert evaluated[0]["eval_pass@1"] < 0.1 and evaluated[30]["eval_pass@1"] > 0.4
     assert "held-out pass@16" in done.stdout and (tmp_path / "out" / "config.json").exists()
-    again = subprocess.run(command[:-3], capture_output=True, text=True)
-    assert again.returncode == 2 and "--resume" in again.stderr.splitlines()[-1]
-
-
-def test_half_a_checkpoint_is_one_line(tmp_path, capsys):
-    (tmp_path / "checkpoint-20").mkdir()
-    with pytest.raises(SystemExit) as end:
-        trl_maxrl.main(["--demo", "--resume", "--out", str(tmp_path)])
-    assert end.value.code == 2 and "checkpoint-20 is not whole" in capsys.readouterr().err
-
-
-def test_the_demo_at_other_sizes(tmp_path):
-    flags = "--demo --k 2 --batch-size 3 --steps 1 --eval-every 1".split()
-    assert trl_maxrl.main([*flags, "--out", str(tmp_path / "out")]) == 0
 
 
 def test_two_processes_run_the_command(tmp_path):
-    flags = ["--demo", "--out", str(tmp_path / "out"), "--steps", "2", "--eval-every", "2"]
-    done = torchrun(2, str(ROOT / "recipes" / "trl_maxrl.py"), *flags, "--estimator", "maxrl-loo")
+    out = tmp_path / "out"
+    flags = ["--demo", "--out", str(out), "--steps", "1", "--eval-every", "1", "--lora", "2"]
+    done = torchrun(2, str(ROOT / "recipes" / "trl_maxrl.py"), *flags, "--estimator", "tailrl")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("held-out pass@1 ") == 1
+    assert done.stdout.count("held-out pass@1 ") == 1 and (out / "adapter_config.json").exists()
 
 
-def test_a_model_with_a_chat_template(tmp_path):
+def test_flags_become_settings_of_trl(tmp_path):
+    """All that are in EXACT, unless they are given; sizes whose product is the batch of a step."""
+    flags = "--demo --k 2 --batch-size 3 --micro-batch 4 --lr 0.5 --max_grad_norm 9 --top_p 0.9"
+    flags = [*flags.split(), "--out", str(tmp_path / "out"), "--estimator", "passk", "--order", "1"]
+    with pytest.warns(UserWarning, match=r"EXACT: top_p=0.9$"):
+        trainer = trl_maxrl.build(trl_maxrl.parse_args(flags))
+    args = trainer.args
+    assert (args.learning_rate, args.max_grad_norm, args.max_completion_length) == (0.5, 9, 4)
+    assert (args.per_device_train_batch_size, args.gradient_accumulation_steps) == (2, 3)
+    assert args.steps_per_generation == 3 and trainer.num_generations == 2
+    assert (trainer.estimator, trainer.order) == ("passk", 1)
+    assert (len(trainer.train_dataset), len(trainer.eval_dataset)) == (48, 16)
+
+
+def test_a_model_with_a_chat_template(folder, tmp_path):
     """The flags of a real run: prompts become conversations, and verdicts read the model's turn."""
-    model, data = trl_maxrl.make_demo(tmp_path)
-    tokenizer = trl_maxrl.AutoTokenizer.from_pretrained(model)
-    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
-    tokenizer.save_pretrained(model)
+    model = trl_maxrl.AutoTokenizer.from_pretrained(folder / "model")
+    model.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
+    make_demo(tmp_path)
+    model.save_pretrained(tmp_path / "model")
     flags = "--steps 1 --eval-every 1 --k 4 --batch-size 4 --held-out 4 --max-tokens 4".split()
-    given = ["--model", model, "--dataset", data, "--instruction", "", *flags]
-    assert trl_maxrl.main([*given, "--out", str(tmp_path / "out")]) == 0
-    state = json.loads((tmp_path / "out" / "checkpoint-1" / "trainer_state.json").read_text())
+    named = ["--model", str(tmp_path / "model"), "--dataset", str(tmp_path / "data.jsonl")]
+    assert trl_maxrl.main([*named, "--instruction", "", *flags, "--out", str(tmp_path / "o")]) == 0
+    state = json.loads((tmp_path / "o" / "checkpoint-1" / "trainer_state.json").read_text())
     assert any("pass_rate" in row for row in state["log_history"])
 
 
-def test_lora_trains(tmp_path):
-    pytest.importorskip("peft")
-    flags = "--demo --lora 2 --steps 1 --eval-every 1 --k 4 --batch-size 4 --micro-batch 8".split()
-    assert trl_maxrl.main([*flags, "--out", str(tmp_path / "out")]) == 0
-    assert (tmp_path / "out" / "adapter_config.json").exists()
+ROWS = [{"question": f"{i} 1 2", "answer": "#### 2"} for i in range(5)]
+
+
+def lines(rows: list[dict]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "JSONL", "json", "csv", "CSV", "parquet"])
+def test_files_and_what_is_held_out(tmp_path, ending):
+    path = tmp_path / f"rows.{ending}"
+    data = Dataset.from_list(ROWS)
+    getattr(data, f"to_{ending.lower().replace('jsonl', 'json')}")(path)
+    train, test = trl_maxrl.load(str(path), held_out=2, seed=1)
+    questions = [row["question"] for row in (*train, *test)]
+    assert (len(train), len(test)) == (3, 2) and len(set(questions)) == 5
+
+
+def test_the_split_test_is_held_out(tmp_path):
+    (tmp_path / "train.jsonl").write_text(lines(ROWS[:2]))
+    (tmp_path / "test.jsonl").write_text(lines(ROWS[2:]))
+    train, test = trl_maxrl.load(str(tmp_path), held_out=2, seed=1)
+    assert list(train) == ROWS[:2] and len(test) == 2
+    assert all(row in ROWS[2:] for row in test)
+
+
+GOOD = "--model MODEL --dataset good.jsonl"
 
 
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ("--model MODEL --dataset rows.jsonl", "no single ####"),
+        ("--model MODEL --dataset rows.jsonl", "one ####"),
         ("--model MODEL --dataset other.jsonl", "`question`"),
         ("--model MODEL --dataset none.jsonl", "none.jsonl"),
         ("--model MODEL --dataset broken.jsonl", "broken.jsonl"),
+        ("--model MODEL --dataset empty.jsonl", "empty.jsonl"),
+        ("--model MODEL --dataset plain", ".jsonl, .json"),
+        ("--model MODEL --dataset plain.txt", ".jsonl, .json"),
+        ("--model MODEL --dataset=", "--dataset"),
         ("--model none --dataset good.jsonl", "none"),
-        ("--model ENDLESS --dataset good.jsonl", "no end token"),
-        ("--model MODEL --dataset good.jsonl --held-out 9", "--held-out"),
-        ("--model MODEL --dataset good.jsonl --held-out 1 --batch-size 50", "--batch-size"),
-        ("--demo --k 5 --batch-size 3 --micro-batch 4", "15 rollouts"),
+        ("--model= --dataset good.jsonl", "--model"),
+        ("--model ENDLESS --dataset good.jsonl --held-out 1 --batch-size 2", "no end token"),
+        (f"{GOOD} --held-out 9", "9"),
+        (f"{GOOD} --held-out 1 --batch-size 50", "4 training prompts do not fill a batch of 50"),
         ("--demo --k 1", "at least 2"),
-        ("--demo --order 3", "--order"),
-        ("--demo --estimator ppo", "maxrl"),
-        ("--demo --resume", "no checkpoint"),
+        ("--demo --order 3", "maxrl takes no order"),
+        ("--demo --estimator ppo", "tailrl"),
+        ("--demo --steps 0", "--steps must be above 0"),
+        ("--demo --lr nan", "--lr must be above 0"),
+        ("--demo --batch-size x", "invalid int"),
+        ("--demo --vllm", "--vllm"),
         ("--demo --model MODEL", "--demo alone"),
         ("", "--demo"),
+        ("--demo --resume", "no whole checkpoint in out"),
+        ("--demo --resume --out half", "no whole checkpoint in half/checkpoint-20"),
+        ("--demo --out mine", "mine exists"),
+        ("--demo --out plain", "plain exists"),
+        ("--demo --out=", "--out FOLDER"),
+        ("--demo --output_dir=", "--out FOLDER"),
     ],
 )
-def test_wrong_use_is_one_line(folder, tmp_path, monkeypatch, capfd, flags, says):
+def test_wrong_use_is_one_line_and_touches_nothing(folder, tmp_path, monkeypatch, capfd, flags, says):
     monkeypatch.chdir(tmp_path)
-    if not (folder / "model").exists():
-        trl_maxrl.make_demo(folder)
-    endless = tmp_path / "endless"
     tokenizer = trl_maxrl.AutoTokenizer.from_pretrained(folder / "model")
     tokenizer.eos_token = None
-    tokenizer.save_pretrained(endless)
-    good = [{"question": "0 1 2", "answer": "#### 2"}] * 3
-    Path("good.jsonl").write_text("".join(json.dumps(row) + "\n" for row in good))
-    Path("rows.jsonl").write_text(json.dumps({"question": "0 1 2", "answer": "2"}) + "\n")
-    Path("other.jsonl").write_text(json.dumps({"input": "0 1 2", "output": "2"}) + "\n")
-    Path("broken.jsonl").write_text('{"question": "0 1')
-    given = flags.replace("MODEL", str(folder / "model")).replace("ENDLESS", str(endless))
+    tokenizer.save_pretrained("endless")
+    for path in (folder / "model").iterdir():
+        if "token" not in path.name:
+            Path("endless", path.name).write_bytes(path.read_bytes())
+    bad = [{"question": "0 1 2", "answer": "2"}], [{"input": "0 1 2", "output": "2"}]
+    files = {"good.jsonl": lines(ROWS), "rows.jsonl": lines(bad[0]), "other.jsonl": lines(bad[1])}
+    files |= {"broken.jsonl": '{"question": "0 1', "empty.jsonl": "", "plain": "", "plain.txt": ""}
+    files |= {"mine/README.md": "mine", "half/checkpoint-20/config.json": "{}"}
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    given = flags.replace("MODEL", str(folder / "model")).replace("ENDLESS", "endless").split()
     capfd.readouterr()
     try:
-        status = trl_maxrl.main([*given.split(), "--out", "out"])
+        status = trl_maxrl.main([*([] if "--out" in flags else ["--out", "out"]), *given])
     except SystemExit as end:
         status = end.code
     error = [line for line in capfd.readouterr().err.splitlines() if "trl_maxrl.py:" in line]
     assert status == 2 and len(error) == 1 and says in error[0]
+    assert all(Path(name).read_text() == text for name, text in files.items())
 
 
 def test_every_loss_of_trl_is_in_the_table():
-    import inspect
-    import re
-
     source = inspect.getsource(trl_maxrl.GRPOTrainer._compute_loss)
     tested = re.findall(r"self\.loss_type (?:==|in) (\[[^]]*\]|\"\w+\")", source)
     names = {name for text in tested for name in re.findall(r'"(\w+)"', text)}
     assert names == set(measure.TRL_LOSSES)
     rows = [row for row in json.loads(measure.MEASURED.read_text()) if row["engine"][:3] == "TRL"]
-    assert all(any(f"loss_type={n}" in row["setting"] for row in rows) for n in names)
+    assert {row["setting"] for row in rows} == {f"loss_type={name}" for name in names}

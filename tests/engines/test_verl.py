@@ -21,7 +21,7 @@ from maxrl import ADVANTAGES
 from recipes import measure, verl_maxrl
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("reinforce", "maxrl", "maxrl-raw", "maxrl-loo", "passk", "maxrl-std")
+OURS = ("reinforce", "maxrl", "maxrl-raw", "maxrl-loo", "tailrl", "passk", "maxrl-std")
 ENVIRONMENT = {
     "VERL_USE_EXTERNAL_MODULES": "verl_maxrl",
     "PYTHONPATH": f"{ROOT / 'recipes'}:{ROOT}",
@@ -58,6 +58,8 @@ def test_names_that_verl_has_stay_its_own():
 def test_compute_advantage_with_shuffled_groups_of_unlike_size(name):
     """The function of verl's trainer that calls the registry, on a batch of its own type."""
     rewards, mask, uids = batch()
+    if name == "tailrl":  # which takes any reward
+        rewards = 3 * rewards - mask.sum(1) / 4
     tensors = {"token_level_rewards": at_the_last_token(rewards, mask), "response_mask": mask}
     data = DataProto.from_dict(tensors=tensors, non_tensors={"uid": uids})
     data = ray_trainer.compute_advantage(data, adv_estimator=name, config=None)

@@ -1,4 +1,5 @@
-"""The explorer in a real browser: its mathematics, its models, every control, how it looks.
+"""The explorer in a real browser: its mathematics, its models, every control, how it looks; and
+its sources by a linter.
 
 Needs a Chromium that is installed already (Debian: apt-get install chromium) and playwright's
 client (requirements-more.txt); nothing is downloaded. The picture in the README is made by
@@ -13,6 +14,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 
 import pytest
 import torch
@@ -38,8 +40,11 @@ FLAGS = (
 METHODS = (  # those that the page has; a method of one's own in maxrl.py need not be in it
     "reinforce rloo grpo maxrl maxrl-raw maxrl-loo passk maxrl-std rft"
 ).split()
-PARTS = ("series", "group", "weights", "race", "models", "results")
-WIDTHS, THEMES = (360, 768, 1440), ("light", "dark")
+PARTS = ("race", "series", "group", "weights", "models", "results")
+WIDTHS = (360, 768, 1440)
+BROKEN = re.compile("undefined|NaN|Infinity|\\[object")
+NPM = build.HERE / "node_modules"
+NO_NPM = "no npm packages: apt-get install -y npm, then make test-more"
 
 
 @pytest.fixture(scope="module")
@@ -50,35 +55,66 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def open_page(browser):
-    """open_page("#weights?k=16"): a page of its own. At the end no page may have said a word on the
-    console, thrown anything, or asked for anything but itself."""
-    words, contexts = [], []
+class Opener:
+    """Opens pages. No page may say a word on the console, throw, or ask for anything but itself."""
 
-    def answer(route):
-        if route.request.url.split("#")[0] == URL:
+    def __init__(self, browser):
+        self.browser, self.words, self.contexts, self.url = browser, [], [], URL
+
+    def answer(self, route):
+        if route.request.url.split("#")[0] == self.url:
             return route.continue_()
-        words.append(f"asked for {route.request.url}")
+        self.words.append(f"asked for {route.request.url}")
         return route.abort()
 
-    def call(fragment="", width=1440, theme="light", motion="reduce", **options):
+    def __call__(self, fragment="", width=1440, height=900, theme="light", clock=False, **options):
         # A page that still scrolls smoothly is elsewhere by the time a test presses a place of it.
-        options |= {"color_scheme": theme, "reduced_motion": motion}
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
+        options = {"color_scheme": theme, "reduced_motion": "reduce"} | options
+        viewport = {"width": width, "height": height}
+        context = self.browser.new_context(viewport=viewport, **options)
+        self.contexts.append(context)
+        context.route("**/*", self.answer)
         page = context.new_page()
-        page.set_default_timeout(10_000)
-        context.route("**/*", answer)
-        page.on("console", lambda message: words.append(message.text))
-        page.on("pageerror", lambda error: words.append(str(error)))
-        page.goto(URL + fragment)
+        page.set_default_timeout(120_000)
+        if clock:
+            page.clock.install(time=0)
+            page.clock.pause_at(1000)  # time passes when a test says so
+        page.on("console", lambda message: self.words.append(message.text))
+        page.on("pageerror", lambda error: self.words.append(str(error)))
+        page.goto(self.url + fragment)
         return page
 
-    yield call
-    for context in contexts:
-        context.close()
-    assert words == []
+    def end(self):
+        for context in self.contexts:
+            context.close()
+        assert self.words == []
+
+
+@pytest.fixture
+def open_page(browser):
+    """open_page("#weights?k=16"): a page of its own."""
+    opener = Opener(browser)
+    yield opener
+    opener.end()
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """One page for all tests that leave it usable for the next."""
+    opener = Opener(browser)
+    yield opener()
+    opener.end()
+
+
+def drawn(page):
+    """Wait until what was changed has been drawn, which happens at the next frame."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def follow(page, fragment):
+    """As if a link to this had been clicked."""
+    page.evaluate("fragment => location.hash = fragment", fragment)
+    drawn(page)
 
 
 def close(ours, theirs, tolerance=1e-9):
@@ -99,10 +135,10 @@ def groups_at_random(rng, name):
     return [name, rewards, order]
 
 
-def test_advantages_of_thousands_of_groups(open_page):
+def test_advantages_of_thousands_of_groups(page):
     rng = random.Random(0)
     cases = [groups_at_random(rng, name) for name in METHODS for _ in range(300)]
-    found = open_page().evaluate(
+    found = page.evaluate(
         "cases => cases.map(([name, r, order]) => maxrl.advantages(name, r, order))", cases
     )
     for (name, rewards, order), ours in zip(cases, found, strict=True):
@@ -112,7 +148,7 @@ def test_advantages_of_thousands_of_groups(open_page):
         assert (worst <= 1e-9 * theirs.abs().clamp(min=1)).all(), (name, rewards, order)
 
 
-def test_weights_are_the_enumerated_ones(open_page):
+def test_weights_are_the_enumerated_ones(page):
     rng = random.Random(1)
     cases = []
     for name in METHODS:
@@ -120,14 +156,13 @@ def test_weights_are_the_enumerated_ones(open_page):
             orders = (None, rng.randint(1, k)) if name in maxrl.ORDERED else (None,)
             ps = (rng.random(), 10 ** rng.uniform(-5, -1), 1 - 10 ** rng.uniform(-5, -1))
             cases += [[name, p, k, order] for p in ps for order in orders]
-    found = open_page().evaluate("cases => cases.map(args => maxrl.weight(...args))", cases)
+    found = page.evaluate("cases => cases.map(args => maxrl.weight(...args))", cases)
     for args, ours in zip(cases, found, strict=True):
         theirs, _ = maxrl.enumerated_weight(*args)
         assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-12), args
 
 
-def test_weights_of_large_groups_and_at_the_ends(open_page):
-    page = open_page()
+def test_weights_of_large_groups_and_at_the_ends(page):
     for name in ("reinforce", "rloo", "maxrl", "maxrl-raw", "maxrl-loo", "passk"):
         for k in (2, 100, 1024):
             for p in (0.0, 1e-6, 0.03, 0.5, 1 - 1e-4, 1.0):
@@ -139,48 +174,47 @@ def test_weights_of_large_groups_and_at_the_ends(open_page):
     assert page.evaluate("maxrl.weight('exact', .5, 8, 2)") == 1.5
 
 
-def test_objectives(open_page):
+def test_objectives(page):
     ps = [10**x for x in (-12, -6, -3, -1)] + [0.5, 0.9, 1 - 1e-9, 1.0]
     cases = [[p, T] for p in ps for T in (1, 2, 3, 10, 100, 10_000)]
-    found = open_page().evaluate("cases => cases.map(([p, T]) => maxrl.objective(p, T))", cases)
+    found = page.evaluate("cases => cases.map(([p, T]) => maxrl.objective(p, T))", cases)
     for (p, T), ours in zip(cases, found, strict=True):
         theirs = maxrl.objective(torch.tensor(p, dtype=torch.float64), T).item()
         assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-300), (p, T)
-    assert open_page().evaluate("maxrl.objective(.25, Infinity)") == math.log(0.25)
+    assert page.evaluate("maxrl.objective(.25, Infinity)") == math.log(0.25)
 
 
-def test_pass_at_k(open_page):
+def test_pass_at_k(page):
     rng = random.Random(2)
     cases = [[n, rng.randint(0, n), rng.randint(1, n)] for n in range(1, 200) for _ in range(10)]
     cases += [[100_000, 3, 50_000], [100_000, 100_000, 7], [100_000, 0, 100_000]]
-    found = open_page().evaluate("cases => cases.map(args => maxrl.passAtK(...args))", cases)
+    found = page.evaluate("cases => cases.map(args => maxrl.passAtK(...args))", cases)
     for args, ours in zip(cases, found, strict=True):
         assert close(ours, maxrl.pass_at_k(*args)), args
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "maxrl.advantages('nobody', [[1, 0]])",
-        "maxrl.advantages('maxrl', [[1, .5]])",
-        "maxrl.advantages('maxrl', [[1, 0], [1]])",
-        "maxrl.advantages('maxrl-loo', [[1, 0]], 3)",
-        "maxrl.advantages('maxrl', [[1, 0]], 1)",
-        "maxrl.objective(.5, 1.5)",
-        "maxrl.weight('maxrl', 2, 8)",
-        "maxrl.passAtK(3, 1, 4)",
-        "maxrl.passAtK(3, 4, 1)",
-        "maxrl.logprob('nobody', '1+2=', '3')",
-        "maxrl.logprob('base', '1+2^', '3')",
-        "maxrl.logprob('base', '100+2=', '102')",
-        "maxrl.logprob('base', '1+2=', '33333')",
-    ],
-)
-def test_wrong_use_is_an_error(open_page, wrong):
-    said = open_page().evaluate(
-        f"(() => {{ try {{ {wrong}; }} catch (e) {{ return e.message }} }})()"
-    )
-    assert said
+WRONG = """
+maxrl.advantages('nobody', [[1, 0]])
+maxrl.advantages('maxrl', [[1, .5]])
+maxrl.advantages('maxrl', [[1, 0], [1]])
+maxrl.advantages('maxrl-loo', [[1, 0]], 3)
+maxrl.advantages('maxrl', [[1, 0]], 1)
+maxrl.objective(.5, 1.5)
+maxrl.weight('maxrl', 2, 8)
+maxrl.passAtK(3, 1, 4)
+maxrl.passAtK(3, 4, 1)
+maxrl.logprob('nobody', '1+2=', '3')
+maxrl.logprob('base', '1+2^', '3')
+maxrl.logprob('base', '100+2=', '102')
+maxrl.logprob('base', '1+2=', '33333')
+"""
+
+
+def test_wrong_use_is_an_error(page):
+    for call in WRONG.split("\n")[1:-1]:
+        assert page.evaluate(
+            f"(() => {{ try {{ {call} }} catch (e) {{ return e.message }} }})()"
+        ), call
 
 
 # ------------------------------------------------------------------------------------ the models
@@ -199,8 +233,8 @@ def models_of_the_page():
 
 
 @torch.no_grad()
-def test_log_probabilities_are_those_of_model_py(open_page):
-    page, rng = open_page(), random.Random(3)
+def test_log_probabilities_are_those_of_model_py(page):
+    rng = random.Random(3)
     pairs = []
     for _ in range(60):
         a, b = rng.randint(0, 99), rng.randint(0, 99)
@@ -219,16 +253,16 @@ def test_log_probabilities_are_those_of_model_py(open_page):
     assert page.evaluate("maxrl.models()") == names == ["base", "rloo", "grpo", "maxrl"]
 
 
-def test_all_that_a_model_may_say_adds_up_to_one(open_page):
-    total = open_page().evaluate(
+def test_all_that_a_model_may_say_adds_up_to_one(page):
+    total = page.evaluate(
         "[...Array(1000).keys()].map(x => maxrl.logprob('maxrl', '47+85=', String(x)))"
         ".reduce((sum, logp) => sum + Math.exp(logp), 0)"
     )
     assert 0.99 < total <= 1  # the rest begins with 0, has four digits, or is no number
 
 
-def test_the_tree_counts_every_rollout(open_page):
-    page = open_page("#models?k=1024&prompt=47%2B85%3D")
+def test_the_tree_counts_every_rollout(page):
+    follow(page, "#models?k=1024&prompt=47%2B85%3D")
     card = page.locator(".card[data-model=base]")
     card.wait_for()
     right, k = re.search(r"([\d,]+) of ([\d,]+) right", card.inner_text()).groups()
@@ -243,58 +277,202 @@ def test_the_tree_counts_every_rollout(open_page):
 # ------------------------------------------------------------------------------ what the page says
 
 
-def drawn(page):
-    """Wait until what was changed has been drawn, which happens at the next frame."""
-    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+def sigmoid(z):
+    return 1 / (1 + math.exp(-z))
+
+
+def mulberry(*words):
+    """The generator of random.js."""
+    state = 2166136261
+    for character in "/".join(map(str, words)):
+        state = ((state ^ ord(character)) * 16777619) & 0xFFFFFFFF
+    while True:
+        state = (state + 0x6D2B79F5) & 0xFFFFFFFF
+        t = ((state ^ (state >> 15)) * (1 | state)) & 0xFFFFFFFF
+        t = (t + ((t ^ (t >> 7)) * (61 | t)) & 0xFFFFFFFF) ^ t
+        yield ((t ^ (t >> 14)) & 0xFFFFFFFF) / 2**32
+
+
+def race(k, seed, steps):
+    """The race again, with maxrl.py's advantages: {prompt: {method: (p, step of its finish)}}."""
+    numbers, names = mulberry("race", seed), ("reinforce", "grpo", "maxrl")
+    state = {
+        b: {m: [math.log(p / (1 - p)), None] for m in names}
+        for b, p in (("hard", 0.001), ("easy", 0.7))
+    }
+    for step in range(1, steps + 1):
+        for lane in state.values():
+            draws = torch.tensor([next(numbers) for _ in range(k)], dtype=torch.float64)
+            for name, runner in lane.items():
+                p = sigmoid(runner[0])
+                right = (draws < p).double()
+                A = maxrl.ADVANTAGES[name](right[None])[0]
+                runner[0] += 0.1 * (A * (right - p)).mean().item()
+                if runner[1] is None and sigmoid(runner[0]) >= 0.95:
+                    runner[1] = step
+    return {b: {m: (sigmoid(z), end) for m, (z, end) in lane.items()} for b, lane in state.items()}
+
+
+def test_the_race_is_what_the_advantages_make_of_the_same_numbers(page):
+    for k, seed, steps in ((256, 0, 320), (2, 5, 500), (9, 3, 90)):
+        follow(page, f"#race?k={k}&seed={seed}&step={steps}")
+        for prompt, lane in race(k, seed, steps).items():
+            for name, (p, end) in lane.items():
+                text = page.locator(f"[data-prompt={prompt}] [data-method={name}]").inner_text()
+                right = (
+                    text == f"✓ step {end}" if end else math.isclose(float(text), p, rel_tol=5e-3)
+                )
+                assert right, (k, seed, prompt, name)
+
+
+LABELS = {"reinforce": "REINFORCE", "grpo": "GRPO", "maxrl": "MaxRL"}
+READ = """[...document.querySelectorAll("#race output"), document.querySelector("#race .caption")]
+    .map(e => e.textContent)"""
+
+
+def test_the_caption_of_the_race_is_true_at_every_setting(page):
+    """Who is said to be ahead is ahead, who is said to have finished has; and the reasons hold."""
+    rng = random.Random(4)
+    for k in (2, 3, 4, 5, 8, 16, 41, 128, 256, 1024):
+        for step in (0, 1, 7, 60, 100, 250, 500, rng.randint(2, 499)):
+            follow(page, f"#race?k={k}&seed={rng.randint(0, 50)}&step={step}")
+            *texts, caption = page.evaluate(READ)
+            if step == 0:
+                assert "start at the same place" in caption
+                continue
+            hard, easy = (dict(zip(LABELS, half, strict=True)) for half in (texts[:3], texts[3:]))
+            check_prompt(caption, "hard", hard, k)
+            check_prompt(caption, "easy", easy, k)
+            both = [LABELS[m] for m in LABELS if "step" in hard[m] and "step" in easy[m]]
+            end = re.search("At the end (.*?) (have|alone has|has) finished both", caption)
+            assert (step == 500) == bool(end)
+            assert not end or end[1] == (" and ".join(both) or "nobody"), caption
+
+
+def check_prompt(caption, prompt, values, k):
+    place = {m: (1, -int(v.split()[-1])) if "✓" in v else (0, float(v)) for m, v in values.items()}
+    best = max(place.values())
+    part = caption.split(f"On the {prompt} prompt ")[1].split("On the easy")[0]
+    who, how = re.match("(.*?) (finish|is ahead|are ahead)", part).groups()
+    said = [m for m, label in LABELS.items() if label in who.split(" and ")]
+    if who == "nobody":
+        assert max(v for _, v in place.values()) < 1.05 * min(v for _, v in place.values())
+    elif how == "finish":
+        assert said == [m for m in LABELS if place[m] == best] and f"step {-best[1]}." in part
+    else:
+        assert all(place[m][1] > 0.97 * best[1] for m in said), caption
+        last = min(place[m] for m in said)
+        assert said and all(place[m] <= last for m in LABELS if m not in said), caption
+    if "advantage" in part:
+        assert said == ["maxrl"]
+        lone = torch.tensor([[1.0] + [0.0] * (k - 1)], dtype=torch.float64)
+        for m, label in LABELS.items():
+            number = re.search(rf"([\d.,]+) in {label}", part)[1].replace(",", "")
+            assert close(float(number), maxrl.ADVANTAGES[m](lone)[0, 0].item(), 1e-2), part
+    if "smaller than the mean" in part:
+        assert said == ["grpo"]
+    if "luck" in part:
+        assert len(said) == 1 and said != ["maxrl" if prompt == "hard" else "grpo"]
+
+
+def test_who_takes_the_larger_steps_on_average_is_as_the_caption_says():
+    for k in (3, 4, 8, 33, 256):
+        for p in (0.001, 0.01, 0.2, 0.7, 0.9, 0.95):
+            w = {m: maxrl.enumerated_weight(m, p, k)[0] for m in LABELS}
+            first, second = ("maxrl", "grpo") if p < 0.5 else ("grpo", "maxrl")
+            assert w[first] > w[second] > w["reinforce"], (k, p)
+
+
+def test_the_race_runs_by_itself_for_five_seconds_and_stops(open_page):
+    page = open_page(reduced_motion="no-preference", clock=True)
+    step, play = page.get_by_label("Step, typed"), page.locator("#race .primary")
+    page.clock.run_for(2500)
+    assert abs(int(step.input_value()) - 250) < 5 and play.inner_text() == "Pause"
+    page.clock.run_for(2600)
+    assert step.input_value() == "500" and play.inner_text() == "Play again"
+    play.press("Enter")
+    page.clock.run_for(1000)
+    play.press("Space")
+    at = step.input_value()
+    page.clock.run_for(1000)
+    assert abs(int(at) - 100) < 5 and step.input_value() == at and play.inner_text() == "Play"
+
+
+def test_with_reduced_motion_the_race_is_still_until_it_is_asked_for(open_page):
+    page = open_page(clock=True)
+    step = page.get_by_label("Step, typed")
+    page.clock.run_for(1000)
+    assert step.input_value() == "500"
+    page.locator("#race .primary").press("Enter")
+    page.clock.run_for(1330)
+    assert step.input_value() == "100"  # it moves in leaps
+
+
+@pytest.mark.parametrize("width, height", [(1440, 900), (360, 740)])
+def test_the_first_screen_has_the_race_and_its_slider(open_page, width, height):
+    page = open_page(width=width, height=height)
+    for selector in ("[data-slot=tracks]", "input[type=range] >> nth=0"):
+        box = page.locator(f"#race {selector}").bounding_box()
+        assert box["y"] + box["height"] <= height, selector
 
 
 def columns(page):
     """Part 3's table: method -> the five cells of its column, as (weight, share)."""
-    table = page.locator("#weights .share-table")
-    table.wait_for()
     drawn(page)
-    names = table.locator("thead th").all_inner_texts()[1:]
+    table = page.locator("#weights .share-table")
+    names = table.locator("thead th").all_text_contents()[1:]
     lines = table.locator("tbody tr").all()[:5]
-    cells = [[tuple(c.inner_text().split()) for c in line.locator("td").all()] for line in lines]
+    cells = [[tuple(c.split()) for c in line.locator("td").all_text_contents()] for line in lines]
     return {name: list(column) for name, *column in zip(names, *cells, strict=True)}
 
 
-def test_the_five_prompts_of_the_homework(open_page):
+def test_the_five_prompts_of_the_homework(page):
     """Weights and shares, worked out elsewhere: p = .0001, .01, .1, .5, .9 at k = 8."""
-    page = open_page()
+    follow(page, "#weights?k=8")
     found = columns(page)
     weights = {name: [weight for weight, _ in column] for name, column in found.items()}
-    assert weights["REINFORCE"] == ["1"] * 5
+    assert weights["REINFORCE, RLOO"] == ["1"] * 5
     assert weights["GRPO"] == ["2.645", "2.609", "2.328", "1.856", "2.328"]
     assert weights["MaxRL"] == ["6.998", "6.793", "5.217", "1.984", "1.111"]
     assert weights["maximum likelihood"] == ["10,000", "100", "10", "2", "1.111"]
     shares = {name: [share for _, share in column] for name, column in found.items()}
-    assert shares["REINFORCE"] == ["0.023%", "2.3%", "20.5%", "56.8%", "20.5%"]
+    assert shares["REINFORCE, RLOO"] == ["0.023%", "2.3%", "20.5%", "56.8%", "20.5%"]
     assert shares["GRPO"] == ["0.029%", "2.8%", "23.0%", "51.0%", "23.0%"]
     assert shares["MaxRL"] == ["0.062%", "5.9%", "41.4%", "43.8%", "8.8%"]
     assert shares["maximum likelihood"] == ["28.7%", "28.4%", "25.8%", "14.3%", "2.9%"]
-    page.locator("#weights").get_by_text("weights, w", exact=True).click()
+    follow(page, "#weights?share=weight")
     assert columns(page)["maximum likelihood"][0] == ("10,000", "98.9%")
 
 
-def number(page, label):
-    """A cell of part 1 below its label."""
-    cell = page.locator("#series .numbers div", has_text=label).locator("b").inner_text()
-    return float(cell.replace("−", "-").replace(",", ""))
+def number(text):
+    return 0.0 if text == "≈ 0" else float(text.replace("−", "-"))
 
 
-def test_the_numbers_of_the_series(open_page):
-    page = open_page("#series?p=0.05&T=8")
-    page.wait_for_function("document.querySelector('#series .numbers b').textContent !== ''")
-    p = torch.tensor(0.05, dtype=torch.float64)
-    assert close(number(page, "log p"), math.log(0.05), 1e-4)
-    assert close(number(page, "sum of T"), maxrl.objective(p, 8).item(), 1e-4)
-    assert close(number(page, "weight w(p)"), 6.7316, 1e-3)
-    assert close(number(page, "pass@T"), maxrl.exact_pass_at_k(p, 8).item(), 1e-3)
+@pytest.mark.parametrize("p, T", [(0.3, 1), (0.05, 8), (0.05, 12), (0.0001, 1024), (0.9999, 3)])
+def test_the_rows_of_the_sum_are_its_terms_and_add_up(page, p, T):
+    follow(page, f"#series?p={p}&T={T}")
+    rows = page.locator("#series .term").evaluate_all(
+        "rows => rows.map(row => [row.firstChild.textContent.replace(',', ''), row.className, "
+        "row.lastChild.textContent, ...[...row.querySelectorAll('i')].map(bar => !bar.hidden)])"
+    )
+    *terms, total, missing, log = rows
+    total, missing, log = (number(row[2]) for row in (total, missing, log))
+    assert close(log, math.log(p), 1e-4) and close(total + missing, log, 2e-4)
+    assert close(total, maxrl.objective(torch.tensor(p, dtype=torch.float64), T).item(), 1e-4)
+    first = 1
+    for label, kind, value, has_kept, has_lost in terms:
+        last = math.inf if "beyond" in label else int(re.findall(r"\d+", label)[-1])
+        kept = range(first, int(min(last, T)) + 1)
+        listed = kept or range(first, int(min(last, 400_000)) + 1)
+        assert close(number(value), -math.fsum((1 - p) ** j / j for j in listed), 2e-4), label
+        assert ("several" in kind) == (last > first)
+        is_seen = (1 - p) ** max(first, T + 1) > 0  # not so small that it is 0
+        assert (has_kept, has_lost) == (bool(kept), last > T and is_seen), label
+        first = last + 1
 
 
-def test_a_dead_group_and_the_mean_of_the_batch(open_page):
-    page = open_page("#group?r=1000.1100.0000&more=1")
+def test_a_dead_group_and_the_mean_of_the_batch(page):
+    follow(page, "#group?r=1000.1100.0000&more=rft")
     table = page.locator("#group table")
     playwright.expect(table).to_contain_text("1 / (3/12)")
     playwright.expect(page.locator("#group .group").nth(2)).to_contain_text("dead")
@@ -303,19 +481,24 @@ def test_a_dead_group_and_the_mean_of_the_batch(open_page):
     playwright.expect(page.locator("#group .group").nth(2)).to_contain_text("mean 1/4")
 
 
-def race(page, steps, kind="sampled"):
-    page.locator("#race").get_by_text(kind, exact=True).click()
-    for _ in range(steps // 100):
-        page.locator("#race").get_by_role("button", name="100 steps").click()
-    playwright.expect(page.locator("#race [data-slot=clock]")).to_have_text(f"step {steps}")
-    return [lane.get_attribute("style") for lane in page.locator("#race .lane i").all()]
+def test_the_list_of_more_methods_serves_parts_2_and_3(page):
+    follow(page, "#weights?more=passk,rft")
+    playwright.expect(page.locator("#group tbody tr")).to_have_count(6)
+    playwright.expect(page.locator("#group .more")).to_have_attribute("open", "")
+    assert list(columns(page))[-2:] == ["passk", "rft"]
+    for chip in page.locator("#group .chip").all():
+        chip.click()
+    playwright.expect(page.locator("#group tbody tr")).to_have_count(len(METHODS) - 2)
+    assert list(columns(page))[-3:] == ["maxrl-raw", "maxrl-loo", "maxrl-std"]
 
 
-def test_the_race_repeats_itself_and_another_seed_differs(open_page):
-    first, again, other = (race(open_page(f"#race?seed={seed}"), 200) for seed in (4, 4, 5))
-    assert first == again != other
-    expected, same = (race(open_page(f"#race?seed={seed}"), 200, "expected") for seed in (4, 5))
-    assert expected == same
+def test_the_introduction_has_at_most_250_words(page):
+    texts = page.locator("[data-intro]").evaluate_all(
+        "parts => parts.map(part => { const copy = part.cloneNode(true);"
+        "copy.querySelectorAll('math').forEach(m => m.replaceWith(' formula '));"
+        "return copy.textContent })"
+    )
+    assert 100 < len(" ".join(texts).split()) <= 250
 
 
 # ---------------------------------------------------------------------------------- every control
@@ -323,10 +506,16 @@ def test_the_race_repeats_itself_and_another_seed_differs(open_page):
 
 STATE = """id => {
     const section = document.getElementById(id);
-    const parts = section.querySelectorAll("input, select, [aria-pressed], [role=slider], .lane i");
+    const parts = section.querySelectorAll(
+        "input, [aria-pressed], [role=slider], .lane i, .span i, output, svg text");
     const now = ["aria-pressed", "aria-valuenow"];
-    const say = e => [e.value, e.checked, e.style.left, ...now.map(name => e.getAttribute(name))];
-    return [section.innerText, ...[...parts].map(say)].join();
+    const say = e => [e.value, e.checked, e.style.left, e.style.width, e.textContent,
+        ...now.map(name => e.getAttribute(name))];
+    const others = section.querySelectorAll(".link, [aria-live]");
+    for (const node of others) node.hidden = true;
+    const text = section.innerText;
+    for (const node of others) node.hidden = false;
+    return [text, ...[...parts].map(say)].join();
 }"""
 
 
@@ -344,111 +533,112 @@ def shown(page, part):
     )
     if part == "models":
         page.locator(".card .big").first.wait_for()
+    drawn(page)
     return page.locator(f"#{part}")
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_every_slider_by_mouse_by_key_and_by_typing(open_page, part):
-    page = open_page()
-    section = shown(page, part)
-    for slider in section.locator("input[type=range]").all():
-        slider.press("Home")
-        before = state(page, part)
-        slider.press("ArrowRight")
-        keyed = state(page, part)
-        slider.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
-        box = slider.bounding_box()
-        page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2)
-        clicked = state(page, part)
-        assert before != keyed and slider.get_attribute("aria-valuetext")
-        page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + box["height"] / 2)
-        assert state(page, part) != clicked
-        field = slider.locator("xpath=../input[@type='text']")
-        good = field.input_value()
-        field.fill("-3")
-        field.press("Enter")
-        complaint = slider.locator("xpath=../../div[@role='alert']")
-        playwright.expect(complaint).to_contain_text("number")
-        field.fill("many")
-        field.press("Enter")
-        playwright.expect(complaint).to_contain_text("not a number")
-        field.fill(good)
-        field.press("Enter")
-        playwright.expect(complaint).to_be_empty()
+def drag(page, handle, x):
+    """Take a handle to this place of the screen, up or down a little on the way."""
+    box = handle.bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 5, steps=3)
+    page.mouse.up()
+    drawn(page)
+
+
+def check(page, part):
+    """Nothing broken is shown, and the part's own link shows the same."""
+    now = state(page, part)
+    assert not BROKEN.search(now), BROKEN.search(now)
+    page.locator(f"#{part} h2 .link").click()
+    fragment = page.evaluate("location.hash")
+    assert fragment.startswith(f"#{part}")
+    other = open_at(page, fragment)
+    shown(other, part)
+    assert other.locator(f"#{part} .problem").all_inner_texts() == [""]
+    assert state(other, part) == now
+    other.close()
+
+
+def open_at(page, fragment):
+    other = page.context.new_page()
+    other.goto(URL + fragment)
+    return other
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_choice_by_mouse_and_by_key(open_page, part):
+def test_whatever_is_pressed_or_dragged_to_its_ends_the_page_is_whole(open_page, part):
     page = open_page()
     section = shown(page, part)
-    for group in section.locator("[role=radiogroup]").all():
-        before = state(page, part)
-        group.locator("label").nth(1).click()
-        after = state(page, part)
-        page.keyboard.press("ArrowLeft")
-        assert before != after != state(page, part)
-        assert group.locator("input").nth(0).is_checked()
-    for chip in section.locator(".chip").all():
-        was = chip.get_attribute("aria-pressed")
-        chip.click()
-        assert chip.get_attribute("aria-pressed") != was
-        page.keyboard.press("Space")
-        assert chip.get_attribute("aria-pressed") == was
-    for select in section.locator("select").all():
-        before = state(page, part)
-        select.focus()
-        page.keyboard.press("ArrowDown")
-        assert state(page, part) != before
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_every_button_by_mouse_and_by_key(open_page, part):
-    page = open_page()
-    section = shown(page, part)
-    for button in section.locator(".buttons button, .examples button").all():
+    stop = page.get_by_label("Step, typed")  # typing stops what plays
+    for button in section.locator("button:not(.handle, .link), .segments label").all():
         button.click()
-        button.focus()
-        page.keyboard.press("Enter")
-    link = section.locator("h2 .link")
-    link.click()
-    playwright.expect(link).not_to_have_text("Copy link")
-    assert page.evaluate("location.hash").startswith(f"#{part}?")
-
-
-@pytest.mark.parametrize("part", ["series", "weights"])
-def test_every_handle_by_mouse_and_by_key(open_page, part):
-    page = open_page()
-    section = shown(page, part)
+        if part == "race":
+            stop.fill("450")
+            stop.press("Enter")
+        assert not BROKEN.search(state(page, part)), button
+    check(page, part)
     for handle in section.locator(".handle").all():
         handle.scroll_into_view_if_needed()
-        handle.press("Home")
-        for _ in range(3):
-            handle.press("PageUp")
-        drawn(page)
-        value = lambda handle=handle: float(handle.get_attribute("aria-valuenow"))  # noqa: E731
-        before = value()
-        box = handle.bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        page.mouse.move(x, y)
-        page.mouse.down()
-        page.mouse.move(x - 25, y, steps=3)
-        page.mouse.up()
-        drawn(page)
-        dragged = value()
-        assert dragged < before
-        for key in ("ArrowRight", "PageUp", "End"):
-            last = value()
-            page.keyboard.press(key)
+        for key, x in (("Home", 0), ("End", 1440)):
+            handle.press(key)
             drawn(page)
-            assert value() > last
-        page.keyboard.press("Home")
-        drawn(page)
-        assert value() < dragged
+            keyed = handle.get_attribute("aria-valuenow")
+            handle.press({"Home": "ArrowRight", "End": "PageDown"}[key])
+            drawn(page)
+            assert handle.get_attribute("aria-valuenow") != keyed
+            drag(page, handle, x)
+            assert handle.get_attribute("aria-valuenow") == keyed
+            check(page, part)
+    for key in ("Home", "End"):
+        for slider in section.locator("input[type=range]").all():
+            slider.press(key)
+        check(page, part)
 
 
-def test_pressing_beside_the_line_brings_it_there(open_page):
-    page = open_page()
+def test_every_slider_by_mouse_by_key_and_by_typing(page):
+    for part in PARTS[:-1]:
+        for slider in shown(page, part).locator("input[type=range]").all():
+            slider.press("Home")
+            before = state(page, part)
+            slider.press("ArrowRight")
+            keyed = state(page, part)
+            slider.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+            box = slider.bounding_box()
+            page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + box["height"] / 2)
+            assert before != keyed != state(page, part) and slider.get_attribute("aria-valuetext")
+            field = slider.locator("xpath=../input[@type='text']")
+            good = field.input_value()
+            complaint = slider.locator("xpath=../../div[@role='alert']")
+            for wrong, says in (("-3", "number"), ("many", "not a number"), (good, "")):
+                field.fill(wrong)
+                field.press("Enter")
+                playwright.expect(complaint).to_contain_text(says)
+            playwright.expect(complaint).to_be_empty()
+
+
+def test_choices_and_boxes_by_key(page):
+    follow(page, "#weights?share=step")
+    before = state(page, "weights")
+    page.locator("#weights .segments label").nth(1).click()
+    assert state(page, "weights") != before
+    page.keyboard.press("ArrowLeft")
+    assert state(page, "weights") == before
+    follow(page, "#group?r=10000000.11110000")
+    boxes = page.locator("#group .group").nth(1).locator(".box")
+    boxes.nth(0).focus()
+    page.keyboard.press("ArrowLeft")  # around to the last
+    page.keyboard.press("Space")
+    assert boxes.nth(7).get_attribute("aria-pressed") == "true"
+    page.locator("#group .group > button").nth(1).click()
+    playwright.expect(page.locator("#group thead")).to_contain_text("for prompt 2")
+
+
+def test_pressing_beside_the_line_brings_it_there(page):
     over = shown(page, "series").locator(".u-over").first
+    over.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
     box = over.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 40)
     drawn(page)
@@ -456,77 +646,29 @@ def test_pressing_beside_the_line_brings_it_there(open_page):
     assert 0.009 < found < 0.011
 
 
-def test_boxes_by_mouse_and_by_key(open_page):
-    page = open_page()
-    boxes = shown(page, "group").locator(".group").nth(1).locator(".box")
-    boxes.nth(7).click()
-    assert boxes.nth(7).get_attribute("aria-pressed") == "true"
-    boxes.nth(0).focus()
-    page.keyboard.press("ArrowLeft")  # around to the last
-    page.keyboard.press("Space")
-    assert boxes.nth(7).get_attribute("aria-pressed") == "false"
-    page.locator("#group .group > button").nth(1).click()
-    playwright.expect(page.locator("#group thead")).to_contain_text("for prompt 2")
+@pytest.mark.parametrize("part", ["series", "weights"])
+def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page, part):
+    page = open_page(width=360, height=740, has_touch=True, is_mobile=True)
+    touch = page.context.new_cdp_session(page)
 
+    def swipe(node, dx, dy):
+        node.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+        drawn(page)
+        box = node.bounding_box()
+        x, y = box["x"] + 0.6 * box["width"], box["y"] + 0.6 * box["height"]
+        for i in range(9):
+            points = [{"x": x + dx * i / 8, "y": y + dy * i / 8}]
+            kind = "touchMove" if i else "touchStart"
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
-def test_the_race_plays_pauses_and_restarts(open_page):
-    page = open_page(motion="no-preference")
-    section = shown(page, "race")
-    clock, play = section.locator("[data-slot=clock]"), section.locator(".primary")
-    play.click()
-    playwright.expect(play).to_have_text("Pause")
-    playwright.expect(clock).not_to_have_text("step 0")
-    play.press("Space")
-    playwright.expect(play).to_have_text("Play")
-    at = clock.inner_text()
-    section.get_by_role("button", name="Step", exact=True).click()
-    playwright.expect(clock).not_to_have_text(at)
-    section.get_by_role("button", name="Restart").click()
-    playwright.expect(clock).to_have_text("step 0")
-
-
-@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_the_race_is_seen_at_its_end_before_it_is_played(open_page, motion):
-    page = open_page(motion=motion)
-    shown(page, "race")
-    playwright.expect(page.locator("#race [data-slot=clock]")).to_have_text("step 300")
-
-
-def test_more_methods_are_shown_when_asked_for(open_page):
-    page = open_page("#group?more=1")
-    playwright.expect(page.locator("#group tbody tr")).to_have_count(len(METHODS))
-    page.locator("#group summary").click()
-    playwright.expect(page.locator("#group tbody tr")).to_have_count(4)
-    link = open_page("#weights?show=maxrl,passk")
-    playwright.expect(link.locator("#weights .more")).to_have_attribute("open", "")
-
-
-def test_results_are_read_by_mouse_and_by_key(open_page):
-    page = open_page()
-    plot = shown(page, "results").locator(".plot")
-    readout = page.locator("#results .readout")
-    box = plot.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 60)
-    playwright.expect(readout).to_contain_text("seed")
-    read = readout.inner_text()
-    plot.focus()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowLeft")
-    playwright.expect(readout).not_to_have_text(read)
-    playwright.expect(page.locator("#results [data-slot=command]")).to_contain_text("train.py")
-    page.locator("#results").get_by_role("button", name="None").click()
-    playwright.expect(readout).to_contain_text("No run to show")
-
-
-def test_every_experiment_and_measure_is_drawn(open_page):
-    page = open_page()
-    shown(page, "results")
-    experiments, measures = page.locator("#results select").all()
-    for experiment in experiments.locator("option").all():
-        experiments.select_option(experiment.get_attribute("value"))
-        for measure in measures.locator("option").all():
-            measures.select_option(measure.get_attribute("value"))
-            playwright.expect(page.locator("#results figcaption")).to_contain_text("runs")
+    for target in (".u-over", ".handle"):
+        node = shown(page, part).locator(target).first
+        before = state(page, part)
+        swipe(node, 4, -150)
+        assert state(page, part) == before
+        swipe(node, -60, 5)
+        assert state(page, part) != before
 
 
 def test_the_theme_by_the_system_and_by_the_button(open_page):
@@ -540,119 +682,164 @@ def test_the_theme_by_the_system_and_by_the_button(open_page):
     assert page.evaluate(background) == dark_color  # remembered
 
 
-def test_with_reduced_motion_the_race_moves_in_steps(open_page):
-    page = open_page(motion="reduce")
-    shown(page, "race").locator(".primary").click()
-    playwright.expect(page.locator("#race [data-slot=clock]")).to_have_text("step 60")
-
-
-def test_everything_has_a_name_for_a_screen_reader(open_page):
-    page = open_page()
-    for part in PARTS:
-        shown(page, part)
-    named = "button, input, select, a, [role=img], [role=slider]"
-    nameless = page.evaluate(
-        "named => [...document.querySelectorAll(named)].map(e => [e.outerHTML, "
-        "e.getAttribute('aria-label') || e.innerText || e.labels?.[0]?.innerText])"
-        ".filter(([_, name]) => !name)",
-        named,
-    )
-    assert nameless == []
-    assert page.locator("[aria-live]").count() >= len(PARTS)
-    assert page.locator("h1").count() == 1 and page.locator("section > h2").count() == len(PARTS)
-
-
 # ------------------------------------------------------------------------------- links and mistakes
 
 
-def test_a_link_restores_what_was_shown(open_page):
-    page = open_page()
-    section = shown(page, "results")
-    section.locator("select").nth(1).select_option("nll")
-    section.locator(".chip").nth(0).click()
-    section.get_by_text("log", exact=True).click()
-    page.wait_for_function("location.hash.includes('measure=nll') && /y=log/.test(location.hash)")
-    fragment = page.evaluate("location.hash")
-    assert state(open_page(fragment), "results") == state(page, "results")
-
-
-@pytest.mark.parametrize("fragment", ["#results", "#models?k=8", "#race?seed=1"])
 @pytest.mark.parametrize("width", (360, 1440))
-def test_a_link_goes_to_its_part(open_page, fragment, width):
-    page = open_page(fragment, width)
-    part = fragment[1:].split("?")[0]
-    heading = f"document.querySelector('#{part} h2').getBoundingClientRect().top"
-    bar = "document.querySelector('.bar').getBoundingClientRect().bottom"
-    page.wait_for_function(f"{bar} <= {heading} && {heading} < {bar} + 100")
+def test_a_link_goes_to_its_part(open_page, width):
+    for fragment in ("#results", "#weights?k=7"):
+        page = open_page(fragment, width)
+        part = fragment[1:].split("?")[0]
+        heading = f"document.querySelector('#{part} h2').getBoundingClientRect().top"
+        bar = "document.querySelector('.bar').getBoundingClientRect().bottom"
+        page.wait_for_function(f"{bar} <= {heading} && {heading} < {bar} + 100")
 
 
-@pytest.mark.parametrize(
-    "fragment, where, says",
-    [
+def test_links_that_make_no_sense_are_said_and_the_page_goes_on(open_page):
+    page = open_page("#series?p=2&T=x&colour=red", width=768)
+    for fragment, where, says in (
+        ("", "#series .problem", "no “colour”"),
         ("#nowhere", "#problem", "does not have"),
-        ("#series?p=2&T=x&colour=red", "#series .problem", "no “colour”"),
+        ("#" + 20_000 * "a", "#problem", "does not have"),
+        ("#%E0%A4%A", "#problem", "does not have"),
+        ("#models?prompt=" + 20_000 * "b", "#models .problem", "cannot read"),
+        ("#models?prompt=1%2B2%5E", "#models .problem", "cannot read"),
         ("#group?r=10.1", "#group .problem", "not groups"),
         ("#group?k=99", "#group .problem", "from 1 to 16"),
         ("#weights?p=1,2", "#weights .problem", "not five pass rates"),
-        ("#weights?show=nobody", "#weights .problem", "no “nobody”"),
-        ("#race?prompts=none&k=0", "#race .problem", "from 2 to"),
-        ("#models?prompt=1%2B2%5E", "#models .problem", "cannot read"),
-        ("#results?of=nothing&measure=none", "#results .problem", "no “nothing”"),
-        ("#%E0%A4%A", "#problem", "does not have"),
-    ],
-)
-def test_a_link_that_makes_no_sense_is_said_and_the_page_goes_on(open_page, fragment, where, says):
-    page = open_page(fragment)
-    playwright.expect(page.locator(where)).to_contain_text(says)
-    slider = page.locator("#series input[type=range]").first
+        ("#weights?more=nobody", "#weights .problem", "no “nobody”"),
+        ("#race?seed=x&k=0", "#race .problem", "from 2 to"),
+    ):
+        if fragment:
+            follow(page, fragment)
+        playwright.expect(page.locator(where)).to_contain_text(says)
+        assert excess(page) <= 0
     before = state(page, "series")
-    slider.press("ArrowRight")
+    page.locator("#series input[type=range]").first.press("ArrowRight")
     assert state(page, "series") != before
 
 
-@pytest.mark.parametrize(
-    "typed, says",
-    [
+def test_prompts_that_the_models_cannot_read(page):
+    section = shown(page, "models")
+    complaint = section.locator(".control.text .complaint")
+    for typed, says in (
         ("47^85=", "cannot read “^”"),
         ("47-85=", "not an addition"),
         ("", "not an addition"),
         ("470+85", "at most 2 digits"),
         ("forty", "cannot read “f”"),
-    ],
-)
-def test_a_prompt_that_the_models_cannot_read(open_page, typed, says):
-    page = open_page()
-    section = shown(page, "models")
-    field = section.get_by_label("Addition")
-    field.fill(typed)
-    playwright.expect(section.locator(".control.text .complaint")).to_contain_text(says)
-    field.fill("8 + 30")
-    playwright.expect(section.locator(".control.text .complaint")).to_be_empty()
+        ("8 + 30", ""),
+    ):
+        section.get_by_label("Addition").fill(typed)
+        playwright.expect(complaint).to_contain_text(says)
+    playwright.expect(complaint).to_be_empty()
     playwright.expect(section.locator(".card").first).to_contain_text("chance of 38")
 
 
 # --------------------------------------------------------------------------------- how it looks
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("theme", THEMES)
-def test_screenshots(open_page, tmp_path, width, theme):
-    """For people to look at. A machine sees that nothing is wider than the screen, or empty."""
-    page = open_page(width=width, theme=theme)
-    page.add_style_tag(content=".bar { position: static }")  # else it lies over what is scrolled
+def all_shown(page):
     for part in PARTS:
         shown(page, part)
+    page.locator("#group .chip").last.click()
+    drawn(page)
+
+
+def excess(page):
+    """How much wider the page is than its screen."""
+    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+
+SMALL = """[...document.querySelectorAll("main *")].filter(e => e.checkVisibility()
+    && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())
+    && parseFloat(getComputedStyle(e).fontSize) < 11).map(e => e.outerHTML)"""
+AXE = "axe.run().then(r => r.violations.map(v => [v.id, ...v.nodes.map(n => n.html)]))"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_how_it_looks(open_page, tmp_path, width):
+    """Screenshots are for people. A machine sees that nothing is wider than the screen, or empty,
+    or too small to read, larger text included, and what axe finds."""
+    page = open_page(width=width)
+    all_shown(page)
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
         drawn(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert excess(page) <= 0 and page.evaluate(SMALL) == []
+        picture = tmp_path / f"{width}-{theme}.png"
+        page.screenshot(path=picture, full_page=True)
+        assert picture.stat().st_size > 100_000
+        if NPM.exists():
+            page.evaluate((NPM / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
+            assert page.evaluate(AXE) == []
+    page.add_style_tag(content="html { font-size: 150% }")
+    drawn(page)
+    assert excess(page) <= 0
+    if not NPM.exists():
+        pytest.skip(f"all but axe: {NO_NPM}")
+
+
+@pytest.mark.parametrize("width, height", [(1440, 900), (360, 740)])
+def test_what_a_slider_changes_is_on_the_screen_with_it(open_page, width, height):
+    page = open_page(width=width, height=height)
+    box = "e => e.getBoundingClientRect().toJSON()"
+    for part in ("series", "group", "weights", "models"):
+        section = shown(page, part)
+        results = section.locator("figure, .panel:not(figure)").all()
+        for result in results:
+            result.evaluate("e => e.scrollIntoView({ block: 'end', behavior: 'instant' })")
+            for slider in section.locator("input[type=range]").all():
+                place = slider.evaluate(box)
+                assert 0 < place["top"] and place["bottom"] <= height, (part, place)
+    sliders, figure = (page.locator(f"#series {s}").evaluate(box) for s in (".pinned", ".founding"))
+    assert sliders["height"] + figure["height"] <= 600
+
+
+def test_printing_shows_every_section(open_page, tmp_path):
+    page = open_page(theme="dark")
+    all_shown(page)
+    color = "getComputedStyle(document.body).color"
+    on_screen = page.evaluate(color)
+    page.pdf(path=tmp_path / "page.pdf", format="A4")
+    assert (tmp_path / "page.pdf").stat().st_size > 200_000
+    assert page.evaluate(color) == on_screen
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 without its margins
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    drawn(page)
+    assert excess(page) <= 0
+    assert page.evaluate(color) == "rgb(30, 29, 27)"
     for part in PARTS:
-        page.locator(f"#{part}").screenshot(path=tmp_path / f"{part}-{width}-{theme}.png")
-        assert (tmp_path / f"{part}-{width}-{theme}.png").stat().st_size > 10_000
+        assert page.locator(f"#{part} h2").is_visible() and page.locator(f"#{part} .panel").count()
+    for mark in (".lane i", ".span i", ".stackbar i", ".swatch"):
+        assert page.locator(mark).first.evaluate("e => getComputedStyle(e).printColorAdjust") == (
+            "exact"
+        )
+
+
+@pytest.mark.skipif(not NPM.exists(), reason=NO_NPM)
+def test_the_sources_are_as_the_linter_wants_them():
+    biome = NPM / ".bin" / "biome"
+    done = subprocess.run(
+        [biome, "check", "--error-on-warnings", "."], cwd=build.HERE, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_results_the_page_says_so(open_page, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "RESULTS", tmp_path)
+    (tmp_path / "index.html").write_text(build.build(), encoding="utf-8")
+    open_page.url = (tmp_path / "index.html").as_uri()
+    page = open_page()
+    playwright.expect(page.locator("#results")).to_contain_text("There are no results yet.")
+    assert page.locator("#results figure").count() == 0
 
 
 def test_picture_for_the_readme(open_page, tmp_path):
     """Part 3 with the five prompts, where the method is seen at a glance."""
     page = open_page("#weights?k=256", width=1120, device_scale_factor=1.5)
-    page.add_style_tag(content=".bar { display: none }")
+    page.add_style_tag(content=".bar { display: none } .pinned { position: static !important }")
     drawn(page)
     path = os.environ.get("EXPLORER_PICTURE") or tmp_path / "explorer.png"
-    page.locator("#weights .grid").screenshot(path=path)
+    page.locator("#weights figure").screenshot(path=path)

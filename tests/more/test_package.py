@@ -32,7 +32,7 @@ def test_it_holds_the_two_modules_and_the_licence(wheel):
         about = email.message_from_bytes(
             archive.read(next(name for name in names if name.endswith("/METADATA")))
         )
-    assert {name for name in names if ".dist-info/" not in name} == {"maxrl.py", "likelihoods.py"}
+    assert {name for name in names if ".dist-info/" not in name} == {"maxrl.py", "graded.py"}
     assert any(name.endswith("/LICENSE") for name in names)
     assert about["Name"] == "maxrl" and about["License-Expression"] == "MIT"
     assert about.get_all("Requires-Dist") == ["torch>=2.6"]
@@ -49,8 +49,8 @@ def test_it_is_imported_from_an_empty_folder(wheel, tmp_path):
     code = f"""
 import sys
 sys.path.insert(0, {str(site)!r})
-import torch, maxrl, likelihoods
-print(maxrl.__file__, likelihoods.__file__)
+import torch, maxrl, graded
+print(maxrl.__file__, graded.__file__)
 print(maxrl.ADVANTAGES["maxrl"](torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0]])).tolist())
 print(maxrl.ADVANTAGES["maxrl-loo"](torch.tensor([[0.5, 0.5, 0.2]]), order=1).mul(100).round())
 for name in ("model", "tree", "data", "train", "harness", "verify"):
@@ -63,6 +63,6 @@ for name in ("model", "tree", "data", "train", "harness", "verify"):
     words = [sys.executable, "-I", "-c", code]
     done = subprocess.run(words, cwd=empty, capture_output=True, text=True, check=True)
     files, group, fractions = done.stdout.splitlines()
-    assert files.split() == [str(site / "maxrl.py"), str(site / "likelihoods.py")]
+    assert files.split() == [str(site / "maxrl.py"), str(site / "graded.py")]
     assert group == "[[3.0, -1.0, -1.0, -1.0], [0.0, 0.0, 0.0, 0.0]]"
     assert fractions == "tensor([[ 15.,  15., -30.]])"

@@ -1,0 +1,187 @@
+"""When a difference counts: the rules of RESULTS.md, and nothing but numbers.
+
+Differences are paired: the two runs of a seed start from the same weights. The rules were written
+down, and committed, before the runs that they judge.
+
+    >>> say(interval([0.1, 0.2, 0.3, 0.2, 0.1, 0.3, 0.2, 0.4]))
+    '+0.200 [+0.150, +0.300]'
+
+Left out: which differences are claimed (claims.py), and where the numbers come from (logs.py).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import mean, median
+
+MARGIN = 0.015  # of experiment 1, in pass@1
+RULE = (
+    "Every comparison is paired by seed: the two runs of a seed start from the same weights and see"
+    " the same prompts. Its effect is the Hodges-Lehmann estimate, the median of all means of two"
+    " differences (a difference with itself among them); [in brackets] is its 95 % interval, the"
+    " one that belongs to the exact signed-rank test, which asks for no normal distribution: ends"
+    " have two modes where some seeds lose a kind of problem. Fewer than six seeds have no such"
+    " interval, and what stands (in parentheses) is their range. A ratio is compared by its"
+    " logarithm. *At the end* is the mean over the evaluations of the last fifth of the steps. *At"
+    " equal pass@1*: x is the highest pass@1 that both runs of a seed reach; compared is the best"
+    " pass@k that each has at a pass@1 of x or more, on straight lines between its evaluations in"
+    " the plane (pass@1, log pass@k). Intervals are over seeds and not over problems: all seeds"
+    " answer the same test problems, and other problems would move all of them together."
+)
+RULE_OF_CONVERGENCE = (
+    "D(k) is the mean over the evaluations of a run with k rollouts of |pass@1 - pass@1 of the"
+    " same seed's `ce`|. Its floor is the D of a twin of `ce`, which has the same first weights and"
+    " other prompts. MaxRL(k) is *as near to maximum likelihood as can be told* where the upper end"
+    " of the interval of D(k) lies below the upper end of the floor's interval plus"
+    f" {MARGIN:g}. MaxRL *converges* if there is such a k, and if up to the first of them D falls"
+    " with k on every seed. The rule was found on seeds 0 to 7 and is applied to seeds 8 to 15."
+)
+Path = Sequence[tuple[float, float]]  # (pass@1, pass@k) at the evaluations of a run
+
+
+# -------------------------------------------------------------------- one comparison
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An effect, its interval, and what it was read from."""
+
+    centre: float
+    low: float
+    high: float
+    n: int  # seeds
+    above: int  # of them above zero (a ratio: above one)
+    p: float  # two-sided, of the exact signed-rank test against zero (a ratio: one)
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is a 95 % interval and not a range of few seeds."""
+        return self.n >= 6
+
+    @property
+    def sign(self) -> int:
+        """1 above zero, -1 below, 0 where the interval holds it or is none. Not for ratios."""
+        return ((self.low > 0) - (self.high < 0)) * self.exact
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """The signed-rank interval of 95 % of paired differences: the Walsh averages between the c-th
+    from below and the c-th from above, where c - 1 is the largest rank sum that has a chance of
+    2.5 % at most to be reached or undercut."""
+    n = len(values)
+    walsh = sorted(mean((values[i], values[j])) for i in range(n) for j in range(i, n))
+    c = sum(tail <= 0.025 for tail in lower_tails(range(2, 2 * n + 2, 2)).values())
+    cut = max(c - 1, 0)
+    above = sum(x > 0 for x in values)
+    return Interval(median(walsh), walsh[cut], walsh[-1 - cut], n, above, p_value(values))
+
+
+def lower_tails(twice_ranks: Sequence[int]) -> dict[int, float]:
+    """P(T <= t) at each value t that T takes: the sum of those ranks, all doubled, whose signs come
+    out positive when every sign is as likely as the other."""
+    counts = Counter({0: 1})
+    for r in twice_ranks:
+        counts += Counter({t + r: c for t, c in counts.items()})
+    total, tails, below = 2 ** len(twice_ranks), {}, 0
+    for t in sorted(counts):
+        below += counts[t]
+        tails[t] = below / total
+    return tails
+
+
+def p_value(values: Sequence[float]) -> float:
+    """Two-sided, of the signed-rank test, exact over all flips of signs. Equal sizes share their
+    ranks, and zeros have ranks that count for neither side (Pratt 1959)."""
+    sizes = [abs(x) for x in values]
+    ranks = [2 * sum(s < x for s in sizes) + sum(s == x for s in sizes) + 1 for x in sizes]
+    signed = [(r, x > 0) for r, x in zip(ranks, values, strict=True) if x]
+    tails = lower_tails([r for r, _ in signed])
+    positive, negative = (sum(r for r, up in signed if up == side) for side in (True, False))
+    return min(1.0, 2 * tails[min(positive, negative)])
+
+
+def of_ratio(ratios: Sequence[float]) -> Interval:
+    """The same of ratios, by their logarithms; an effect of 1 is none."""
+    logs = interval([math.log(r) for r in ratios])
+    centre, low, high = map(math.exp, (logs.centre, logs.low, logs.high))
+    return replace(logs, centre=centre, low=low, high=high)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Each p-value corrected for the size of the family (Holm 1979)."""
+    corrected, worst = {}, 0.0
+    for i, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        worst = max(worst, min(1.0, (len(p_values) - i) * p_values[name]))
+        corrected[name] = worst
+    return corrected
+
+
+def say(v: Interval | None, ratio: bool = False) -> str:
+    """'+0.024 [+0.017, +0.031]', of a ratio '2.31x [1.90x, 2.80x]'; few seeds have (a range)."""
+    if v is None:
+        return "no common pass@1"
+    digits = 3 if max(abs(v.low), abs(v.high)) >= 0.01 else 5
+    text = [f"{x:#.3g}x" if ratio else f"{x:+.{digits}f}" for x in (v.centre, v.low, v.high)]
+    if v.n < 2:
+        return text[0]
+    return f"{text[0]} [{text[1]}, {text[2]}]" if v.exact else f"{text[0]} ({text[1]} to {text[2]})"
+
+
+# ------------------------------------------------------------- experiment 1: convergence
+
+
+def distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """D: the mean over evaluations of the absolute difference of a figure."""
+    return mean(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """What the rule says."""
+
+    near: tuple[int, ...]  # the k that are as near as can be told
+    falling: int  # seeds on which D falls with k up to the first of these, or to the largest k
+    converges: bool
+    limit: float  # what the upper end of D(k) has to stay below
+
+
+def convergence(D: Mapping[int, Sequence[float]], floor: Sequence[float]) -> Convergence:
+    """Apply RULE_OF_CONVERGENCE. D: k, rising -> D(k) of each seed; floor: that of the twins."""
+    limit = interval(floor).high + MARGIN
+    near = tuple(k for k, values in D.items() if interval(values).high < limit)
+    ks = [k for k in D if k <= near[0]] if near else list(D)
+    falling = sum(
+        all(a > b for a, b in pairwise(seed)) for seed in zip(*(D[k] for k in ks), strict=True)
+    )
+    return Convergence(near, falling, bool(near) and falling == len(floor), limit)
+
+
+# -------------------------------------------------------- pass@k at equal pass@1
+
+
+def best_beyond(path: Path, x: float) -> float:
+    """The best pass@k at a pass@1 of x or more; between evaluations log pass@k is linear in it."""
+    points = [(p, math.log(q)) for p, q in path if q > 0]
+    candidates = [q for p, q in points if p >= x]
+    for (p, q), (p2, q2) in pairwise(points):
+        if min(p, p2) < x < max(p, p2):
+            candidates.append(q + (q2 - q) * (x - p) / (p2 - p))
+    return math.exp(max(candidates))
+
+
+def at_equal(ours: Path, theirs: Path) -> float | None:
+    """Ours minus theirs: the best pass@k at the highest pass@1 that both reach; None if that is the
+    base's."""
+    x = min(max(p for p, _ in path) for path in (ours, theirs))
+    if x <= max(ours[0][0], theirs[0][0]):
+        return None
+    return best_beyond(ours, x) - best_beyond(theirs, x)
+
+
+def of_paths(ours: Sequence[Path], theirs: Sequence[Path]) -> Interval | None:
+    """Over all seeds; None if a seed has no common pass@1."""
+    found = [at_equal(a, b) for a, b in zip(ours, theirs, strict=True)]
+    known = [x for x in found if x is not None]
+    return interval(known) if known and len(known) == len(found) else None
