@@ -60,6 +60,7 @@ with the standard deviation of the estimate.
 """
 
 import math
+import signal
 from collections.abc import Callable
 from functools import partial
 
@@ -457,4 +458,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # as `| head` asks
     main()
