@@ -187,8 +187,18 @@ def rft(r: Tensor, batch_mean: Tensor, k: int) -> Tensor:
     return _divide(r, batch_mean)
 
 
-EVERY = (reinforce, rloo, grpo, maxrl, maxrl_raw, maxrl_loo, tailrl, passk, maxrl_std, rft)
-FORMULAS: dict[str, Callable[..., Tensor]] = {f.__name__.replace("_", "-"): f for f in EVERY}
+FORMULAS: dict[str, Callable[..., Tensor]] = {
+    "reinforce": reinforce,
+    "rloo": rloo,
+    "grpo": grpo,
+    "maxrl": maxrl,
+    "maxrl-raw": maxrl_raw,
+    "maxrl-loo": maxrl_loo,
+    "tailrl": tailrl,
+    "passk": passk,
+    "maxrl-std": maxrl_std,
+    "rft": rft,
+}
 ORDERED = ("maxrl-loo", "passk")  # the estimators that take an order
 OF_THE_BATCH = ("rft",)  # those whose mean is that of all B k rewards, not of a group
 
