@@ -20,19 +20,19 @@ mean score is E[score] = sum_z grad pi(z) = grad 1 = 0. Then
 
 because pi(z) r(z) / p is the probability of z given that it is right. So the average score of the
 rollouts that succeeded estimates the gradient of log p. That is MaxRL. Of k rollouts let S be
-right: REINFORCE divides the sum of their scores by k, MaxRL divides it by S.
+right. REINFORCE divides the sum of their scores by k, and MaxRL divides it by S.
 
 **The order.** S is random, but dividing by it makes no bias: given which rollouts are right, each
 of these is a draw from pi(z | right), so their average has the mean grad log p whatever S >= 1 is.
 But a group without a success gives 0, and this has the chance (1-p)^k. So the expectation is
 pass@k grad log p, where pass@k = 1 - (1-p)^k is the chance that at least one of k rollouts is
-right. Compare it with the Maclaurin series of log p, of which J_T(p) keeps T terms:
+right. Compare this with the Maclaurin series of log p, of which J_T(p) keeps T terms:
 
     log p = -sum_{j>=1} (1-p)^j / j,              J_T(p) = -sum_{j=1..T} (1-p)^j / j,
     w_T(p) = dJ_T/dp = sum_{j=0..T-1} (1-p)^j = (1 - (1-p)^T) / p = pass@T / p.
 
-Hence grad J_T = w_T(p) grad p = pass@T grad log p, and k rollouts ascend J_k. T is the *order*:
-order 1 is expected reward (w = 1), order infinity is maximum likelihood (w = 1/p).
+Hence grad J_T = w_T(p) grad p = pass@T grad log p, and with k rollouts MaxRL ascends J_k. T is the
+*order*: order 1 is expected reward (w = 1), order infinity is maximum likelihood (w = 1/p).
 
 **The advantage.** Every method below is one formula for the advantage A of a rollout, in
 
@@ -45,12 +45,13 @@ mean reward of its group, which is S/k. Then A = r / mean is k/S for a success, 
 
 **The baseline.** MaxRL as it is used has A = r / mean - 1 = (r - mean) / mean. The 1 subtracts the
 average score of the whole group. This baseline buys two things: a group in which all succeed gives
-exactly 0, and wrong rollouts are pushed down, so that a step also learns from failures. Noise it
-lowers where successes are rare and raises where they are common (sd in the table of
-`python maxrl.py`). It costs one order. Scores have mean 0, but groups without a success are
-skipped, and in the others the average score has a mean: the last term of the series (see `maxrl`).
+exactly 0, and wrong rollouts are pushed down, so that a step learns from failures too. The price is
+one order. A score has mean 0, but a group without a success is skipped, baseline included, and in
+the groups that remain the average score has a mean, which is exactly the last term of the series
+(`maxrl` shows why). The noise falls where successes are rare and rises where they are common.
 
-`python maxrl.py` checks every w(p) by exact enumeration and prints it beside its closed form.
+`python maxrl.py` computes every w(p) by exact enumeration and prints it beside its closed form,
+with the standard deviation of the estimate.
 
     >>> ADVANTAGES["maxrl"](torch.tensor([[1., 0., 0., 0.], [1., 1., 0., 0.], [0., 0., 0., 0.]]))
     tensor([[ 3., -1., -1., -1.],
@@ -59,6 +60,7 @@ skipped, and in the others the average score has a mean: the last term of the se
 """
 
 import math
+import signal
 from collections.abc import Callable
 from functools import partial
 
@@ -185,8 +187,18 @@ def rft(r: Tensor, batch_mean: Tensor, k: int) -> Tensor:
     return _divide(r, batch_mean)
 
 
-EVERY = (reinforce, rloo, grpo, maxrl, maxrl_raw, maxrl_loo, tailrl, passk, maxrl_std, rft)
-FORMULAS: dict[str, Callable[..., Tensor]] = {f.__name__.replace("_", "-"): f for f in EVERY}
+FORMULAS: dict[str, Callable[..., Tensor]] = {
+    "reinforce": reinforce,
+    "rloo": rloo,
+    "grpo": grpo,
+    "maxrl": maxrl,
+    "maxrl-raw": maxrl_raw,
+    "maxrl-loo": maxrl_loo,
+    "tailrl": tailrl,
+    "passk": passk,
+    "maxrl-std": maxrl_std,
+    "rft": rft,
+}
 ORDERED = ("maxrl-loo", "passk")  # the estimators that take an order
 OF_THE_BATCH = ("rft",)  # those whose mean is that of all B k rewards, not of a group
 
@@ -220,7 +232,7 @@ def counted_advantages(
 
 
 def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> Tensor:
-    """The same for k rollouts of each of B prompts, (B, k) in and out. `ADVANTAGES` has it by name."""
+    """The same for k rollouts of each of B prompts: (B, k) in, (B, k) out."""
     if rewards.dim() != 2 or rewards.numel() == 0:
         raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
     B, k = rewards.shape
@@ -229,9 +241,8 @@ def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> 
     return counted_advantages(name, rewards.flatten(), group, one, k, order).view(B, k)
 
 
-ADVANTAGES: dict[str, Callable[..., Tensor]] = {
-    name: partial(group_advantages, name) for name in FORMULAS
-}
+ADVANTAGES: dict[str, Callable[..., Tensor]]  # name -> a function of rewards (B, k)
+ADVANTAGES = {name: partial(group_advantages, name) for name in FORMULAS}
 
 
 def policy_gradient_loss(
@@ -457,4 +468,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # as `| head` asks
     main()
