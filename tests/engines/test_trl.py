@@ -224,25 +224,24 @@ GOOD = "--model MODEL --dataset good.jsonl"
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ("--model MODEL --dataset rows.jsonl", "one ####"),
-        ("--model MODEL --dataset other.jsonl", "`question`"),
+        ("--model MODEL --dataset rows.jsonl --held-out 1", "one ####"),
+        ("--model MODEL --dataset other.jsonl --held-out 1", "`question`"),
         ("--model MODEL --dataset none.jsonl", "none.jsonl"),
         ("--model MODEL --dataset broken.jsonl", "broken.jsonl"),
-        ("--model MODEL --dataset empty.jsonl", "empty.jsonl"),
+        ("--model MODEL --dataset empty.jsonl", "not be empty"),
         ("--model MODEL --dataset plain", ".jsonl, .json"),
         ("--model MODEL --dataset plain.txt", ".jsonl, .json"),
         ("--model MODEL --dataset=", "--dataset"),
         ("--model none --dataset good.jsonl", "none"),
         ("--model= --dataset good.jsonl", "--model"),
         ("--model ENDLESS --dataset good.jsonl --held-out 1 --batch-size 2", "no end token"),
-        (f"{GOOD} --held-out 9", "9"),
+        (f"{GOOD} --held-out 9", "--held-out 9: test_size=9"),
         (f"{GOOD} --held-out 1 --batch-size 50", "4 training prompts do not fill a batch of 50"),
         ("--demo --k 1", "at least 2"),
         ("--demo --order 3", "maxrl takes no order"),
         ("--demo --estimator ppo", "tailrl"),
         ("--demo --steps 0", "--steps must be above 0"),
         ("--demo --lr nan", "--lr must be above 0"),
-        ("--demo --batch-size x", "invalid int"),
         ("--demo --vllm", "--vllm"),
         ("--demo --model MODEL", "--demo alone"),
         ("", "--demo"),
@@ -264,8 +263,8 @@ def test_wrong_use_is_one_line_and_touches_nothing(
     for path in (folder / "model").iterdir():
         if "token" not in path.name:
             Path("endless", path.name).write_bytes(path.read_bytes())
-    bad = [{"question": "0 1 2", "answer": "2"}], [{"input": "0 1 2", "output": "2"}]
-    files = {"good.jsonl": lines(ROWS), "rows.jsonl": lines(bad[0]), "other.jsonl": lines(bad[1])}
+    bad = [{"question": "0 1 2", "answer": "2"}] * 2 + [{"input": "0 1 2", "output": "2"}] * 2
+    files = {"good.jsonl": lines(ROWS), "rows.jsonl": lines(bad[:2]), "other.jsonl": lines(bad[2:])}
     files |= {"broken.jsonl": '{"question": "0 1', "empty.jsonl": "", "plain": "", "plain.txt": ""}
     files |= {"mine/README.md": "mine", "half/checkpoint-20/config.json": "{}"}
     for name, text in files.items():
