@@ -19,7 +19,8 @@ import sys
 import tempfile
 import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import questions
@@ -173,7 +174,7 @@ def objections(place: Path, kit: Files, solved: Files) -> list[str]:
              if t["status"] != "passed"]  # fmt: skip
     said(f"the reference has {sum(test['score'] for test in tests):g} points")
     sandbox = Sandbox(trust=True)  # these programs are our own
-    with ThreadPoolExecutor(1) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         wrong_ones = pool.submit(wrong.surprises, STUDENT)
         for source in (starter(), *wrong.HOSTILE):
             folder = unpack(kit | {"solution.py": source.encode()}, place / "blank")
