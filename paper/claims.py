@@ -11,6 +11,7 @@ from statistics import mean
 
 import torch
 
+from compare import FIGURES
 from paper.logs import KS, Logs, ready, samples_for
 from paper.measure import expected_weight
 from paper.rules import MARGIN, Interval, convergence, distance, holm, interval, of_ratio, say
@@ -87,6 +88,11 @@ def of_default(logs: Logs) -> list[Finding]:
     found = [pair(logs, ours, side, "pass@1", "8", (), f"default over {NAMES[m]}", True)
              for m, side in rivals.items()]  # fmt: skip
     found += [pair(logs, ours, side, "nll", "8") for side in rivals.values()]
+    same = ("default", "maxrl lr=8e-4")  # the rate that is best for both rivals
+    for m, side in rivals.items():
+        names = ("MaxRL at the best learning rate of its rivals", NAMES[m])
+        found += [pair(logs, same, side, figure, "8", names, chief=figure in ("pass@1", "nll"))
+                  for figure in FIGURES]  # fmt: skip
     others = ("maxrl-raw", "reinforce", "ce")
     return found + [pair(logs, ("default", m), ours, "pass@1", "8") for m in others]
 

@@ -8,7 +8,7 @@ says so. Left out: which findings there are (claims.py), and the rules (rules.py
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -68,25 +68,33 @@ def ends(sweep: str, names: Sequence[str], **more: Callable[[str], str]) -> str:
 # ------------------------------------------------------------------------ the experiments
 
 
-def first_runs(labels: Iterable[str], n: int) -> str:
-    """The table of compare.py for n seeds of the default run."""
-    runs = {m: LOGS.runs("default", m)[:n] for m in labels}
+def first_runs(labels: Mapping[str, str], n: int) -> str:
+    """The table of compare.py for n seeds of the default run. labels: as shown -> of the sweep."""
+    runs = {shown: LOGS.runs("default", label)[:n] for shown, label in labels.items()}
     return compare.table({m: Group({"method": m}, runs=found) for m, found in runs.items()})
 
 
 def default_seeds() -> str:
-    return first_runs(SWEEPS["default"].labels, 8)
+    """All arms, each with its learning rate, from the last in pass@1 to the first."""
+    labels = {}
+    for line in LOGS.lines("default"):
+        if line["seed"] == 0:
+            shown = f"{line['config']['method']}, lr {line['config']['lr']:g}"
+            labels[shown] = line["label"]
+    last = {shown: mean(LOGS.ends("default", label, "pass@1")) for shown, label in labels.items()}
+    return first_runs({m: labels[m] for m in sorted(labels, key=last.__getitem__)}, 8)
 
 
 def default_seed_0() -> str:
-    return f"```\n{first_runs(('rloo', 'maxrl'), 1)}\n```"
+    return f"```\n{first_runs({'rloo': 'rloo', 'maxrl': 'maxrl lr=8e-4'}, 1)}\n```"
 
 
 def default() -> str:
-    rows = []
-    for m in list(SWEEPS["default"].labels)[1:]:
-        gaps = (LOGS.gap(("default", "maxrl"), ("default", m), f) for f in compare.FIGURES)
-        rows.append([f"`maxrl` minus `{m}`", *map(say, gaps)])
+    rows, labels = [], list(SWEEPS["default"].labels)
+    for ours in ("maxrl", "maxrl lr=8e-4"):
+        for m in labels[1:6]:
+            gaps = (LOGS.gap(("default", ours), ("default", m), f) for f in compare.FIGURES)
+            rows.append([f"`{ours}` minus `{m}`", *map(say, gaps)])
     return block(default_seeds(), fold("Differences", markdown(["", *compare.FIGURES], rows)))
 
 
