@@ -12,7 +12,6 @@ whether a difference counts (paper/rules.py).
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import Any
 from harness.checkpoint import CheckpointError
 from harness.config import Parser
 from harness.log import read_lines
+from harness.report import steady_output
 
 COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour in every figure
     "reinforce": "#999999",
@@ -266,17 +266,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("dir", nargs="+", type=Path, help="the --out of a run")
     parser.add_argument("--figure", type=Path, default=Path("compare.png"), help="where it goes")
     args = parser.parse_args(argv)
-    figure = args.figure
+    with steady_output():
+        return compare(args.dir, args.figure)
+
+
+def compare(folders: Sequence[Path], figure: Path) -> int:
+    """Print the table and draw the figure; the exit status."""
     try:
         if figure.is_dir():
             raise CheckpointError(f"--figure {figure} is a folder: name a file, as compare.png")
         figure = figure if figure.suffix else figure.with_suffix(".png")
-        groups = group(args.dir)
+        groups = group(folders)
         print(table(groups), flush=True)
         draw(figure, groups)
         print(f"\ncurves: {figure}", flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has seen enough
     except ImportError as error:
         print(f"no figure: {error}")
     except CheckpointError as error:
