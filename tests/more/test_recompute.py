@@ -104,7 +104,7 @@ def samples(results, label):
 
 
 def hard(results, stage, method, k):
-    """By seed, the share of summed gradient norms on prompts with p < .1, by formulas of our own."""
+    """By seed, the share of summed gradient norms on prompts with p < .1, by our own formulas."""
     seeds = json.loads((results.folder / "gradients.json").read_text())["found"][stage]
 
     def w(p):
@@ -128,7 +128,7 @@ def hard(results, stage, method, k):
 
 
 def interval(values):
-    """Hodges-Lehmann, and the 95 % interval by inverting the test: all flips of the ranks' signs."""
+    """Hodges-Lehmann; the 95 % interval by inverting the test: all flips of the ranks' signs."""
     n = len(values)
     averages = sorted((a + b) / 2 for i, a in enumerate(values) for b in values[i:])
     sums = [sum(r for r, up in zip(range(1, n + 1), signs, strict=True) if up)
