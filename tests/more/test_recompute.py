@@ -311,8 +311,9 @@ def effects(results, there):
         for a, b in (("maxrl", "grpo"), ("ce", "grpo"), ("maxrl", "rloo")):
             row = []
             for sweep in BASES.values():
-                pairs = [zip(*(results.ends(sweep, f"{m} pool={n}", "pass@1") for m in (a, b)), strict=True)
-                         for n in ("256", "1024", "fresh")]  # fmt: skip
+                ends = [[results.ends(sweep, f"{m} pool={n}", "pass@1") for m in (a, b)]
+                        for n in ("256", "1024", "fresh")]  # fmt: skip
+                pairs = [zip(*both, strict=True) for both in ends]
                 signs = [{x > y for x, y in pair} for pair in pairs]
                 row += [
                     signs.count({True}),
