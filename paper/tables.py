@@ -79,7 +79,7 @@ def default_seeds() -> str:
     labels = {}
     for line in LOGS.lines("default"):
         if line["seed"] == 0:
-            shown = f"{line['config']['method']}, lr {line['config']['lr']:g}"
+            shown = f"{line['config']['method']} lr={line['config']['lr']:g}"
             labels[shown] = line["label"]
     last = {shown: mean(LOGS.ends("default", label, "pass@1")) for shown, label in labels.items()}
     return first_runs({m: labels[m] for m in sorted(labels, key=last.__getitem__)}, 8)

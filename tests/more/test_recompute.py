@@ -70,6 +70,12 @@ def is_label(label, c):
     if c["method"] == "ce" and c["sft_steps"] == 0 and method:
         return (rest == ["twin"]) == (c["train_prompts"] > 0)
     wanted = dict(part.split("=") for part in rest)
+    if (c["method"], c["k"], c["steps"], c["batch_size"]) == ("maxrl", 8, 800, 64):
+        rate = float(wanted.pop("lr", 1.6e-3))  # the default run is there at two rates
+        if rate != c["lr"]:
+            return False
+    elif "lr" in wanted and float(wanted.pop("lr")) != c["lr"]:
+        return False
     has = {"k": c["k"], "pool": c["train_prompts"] or "fresh", "order": c["order"]}
     return all(str(has[name]) == value for name, value in wanted.items())
 
@@ -214,7 +220,9 @@ def check_default(results, block):
     seeds = slice(None) if first[1][0][1] != "1" else slice(1)
     for name, n, _, *cells in first[1]:
         for figure, cell in zip(DEFAULTS, cells, strict=True):
-            runs = results.runs("default", "maxrl" if name == "base" else name)[seeds]
+            label = "maxrl" if name == "base" else name
+            label += " lr=8e-4" * (n == "1" and name == "maxrl")  # the first commands' rate
+            runs = results.runs("default", label)[seeds]
             values = [
                 float(rows[0][figure]) if name == "base" else last(rows, figure) for rows in runs
             ]
@@ -227,9 +235,9 @@ def check_default(results, block):
             m for m, x in ends.items() if x == best
         }
     for name, *cells in [row for _, rows in more for row in rows]:
-        other = ("default", name.split("`")[3])
+        ours, other = (("default", name.split("`")[i]) for i in (1, 3))
         for figure, cell in zip(DEFAULTS, cells, strict=True):
-            agree(cell, results.gap(("default", "maxrl"), other, figure), (name, figure))
+            agree(cell, results.gap(ours, other, figure), (name, figure))
 
 
 def check_convergence(results, block):
