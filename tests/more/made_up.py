@@ -19,7 +19,8 @@ def evaluation(sweep, config, rng, t):
     """At a share t of the run: up in pass@1, down in the variety of what is right."""
     gain = GAIN.get(config.method, 0.3) * (0.6 + 0.4 * (1 - 1 / config.k))
     noise = 0 if config.seed >= 100 else rng.uniform(-0.02, 0.02)
-    near = -abs(math.log2(config.lr / 8e-4)) / 20  # the best rate is 8e-4
+    best = 1.6e-3 if (sweep, config.method) == ("default", "maxrl") else 8e-4
+    near = -abs(math.log2(config.lr / best)) / 20
     rise = 1 - (1 - t) ** 2
     p = BASE.get(sweep, 0.1) + config.seed % 100 / 900 + rise * (gain + near + noise)
     sharp = 1 - t * (0.3 if config.method.startswith("maxrl") else 0.6)
@@ -53,10 +54,11 @@ def write_all(folder):
     logs = Logs(folder)
     for name, sweep in SWEEPS.items():
         tuned = dict.fromkeys(sweep.tuned_at.values())
-        rates = range(min(sweep.middle - 1, 2), 5)
+        rates = range(min(sweep.middle - 1, 2), 6)
         jobs = [job_of(logs, name, m, s, n) for m in tuned for n in rates for s in TUNING_SEEDS[:2]]
         for label in sweep.labels:
-            rate = 3 if label in sweep.tuned_at else None
+            rate = {("default", "maxrl"): 4}.get((name, label), 3)
+            rate = rate if label in sweep.tuned_at else None
             jobs += [job_of(logs, name, label, seed, rate) for seed in sweep.seeds]
         text = "".join(json.dumps(line(job)) + "\n" for job in jobs)
         logs.write(f"{name}.jsonl", text)

@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULTS = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
+OURS, SAME = "maxrl lr=0.0016", "maxrl lr=0.0008"  # its own best rate, and that of its rivals
 KS = (16, 128, 1024, 4096, 16384)
 BASES = {"base 0.01": "border-01", "base 0.1": "border-10", "base 0.5": "border-50"}
 SPOKEN = {"different right answers": "answers", "log E[l]": "log_likelihood",
@@ -70,13 +71,7 @@ def is_label(label, c):
     if c["method"] == "ce" and c["sft_steps"] == 0 and method:
         return (rest == ["twin"]) == (c["train_prompts"] > 0)
     wanted = dict(part.split("=") for part in rest)
-    if (c["method"], c["k"], c["steps"], c["batch_size"]) == ("maxrl", 8, 800, 64):
-        rate = float(wanted.pop("lr", 1.6e-3))  # the default run is there at two rates
-        if rate != c["lr"]:
-            return False
-    elif "lr" in wanted and float(wanted.pop("lr")) != c["lr"]:
-        return False
-    has = {"k": c["k"], "pool": c["train_prompts"] or "fresh", "order": c["order"]}
+    has = {"k": c["k"], "pool": c["train_prompts"] or "fresh", "order": c["order"], "lr": c["lr"]}
     return all(str(has[name]) == value for name, value in wanted.items())
 
 
@@ -134,7 +129,7 @@ def hard(results, stage, method, k):
 
 
 def interval(values):
-    """Hodges-Lehmann; the 95 % interval by inverting the test: all flips of the ranks' signs."""
+    """Hodges-Lehmann; the 95 % interval by all flips of the signs of ranks."""
     n = len(values)
     averages = sorted((a + b) / 2 for i, a in enumerate(values) for b in values[i:])
     sums = [sum(r for r, up in zip(range(1, n + 1), signs, strict=True) if up)
@@ -219,9 +214,8 @@ def check_default(results, block):
     first, *more = tables_of(block)
     seeds = slice(None) if first[1][0][1] != "1" else slice(1)
     for name, n, _, *cells in first[1]:
+        label = {"base": "ce", "maxrl": SAME}.get(name, name.replace(", lr ", " lr="))
         for figure, cell in zip(DEFAULTS, cells, strict=True):
-            label = "maxrl" if name == "base" else name
-            label += " lr=8e-4" * (n == "1" and name == "maxrl")  # the first commands' rate
             runs = results.runs("default", label)[seeds]
             values = [
                 float(rows[0][figure]) if name == "base" else last(rows, figure) for rows in runs
@@ -235,9 +229,11 @@ def check_default(results, block):
             m for m, x in ends.items() if x == best
         }
     for name, *cells in [row for _, rows in more for row in rows]:
-        ours, other = (("default", name.split("`")[i]) for i in (1, 3))
+        ours, other = (
+            {"maxrl": OURS}.get(x, x.replace("8e-4", "0.0008")) for x in name.split("`")[1::2]
+        )
         for figure, cell in zip(DEFAULTS, cells, strict=True):
-            agree(cell, results.gap(ours, other, figure), (name, figure))
+            agree(cell, results.gap(("default", ours), ("default", other), figure), (name, figure))
 
 
 def check_convergence(results, block):
@@ -288,16 +284,23 @@ def check_budget(results, block):
     for k, *cells in next(tables_of(block))[1]:
         columns = [(m, f) for m in ("maxrl", "rloo") for f in ("pass@1", "nll")]
         for (m, figure), cell in zip(columns, cells, strict=True):
-            side = ("default", m) if k == "8" else ("budget", f"{m if k != '2' else 'maxrl'} k={k}")
+            side = (
+                ("default", OURS if m == "maxrl" else m)
+                if k == "8"
+                else ("budget", f"{m if k != '2' else 'maxrl'} k={k}")
+            )
             agree(cell, spread(results.ends(*side, figure)), (k, m, figure))
 
 
 def effects(results, there):
     """The numbers of each row of the table of findings, in its order."""
-    one = {m: ("default", m) for m in ("maxrl", "rloo", "grpo", "maxrl-raw", "reinforce", "ce")}
+    one = {m: ("default", m) for m in ("rloo", "grpo", "maxrl-raw", "reinforce", "ce")}
+    one |= {"maxrl": ("default", OURS), "same": ("default", SAME)}
     if 0 in there:
         for figure, other in itertools.product(("pass@1", "nll"), ("rloo", "grpo")):
             yield results.gap(one["maxrl"], one[other], figure)
+        for other, figure in itertools.product(("rloo", "grpo"), DEFAULTS):
+            yield results.gap(one["same"], one[other], figure)
         for other in ("maxrl-raw", "reinforce", "ce"):
             yield results.gap(one[other], one["maxrl"], "pass@1")
     if 1 in there:
