@@ -115,17 +115,8 @@ FINDINGS = (
 def runs(experiment: str) -> list[dict[str, Any]]:
     """All runs of an experiment, as {"label", "seed", "command", "evaluations"}; [] if none."""
     path = RESULTS / f"{experiment}.jsonl"
-    if path.exists():
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [run_of_log(path) for path in sorted((RESULTS / experiment).glob("*.jsonl"))]
-
-
-def run_of_log(path: Path) -> dict[str, Any]:
-    """A run that has a log of its own: results/scaling/maxrl-k64-s0.jsonl."""
-    head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    name, seed = path.stem.rsplit("-s", 1)
-    label = re.sub(r"-(k|order|pool)([^-]+)$", r" \1=\2", name)
-    return {"label": label, "seed": int(seed), "command": head["command"], "evaluations": rows}
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def short(value: Any) -> Any:
