@@ -263,7 +263,7 @@ def test_every_tensor_is_what_it_should_be(stranger, capsys, place):
             content = content[key]
         return content
 
-    for way, spoil in WAYS.items():
+    for spoil in WAYS.values():
 
         def change(content, spoil=spoil):
             if spoil is None:
@@ -307,7 +307,8 @@ def test_every_other_part_is_what_it_should_be(stranger, capsys, part, values):
 @pytest.mark.parametrize(
     "change",
     [{"task": "chain"}, {"task": "modular"}, {"task": "../../etc"}, {"digits": 2}, {"digits": 99},
-     {"n_layer": 2}, {"n_layer": 1000}, {"n_embd": 32}, {"n_head": 3}, {"n_head": 4}, {"lr": "fast"},
+     {"n_layer": 2}, {"n_layer": 1000}, {"n_embd": 32}, {"n_head": 3}, {"n_head": 4},
+     {"lr": "fast"},
      {"lr": math.nan}, {"k": 2.5}, {"k": True}, {"k": -1}, {"method": "ppo"}, {"method": ["star"]},
      {"reverse": "yes"}, {"out": 7}, {"order": 1.5}, {"flavour": "mint"}, {"init": ""}],
     ids=str,

@@ -1,5 +1,5 @@
-"""Every command, as it is typed: closed and cut streams, poor terminals, empty words, python -OO, and
-commands that are printed and work as they stand."""
+"""Every command, as it is typed: closed and cut streams, poor terminals, empty words, python -OO,
+and commands that are printed and work as they stand."""
 
 import io
 import os
@@ -74,7 +74,7 @@ def typed(command: str, how: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_streams_that_are_closed_cut_full_or_poor(train, command):
-    """The work is done all the same; no traceback. (`| head` may end a command that only prints.)"""
+    """The work is done all the same; no traceback. (`| head` may end one that only prints.)"""
     train("--sft-steps 0 --steps 1 --out out")
     for how in STREAMS:
         if how == ">/dev/full" and command in ("maxrl.py", "plain.py", "data/addition.py"):
@@ -112,7 +112,8 @@ def test_a_stream_never_fails(capsys):
     "command, words",
     [
         *((train_module.main, [flag, ""]) for flag in
-          ("--init", "--out", "--method", "--task", "--k", "--lr", "--order", "--device", "--noise")),
+          ("--init", "--out", "--method", "--task", "--k", "--lr", "--order", "--device",
+           "--noise")),
         (train_module.main, ["--resume", "--out", ""]),
         *((sample.main, words) for words in ([""], ["out", ""], ["out", "--k", ""])),
         *((compare.main, words) for words in (["out", "--figure", ""], ["out", "--figure", "."])),

@@ -213,7 +213,7 @@ def test_a_warm_start_that_cannot_be_kept_is_a_warning(train, kept, capsys, monk
         kept.write_text("in the way")
     train("--steps 1 --out out")
     assert "warning: the warm start is not kept" in capsys.readouterr().err
-    assert read("out")[-1]["step"] == 1 and not kept.is_dir() or not [*kept.iterdir()]
+    assert (read("out")[-1]["step"] == 1 and not kept.is_dir()) or not [*kept.iterdir()]
 
 
 def test_the_warm_start_stops_at_its_pass_rate(train, kept, monkeypatch):

@@ -104,7 +104,7 @@ def samples(results, label):
 
 
 def hard(results, stage, method, k):
-    """By seed, the share of summed gradient norms on prompts with p < .1, by formulas of our own."""
+    """By seed, the share of summed gradient norms on prompts with p < .1, by our own formulas."""
     seeds = json.loads((results.folder / "gradients.json").read_text())["found"][stage]
 
     def w(p):
@@ -128,7 +128,7 @@ def hard(results, stage, method, k):
 
 
 def interval(values):
-    """Hodges-Lehmann, and the 95 % interval by inverting the test: all flips of the ranks' signs."""
+    """Hodges-Lehmann; the 95 % interval by inverting the test: all flips of the ranks' signs."""
     n = len(values)
     averages = sorted((a + b) / 2 for i, a in enumerate(values) for b in values[i:])
     sums = [sum(r for r, up in zip(range(1, n + 1), signs, strict=True) if up)
@@ -311,8 +311,9 @@ def effects(results, there):
         for a, b in (("maxrl", "grpo"), ("ce", "grpo"), ("maxrl", "rloo")):
             row = []
             for sweep in BASES.values():
-                pairs = [zip(*(results.ends(sweep, f"{m} pool={n}", "pass@1") for m in (a, b)), strict=True)
-                         for n in ("256", "1024", "fresh")]  # fmt: skip
+                ends = [[results.ends(sweep, f"{m} pool={n}", "pass@1") for m in (a, b)]
+                        for n in ("256", "1024", "fresh")]  # fmt: skip
+                pairs = [zip(*both, strict=True) for both in ends]
                 signs = [{x > y for x, y in pair} for pair in pairs]
                 row += [
                     signs.count({True}),
