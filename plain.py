@@ -14,6 +14,7 @@ import argparse
 import copy
 import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 
 import torch
@@ -188,4 +189,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # as `| head` asks
     main()

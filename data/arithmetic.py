@@ -13,6 +13,7 @@ needs only the carry of the digit before it. People are always shown the usual o
 
 import argparse
 import re
+import signal
 from collections.abc import Callable
 from itertools import product
 from typing import Any, ClassVar
@@ -143,6 +144,7 @@ class Arithmetic(Task):
 
 def show(task_class: type[Task], **settings: Any) -> None:
     """Print ten rows of a task, and how one of them becomes tokens: `python -m data.addition`."""
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # as `| head` asks
     settings = {"digits": 2, "reverse": True} | task_class.defaults | settings
     parser = argparse.ArgumentParser(description="Print ten rows of this task.")
     parser.add_argument("--digits", type=int, default=settings["digits"])
