@@ -19,7 +19,8 @@ import torch.multiprocessing as mp
 
 import plain
 from data import make_task
-from data.tokenizer import VOCAB_SIZE
+from data.batches import make_batch
+from data.tokenizer import END, VOCAB_SIZE, decode
 from model import GPT, ModelConfig
 from recipes import ddp, measure, verl_maxrl
 
@@ -48,7 +49,7 @@ def ddp_steps(rank: int, world: int, folder: Path, method: str, steps: int) -> N
     store = f"file://{folder}/store{world}"
     limit = timedelta(seconds=30)  # a rank that waits for ever is an error, not a hanging test
     dist.init_process_group("gloo", store, limit, rank=rank, world_size=world)
-    task, model = make_task("addition", digits=1, reverse=False), random_model()
+    task, model = make_task("addition", {"digits": 1, "reverse": False}), random_model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
     for step in range(steps):
         ddp.train_step(model, optimizer, task, PROBLEMS, method, K, step)
@@ -75,7 +76,7 @@ def small_first_token(prompt: str, completion: list[int]) -> bool:
 
 def test_any_number_of_processes_gives_the_same_weights(tmp_path, monkeypatch):
     """With rft, whose mean is that of the whole batch, and so for all that stay in their group."""
-    monkeypatch.setattr(ddp, "is_right", small_first_token)
+    monkeypatch.setattr(ddp, "is_right", lambda task, *pair: small_first_token(*pair))
     one, two, three = (trained_by(world, tmp_path, "rft", 20) for world in (1, 2, 3))
     assert (one - flat(random_model())).abs().max() > 1e-4
     assert (one - two).abs().max() < 1e-9 and (one - three).abs().max() < 1e-9
@@ -85,7 +86,7 @@ def test_a_rank_without_a_live_group_does_not_hang_the_others(tmp_path, monkeypa
     """Of two ranks the second has the prompts of odd index: none of those is ever solved."""
     dead = {prompt for prompt, _ in PROBLEMS[1::2]}
     monkeypatch.setattr(
-        ddp, "is_right", lambda prompt, text: prompt not in dead and small_first_token(prompt, text)
+        ddp, "is_right", lambda task, p, text: p not in dead and small_first_token(p, text)
     )
     one, two = trained_by(1, tmp_path), trained_by(2, tmp_path)
     assert (one - flat(random_model())).abs().max() > 1e-4
@@ -94,19 +95,23 @@ def test_a_rank_without_a_live_group_does_not_hang_the_others(tmp_path, monkeypa
 
 def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
     """On the same rollouts, dead groups and all."""
-    monkeypatch.setattr(ddp, "is_right", small_first_token)
+    monkeypatch.setattr(ddp, "is_right", lambda task, *pair: small_first_token(*pair))
     one = trained_by(1, tmp_path, steps=1)
-    model, task = random_model(), make_task("addition", digits=1, reverse=False)
+    model, task = random_model(), make_task("addition", {"digits": 1, "reverse": False})
 
-    def by_prompt(model, prompts, L, _):
+    def by_prompt(model, prompts, L, end, _):
         draws = [ddp.torch_rng(0, "rollouts", i, ddp.CPU) for i in range(len(PROBLEMS))]
         parts = zip(prompts.split(K), draws, strict=True)
-        return torch.cat([ddp.sample(model, part, L, draw) for part, draw in parts])
+        return torch.cat([ddp.sample(model, part, L, end, draw) for part, draw in parts])
 
     monkeypatch.setattr(plain, "sample", by_prompt)
-    monkeypatch.setattr(plain, "is_right", small_first_token)
+    batch = make_batch(PROBLEMS, task, ddp.CPU)
+    verdict = lambda prompt, tokens: small_first_token(decode(prompt), tokens)  # noqa: E731
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
-    rate = plain.train_step(model, optimizer, task, PROBLEMS, "maxrl", K, torch.Generator())
+    rate = plain.train_step(
+        model, optimizer, batch.prompts, verdict, "maxrl", K, task.max_new_tokens, END,
+        torch.Generator(),
+    )  # fmt: skip
     assert 0 < rate < 1 and torch.allclose(flat(model), one, rtol=0, atol=1e-12)
 
 
