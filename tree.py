@@ -121,8 +121,8 @@ def attend_in_rows(
         torch.cat((old[rows.continues], rows.pad(new)), dim=1)  # (R, S + n, h, c)
         for old, new in zip(before, (k, v), strict=True)
     )
-    by_head = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
-    y = F.scaled_dot_product_attention(*by_head, attn_mask=mask.unsqueeze(1))
+    queries, k, v = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
+    y = F.scaled_dot_product_attention(queries, k, v, attn_mask=mask.unsqueeze(1))
     return y.transpose(1, 2)[rows.row, rows.column], (keys, values)
 
 
@@ -351,9 +351,9 @@ def run_nodes(
     mask[..., 0] = True  # in empty places too, because a softmax over nothing has NaN gradients
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        of_prompts, of_nodes = zip(*(x.split([B * P, N]) for x in (q, k, v)), strict=True)
-        q, k, v = (x.unflatten(0, (B, P)) for x in of_prompts)
-        y, _ = attend_in_rows(*of_nodes, (k, v), mask, rows)
+        q_nodes, k_nodes, v_nodes = (x[B * P :] for x in (q, k, v))
+        q, k, v = (x[: B * P].unflatten(0, (B, P)) for x in (q, k, v))
+        y, _ = attend_in_rows(q_nodes, k_nodes, v_nodes, (k, v), mask, rows)
         return torch.cat((causal(layer, q, k, v).flatten(0, 1), y))
 
     places = torch.arange(B * P + N, device=token.device)

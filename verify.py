@@ -72,8 +72,8 @@ def verify(prompt: str, completion: str) -> bool:
 def answer(prompt: str) -> str | None:
     """The canonical result that an arithmetic prompt asks for; None for any other text.
 
-        >>> answer("12+34="), answer("12+34<"), answer("3,5,7,2:24=")
-        ('46', '64', None)
+    >>> answer("12+34="), answer("12+34<"), answer("3,5,7,2:24=")
+    ('46', '64', None)
     """
     match = _PROMPT.fullmatch(prompt)
     if match is None:

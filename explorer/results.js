@@ -13,6 +13,7 @@ export class Results extends Part {
     super("results");
     const findings = JSON.parse(document.getElementById("data-results").textContent);
     this.slot("none").hidden = findings.length > 0;
+    this.slot("about").hidden = !findings.length;
     this.slot("findings").append(...findings.map((finding) => this.figure(finding)));
   }
 

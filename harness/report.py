@@ -26,7 +26,7 @@ from model import GPT
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = (*(f"pass@{k}" for k in EVAL_K), "nll")
-GRADED = ("log_likelihood", "mse", "spread")  # what the table of a graded task adds
+GRADED = ("log_likelihood", "log_tail")  # what the table of a graded task adds
 
 
 class Steady:

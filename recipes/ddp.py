@@ -28,6 +28,11 @@ CPU = torch.device("cpu")
 B, K, STEPS = 32, 16, 100
 
 
+def is_right(task: Task, prompt: str, completion: list[int]) -> bool:
+    """The verdict; without an end token it is wrong."""
+    return END in completion and task.verify(prompt, decode(completion))
+
+
 def train_step(
     model: GPT, optimizer: Optimizer, task: Task, problems: Problems, method: str, k: int, step: int
 ) -> float:
@@ -44,7 +49,7 @@ def train_step(
         completions = torch.cat([sample(model, p, task.max_new_tokens, END, g) for p, g in parts])
     texts = [text for text in batch.texts for _ in range(k)]
     pairs = zip(texts, completions.tolist(), strict=True)
-    right = [END in tokens and task.verify(text, decode(tokens)) for text, tokens in pairs]
+    right = [is_right(task, *pair) for pair in pairs]
     rewards = torch.zeros(B, k)  # of everybody, because the mean of rft is that of the whole batch
     rewards[mine] = torch.tensor(right).float().view(-1, k)
     dist.all_reduce(rewards)

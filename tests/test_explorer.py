@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import maxrl
-from explorer import build
+from explorer import build, train_models
 from model import GPT, ModelConfig
 
 PAGE = build.PAGE.read_text(encoding="utf-8")
@@ -50,10 +50,11 @@ def test_modules_come_after_what_they_import_and_hide_their_names():
 FINDING = build.Finding("A is ahead.", "toy", "pass@1", {"maxrl k=4": "A", "grpo": "B"})
 
 
-def run(label, seed, values):
+def run(label, seed, values, split="test"):
     steps = range(0, 10 * len(values), 10)
     rows = [{"step": step, "pass@1": value} for step, value in zip(steps, values, strict=True)]
-    return {"label": label, "seed": seed, "command": f"python {label} {seed}", "evaluations": rows}
+    config = {"eval_split": split}
+    return {"label": label, "command": f"{label} {seed}", "config": config, "evaluations": rows}
 
 
 @pytest.fixture
@@ -75,11 +76,12 @@ def test_a_finding_has_the_curves_of_its_runs_and_their_mean(findings):
         run("maxrl k=4", 0, [0.1, None, 0.51239]),
         run("maxrl k=4", 1, [0.3, 0.4, 0.7]),
         run("maxrl k=16", 0, [0.9, 0.9, 0.9]),
+        run("maxrl k=4", 100, [0.9, 0.9, 0.9], "validation"),
         run("grpo", 0, [0.2, 0.3, 0.4]),
     ]
     [shown], left_out = findings(*runs)
     assert left_out == [] and shown["says"] == "A is ahead."
-    assert shown["command"] == "python maxrl k=4 0"
+    assert shown["command"] == "maxrl k=4 0"
     a, b = shown["lines"]
     assert (a["name"], a["method"], b["name"], b["method"]) == ("A", "maxrl", "B", "grpo")
     assert a["step"] == [0, 20] and b["step"] == [0, 10, 20]  # where all of them were evaluated
@@ -120,6 +122,7 @@ def test_the_weights_are_those_of_the_sizes_they_come_with():
         weights = torch.frombuffer(bytearray(base64.b64decode(model["weights"])), dtype=torch.half)
         assert len(weights) == size and weights.isfinite().all(), name
         assert len(model["logp"]) == len(models["prompts"])
+        assert model["command"] == train_models.command_of(name)
 
 
 def test_the_models_are_as_part_4_says():

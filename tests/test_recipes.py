@@ -19,7 +19,8 @@ import torch.multiprocessing as mp
 
 import plain
 from data import make_task
-from data.tokenizer import VOCAB_SIZE
+from data.batches import make_batch
+from data.tokenizer import END, VOCAB_SIZE, decode
 from model import GPT, ModelConfig
 from recipes import ddp, measure, verl_maxrl
 
@@ -48,7 +49,7 @@ def ddp_steps(rank: int, world: int, folder: Path, method: str, steps: int) -> N
     store = f"file://{folder}/store{world}"
     limit = timedelta(seconds=30)  # a rank that waits for ever is an error, not a hanging test
     dist.init_process_group("gloo", store, limit, rank=rank, world_size=world)
-    task, model = make_task("addition", digits=1, reverse=False), random_model()
+    task, model = make_task("addition", {"digits": 1, "reverse": False}), random_model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
     for step in range(steps):
         ddp.train_step(model, optimizer, task, PROBLEMS, method, K, step)
@@ -75,7 +76,7 @@ def small_first_token(prompt: str, completion: list[int]) -> bool:
 
 def test_any_number_of_processes_gives_the_same_weights(tmp_path, monkeypatch):
     """With rft, whose mean is that of the whole batch, and so for all that stay in their group."""
-    monkeypatch.setattr(ddp, "is_right", small_first_token)
+    monkeypatch.setattr(ddp, "is_right", lambda task, *pair: small_first_token(*pair))
     one, two, three = (trained_by(world, tmp_path, "rft", 20) for world in (1, 2, 3))
     assert (one - flat(random_model())).abs().max() > 1e-4
     assert (one - two).abs().max() < 1e-9 and (one - three).abs().max() < 1e-9
@@ -85,7 +86,7 @@ def test_a_rank_without_a_live_group_does_not_hang_the_others(tmp_path, monkeypa
     """Of two ranks the second has the prompts of odd index: none of those is ever solved."""
     dead = {prompt for prompt, _ in PROBLEMS[1::2]}
     monkeypatch.setattr(
-        ddp, "is_right", lambda prompt, text: prompt not in dead and small_first_token(prompt, text)
+        ddp, "is_right", lambda task, p, text: p not in dead and small_first_token(p, text)
     )
     one, two = trained_by(1, tmp_path), trained_by(2, tmp_path)
     assert (one - flat(random_model())).abs().max() > 1e-4
@@ -94,19 +95,23 @@ def test_a_rank_without_a_live_group_does_not_hang_the_others(tmp_path, monkeypa
 
 def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
     """On the same rollouts, dead groups and all."""
-    monkeypatch.setattr(ddp, "is_right", small_first_token)
+    monkeypatch.setattr(ddp, "is_right", lambda task, *pair: small_first_token(*pair))
     one = trained_by(1, tmp_path, steps=1)
-    model, task = random_model(), make_task("addition", digits=1, reverse=False)
+    model, task = random_model(), make_task("addition", {"digits": 1, "reverse": False})
 
-    def by_prompt(model, prompts, L, _):
+    def by_prompt(model, prompts, L, end, _):
         draws = [ddp.torch_rng(0, "rollouts", i, ddp.CPU) for i in range(len(PROBLEMS))]
         parts = zip(prompts.split(K), draws, strict=True)
-        return torch.cat([ddp.sample(model, part, L, draw) for part, draw in parts])
+        return torch.cat([ddp.sample(model, part, L, end, draw) for part, draw in parts])
 
     monkeypatch.setattr(plain, "sample", by_prompt)
-    monkeypatch.setattr(plain, "is_right", small_first_token)
+    batch = make_batch(PROBLEMS, task, ddp.CPU)
+    verdict = lambda prompt, tokens: small_first_token(decode(prompt), tokens)  # noqa: E731
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
-    rate = plain.train_step(model, optimizer, task, PROBLEMS, "maxrl", K, torch.Generator())
+    rate = plain.train_step(
+        model, optimizer, batch.prompts, verdict, "maxrl", K, task.max_new_tokens, END,
+        torch.Generator(),
+    )  # fmt: skip
     assert 0 < rate < 1 and torch.allclose(flat(model), one, rtol=0, atol=1e-12)
 
 
@@ -195,7 +200,7 @@ def test_an_evaluation_logs_unbiased_figures_of_each_prompt(trl_maxrl):
 
 
 def test_wrong_use_of_the_trainer_is_an_error(trl_maxrl):
-    with pytest.raises(ValueError, match="no estimator ppo; there are .*maxrl-loo"):
+    with pytest.raises(ValueError, match="no estimator ppo; there are"):
         fake_trainer(trl_maxrl, estimator="ppo")
     with pytest.raises(ValueError, match="3 training prompts do not fill a batch of 4"):
         fake_trainer(trl_maxrl, generation_batch_size=8)
@@ -206,27 +211,22 @@ def test_wrong_use_of_the_trainer_is_an_error(trl_maxrl):
         fake_trainer(trl_maxrl, beta=0.1, temperature=0.9, steps_per_generation=8)
 
 
-SAME = [("42.0", "42"), ("1,000", "1000"), ("12,345,678.50", "12345678.5"), ("$5.", "5"), ("5", "5%")]
-SAME += [("-$5", "-5"), ("$-5", "-5.0"), ("5 %", "5"), (".5", "0.50"), ("+3", "3"), ("x + 1", "x + 1")]
-OTHER = [("4,2", "42"), ("3,7", "37"), ("1,0000", "10000"), ("1,00", "100"), ("0,123", "123")]
-OTHER += [(",5", "5"), ("1,000,00", "100000"), ("1000,000", "1000000"), ("1.000,5", "1.0005")]
-OTHER += [("43", "42"), ("-5", "5"), ("4 2", "42"), ("42 or 43", "42"), ("9**9**9", "0"), (".", "0")]
-OTHER += [("nan", "0"), ("1e9", "1000000000"), ("\u0664\u0662", "42"), ("__import__('os')", "0")]
-OTHER += [("9" * 10**5, "9"), ("", "0"), ("-", "0"), ("1_000", "1000")]
+SAME = "42.0=42 1,000=1000 12,345,678.50=12345678.5 $5.=5 5=5% -$5=-5 $-5=-5.0 .5=0.50 +3=3"
+OTHER = "4,2=42 3,7=37 1,0000=10000 1,00=100 0,123=123 ,5=5 1,000,00=100000 1000,000=1000000"
+OTHER += " 43=42 -5=5 9**9**9=0 .=0 -=0 nan=0 1e9=1000000000 1_000=1000 \u0664\u0662=42 x=y"
+PAIRS = [(*pair.split("="), True) for pair in SAME.split()] + [("5 %", "5", True)]
+PAIRS += [(*pair.split("="), False) for pair in OTHER.split()] + [("4 2", "42", False)]
+PAIRS += [("x + 1", "x + 1", True), ("9" * 10**5, "9", False), ("", "0", False)]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [*((a, b, True) for a, b in SAME), *((a, b, False) for a, b in OTHER)],
-)
+@pytest.mark.parametrize(("one", "other", "same"), PAIRS, ids=range(len(PAIRS)))
 def test_a_comma_separates_groups_of_three_digits_and_nothing_else(trl_maxrl, one, other, same):
-    for a, b in ((one, other), (other, one)):
-        assert trl_maxrl.same_answer(a, b) == same
+    assert trl_maxrl.same_answer(one, other) == trl_maxrl.same_answer(other, one) == same
     text = f"6 * 7 = 42\n#### {one}"
     assert trl_maxrl.is_right([text], [other], other="ignored") == [float(same)]
 
 
-@pytest.mark.parametrize("text", ["42", "", "####", "#### 42 #### 42", "#### 43 #### 42", "42 ####"])
+@pytest.mark.parametrize("text", ["42", "", "####", "#### 42 #### 42", "#### 4 #### 42", "42 ####"])
 def test_an_answer_follows_one_marker(trl_maxrl, text):
     conversation = [{"role": "assistant", "content": text}]
     assert trl_maxrl.is_right([text, conversation, "####42"], ["42"] * 3) == [0.0, 0.0, 1.0]
@@ -283,7 +283,9 @@ WANT = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0])
         NUMBERS, np.array(NUMBERS), torch.tensor(NUMBERS), list(torch.tensor(NUMBERS)),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, torch.long, torch.bool])
+@pytest.mark.parametrize(
+    "kind", [torch.float, torch.double, torch.bfloat16, torch.long, torch.bool]
+)
 def test_groups_of_verl_are_rows_of_one_uid(uids, kind):
     """Shuffled, of three sizes, by hand; uids and rewards of any type."""
     advantages, returns = verl_maxrl.uid_advantages("maxrl", REWARDS.to(kind), MASK, uids)

@@ -1,6 +1,7 @@
 """tree.py: what is sampled is what is scored, and sharing prefixes changes only the time."""
 
 import doctest
+import itertools
 import math
 
 import pytest
@@ -32,8 +33,7 @@ def test_the_example_in_the_docstring():
 @pytest.mark.parametrize("width, max_nodes, k", [(16, 1024, 500), (1, 512, 60), (2, 3, 60),
                                                  (3, 1, 7), (64, 7, 1)])  # fmt: skip
 def test_what_is_sampled_is_what_is_scored(monkeypatch, width, max_nodes, k):
-    """Distinct completions with counts, and their log-probs: in rows of one prefix, in rows that
-    are parted, in parts of one node. The same seed gives the same rollouts."""
+    """Also in rows of one node, and in parts of one node. The same seed gives the same rollouts."""
     monkeypatch.setattr(tree, "WIDTH", width)
     model = small_model()
     r, again = (rollouts_of(model, k, max_nodes=max_nodes) for _ in range(2))
@@ -43,9 +43,8 @@ def test_what_is_sampled_is_what_is_scored(monkeypatch, width, max_nodes, k):
     ids = r.tokens.tolist()
     assert len(set(zip(r.group.tolist(), map(tuple, ids), strict=True))) == len(ids)
     assert r.ended.tolist() == [END in text for text in ids]
-    assert k < 500 or len(ids) > 100 and not r.ended.all()
-    after_the_end = ~completion_mask(r.tokens, END)
-    assert (r.tokens[after_the_end] == PAD).all()
+    assert k < 500 or (len(ids) > 100 and not r.ended.all())
+    assert (r.tokens[~completion_mask(r.tokens, END)] == PAD).all()
     for scored in (logprobs(model, PROMPTS[r.group], r.tokens, END),
                    tree.logprobs(model, PROMPTS, r.group, r.tokens, END)):  # fmt: skip
         assert torch.allclose(scored, r.logprob, atol=1e-5)
@@ -54,20 +53,13 @@ def test_what_is_sampled_is_what_is_scored(monkeypatch, width, max_nodes, k):
 
 
 def exact_distribution(model, prompt):
-    """Every completion of one prompt with its probability, by walking the whole tree."""
-    found = {}
-
-    def walk(ids, logp):
-        if len(ids) == L or (ids and ids[-1] == END):
-            found[tuple(ids)] = math.exp(logp)
-            return
-        logits = model(torch.tensor([[*prompt, *ids]]))
-        for token, step in enumerate(logits[0, -1].log_softmax(0).tolist()):
-            walk([*ids, token], logp + step)
-
+    """{completion up to its end: probability}, of every completion of one prompt (P,)."""
+    up_to_end = (ids[: (*ids, END).index(END) + 1] for ids in itertools.product(range(V), repeat=L))
+    texts = list(dict.fromkeys(up_to_end))
+    tokens = torch.tensor([ids + (PAD,) * (L - len(ids)) for ids in texts])
     with torch.no_grad():
-        walk([], 0.0)
-    return found
+        logp = logprobs(model, prompt.expand(len(texts), P), tokens, END)
+    return dict(zip(texts, logp.exp().tolist(), strict=True))
 
 
 @pytest.mark.parametrize("k", [1, 3, 40_000])
@@ -78,12 +70,12 @@ def test_rollouts_follow_the_model_exactly(k):
     statistic above its mean: a false alarm in fewer than 1 of 10^4 seeds, and the seed is fixed.
     """
     model, n = small_model(), 40_000 // k
-    truth = exact_distribution(model, PROMPTS[1].tolist())
+    truth = exact_distribution(model, PROMPTS[1])
     assert sum(truth.values()) == pytest.approx(1, abs=1e-5)
     r = rollouts_of(model, k, PROMPTS[1].repeat(n, 1), seed=5)
     seen = dict.fromkeys(truth, 0)
     for ids, count in zip(r.tokens.tolist(), r.count.tolist(), strict=True):
-        seen[tuple(ids[: ids.index(END) + 1] if END in ids else ids)] += count
+        seen[tuple(ids)[: (*ids, END).index(END) + 1]] += count
     expected = {z: p * n * k for z, p in truth.items()}
     common = [z for z in truth if expected[z] >= 10]
     cells = [(seen[z], expected[z]) for z in common]
@@ -127,24 +119,18 @@ def test_a_broken_model_does_not_sample_nothing(size):
 
 
 def test_every_prefix_runs_once_when_sampling_and_once_when_scoring(monkeypatch):
-    """Counted by hand: the tokens that go through the network, level by level and all at once."""
+    """Counted: the tokens that go through the network, level by level and all at once."""
     monkeypatch.setattr(tree, "WIDTH", 10**6)  # one row a prompt: no prefix is in two rows
     model, ran = small_model(), []
     r = rollouts_of(model, 200)
-    ends = [ids.index(END) if END in ids else L - 1 for ids in r.tokens.tolist()]
-    prefixes = {
-        (b, *ids[:t])
-        for b, ids, n in zip(r.group.tolist(), r.tokens.tolist(), ends, strict=True)
-        for t in range(1, n + 1)
-    }
-    hook = lambda module, words, out: ran.append(words[0].numel())  # noqa: E731
-    handle = model.register_forward_hook(hook)
-    again = rollouts_of(model, 200)
-    assert torch.equal(again.tokens, r.tokens) and sum(ran) == PROMPTS.numel() + len(prefixes)
-    ran.clear()
+    lengths = completion_mask(r.tokens, END).sum(1).tolist()
+    rows = zip(r.group.tolist(), r.tokens.tolist(), lengths, strict=True)
+    prefixes = {(b, *ids[:t]) for b, ids, n in rows for t in range(1, n)}
+    model.register_forward_hook(lambda _, words, out: ran.append(words[0].numel()))
+    rollouts_of(model, 200)
+    assert sum(ran) == PROMPTS.numel() + len(prefixes)
     tree.logprobs(model, PROMPTS, r.group, r.tokens, END)
-    assert ran == [PROMPTS.numel() + len(prefixes)]
-    handle.remove()
+    assert ran[-1] == PROMPTS.numel() + len(prefixes)
 
 
 def test_a_completion_longer_than_the_positions_is_refused_before_anything_is_sampled():
@@ -205,19 +191,17 @@ def test_any_completions_in_any_order_have_the_log_probs_and_gradients_of_each_a
 
 def test_the_example_of_the_docstrings_step_by_step(monkeypatch):
     """46, 47 and 4 answer prompt 0, 80 answers prompt 1."""
-    e, seen = 10, {}
+    e, runs = 10, []
     group = torch.tensor([0, 0, 0, 1])
     tokens = torch.tensor([[4, 6, e], [4, 7, e], [4, e, 11], [8, 0, e]])
     scored = completion_mask(tokens, e)
-    names = ("model", "prompts", "token", "position", "rows", "sees")
-    monkeypatch.setattr(tree, "run_nodes", lambda *words: seen.update(zip(names, words, strict=True)))
+    monkeypatch.setattr(tree, "run_nodes", lambda *words: runs.append(words[2:]))
     _, node = tree.run_paths(None, torch.zeros(2, 6, dtype=torch.long), group, tokens, scored)
     assert node[scored].tolist() == [0, 2, 3, 0, 2, 4, 0, 2, 1, 5, 6]
-    assert seen["token"].tolist() == [4, 6, 7, 8, 0]
-    assert seen["position"].tolist() == [6, 7, 7, 6, 7]
-    rows, sees = seen["rows"], seen["sees"].int().tolist()
+    ((token, position, rows, sees),) = runs
+    assert token.tolist() == [4, 6, 7, 8, 0] and position.tolist() == [6, 7, 7, 6, 7]
     assert rows.row.tolist() == [0, 0, 0, 1, 1] and rows.column.tolist() == [0, 1, 2, 0, 1]
-    assert sees == [[1, 0, 0], [1, 1, 0], [1, 0, 1], [1, 0, 0], [1, 1, 0]]
+    assert sees.int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1], [1, 0, 0], [1, 1, 0]]
 
 
 @pytest.mark.cuda

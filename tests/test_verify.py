@@ -13,7 +13,9 @@ import verify as verify_module
 from data.tokenizer import ALPHABET
 from verify import answer, likelihood, number, regression, verify
 
-LOOK_ALIKES = "٤４²−\u200b\x00\ud800\n\t"  # digits, a minus, blanks and a surrogate that are not ASCII
+LOOK_ALIKES = (
+    "٤４²−\u200b\x00\ud800\n\t"  # digits, a minus, blanks and a surrogate that are not ASCII
+)
 
 
 def test_doctests():
