@@ -7,8 +7,8 @@ From the top: what a step is, what a warm start is, what a run is. This is the l
 methods without rollouts and methods with rounds of imitation are here too; the warm start is kept;
 and a run leaves config.json, metrics.jsonl and ckpt.pt in --out. A step makes one update from one
 batch of rollouts (a round of expert iteration or STaR makes many). It is on-policy, so there is no
-importance ratio and nothing to clip it; there is no KL term and no entropy bonus. maxrl.py says
-what a formula means; harness/ has the flags, the files, the signals and --resume.
+importance ratio to clip; nor is there a KL term or an entropy bonus. maxrl.py says what a formula
+means; harness/ has the flags, the files, the signals and --resume.
 """
 
 import hashlib
@@ -34,15 +34,7 @@ from data.tokenizer import END
 from evaluate import evaluate, samples
 from harness import checkpoint, report
 from harness.checkpoint import CheckpointError
-from harness.config import (
-    LIKELIHOOD,
-    SELF_TRAINING,
-    Config,
-    UsageError,
-    checked_task,
-    model_sizes,
-    pick_device,
-)
+from harness.config import LIKELIHOOD, SELF_TRAINING, Config, UsageError, model_sizes
 from harness.folder import Progress, RunFolder
 from harness.run import RunError, Stopped, command, stop_requests
 from model import GPT, logprobs
@@ -173,11 +165,10 @@ def autocast(config: Config, device: torch.device) -> torch.autocast:
 
 def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
     """The weights that every method starts from: --init, the warm start, or random ones."""
-    sizes = model_sizes(config, task)
     if config.init:
-        return initial_model(Path(config.init), config, task, device)
+        return initial_model(Path(config.init), config, device)
     generator = torch.Generator().manual_seed(int(rng(config.seed, "weights").integers(2**63)))
-    model = GPT(sizes, generator).to(device)
+    model = GPT(model_sizes(config, task), generator).to(device)
     return warm_start(model, config, task, device) if config.sft_steps else model
 
 
@@ -217,14 +208,9 @@ def keep_warm_start(path: Path, ce: Config, model: GPT) -> None:
 def warm_start_config(config: Config, device: torch.device) -> Config:
     """A warm start is a run by cross-entropy. These settings it shares with the run it is for."""
     shared = "task digits reverse noise n_layer n_head n_embd seed bf16 threads sft_until".split()
-    return Config(
-        method="ce",
-        steps=config.sft_steps,
-        batch_size=config.sft_batch_size,
-        lr=config.sft_lr,
-        device=device.type,
-        **{n: getattr(config, n) for n in shared},
-    )
+    settings: dict[str, Any] = {n: getattr(config, n) for n in shared}
+    settings |= {n: getattr(config, f"sft_{n}") for n in ("steps", "batch_size", "lr")}
+    return Config(method="ce", device=device.type, **settings)
 
 
 def warm_start_key(ce: Config) -> str:
@@ -240,7 +226,7 @@ def warm_start_key(ce: Config) -> str:
     return digest.hexdigest()[:12]
 
 
-def initial_model(path: Path, config: Config, task: Task, device: torch.device) -> GPT:
+def initial_model(path: Path, config: Config, device: torch.device) -> GPT:
     """The model of --init, which must be of this task and these sizes."""
     content = checkpoint.load(path)
     for name in ("task", "digits", "reverse", "n_layer", "n_head", "n_embd"):
@@ -253,14 +239,14 @@ def initial_model(path: Path, config: Config, task: Task, device: torch.device) 
 # ------------------------------------------------------------------------------------- the run
 
 
-def train(config: Config, progress: Progress, folder: RunFolder) -> None:
+def train(
+    config: Config, task: Task, device: torch.device, progress: Progress, folder: RunFolder
+) -> None:
     """A whole run, or the rest of one: an evaluation and a checkpoint at step 0, after every
     --eval-every steps, and after the last one."""
-    task, device = checked_task(config), pick_device(config.device, config.bf16)
-    torch.set_num_threads(config.threads)
     print(report.headline(config, task, device), flush=True)
-    weights = held_out_problems(task, config.eval_prompts, config.eval_split)
-    held_out = make_batch(list(weights), task, device), torch.tensor([*weights.values()]).double()
+    chances = held_out_problems(task, config.eval_prompts, config.eval_split)
+    held_out = make_batch(list(chances), task, device), torch.tensor([*chances.values()]).double()
 
     if folder.saved:  # --resume
         model = checkpoint.load_model(folder.saved, device)

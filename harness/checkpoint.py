@@ -6,9 +6,8 @@ A checkpoint is a dict of tensors and plain types (weights_only=True loads it):
     step, optimizer, first_weights (empty without STaR)  what --resume needs besides
 
 It holds no generator state: every random draw of a run is a function of the seed, its purpose and
-the step (data/batches.py), so a resumed run draws what it would have drawn anyway. Every part is
-compared with what the configuration says that it is (`difference`), because the file may be a
-stranger's. Left out: the log beside it (log.py), and what a run is (train.py).
+the step (data/batches.py). Every part is compared with what the configuration says that it is
+(`difference`), because the file may be a stranger's. Left out: the log (log.py).
 """
 
 import io
@@ -136,6 +135,8 @@ def described(x: Any) -> str:
         return "a dict" if isinstance(x, dict) else f"{x!r:.60}"
     if x.layout is not torch.strided or x.is_nested or not x.is_contiguous():
         return "a tensor that is not dense and contiguous"
+    if not x.is_meta and not x.isfinite().all():
+        return "a tensor with a number that is not finite"
     return f"a tensor of shape {tuple(x.shape)}, {x.dtype}"
 
 

@@ -79,8 +79,8 @@ def order_type(text: str) -> float:
 def method_type(text: str) -> str:
     """An argparse type: the name of a method, or a function in a file."""
     if text not in METHODS and not own_method.is_own(text):
-        names = ", ".join(METHODS)
-        raise argparse.ArgumentTypeError(f"must be FILE.py:FUNCTION or one of {names}, not {text}")
+        names = ", ".join(("FILE.py:FUNCTION", *METHODS))
+        raise argparse.ArgumentTypeError(f"must be one of {names}, not {text}")
     return text
 
 
@@ -102,9 +102,7 @@ class Config:
 
     method: str = flag("maxrl", "estimator or loss, from the list below", method_type)
     k: int = flag(8, "rollouts of each prompt (the paper's N)", whole(1))
-    order: float | None = flag(
-        None, "order of maxrl-loo and passk (1..k, default k), exact (default inf)", order_type
-    )
+    order: float | None = flag(None, "of maxrl-loo, passk (default k), exact (inf)", order_type)
     task: str = flag("addition", "what to learn, from the list below", choices=TASKS)
     digits: int = flag(2, "digits of the longest operand", whole(1))
     reverse: bool = flag(True, "answers are written right to left, as one adds on paper")
@@ -131,16 +129,12 @@ class Config:
     n_embd: int = flag(64, "width of the network", whole(1, 2**15))
     seed: int = flag(0, "seed of everything random", whole(0))
     device: str = flag("auto", "cuda, mps, cpu, or the first that is there", choices=DEVICES)
-    threads: int = flag(
-        1, "CPU threads (or OMP_NUM_THREADS); the bits depend on it", whole(1, 1024)
-    )
+    threads: int = flag(1, "CPU threads (or OMP_NUM_THREADS); bits depend on it", whole(1, 1024))
     bf16: bool = flag(False, "compute in bfloat16, on CUDA only (default: float32)")
     eval_every: int = flag(100, "steps from one evaluation to the next", whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", whole(1))
     eval_split: str = flag("test", "held-out half: test, or validation", choices=SPLITS)
-    eval_rollouts: int = flag(
-        128, "rollouts of a held-out prompt, if p is not exact", whole(1, 10**6)
-    )
+    eval_rollouts: int = flag(128, "rollouts of each, where p is not exact", whole(1, 10**6))
     out: str | None = flag(None, "folder (default runs/<task>-<method>-k<k>-s<seed>)", path)
     table: own_method.Table | None = None  # not a flag: what --method FILE.py:FUNCTION computes
 
@@ -269,7 +263,7 @@ def resumed_config(saved: Config, given: dict[str, Any]) -> Config:
 
 
 def threads_of_environment() -> int:
-    """OMP_NUM_THREADS if it is set, otherwise 1: the default network is too small for more."""
+    """OMP_NUM_THREADS, or 1, because the default network is too small for more."""
     first = re.match("[1-9][0-9]{0,2}", os.environ.get("OMP_NUM_THREADS", ""))
     return int(first[0]) if first else 1
 

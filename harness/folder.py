@@ -1,9 +1,7 @@
 """The folder of a run: its name, its lock, its three files, and how far the run in it is.
 
     with open_folder(config, resume=False, overwrite=False) as folder:
-        folder.begin(config)
         folder.log(progress.row(config, figures))
-        folder.save(config, progress, model, optimizer)
 
 Left out: what is in a checkpoint (checkpoint.py) and in a log (log.py).
 """
@@ -11,7 +9,6 @@ Left out: what is in a checkpoint (checkpoint.py) and in a log (log.py).
 import itertools
 import math
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -147,7 +144,6 @@ def claim(config: Config, holds_a_run: bool) -> tuple[Path, int]:
     for path in map(Path, names):
         try:
             path.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=path).close()  # better known now than after a warm start
             descriptor = lock(path)
         except BlockingIOError as error:
             if not config.out and not holds_a_run:
@@ -167,10 +163,6 @@ def lock(path: Path) -> int:
     """Lock a folder until the descriptor is closed or the process ends, however it ends.
     BlockingIOError if another run has locked it."""
     descriptor = os.open(path if fcntl else os.devnull, os.O_RDONLY)
-    try:
-        if fcntl:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise
+    if fcntl:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return descriptor

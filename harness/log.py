@@ -1,7 +1,4 @@
-"""metrics.jsonl: one JSON object a line, whole or not at all; a line torn by a crash is dropped.
-
-    >>> read_lines(Path("runs/mine/metrics.jsonl"))[0]["step"]
-    0
+"""metrics.jsonl: one JSON object a line, as {"step": 0, "seconds": 0.1, "rollouts": 0, ...}.
 
 Left out: what the figures mean (train.py, evaluate.py).
 """

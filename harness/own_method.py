@@ -47,11 +47,8 @@ def load(method: str, k: int) -> Table:
 
 
 def table(method: str, k: int) -> Table:
-    """Advantages in groups of S = 0..k successes; if k is large, for evenly spaced S.
-
-    A group without a success has no advantage of a success, so None stands there; a group of
-    successes has no advantage of a failure.
-    """
+    """Advantages in groups of S = 0..k successes; if k is large, for evenly spaced S. None stands
+    for the advantage of a success where there is none, and likewise of a failure."""
     S = torch.linspace(0, k, min(k + 1, MOST_ROWS)).round().long()  # (n,)
     r = torch.tensor([[1.0], [0.0]]).double().expand(2, len(S)).flatten()  # (2n,)
     try:

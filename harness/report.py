@@ -41,16 +41,15 @@ class Steady:
 
     def write(self, text: str) -> int:
         encoding = self.stream.encoding or "utf-8"
-        known = text.encode(encoding, "backslashreplace").decode(encoding)
-        self.attempt(lambda: self.stream.write(known))
+        self.attempt(self.stream.write, text.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def flush(self) -> None:
         self.attempt(self.stream.flush)
 
-    def attempt(self, action: Callable[[], Any]) -> None:
+    def attempt(self, action: Callable[..., Any], *words: str) -> None:
         try:
-            action()
+            action(*words)
         except RuntimeError:
             pass  # the handler of a signal prints while something is being printed
         except OSError:

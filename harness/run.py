@@ -1,6 +1,6 @@
 """train.py as a command: its exit status, its one line when something is wrong, and its signals.
 
-    sys.exit(command(train))        # train(config, progress, folder) is a whole run
+    sys.exit(command(train))    # train(config, task, device, progress, folder) is a whole run
 
 Left out: what a run is (train.py), and what it leaves behind (folder.py).
 """
@@ -13,11 +13,9 @@ from typing import Any
 
 import torch
 
-from harness.config import Config, UsageError, parse_args
+from harness.config import Config, UsageError, checked_task, parse_args, pick_device
 from harness.folder import Progress, RunFolder, config_of, open_folder
 from harness.report import command_line, steady_output
-
-Train = Callable[[Config, Progress, RunFolder], None]
 
 
 class RunError(Exception):
@@ -52,7 +50,7 @@ def stop_requests() -> Iterator[list[int]]:
             signal.signal(s, handler)
 
 
-def command(train: Train, argv: list[str] | None = None) -> int:
+def command(train: Callable[..., None], argv: list[str] | None = None) -> int:
     """The command: 0, or one line on stderr and 2 (wrong use), 1 (failed run), 130 (stopped)."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops like Ctrl-C
     try:
@@ -60,29 +58,29 @@ def command(train: Train, argv: list[str] | None = None) -> int:
             message, status = outcome(train, argv)
             if message:
                 print(f"train.py: {message}", file=sys.stderr)
-            return status
     finally:
         signal.signal(signal.SIGTERM, before)
+    return status
 
 
-def outcome(train: Train, argv: list[str] | None) -> tuple[str, int]:
+def outcome(train: Callable[..., None], argv: list[str] | None) -> tuple[str, int]:
     """Run; what to say if that did not end well, and the exit status."""
     try:
         config, resume, overwrite = parse_args(argv, config_of)
+        task, device = checked_task(config), pick_device(config.device, config.bf16)
+        torch.set_num_threads(config.threads)
         with open_folder(config, resume, overwrite) as folder:
             progress = Progress()
             try:
-                train(config, progress, folder)
+                train(config, task, device, progress, folder)
             except FloatingPointError as error:
                 raise RunError(
                     f"step {progress.step} of {config.method}: {error}; try a smaller --lr "
                     f"(the last good checkpoint is {folder.checkpoint})"
                 ) from error
         return "", 0
-    except UsageError as error:
-        return str(error), 2
-    except RunError as error:
-        return str(error), 1
+    except (UsageError, RunError) as error:
+        return str(error), 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt as error:
         return str(error) or "stopped; what had been saved before is untouched", 130
     except OSError as error:

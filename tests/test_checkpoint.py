@@ -232,7 +232,7 @@ def stranger(star_run, folder):
 
 
 MISSING = "(missing)"
-SPOILED = [  # tensors: shape, type, layout, contiguity, no memory, no tensor
+SPOILED = [  # shape, type, layout, contiguity, no memory, no number, no tensor
     lambda w: torch.zeros(3),
     lambda w: w.reshape(1, -1),
     lambda w: w.double(),
@@ -243,6 +243,7 @@ SPOILED = [  # tensors: shape, type, layout, contiguity, no memory, no tensor
     lambda w: torch.zeros(1).expand(w.shape if w.dim() else (2,)),
     lambda w: torch.nested.nested_tensor([w.reshape(-1)]),
     lambda w: w.to("meta"),
+    lambda w: w * math.nan,
     lambda w: w.tolist(),
     None,
     MISSING,

@@ -88,7 +88,7 @@ def test_a_run_goes_on_with_the_same_function_only(train, mine, capsys):
     [("mine.py:four", "no function four"), ("mine.py:three", "no function three"),
      ("yours.py:ours", "does not exist"), ("mine.py:nan", "in a group with 0 successes of 5"),
      ("mine.py:number", "tensor of the shape of r"), ("mine.py:crash", "KeyError"),
-     ("broken.py:f", "SyntaxError"), ("leaves.py:f", "SystemExit"), ("mine:ours", "FILE.py:F"),
+     ("broken.py:f", "SyntaxError"), ("leaves.py:f", "SystemExit"), ("mine:ours", "FILE.py:FUNC"),
      ("mine.py:", "no function")],
 )  # fmt: skip
 def test_wrong_use_is_one_line(mine, capsys, method, why):
