@@ -1,7 +1,6 @@
 """A run goes on where it stopped, to the bit: crashes, full disks, two runs at once; and files that
 are not what they say are refused in one line."""
 
-import builtins
 import json
 import math
 import os
@@ -53,17 +52,6 @@ def dies(point: str, monkeypatch, at: int) -> None:
             append(path, row)
 
         monkeypatch.setattr(log, "append_line", torn)
-    elif point == "inside":
-
-        def half(path, mode="r"):
-            file = builtins.open(path, mode)
-            if "ckpt.pt" in str(path) and now():
-                file.write(b"half a checkpoint")
-                file.close()
-                raise Killed
-            return file
-
-        monkeypatch.setattr(checkpoint, "open", half, raising=False)
     else:
         replace = os.replace
 
@@ -80,7 +68,7 @@ def dies(point: str, monkeypatch, at: int) -> None:
 def test_every_crash_point(train, monkeypatch):
     """Die at the first and at a later checkpoint: what goes on equals what never stopped."""
     train(f"{RUN} whole")
-    for point in ("log", "inside", "before", "after"):
+    for point in ("log", "before", "after"):
         for at in (1, 3):
             out = f"{point}-{at}"
             with monkeypatch.context() as patch:
@@ -142,6 +130,9 @@ def test_resume_drops_what_came_after_the_checkpoint(train):
         file.write('{"step": 5, "seconds": 1, "rollouts": 75, "loss": 7}\n{"step": 6, "sec')
     train("--resume --steps 6 --out cut")
     assert read("whole") == read("cut") and same(weights("whole"), weights("cut"))
+    rows = map(json.loads, Path("cut/metrics.jsonl").read_text().splitlines())
+    seconds = [row["seconds"] for row in rows]
+    assert seconds == sorted(seconds), "the clock goes on where it stopped"
 
 
 def test_a_run_that_is_resumed_where_it_stopped_is_evaluated(train):
@@ -325,21 +316,15 @@ class Bomb:
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@pytest.mark.parametrize("disguise", ["pickle", "torch", "inside"])
+@pytest.mark.parametrize("disguise", ["whole", "inside"])
 def test_a_pickle_bomb_does_not_go_off(stranger, folder, capsys, disguise):
     trap, path = folder / "executed", Path("out/ckpt.pt")
-    if disguise == "pickle":
+    stranger("config", "out", Bomb(trap))
+    if disguise == "whole":
         path.write_bytes(pickle.dumps({"format": Bomb(trap)}))
-    elif disguise == "torch":
-        torch.save(Bomb(trap), path)
-    else:
-        stranger("config", "out", Bomb(trap))
     refused(capsys, "damaged")
     assert not trap.exists()
-    if disguise == "pickle":
-        pickle.loads(path.read_bytes())
-    else:
-        torch.load(path, weights_only=False)
+    pickle.loads(path.read_bytes()) if disguise == "whole" else torch.load(path, weights_only=False)
     assert trap.exists(), "it was live"
 
 

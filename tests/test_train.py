@@ -24,7 +24,7 @@ from data.tokenizer import END, encode_completions, encode_prompts
 from evaluate import evaluate
 from harness import checkpoint
 from harness import config as config_module
-from harness.config import METHODS, SELF_TRAINING, Config, checked_task, parse_args
+from harness.config import LIKELIHOOD, METHODS, SELF_TRAINING, Config, checked_task, parse_args
 from harness.folder import Progress, open_folder
 from rollouts import verdicts
 
@@ -88,18 +88,21 @@ def test_every_method_runs_and_moves_the_weights(train):
         assert not same(weights("base"), weights(method)), method
         rows = [row for row in read(method) if "loss" in row]
         assert len(rows) == 2 and all(math.isfinite(row["grad_norm"]) for row in rows)
+        assert rows[1]["rollouts"] == (0 if method in LIKELIHOOD else 2 * 3 * 40)
 
 
 @pytest.mark.parametrize(
     "flags",
     ["--task subtraction --reverse", "--task modular --digits 2", "--k 65536",
      "--task multiplication --k 1 --batch-size 1", "--micro-batch 2 --k 40 --train-prompts 4",
-     "--warmup 0 --order 2 --method maxrl-loo", "--method exact --order inf"],
+     "--warmup 0 --order 2 --method maxrl-loo", "--method exact --order inf", "--threads 2"],
 )  # fmt: skip
 def test_settings_and_extremes(train, flags):
     """They are trained with, and are in config.json; no NaN and no infinity is, nor in the log."""
     train(f"{flags} --out out --steps 1 --sft-steps 0")
     config = json.loads(Path("out/config.json").read_text(), parse_constant=pytest.fail)
+    assert torch.get_num_threads() == config["threads"]
+    torch.set_num_threads(1)
     words = f"{flags} --out out --steps 1 --sft-steps 0".split()
     asked = parse_args([*TINY, *words])[0]
     assert config == {n: "inf" if v == math.inf else v for n, v in vars(asked).items()}
@@ -328,7 +331,7 @@ def test_a_signal_saves_and_says_how_to_go_on(train, folder, capsys, monkeypatch
     """After the step at hand; a second signal would find the default handler and end it all.
     (test_commands.py has the command that is printed.)"""
     train("--steps 6 --eval-every 6 --out whole")
-    step = train_module.train_step
+    step, before = train_module.train_step, signal.getsignal(number)
 
     def interrupted(model, optimizer, config, task, at, purpose="data"):
         if at == 3 and purpose == "data":
@@ -340,6 +343,7 @@ def test_a_signal_saves_and_says_how_to_go_on(train, folder, capsys, monkeypatch
         patch.setattr(train_module, "train_step", interrupted)
         train("--steps 6 --eval-every 6 --out cut", status=130)
     assert "train.py --resume --out cut" in capsys.readouterr().err
+    assert signal.getsignal(number) == before
     assert torch.load("cut/ckpt.pt", weights_only=True)["step"] == 3
     train("--resume --out cut")
     assert read("whole") == read("cut") and same(weights("whole"), weights("cut"))
