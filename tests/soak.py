@@ -1,10 +1,10 @@
-"""What takes longer than `make test` should: `make soak` (three quarters of an hour).
+"""The tests that are too long for `make test`: `make soak` (three quarters of an hour).
 
     kills      a real run killed at 20 random moments, then compared with an undisturbed one
     fuzz       a million hostile completions against an independent oracle, with the time they take
     long run   30 minutes of training: memory and open files once in 10 seconds
 
-The figures go to results/soak.json. `make test` has two kills and 20,000 completions of it.
+The figures go to results/soak.json. `make test` makes two kills and judges 20,000 completions.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def slow_answer(prompt: str) -> str | None:
 
 
 def truth(a: int, operator: str, b: int, m: int | None) -> int:
-    """By counting on one's fingers, as it were."""
+    """Digit by digit, as one multiplies on paper."""
     if operator == "*":
         value = sum(a * int(d) * 10**i for i, d in enumerate(reversed(str(b))))
     else:
@@ -146,8 +146,8 @@ def mutate(rng: random.Random, text: str) -> str:
 
 
 def timed_verdict(prompt: str, said: str) -> tuple[bool, float]:
-    """And its seconds of this thread: the least of ten if the first look slow, for a collection of
-    garbage or a page fault is not the verifier's."""
+    """A verdict and its seconds of this thread: the least of ten if the first look slow, because a
+    collection of garbage or a page fault is not the verifier's."""
     times: list[float] = []
     while not times or (max(times) > 2e-4 and len(times) < 10):
         started = time.thread_time()
