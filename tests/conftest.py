@@ -11,6 +11,8 @@ import hypothesis
 import pytest
 import torch
 
+import maxrl
+
 os.environ["TQDM_DISABLE"] = "1"
 # A busy machine is not a fault.
 slow = [hypothesis.HealthCheck.too_slow]
@@ -54,8 +56,9 @@ def warm_starts(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, warm_starts) -> Path:
-    """Where runs/ goes."""
+    """Where runs/ goes. Methods that a test names in a file of its own are forgotten after it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(maxrl, "FORMULAS", dict(maxrl.FORMULAS))
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/warmstart").symlink_to(warm_starts)
     return tmp_path

@@ -6,7 +6,6 @@ import pytest
 import torch
 from conftest import TINY, read, same, status_of, weights
 
-import maxrl
 import train as train_module
 from harness import own_method
 
@@ -41,13 +40,12 @@ FLAGS = "--sft-steps 0 --k 300 --method mine.py:ours"
 
 
 @pytest.fixture
-def mine(folder, monkeypatch):
+def mine(folder):
     """A file of estimators, with an import of its own."""
     (folder / "mine.py").write_text(FILE)
     (folder / "helper.py").write_text(HELPER)
     (folder / "broken.py").write_text("def f(r, mean, k:\n")
     (folder / "leaves.py").write_text("raise SystemExit(0)\n")
-    monkeypatch.setattr(maxrl, "FORMULAS", dict(maxrl.FORMULAS))
     return folder
 
 
