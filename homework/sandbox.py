@@ -152,8 +152,7 @@ class Sandbox:
             stderr=subprocess.DEVNULL, env=environment,
         )  # fmt: skip
         theirs.close()
-        ours.settimeout(WALL_SECONDS)
-        self.stream = ours.makefile("rwb")
+        self.socket, self.stream = ours, ours.makefile("rwb")
         try:
             self.receive()
         except Lost as lost:
@@ -175,6 +174,7 @@ class Sandbox:
     def receive(self) -> dict[str, Any]:
         """One line of JSON. Lost if there is none."""
         line = b""
+        self.socket.settimeout(WALL_SECONDS)
         try:
             line = self.stream.readline(MOST_ANSWER)
             message = {**json.loads(line)}
@@ -202,6 +202,7 @@ class Sandbox:
             self.process = None
             with contextlib.suppress(OSError):  # there may be what could not be sent
                 self.stream.close()
+                self.socket.close()
 
 
 class InProcess(Sandbox):
