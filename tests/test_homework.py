@@ -127,12 +127,16 @@ def test_a_process_that_ends_loops_or_floods_costs_its_function_only(monkeypatch
     monkeypatch.setattr(sandboxes, "MOST_LOST", 9)
     sandbox = Sandbox(trust=True)
     sandbox.load(HOSTILE)
-    for name, why in (("leave", "ended"), ("crash", "crashed"), ("loop", "within 2 s"),
-                      ("flood", "not an answer")):
+    for name, why in (
+        ("leave", "ended"),
+        ("crash", "crashed"),
+        ("loop", "within 2 s"),
+        ("flood", "not an answer"),
+    ):
         with pytest.raises(Failed, match=f"^{name} .*{why}"):
             sandbox.calls([Call(name, [])])
     sandbox.calls([Call("told", [7])])  # a process that has started
-    with monkeypatch.context() as patch, pytest.raises(Failed, match="^sleep .*by the clock"):
+    with monkeypatch.context() as patch, pytest.raises(Failed, match=r"^sleep .+ by the clock"):
         patch.setattr(sandboxes, "WALL_SECONDS", 0.5)
         sandbox.calls([Call("sleep", [])])
     for name, why in (("allocate", "RuntimeError (line 9"), ("agree", "not made of numbers"),
