@@ -27,8 +27,9 @@ lint:
 test-a-m test-n-z:
 	.venv/bin/python -m pytest tests/test_[$(@:test-%=%)]*.py $(ARGS) || [ $$? -eq 5 ]
 
-# npm brings the linter of explorer/ and axe; without it those checks are skipped, and say so.
-test-more: .venv/more
+# npm brings the linters of explorer/ and of .github/workflows, and axe; without it those checks are
+# skipped, and say so.
+test-more: .venv/dev
 	@if command -v npm >/dev/null; then \
 		npm ci --prefix explorer --no-audit --no-fund --loglevel=error; fi
 	.venv/bin/python -m pytest tests/more -rs $(ARGS)
@@ -39,7 +40,7 @@ soak: .venv/dev
 # What bench.py compares with is installed only where the comparison can be made.
 gpu: .venv/dev
 	@if .venv/bin/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
-		.venv/bin/python -m pip install -q -r requirements-bench.txt; fi
+		.venv/bin/python -m pip install -q -r recipes/requirements-trl.txt; fi
 	@PYTHONPATH=. .venv/bin/python tests/gpu.py
 
 homework: .venv/run
@@ -63,10 +64,6 @@ explorer:
 
 .venv/dev: requirements-dev.txt .venv/run
 	.venv/bin/python -m pip install -q -r requirements-dev.txt
-	touch $@
-
-.venv/more: .venv/dev $(wildcard requirements-more.txt)
-	.venv/bin/python -m pip install -q $(patsubst %,-r %,$(filter %.txt,requirements-dev.txt $^))
 	touch $@
 
 # verl's own list of dependencies holds what needs a GPU: recipes/requirements-verl.txt says more.

@@ -2,7 +2,7 @@
 
     python bench.py            a few minutes on two cores: the tables below, and bench.json
     python bench.py --peers    with Hugging Face generate and TRL's GRPOTrainer beside it
-                               (pip install -r requirements-bench.txt)
+                               (pip install -r recipes/requirements-trl.txt)
     python bench.py --device cuda --peers    the same on a GPU, where plain.py sits out
 
 Contenders take turns inside one process, so that a slow minute of the machine hits them all;
@@ -508,7 +508,7 @@ def main() -> None:
         print(peak_mb(device))
         return
     if args.peers and not all(map(find_spec, ("transformers", "trl", "datasets"))):
-        print("bench.py: no peers here: pip install -r requirements-bench.txt; the rest runs")
+        print("bench.py: no peers here: pip install -r recipes/requirements-trl.txt; the rest runs")
         args.peers = False
     try:
         pick_device(args.device)

@@ -99,7 +99,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     bench.main()
     assert Path(started[0][1]).name == "train.py" and parse_args(started[0][2:])[0].steps == 1
     out = capsys.readouterr().out
-    assert "requirements-bench.txt" in out and "matmul peak" in out
+    assert "recipes/requirements-trl.txt" in out and "matmul peak" in out
     results = json.loads((tmp_path / "bench.json").read_text())
     for part in ("sampling", "step"):
         for rows in results[part].values():
