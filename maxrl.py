@@ -48,7 +48,9 @@ average score of the whole group. This baseline buys two things: a group in whic
 exactly 0, and wrong rollouts are pushed down, so that a step learns from failures too. The price is
 one order. A score has mean 0, but a group without a success is skipped, baseline included, and in
 the groups that remain the average score has a mean, which is exactly the last term of the series
-(`maxrl` shows why). The noise falls where successes are rare and rises where they are common.
+(`maxrl` shows why). Less noise is not among the gains. RLOO's baseline lowers the noise unless most
+rollouts succeed; MaxRL's, in proportion to w, leaves it as it is where successes are rare and
+raises it where they are common.
 
 `python maxrl.py` computes every w(p) by exact enumeration and prints it beside its closed form,
 with the standard deviation of the estimate.
