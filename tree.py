@@ -73,7 +73,7 @@ class Rows:
 
     row: Tensor  # (N,) in 0..R-1
     column: Tensor  # (N,) in 0..n-1
-    continues: Tensor  # (R,) the prompt or, in sampling, the row of the level above
+    continues: Tensor  # (R,) a prompt or, when sampling, a row of the level above
     n: int
 
     def pad(self, x: Tensor) -> Tensor:
@@ -88,12 +88,12 @@ class Rows:
 
 
 def in_rows(continues: Tensor, path: Tensor) -> Rows:
-    """Rows for N nodes, each of at most WIDTH paths that continue the same prompt or row.
+    """Rows for N nodes: the paths of a row, at most WIDTH, continue the same prompt or row.
 
     continues (N,), sorted: the prompt or row that the node continues. path (N,): the number of the
     node's path, sorted and counted from 0 for each prompt or row.
     """
-    key = continues * len(continues) + path // WIDTH  # equal for nodes that share a row
+    key = continues * 2**32 + path // WIDTH  # a number for each row; 2**32 is more than all paths
     _, row, size = key.unique_consecutive(return_inverse=True, return_counts=True)  # (N,), (R,)
     first = size.cumsum(0) - size  # (R,) the first node of each row
     column = torch.arange(len(row), device=row.device) - first[row]
@@ -117,10 +117,8 @@ def attend_in_rows(
     q, k, v (N, h, c) of the nodes; before, the keys and values that the rows continue; mask
     (R, n, S + n), what each node sees. Returns (N, h, c), and all keys and values of the R rows.
     """
-    keys, values = (
-        torch.cat((old[rows.continues], rows.pad(new)), dim=1)  # (R, S + n, h, c)
-        for old, new in zip(before, (k, v), strict=True)
-    )
+    keys = torch.cat((before[0][rows.continues], rows.pad(k)), dim=1)  # (R, S + n, h, c)
+    values = torch.cat((before[1][rows.continues], rows.pad(v)), dim=1)
     by_head = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
     y = F.scaled_dot_product_attention(*by_head, attn_mask=mask.unsqueeze(1))
     return y.transpose(1, 2)[rows.row, rows.column], (keys, values)
@@ -175,42 +173,36 @@ def generate(
     At a node that c rollouts have reached, one multinomial draw says how many of them go on with
     each token; this has the same law as c separate draws. Every token that was drawn at all becomes
     a node of the next level, so a million rollouts cost no more than their distinct texts. At most
-    max_nodes nodes run together, and what grows from them is finished before the next nodes run:
-    that bounds the memory, and 1,024 nodes fit into a CPU's caches (give a GPU more). ValueError if
-    the model has too few positions; FloatingPointError if a probability is NaN.
+    max_nodes nodes run together, and what grows from them is finished before the next nodes run.
+    That bounds the memory; 1,024 nodes fit into a CPU's caches (give a GPU more). ValueError if the
+    model has too few positions; FloatingPointError if a probability is NaN.
     """
     (B, P), L, device = prompts.shape, max_new_tokens, prompts.device
     if P + L - 1 > model.config.block_size:  # the last token of a completion is not run
         raise ValueError(f"{P} + {L} - 1 positions: the model has {model.config.block_size}")
-    done: list[tuple[Tensor, ...]] = []  # columns of Rollouts
+    done: list[tuple[Tensor, ...]] = []  # the columns of Rollouts, in parts
 
     def grow(t: int, level: Level, logits: Tensor, cache: Cache) -> None:
         """Draw token t of N prefixes, logits (N, V). Set aside those that end, grow the others."""
-        level, token = draw_children(t, level, logits, generator)
+        children, token = draw_children(t, level, logits, generator)
         ended = token == end
         stops = ended if t < L - 1 else torch.ones_like(ended)
         leaves, inner = (which.nonzero().squeeze(1) for which in (stops, ~stops))
-        columns = (level.group, level.tokens, level.count, level.logprob, ended)
+        columns = (children.group, children.tokens, children.count, children.logprob, ended)
         done.append(tuple(column[leaves] for column in columns))
         for first in range(0, len(inner), max_nodes):
             part = inner[first : first + max_nodes]
-            grow(t + 1, *run_level(model, token[part], P + t, level.take(part), cache))
+            grow(t + 1, *run_level(model, token[part], P + t, children.take(part), cache))
 
     logits, cache = run_prompts(model, prompts)
-    roots = Level(
-        group=torch.arange(B, device=device),
-        tokens=prompts.new_full((B, L), pad),
-        count=prompts.new_full((B,), k),
-        logprob=torch.zeros(B, device=device),
-        row=torch.arange(B, device=device),
-        sees=torch.ones(B, P, dtype=torch.bool, device=device),
-    )
-    grow(0, roots, logits, cache)
+    b, zero = torch.arange(B, device=device), torch.zeros(B, device=device)
+    tokens, count = prompts.new_full((B, L), pad), prompts.new_full((B,), k)
+    sees = torch.ones(B, P, dtype=torch.bool, device=device)
+    grow(0, Level(b, tokens, count, logprob=zero, row=b, sees=sees), logits, cache)
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
-    order = columns[0].argsort(stable=True)
-    rollouts = Rollouts(*(column[order] for column in columns))
-    broken = (rollouts.count.sum() != B * k) | ~rollouts.logprob.isfinite().all()
-    if broken:  # tested only here, at the end, because the test has to wait for a GPU
+    by_prompt = columns[0].argsort(stable=True)
+    rollouts = Rollouts(*(column[by_prompt] for column in columns))
+    if (rollouts.count.sum() != B * k) | ~rollouts.logprob.isfinite().all():
         raise FloatingPointError("the model's probabilities are not finite")
     return rollouts
 
