@@ -119,8 +119,8 @@ def attend_in_rows(
     """
     keys = torch.cat((before[0][rows.continues], rows.pad(k)), dim=1)  # (R, S + n, h, c)
     values = torch.cat((before[1][rows.continues], rows.pad(v)), dim=1)
-    by_head = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
-    y = F.scaled_dot_product_attention(*by_head, attn_mask=mask.unsqueeze(1))
+    q, k, v = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.unsqueeze(1))
     return y.transpose(1, 2)[rows.row, rows.column], (keys, values)
 
 
@@ -343,9 +343,9 @@ def run_nodes(
     mask[..., 0] = True  # in empty places too, because a softmax over nothing has NaN gradients
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        of_prompts, of_nodes = zip(*(x.split([B * P, N]) for x in (q, k, v)), strict=True)
-        q, k, v = (x.unflatten(0, (B, P)) for x in of_prompts)
-        y, _ = attend_in_rows(*of_nodes, (k, v), mask, rows)
+        (q, q_n), (k, k_n), (v, v_n) = (x.split([B * P, N]) for x in (q, k, v))  # prompts, nodes
+        q, k, v = (x.unflatten(0, (B, P)) for x in (q, k, v))
+        y, _ = attend_in_rows(q_n, k_n, v_n, (k, v), mask, rows)
         return torch.cat((causal(layer, q, k, v).flatten(0, 1), y))
 
     places = torch.arange(B * P + N, device=token.device)
