@@ -276,9 +276,10 @@ def logprobs(model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, end: in
     answers do not run. A prefix that occurs in several rows runs once for each of them.
     """
     used, group = group.unique(return_inverse=True)
+    # Sort by group, then by token 0, token 1, ...: with stable sorts the first key comes last.
     order = torch.arange(len(group), device=group.device)
-    for column in (*tokens.T.flip(0), group):  # sort by group, then token 0, 1, ...: sorts are
-        order = order[column[order].argsort(stable=True)]  # stable, so the first key comes last
+    for column in (*tokens.T.flip(0), group):
+        order = order[column[order].argsort(stable=True)]
     group, tokens = group[order], tokens[order]
     scored = completion_mask(tokens, end)  # (U, L)
     logits, node = run_paths(model, prompts[used], group, tokens, scored)
@@ -340,7 +341,7 @@ def run_nodes(
     """
     (B, P), N = prompts.shape, len(token)
     mask = rows.pad(F.pad(sees, (P, 0), value=True))  # (R, n, P + n): and the whole prompt
-    mask[..., 0] = True  # in empty places too, because a softmax over nothing has NaN gradients
+    mask[..., 0] = True  # in empty places too: a softmax over nothing can have NaN gradients
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         (q, q_n), (k, k_n), (v, v_n) = (x.split([B * P, N]) for x in (q, k, v))  # prompts, nodes
