@@ -40,7 +40,7 @@ soak: .venv/dev
 gpu: .venv/dev
 	@if .venv/bin/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
 		.venv/bin/python -m pip install -q -r requirements-bench.txt; fi
-	@.venv/bin/python -m paper.gpu
+	@PYTHONPATH=. .venv/bin/python tests/gpu.py
 
 homework: .venv/run
 	.venv/bin/python homework/release.py

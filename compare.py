@@ -5,14 +5,13 @@
     python compare.py runs/rloo runs/maxrl
 
 Runs that differ in their seed only are one line, with mean and range. Among runs of one task the
-best figure is marked with a star. The figure needs matplotlib (requirements-dev.txt); without it
-the table is printed alone. reproduce.py draws and writes tables with this file. Left out: running
-anything, and whether a difference counts (paper/verdicts.py).
+best figure has a star. The figure needs matplotlib (requirements-dev.txt); without it the table is
+printed alone. reproduce.py draws and writes tables with this file. Left out: running anything, and
+whether a difference counts (paper/rules.py).
 """
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import Any
 from harness.checkpoint import CheckpointError
 from harness.config import Parser
 from harness.log import read_lines
+from harness.report import steady_output
 
 COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour in every figure
     "reinforce": "#999999",
@@ -52,7 +52,7 @@ class Group:
     """The runs of one method and settings, whatever their seeds."""
 
     config: dict[str, Any]  # of the first of them
-    folder: Path  # of the first
+    folder: Path = Path()  # of the first
     runs: list[Rows] = field(default_factory=list)
 
     @property
@@ -60,29 +60,33 @@ class Group:
         """Its name, or file and function without the folder they are in."""
         return Path(str(self.config.get("method"))).name
 
-    def figures(self, name: str, end: int = -1) -> list[float] | None:
-        """Of each run, at its end (or at 0, its base); None where not all runs have it."""
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        return str(self.config.get("task"))
+
+    def figures(self, name: str, end: int = -1) -> list[Any]:
+        """Of each run, at its end (or at 0, its base); none at all where not all runs have it."""
         found = [rows[end][name] for rows in self.runs if is_number(rows[end].get(name))]
-        return found if len(found) == len(self.runs) else None
+        return found if len(found) == len(self.runs) else []
 
 
 def is_number(x: Any) -> bool:
     """Whether a figure was measured; infinity counts, null does not."""
-    return isinstance(x, (int, float)) and not isinstance(x, bool)
+    return isinstance(x, int | float) and not isinstance(x, bool)
 
 
 def load(folder: Path) -> tuple[dict[str, Any], Rows]:
     """The configuration and the evaluations of a run; CheckpointError if it has none."""
-    refusal = CheckpointError(f"{folder} is not the --out of a run that was evaluated")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         rows = read_lines(folder / "metrics.jsonl")
-    except (OSError, ValueError) as error:
-        raise refusal from error
+    except (OSError, ValueError):
+        config, rows = None, []
     rows = [{n: math.inf if x == "inf" else x for n, x in row.items()} for row in rows]
     evaluations = [row for row in rows if is_number(row.get("nll"))]
     if not isinstance(config, dict) or not evaluations:
-        raise refusal
+        raise CheckpointError(f"{folder} is not the --out of a run that was evaluated")
     return config, evaluations
 
 
@@ -101,13 +105,11 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
     name of several groups, the name of the folder."""
     found = []
     for one in groups:
-        task = one.config.get("task")
-        peers = [g.config for g in groups if g.config.get("task") == task]
+        peers = [g.config for g in groups if g.task == one.task]
         names = [n for n in one.config if n not in (*NO_PART, "method", "task", "table")]
         varied = [n for n in names if len({json.dumps(c.get(n)) for c in peers}) > 1]
         settings = [f"{n}={one.config[n]}" for n in varied if one.config[n] is not None]
-        prefix = [str(task)] if len(peers) < len(groups) else []
-        found.append(" ".join([*prefix, one.method, *settings]))
+        found.append(" ".join([one.task] * (len(peers) < len(groups)) + [one.method, *settings]))
     named = []
     for label, one in zip(found, groups, strict=True):
         long = len(label) > max(LONGEST_LABEL, len(one.folder.name))
@@ -128,11 +130,11 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], align: bool = F
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
-def shown(values: Sequence[float] | None) -> str:
+def shown(values: Sequence[float]) -> str:
     """The mean, and the range if there are several; "-" where there are none."""
     if not values:
         return "-"
-    spread = f" ({min(values):.3f}-{max(values):.3f})" if len(values) > 1 else ""
+    spread = f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else ""
     return f"{mean(values):.3f}{spread}"
 
 
@@ -147,18 +149,17 @@ def table(groups: dict[str, Group]) -> str:
     for label, one in groups.items():
         steps = sorted({run[-1]["step"] for run in one.runs})
         span = "-".join(map(str, dict.fromkeys((steps[0], steps[-1]))))
-        cells = tuple(shown(one.figures(f)) + "*" * is_best(one, groups, f) for f in FIGURES)
-        rows.append([label, str(len(one.runs)), span, *cells])
+        peers = [g for g in groups.values() if g.task == one.task]
+        ends = (shown(one.figures(f)) + "*" * is_best(one, peers, f) for f in FIGURES)
+        rows.append([label, str(len(one.runs)), span, *ends])
     return markdown(["", "runs", "step", *FIGURES], rows, align=True)
 
 
-def is_best(one: Group, groups: dict[str, Group], figure: str) -> bool:
-    """Whether no other group of its task ended better, as far as three digits show."""
-    sign = -1 if figure == "nll" else 1
-    peers = [g for g in groups.values() if g.config.get("task") == one.config.get("task")]
-    ends = [sign * round(mean(x), 3) for g in peers if (x := g.figures(figure))]
-    mine = one.figures(figure)
-    return len(ends) > 1 and mine is not None and sign * round(mean(mine), 3) == max(ends)
+def is_best(one: Group, peers: Sequence[Group], figure: str) -> bool:
+    """Whether no other ended better, as far as three digits show."""
+    ends = [round(mean(x), 3) for g in peers if (x := g.figures(figure))]
+    mine, best = one.figures(figure), min if figure == "nll" else max
+    return len(ends) > 1 and bool(mine) and round(mean(mine), 3) == best(ends)
 
 
 # ----------------------------------------------------------------------------- the figure
@@ -169,7 +170,7 @@ class Line:
     """What is drawn for one label in a panel: at each x the values of all seeds."""
 
     label: str
-    x: Sequence[float]
+    x: Any  # a sequence, or a tensor (X,)
     values: Sequence[Sequence[float]]
     color: str
     dash: Any = "-"
@@ -180,23 +181,20 @@ class Line:
 def pyplot() -> Any:
     """matplotlib's pyplot without a display. ImportError: it is an optional extra."""
     try:
-        import matplotlib
+        import matplotlib.pyplot as plt
+
+        plt.switch_backend("Agg")
+        return plt
     except ImportError as error:
         needed = "figures need matplotlib: pip install -r requirements-dev.txt"
         raise ImportError(needed) from error
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
 
 
 def new_figure(columns: int, height: float = 3.6, rows: int = 1, **options: Any) -> tuple[Any, Any]:
-    """A figure as wide as a README, and its axes (rows x columns, flat if that is one row)."""
-    size = (11, height * rows)
-    fig, axes = pyplot().subplots(
-        rows, columns, figsize=size, squeeze=False, layout="constrained", **options
-    )
-    return fig, axes if rows > 1 else axes[0]
+    """A figure as wide as a README, and its axes, row after row."""
+    options |= {"figsize": (11, height * rows), "squeeze": False, "layout": "constrained"}
+    fig, axes = pyplot().subplots(rows, columns, **options)
+    return fig, axes.flat
 
 
 def panel(ax: Any, lines: Iterable[Line], **settings: Any) -> None:
@@ -219,11 +217,10 @@ def save_figure(fig: Any, path: Path, legend_of: Iterable[Any] = ()) -> None:
     """Write it, and forget it. legend_of: the axes whose labels are listed below the panels."""
     named: dict[str, Any] = {}
     for ax in legend_of:
-        handles, labels = ax.get_legend_handles_labels()
-        named |= dict(zip(labels, handles, strict=True))
+        named |= {label: line for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     if named:
-        place = {"loc": "outside lower center", "ncols": min(len(named), 6)}
-        fig.legend(named.values(), named.keys(), frameon=False, **place)
+        place = {"loc": "outside lower center", "ncols": min(len(named), 6), "frameon": False}
+        fig.legend(named.values(), named.keys(), **place)
     fig.savefig(path, dpi=130)
     pyplot().close(fig)
 
@@ -239,17 +236,16 @@ def styles(methods: dict[str, str]) -> dict[str, dict[str, str]]:
 
 def draw(path: Path, groups: dict[str, Group]) -> None:
     """pass@1 and pass@128 against steps; a row of panels for each task."""
-    tasks = list(dict.fromkeys(str(one.config.get("task")) for one in groups.values()))
+    tasks = list(dict.fromkeys(one.task for one in groups.values()))
     style = styles({label: one.method for label, one in groups.items()})
     fig, axes = new_figure(2, rows=len(tasks))
-    for i, ax in enumerate(axes.flat):
+    for i, ax in enumerate(axes):
         task, figure = tasks[i // 2], ("pass@1", "pass@128")[i % 2]
-        mine = {x: one for x, one in groups.items() if str(one.config.get("task")) == task}
-        lines = [line_of(x, one, figure, style[x]) for x, one in mine.items()]
+        mine = {x: one for x, one in groups.items() if one.task == task}
         title = task if len(tasks) > 1 else ""
+        lines = [line_of(x, one, figure, style[x]) for x, one in mine.items()]
         panel(ax, lines, title=title, xlabel="training steps", ylabel=f"held-out {figure}")
-        ax.set_xlim(left=0)
-    save_figure(fig, path, legend_of=axes.flat)
+    save_figure(fig, path, fig.axes)
 
 
 def line_of(label: str, one: Group, figure: str, style: dict[str, str]) -> Line:
@@ -270,31 +266,28 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("dir", nargs="+", type=Path, help="the --out of a run")
     parser.add_argument("--figure", type=Path, default=Path("compare.png"), help="where it goes")
     args = parser.parse_args(argv)
-    try:
+    with steady_output():
         return compare(args.dir, args.figure)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has seen enough
-        return 0
-    except CheckpointError as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return 2
 
 
 def compare(folders: Sequence[Path], figure: Path) -> int:
-    """Print the table, draw the figure; 0, or 2 where the figure cannot be written."""
-    figure = figure if figure.suffix or figure.is_dir() else figure.with_suffix(".png")
-    if figure.is_dir():
-        raise CheckpointError(f"--figure {figure} is a folder: name a file, as in compare.png")
-    groups = group(folders)
-    print(table(groups), flush=True)
+    """Print the table and draw the figure; the exit status."""
     try:
+        if figure.is_dir():
+            raise CheckpointError(f"--figure {figure} is a folder: name a file, as compare.png")
+        figure = figure if figure.suffix else figure.with_suffix(".png")
+        groups = group(folders)
+        print(table(groups), flush=True)
         draw(figure, groups)
+        print(f"\ncurves: {figure}", flush=True)
     except ImportError as error:
         print(f"no figure: {error}")
+    except CheckpointError as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return 2
     except (OSError, ValueError) as error:  # no such folder, no such format
-        raise CheckpointError(f"cannot write --figure {figure}: {error}") from error
-    else:
-        print(f"\ncurves: {figure}", flush=True)
+        print(f"compare.py: cannot write --figure {figure}: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

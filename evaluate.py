@@ -24,11 +24,12 @@ from data.batches import Batch, torch_rng
 from data.tokenizer import END, decode
 from harness.config import Config
 from model import GPT, completion_logits, completion_mask, summed_logprobs
-from rollouts import graded_by, roll_out, said, verdicts
+from rollouts import graded_by, roll_out, verdicts
 from tree import Rollouts
-from verify import answer, number
 
 EVAL_K = (1, 8, 128, 1024)
+THRESHOLDS = [0.05 + 0.1 * i for i in range(10)]  # of likelihoods
+BEST_OF = (1, 8, 64)
 
 
 @torch.no_grad()
@@ -84,39 +85,27 @@ def sampled_figures(
     return figures | {"exact": False, "n": n, "c": [int(x) for x in c.tolist()]}
 
 
-def graded_figures(
-    batch: Batch, weight: Tensor, rollouts: Rollouts, task: Any
-) -> dict[str, float | None]:
-    """How well the numbers that were written fit the targets.
+def graded_figures(batch: Batch, weight: Tensor, rollouts: Rollouts, task: Any) -> dict[str, float]:
+    """How likely the numbers that were written make the targets, in three ways.
 
     log_likelihood: the mean over prompts of log((1/n) sum l), which is too low by about the
-    variance of l over 2 n E[l]^2; a prompt without a number counts as 1e-30. mse: the squared
-    difference between the mean number written and the sum without its noise. spread: the distance
-    between the quartiles of the numbers written for one prompt, as a standard deviation (divided by
-    1.349), which a stray number does not move; averaged over prompts. Without any number: None.
+    variance of l over 2 n E[l]^2; a prompt without a number counts as 1e-30. log_tail: the mean
+    over prompts and THRESHOLDS of log((c + 1/2) / (n + 1)), where c of n likelihoods are above the
+    threshold. best@m: the largest likelihood of m rollouts, on average (without bias).
     """
-    n = rollouts.count.cpu()
-
-    def matrix(values: Tensor) -> Tensor:
-        """(U,) of distinct completions -> (E, n) of all of them."""
-        return values.cpu().double().repeat_interleave(n).view(len(batch.texts), -1)
-
-    def average(values: Tensor) -> float:
-        """Over the prompts that have a value."""
-        known = ~values.isnan()
-        return ((weight[known] @ values[known]) / weight[known].sum()).item()
-
-    l = matrix(graded_by(task.likelihood, batch, rollouts, task))
-    written = [number(text or "") for text in said(rollouts)]
-    z = matrix(torch.tensor([math.nan if x is None else x for x in written], dtype=torch.double))
-    truth = torch.tensor([float(answer(text) or 0) for text in batch.texts], dtype=torch.double)
-    low, high = z.nanquantile(torch.tensor([0.25, 0.75]).double(), dim=1)
+    l = graded_by(task.likelihood, batch, rollouts, task).cpu().double()
+    l = l.repeat_interleave(rollouts.count.cpu()).view(len(batch.texts), -1)  # (E, n)
+    l, n = l.sort(1).values, l.shape[1]
+    above = torch.stack([(l > t).sum(1) for t in THRESHOLDS], 1)  # (E, thresholds)
     figures = {
-        "log_likelihood": average(l.mean(1).clamp(min=1e-30).log()),
-        "mse": average((z.nanmean(1) - truth) ** 2),
-        "spread": average((high - low) / 1.349),
+        "log_likelihood": (weight @ l.mean(1).clamp(min=1e-30).log()).item(),
+        "log_tail": (weight @ ((above.double() + 0.5) / (n + 1)).log().mean(1)).item(),
     }
-    return {name: x if math.isfinite(x) else None for name, x in figures.items()}
+    larger = torch.arange(n, -1, -1)  # how many of the n are not among the i smallest, i = 0..n
+    for m in (m for m in BEST_OF if m <= n):
+        within = 1 - torch.as_tensor(maxrl.pass_at_k(n, larger, m))  # all m among the i smallest
+        figures[f"best@{m}"] = (weight @ (l @ within.diff())).item()
+    return figures
 
 
 def samples(

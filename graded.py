@@ -28,17 +28,10 @@ NAMES = ("maxrl-loo", "tailrl")
 MOST = 4096  # rollouts in a group of maxrl-loo, whose cost is k^2
 
 
-def advantages(name: str, r: Tensor, T: int) -> Tensor:
-    """Advantages (B, k) of the grades r (B, k) of k >= 2 rollouts; T: the order of `maxrl-loo`."""
-    return tailrl(r) if name == "tailrl" else maxrl_loo(r, T)
+def advantages(name: str, r: Tensor, group: Tensor, count: Tensor, k: int, T: int) -> Tensor:
+    """`maxrl.counted_advantages` of these estimators for k >= 2: (U,) each in, (U,) out.
 
-
-def counted_advantages(
-    name: str, r: Tensor, group: Tensor, count: Tensor, k: int, T: int
-) -> Tensor:
-    """The same for distinct completions: (U,) grades, groups and counts in, (U,) advantages out.
-
-    `maxrl-loo` needs them sorted by group.
+    T: the order of `maxrl-loo`, which needs the completions sorted by group.
     """
     if name == "tailrl":
         return counted_tailrl(r, group, count)

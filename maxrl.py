@@ -1,35 +1,57 @@
-"""The mathematics of Maximum Likelihood Reinforcement Learning (MaxRL): everything the method is.
+"""Maximum Likelihood Reinforcement Learning (MaxRL): its mathematics, from pass rate to loss.
 
-Source: Tajwar et al. 2026, arXiv 2602.02710. A prompt x has a pass rate p(x): the chance that a
-rollout z ~ pi(.|x) is right. Reinforcement learning ascends E[p], maximum likelihood E[log p].
+Source: Tajwar et al. 2026, arXiv 2602.02710. Follow this page with a pencil; each formula then
+stands once in the code. Left out: models, tokens, files, clipping, KL, epsilon.
 
-Why it works, in one line: p is the sum of pi(z) over the right z, grad pi = pi grad log pi, so
+**The pass rate.** For a prompt, a model writes a completion z with probability pi(z). One such
+sample is a *rollout*. A verifier says whether it is right: its *reward* r(z) is 1 or 0. The pass
+rate p = sum_z pi(z) r(z) = E[r] is the chance that a rollout is right.
 
-    grad log p = (1/p) sum over right z of pi(z) grad log pi(z) = E[grad log pi(z) | z is right].
+**Why log p.** Reinforcement learning ascends E[p], the pass rate averaged over prompts. Maximum
+likelihood ascends E[log p], for which every doubling is worth the same: from 1 to 2 in 10,000 as
+much as from .25 to .5, where for p the second step is worth 2,500 times the first. Since
+grad log p = (1/p) grad p, a prompt that is solved once in a hundred tries counts a hundredfold.
 
-Average grad log pi over the rollouts that succeeded, and you estimate the gradient of maximum
-likelihood. REINFORCE divides the same sum by k, the number of rollouts; MaxRL divides it by S, the
-number of successes. That is all there is to it. S is random, but there is no bias: given which
-rollouts are right, each right one is a draw from pi(z | z is right), so the average of S of them
-has the mean grad log p whatever S >= 1 is. One thing is lost: a group of k rollouts without a
-success gives 0, so the expectation is pass@k grad log p, where pass@k = 1 - (1-p)^k.
+**What to average.** The *score* of z is grad log pi(z), so grad pi(z) = pi(z) score(z), and the
+mean score is E[score] = sum_z grad pi(z) = grad 1 = 0. Then
 
-That is the gradient of a series cut off: keep T terms of log p, here T = k, and call them J_T(p),
+    grad p     = sum_z r(z) grad pi(z)  =  sum_z pi(z) r(z) score(z)        =  E[r score],
+    grad log p = grad p / p             =  sum_z [pi(z) r(z) / p] score(z)  =  E[score | right],
 
-    log p = -sum_{j>=1} (1-p)^j / j,        grad J_T = w_T(p) grad p,   w_T(p) = (1 - (1-p)^T) / p,
+because pi(z) r(z) / p is the probability of z given that it is right. So the average score of the
+rollouts that succeeded estimates the gradient of log p. That is MaxRL. Of k rollouts let S be
+right. REINFORCE divides the sum of their scores by k, and MaxRL divides it by S.
 
-so that w_T(p) grad p = (1 - (1-p)^T) grad log p. T = 1 is expected reward (w = 1), T = infinity
-maximum likelihood (w = 1/p: hard prompts count). An estimator is one formula for the advantage A
-of a rollout,
+**The order.** S is random, but dividing by it makes no bias: given which rollouts are right, each
+of these is a draw from pi(z | right), so their average has the mean grad log p whatever S >= 1 is.
+But a group without a success gives 0, and this has the chance (1-p)^k. So the expectation is
+pass@k grad log p, where pass@k = 1 - (1-p)^k is the chance that at least one of k rollouts is
+right. Compare this with the Maclaurin series of log p, of which J_T(p) keeps T terms:
 
-    g = (1/k) sum_i A_i grad log pi(z_i|x),        E[g] = w(p) grad p,
+    log p = -sum_{j>=1} (1-p)^j / j,              J_T(p) = -sum_{j=1..T} (1-p)^j / j,
+    w_T(p) = dJ_T/dp = sum_{j=0..T-1} (1-p)^j = (1 - (1-p)^T) / p = pass@T / p.
 
-and in expectation its w(p) is all that tells REINFORCE, GRPO and MaxRL apart. `python maxrl.py`
-computes every w(p) by exact enumeration and prints it beside its closed form.
+Hence grad J_T = w_T(p) grad p = pass@T grad log p, and with k rollouts MaxRL ascends J_k. T is the
+*order*: order 1 is expected reward (w = 1), order infinity is maximum likelihood (w = 1/p).
 
-Three words: the *reward* of a rollout is 0 or 1, its *log-probability* is log pi(z|x), summed over
-its tokens, and its *score* is grad log pi(z|x). Read `reinforce`, `rloo`, `grpo` and `maxrl` first;
-the other five are for comparison. Left out: models, tokens, files, clipping, KL, epsilon. Example:
+**The advantage.** Every method below is one formula for the advantage A of a rollout, in
+
+    g = (1/k) sum_i A_i score(z_i),               E[g] = w(p) grad p.
+
+In expectation w(p) is all that tells the methods apart. To divide by S, divide each reward by the
+mean reward of its group, which is S/k. Then A = r / mean is k/S for a success, and
+
+    g = (1/k) sum_i (r_i / mean) score(z_i) = (1/S) sum over the successes of score(z_i).
+
+**The baseline.** MaxRL as it is used has A = r / mean - 1 = (r - mean) / mean. The 1 subtracts the
+average score of the whole group. This baseline buys two things: a group in which all succeed gives
+exactly 0, and wrong rollouts are pushed down, so that a step learns from failures too. The price is
+one order. A score has mean 0, but a group without a success is skipped, baseline included, and in
+the groups that remain the average score has a mean, which is exactly the last term of the series
+(`maxrl` shows why). The noise falls where successes are rare and rises where they are common.
+
+`python maxrl.py` computes every w(p) by exact enumeration and prints it beside its closed form,
+with the standard deviation of the estimate.
 
     >>> ADVANTAGES["maxrl"](torch.tensor([[1., 0., 0., 0.], [1., 1., 0., 0.], [0., 0., 0., 0.]]))
     tensor([[ 3., -1., -1., -1.],
@@ -38,6 +60,7 @@ the other five are for comparison. Left out: models, tokens, files, clipping, KL
 """
 
 import math
+import signal
 from collections.abc import Callable
 from functools import partial
 
@@ -46,24 +69,30 @@ from torch import Tensor
 
 import graded
 
-# ------------------------------------------------------------------- the estimators, side by side
+# ----------------------------------------------------------------- the estimators, side by side
 # r: a rollout's reward. mean: its group's mean reward, S/k for S successes. k: the group's size.
 # Each docstring opens with the formula; train.py prints that sentence when it starts.
 
 
+def _divide(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Their ratio, and 0 where the denominator is. A mean of 0 or 1 is exact: no epsilon."""
+    return torch.where(denominator > 0, numerator / denominator, 0.0)
+
+
 def reinforce(r: Tensor, mean: Tensor, k: int) -> Tensor:
-    """A = r. Williams 1992. E[g] = grad p: order 1, expected reward."""
+    """A = r. Williams 1992. E[g] = E[r score] = grad p: order 1, expected reward."""
     return r
 
 
 def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) k/(k-1). Ahmadian 2024, arXiv 2402.14740. Order 1, with a baseline.
 
-    The factor makes the baseline the mean of the *other* rollouts, so E[g] = grad p exactly.
-    Whether it lowers the noise depends on p. For a policy with one right and one wrong text, and 8
-    rollouts, the standard deviation of w falls from .54 to .36 at p = .3, but rises from .18 to .56
-    at p = .8 (`python maxrl.py`): there the score of the right text is small, 1 - p, and the
-    baseline lets in that of the rare failures, -p. A group of one has no others: it is `reinforce`.
+    The factor makes the baseline the mean of the *other* rollouts, which are independent of this
+    one, so E[g] = grad p exactly. A group of one has no others: there it is `reinforce`.
+
+    Whether the baseline lowers the noise depends on p. Take one right and one wrong text: their
+    scores are as 1 - p to -p. Where p is near 1 the score of the right text is small. With a
+    baseline the rare failures contribute too, and their score is large.
     """
     return (r - mean) * (k / (k - 1)) if k > 1 else r
 
@@ -71,8 +100,8 @@ def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
 def grpo(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / std. Shao 2024, arXiv 2402.03300. w tends to 1/sqrt(p(1-p)).
 
-    std has ddof 0 and no epsilon: a group whose rewards are all equal gets 0, and so k = 1 always.
-    Not the gradient of any J_T: prompts that are nearly solved gain weight as hard ones do.
+    std has ddof 0. A group whose rewards are all equal gets 0, and so a group of one always does.
+    For k > 2 this is the gradient of no J_T: nearly solved prompts gain weight as hard ones do.
     """
     std = (mean * (1 - mean)).sqrt()  # of k rewards in {0, 1}
     return _divide(r - mean, std)
@@ -81,46 +110,49 @@ def grpo(r: Tensor, mean: Tensor, k: int) -> Tensor:
 def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / mean. MaxRL, Algorithm 1. Trains order k-1, not k.
 
-    g is the average score of the S successes (`maxrl_raw`, order k) less the average score of all
-    k, in groups with a success; the others are dropped. Scores have mean 0, so E[1{S>0} mean score]
-    + E[1{S=0} mean score] = 0. A group that fails, with chance (1-p)^k, has the mean E[score |
-    wrong] = -grad p / (1-p). So what is subtracted has the mean
-
-        E[1{S>0} mean score] = -E[1{S=0} mean score] = (1-p)^k grad p / (1-p) = (1-p)^(k-1) grad p,
-
-    exactly the last term of w_k = sum_{j=0..k-1} (1-p)^j: k-1 terms are left. At k = 1 none would
-    be, so a group of one is `reinforce`, as `maxrl_raw` is there.
+    `maxrl_raw`, the next function, trains order k. Here the average score of the group is
+    subtracted as well, provided that the group has a success. Consider one rollout's share of that
+    average. If another rollout is right, this one's score is subtracted whatever its reward is, and
+    its mean is 0. If all k-1 others are wrong, which has the chance (1-p)^(k-1), its score is
+    subtracted only if it is right, and the mean is E[r score] = grad p. So the baseline takes away
+    (1-p)^(k-1) grad p: exactly the last term of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The k-1 others
+    are left. At k = 1 nothing would be, so a group of one is `reinforce`, as `maxrl_raw` is there.
     """
     return _divide(r - mean, mean) if k > 1 else r
 
 
 def maxrl_raw(r: Tensor, mean: Tensor, k: int) -> Tensor:
-    """A = r / mean. MaxRL, Theorem 2: g is grad log pi averaged over the successes. Order k."""
+    """A = r / mean. MaxRL, Theorem 2: g is the average score of the successes. Order k."""
     return _divide(r, mean)
 
 
-def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Tensor:
-    """A = omega (r - mean of the peers), omega = pass@T / p estimated with oneself as a success.
+# Those five are the lesson. The five that follow are for comparison.
 
-    Leave-one-out MaxRL: the order T <= k exactly (default k), with a baseline, and 0 where all
-    fail or all pass. Not the paper's: ours, the binary case of the weights in graded.py.
-    The peers are the other k-1 rollouts. omega and the baseline may look at them only: then they
-    are independent of this rollout, and E[A score] = E[omega] E[r score] = E[omega] grad p. So this
-    rollout counts as a success in any case: c of k. omega = pass_at_k(k, c, T) / (c/k) has the mean
-    w_T(p), and no other function of c has (the binomial family is complete). At T = k pass_at_k is
-    1: omega is k/S for a success, k/(S+1) for a failure. k/(k-1) makes the mean that of the peers.
+
+def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Tensor:
+    """A = omega (r - mean of the peers), omega = pass@T / p estimated from the peers.
+
+    Leave-one-out MaxRL, not the paper's but ours: exactly order T <= k (default k), with a
+    baseline, and 0 in groups that all fail or all pass. The peers of a rollout are the other k-1.
+    omega and the baseline look only at them, so they are independent of this rollout, and
+    E[A score] = E[omega] E[r score] = E[omega] grad p.
+
+    Compute omega as if this rollout had succeeded: with s successes of k, s >= 1, it is
+    pass_at_k(k, s, T) / (s/k). By Bayes' rule a group in which this rollout is right has s
+    successes with probability P(S = s) (s/k) / p, so the factor s/k cancels, and E[omega] =
+    sum_s P(S = s) pass_at_k(k, s, T) / p = pass@T / p = w_T(p). Grades in [0, 1]: graded.py.
     """
     if k == 1:
         return r
-    c = (k * mean + 1 - r).round()  # S for a success, S + 1 for a failure
-    pass_T = 1.0 if order is None or order == k else pass_at_k(k, c, int(order))  # c >= 1
-    return pass_T / (c / k) * (r - mean) * (k / (k - 1))
+    s = (k * mean + 1 - r).round()  # S for a success, S + 1 for a failure
+    pass_T = 1.0 if order is None or order == k else 1 - _fail_at_k(k, s, int(order))
+    return pass_T / (s / k) * (r - mean) * (k / (k - 1))  # the factor: r minus the peers' mean
 
 
 def tailrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
-    """A = the sum of maxrl's over all thresholds of the reward. TailRL, Ramasubramanian 2026.
+    """A = maxrl's, added up over all thresholds of the reward. TailRL, Ramasubramanian 2026.
 
-    Verdicts have one threshold, so on them it is `maxrl`. graded.py has the sum for other rewards.
+    Verdicts have one threshold, so on them it is `maxrl`. Other rewards: graded.py.
     """
     return maxrl(r, mean, k)
 
@@ -134,16 +166,15 @@ def passk(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Tensor
     if k == 1:
         return r
     T = k if order is None else int(order)
-    peers_solved = (k * mean - r).round()
-    omega = T * _fail_at_k(k - 1, peers_solved, T - 1)
+    right_peers = (k * mean - r).round()
+    omega = T * _fail_at_k(k - 1, right_peers, T - 1)
     return omega * (r - mean) * (k / (k - 1))
 
 
 def maxrl_std(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / (std mean). A snippet that circulates as MaxRL, and is not.
 
-    Dividing by both leaves w tending to (1/p) / sqrt(p(1-p)): at p = .05, k = 64 a weight of 97
-    where maximum likelihood has 20. Kept as the counter-example.
+    w tends to (1/p) / sqrt(p(1-p)), for small p far beyond the 1/p of maximum likelihood.
     """
     return _divide(r - mean, (mean * (1 - mean)).sqrt() * mean)
 
@@ -151,15 +182,9 @@ def maxrl_std(r: Tensor, mean: Tensor, k: int) -> Tensor:
 def rft(r: Tensor, batch_mean: Tensor, k: int) -> Tensor:
     """A = r / mean reward of the whole batch. Rejection-sampling fine-tuning, one step of it.
 
-    The one formula here that is given another mean (`OF_THE_BATCH` says so): every prompt has the
-    same w, tending to 1/E[p] as the batch grows.
+    Every prompt has the same w, which tends to 1/E[p] as the batch grows.
     """
     return _divide(r, batch_mean)
-
-
-def _divide(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 where b is 0. b >= 0 comes from counts, so the test is exact: no epsilon."""
-    return torch.where(b > 0, a / b, 0.0)
 
 
 FORMULAS: dict[str, Callable[..., Tensor]] = {
@@ -175,80 +200,71 @@ FORMULAS: dict[str, Callable[..., Tensor]] = {
     "rft": rft,
 }
 ORDERED = ("maxrl-loo", "passk")  # the estimators that take an order
-OF_THE_BATCH = ("rft",)  # whose mean is that of all B k rewards, not of a group
+OF_THE_BATCH = ("rft",)  # those whose mean is that of all B k rewards, not of a group
 
 
-# ------------------------------------------------------------------------- from rewards to A to g
-
-
-def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> Tensor:
-    """Advantages of k rollouts of each of B prompts. `ADVANTAGES[name]` is this with its name set.
-
-    rewards: (B, k), in {0, 1}; `maxrl-loo` takes any in [0, 1], `reinforce`, `rloo` and `tailrl`
-    any finite ones.
-    order: the T of `maxrl-loo` and `passk`, 1..k (default k).
-    Returns (B, k). Raises ValueError for other shapes, rewards or orders.
-    """
-    if rewards.dim() != 2 or rewards.numel() == 0:
-        raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
-    r, k = rewards.detach().cpu().double(), rewards.shape[1]  # a few numbers; MPS has no double
-    check_rewards(name, r)
-    check_order(name, k, order)
-    if name in graded.NAMES and k > 1 and not is_binary(r):
-        A = graded.advantages(name, r, int(order or k))
-    else:
-        mean = r.mean() if name in OF_THE_BATCH else r.sum(dim=1, keepdim=True) / k  # (B, 1)
-        A = apply_formula(name, r, mean, k, order)
-    return A.to(rewards) if rewards.is_floating_point() else A
-
-
-ADVANTAGES: dict[str, Callable[..., Tensor]] = {
-    name: partial(group_advantages, name) for name in FORMULAS
-}
+# ------------------------------------------------------------------- from rewards to A to g
 
 
 def counted_advantages(
     name: str, rewards: Tensor, group: Tensor, count: Tensor, k: int, order: float | None = None
 ) -> Tensor:
-    """The same numbers for distinct completions: equal rollouts have equal advantages.
+    """Advantages of U distinct completions, of which equal ones are written once: (U,).
 
-    rewards, group, count: (U,) of U distinct completions: its reward in {0, 1}, the number of its
-    prompt in 0..B-1, and how many of that prompt's k rollouts it stands for. Returns (U,), on the
-    device of rewards. Fractional rewards as in `ADVANTAGES`; for `maxrl-loo` sorted by group.
+    rewards, group, count: (U,), the reward of a completion, the number of its prompt in 0..B-1, and
+    how many of that prompt's k rollouts it stands for. Rewards are 0 or 1; `maxrl-loo` takes any in
+    [0, 1] (then sorted by group), `reinforce`, `rloo` and `tailrl` any finite ones. order: the T of
+    `maxrl-loo` and `passk`, from 1 to k (default k). ValueError for other rewards or orders.
     """
-    r, b = rewards.detach().cpu().double(), group.cpu()
+    r = rewards.detach().cpu().double()  # they are few, and MPS has no float64
+    group, count = group.cpu(), count.cpu()
     check_rewards(name, r)
     check_order(name, k, order)
-    if name in graded.NAMES and k > 1 and not is_binary(r):
-        A = graded.counted_advantages(name, r, b, count.cpu(), k, int(order or k))
+    if name in graded.NAMES and k > 1 and not bool(((r == 0) | (r == 1)).all()):
+        A = graded.advantages(name, r, group, count, k, int(order or k))
     else:
-        total = r.new_zeros(int(b.max()) + 1).index_add(0, b, r * count.cpu())
+        total = r.new_zeros(int(group.max()) + 1).index_add(0, group, r * count)
         mean = total / k  # (B,)
-        mean = mean.mean() if name in OF_THE_BATCH else mean[b]  # (U,)
-        A = apply_formula(name, r, mean, k, order)
-    return A.to(rewards if rewards.is_floating_point() else rewards.device)
+        mean = mean.mean() if name in OF_THE_BATCH else mean[group]  # (U,)
+        A = FORMULAS[name](r, mean, k, **({} if order is None else {"order": order}))
+    dtype = rewards.dtype if rewards.is_floating_point() else torch.get_default_dtype()
+    return A.to(rewards.device, dtype)
 
 
-def apply_formula(name: str, r: Tensor, mean: Tensor, k: int, order: float | None) -> Tensor:
-    """`FORMULAS[name]`, with the order if there is one."""
-    return FORMULAS[name](r, mean, k, **({} if order is None else {"order": order}))
+def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> Tensor:
+    """The same for k rollouts of each of B prompts: (B, k) in, (B, k) out."""
+    if rewards.dim() != 2 or rewards.numel() == 0:
+        raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
+    B, k = rewards.shape
+    group = torch.arange(B).repeat_interleave(k)  # every rollout stands for itself
+    one = torch.ones_like(group)
+    return counted_advantages(name, rewards.flatten(), group, one, k, order).view(B, k)
+
+
+ADVANTAGES: dict[str, Callable[..., Tensor]]  # name -> a function of rewards (B, k)
+ADVANTAGES = {name: partial(group_advantages, name) for name in FORMULAS}
 
 
 def policy_gradient_loss(
     logprobs: Tensor, advantages: Tensor, count: Tensor | None = None, total: int | None = None
 ) -> Tensor:
-    """-(1/(B k)) sum A log pi(z|x): its gradient is -g averaged over the B prompts.
+    """-(1/(B k)) sum A log pi(z): its gradient is -g, averaged over the B prompts.
 
     logprobs: (...) of whole completions, summed over tokens with the end token, never averaged.
     advantages: the same shape, treated as constants. count: how many rollouts an entry stands for
-    (default 1). total: B k, the divisor (default: all the rollouts given); give it when these are
-    a part of the batch, because groups without a signal stay in the divisor.
+    (default 1). total: B k, the divisor (default: all the rollouts given). Give it when these are
+    part of a batch, because groups without a signal stay in the divisor.
+
+    Half precision cannot count to 257 (bfloat16) or to 70,000 (float16), so rollouts are counted in
+    whole numbers, and the sum is a float32.
     """
     if logprobs.shape != advantages.shape:
         raise ValueError(f"shapes {tuple(logprobs.shape)} and {tuple(advantages.shape)} differ")
-    count = torch.ones_like(logprobs) if count is None else count
-    weights = advantages.detach().to(logprobs.dtype) * count
-    return -(weights * logprobs).sum() / (total or count.sum())
+    dtype = torch.promote_types(logprobs.dtype, torch.float32)
+    weights, rollouts = advantages.detach().to(dtype), logprobs.numel()
+    if count is not None:
+        weights, rollouts = weights * count, int(count.sum(dtype=torch.int64))
+    return -(weights * logprobs).sum() / (total or rollouts)
 
 
 def exact_loss(logp: Tensor, order: float) -> Tensor:
@@ -267,9 +283,8 @@ def exact_loss(logp: Tensor, order: float) -> Tensor:
 def objective(p: Tensor, order: float) -> Tensor:
     """J_T(p) = -sum_{j=1..T} (1-p)^j / j, elementwise and differentiable; T = inf is log p.
 
-    p in [0, 1]; order an integer >= 1 or math.inf, else ValueError. MaxRL paper, section 3.
-    All terms have one sign, so the plain sum is accurate from p = 0 (minus the harmonic number) to
-    p = 1 (0).
+    p in [0, 1]; order an integer >= 1 or math.inf, else ValueError. MaxRL paper, section 3. All
+    terms have one sign, so the plain sum is accurate from p = 0 (minus the harmonic number) to 1.
     """
     p, T = torch.as_tensor(p), _order(order)
     if T == math.inf:
@@ -302,22 +317,38 @@ def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
 def pass_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor | float:
     """Unbiased pass@k from n samples of one prompt, c of them correct: 1 - C(n-c, k) / C(n, k).
 
-    Chen 2021, arXiv 2107.03374. Numbers give a float, tensors (broadcast) a float64 tensor.
-    ValueError when n < k: fewer samples than tries say nothing about pass@k.
+    Chen 2021, arXiv 2107.03374. Numbers give a float; tensors, arrays and lists whose shapes
+    broadcast give a float64 tensor. ValueError for anything else, and for n < k.
     """
-    values = [torch.as_tensor(x).cpu().double() for x in (n, c, k)]
-    whole = all(bool((x == x.floor()).all()) for x in values)
-    if not whole or (values[2] < 1).any() or (values[0] < values[2]).any():
+    given = (n, c, k)
+    try:
+        lists = [x.tolist() if hasattr(x, "tolist") else x for x in given]
+        n, c, k = (torch.tensor(x, dtype=torch.float64) for x in lists)
+        shape = torch.broadcast_shapes(n.shape, c.shape, k.shape)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError("pass_at_k takes numbers, or arrays of them that broadcast") from error
+    if not all(bool((x % 1 == 0).all()) for x in (n, c, k)) or (k < 1).any() or (n < k).any():
         raise ValueError("pass_at_k needs whole numbers with 1 <= k <= n")
-    if (values[1] < 0).any() or (values[1] > values[0]).any():
+    if (c < 0).any() or (c > n).any():
         raise ValueError("pass_at_k needs 0 <= c <= n")
-    result = 1 - _fail_at_k(*values)
-    return result if any(isinstance(x, Tensor) for x in (n, c, k)) else result.item()
+    result = 1 - _fail_at_k(n, c, k)
+    return result if shape or any(isinstance(x, Tensor) for x in given) else result.item()
 
 
-def _fail_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor:
-    """C(n-c, k) / C(n, k) as a product of k factors (no factorial overflows), on the CPU."""
-    n, c, k = (torch.as_tensor(x).cpu().double().unsqueeze(-1) for x in (n, c, k))
+def _fail_at_k(n: Tensor | int, c: Tensor, k: Tensor | int) -> Tensor:
+    """C(n-c, k) / C(n, k): the chance that k of n samples, c of them right, are all wrong."""
+    n, k = torch.as_tensor(n), torch.as_tensor(k)
+    if n.dim() or k.dim():
+        return _product(n, c, k)
+    distinct, where = c.unique(return_inverse=True)  # rollouts repeat few numbers of successes
+    fail, possible = torch.zeros_like(distinct), distinct <= n - k
+    fail[possible] = _product(n, distinct[possible], k)
+    return fail[where]
+
+
+def _product(n: Tensor, c: Tensor, k: Tensor) -> Tensor:
+    """C(n-c, k) / C(n, k) as a product of k factors: no factorial overflows."""
+    n, c, k = (x.double().unsqueeze(-1) for x in (n, c, k))
     result = torch.ones(())
     for i in torch.arange(int(k.max()), dtype=n.dtype).split(4096):  # bounds the memory
         result = result * torch.where(i < k, (n - c - i).clamp(min=0) / (n - i), 1.0).prod(-1)
@@ -325,11 +356,6 @@ def _fail_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor:
 
 
 # --------------------------------------------------------------------------- what may be asked for
-
-
-def is_binary(rewards: Tensor) -> bool:
-    """Whether all rewards are 0 or 1."""
-    return bool(((rewards == 0) | (rewards == 1)).all())
 
 
 def check_rewards(name: str, rewards: Tensor) -> None:
@@ -358,29 +384,30 @@ def check_order(name: str, k: int, order: float | None) -> None:
 
 
 def _order(order: float) -> float:
+    """The order of an objective, if it is one."""
     if order == math.inf or (order >= 1 and int(order) == order):
         return order
     raise ValueError(f"an order is a whole number >= 1 or inf, not {order}")
 
 
-# ------------------------------------------------------------------------ proof by computation
+# ---------------------------------------------------------------------- proof by computation
 
 
 def trained_order(name: str, k: int, order: float | None = None) -> float | None:
     """The T whose J_T the estimator ascends in expectation; None if there is no such T."""
-    orders: dict[str, float | None]
-    orders = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k}
-    orders["tailrl"] = orders["maxrl"]  # on verdicts
-    orders |= {"maxrl-loo": order or k, "passk": 1 if (order or k) == 1 else None}
-    orders |= {"grpo": 1 if k == 2 else None}  # where it is rloo, rollout by rollout
+    T = order or k
+    orders = {"reinforce": 1, "rloo": 1, "maxrl": max(k - 1, 1), "maxrl-raw": k, "maxrl-loo": T}
+    orders |= {"tailrl": max(k - 1, 1)}  # at every threshold
+    orders |= {"grpo": 1} if k == 2 else {}  # where it is rloo, rollout by rollout
+    orders |= {"passk": 1} if T == 1 else {}
     return orders.get(name)
 
 
 def population_weight(name: str, p: Tensor, k: int, order: float | None = None) -> Tensor:
     """w(p) with E[g] = w(p) grad p in closed form; NaN where none is known.
 
-    For `grpo` and `maxrl-std` the limit of large k. For `rft`, whose w depends on the whole batch,
-    that of a batch of one prompt, where it is `maxrl-raw`.
+    For `grpo` and `maxrl-std` it is the limit of large k. For `rft`, whose w depends on the whole
+    batch, it is that of a batch of one prompt, where it is `maxrl-raw`.
     """
     T = trained_order(name, k, order)
     if T is not None:
@@ -396,48 +423,50 @@ def enumerated_weight(
 ) -> tuple[float, float]:
     """w(p) and the standard deviation of its estimate, exactly: a sum over S = 0..k successes.
 
-    The policy has two outcomes and one logit, so that the score of a success is 1 - p, that of a
-    failure -p, and grad p = p (1 - p), by which the estimate g is divided. That is enough for w of
-    any policy: A depends on rewards only, and the mean score is grad p / p if a rollout is right,
-    -grad p / (1-p) if it is wrong. The standard deviation is that of this policy.
+    The policy has one right text, with the score 1 - p, and one wrong text, with the score -p, so
+    that grad p = p (1 - p), by which the estimate g is divided. That is enough for w of any policy:
+    A depends on rewards only, and a right rollout's mean score is grad p / p, a wrong one's
+    -grad p / (1-p). The standard deviation is that of this policy.
     """
     mean = mean_square = 0.0
     for s in range(k + 1):
         rewards = (torch.arange(k) < s).double()  # (k,); the order within a group does not matter
-        scores = rewards - p  # 1 - p for a success, -p for a failure
         A = group_advantages(name, rewards.unsqueeze(0), order)[0]
-        g = (A * scores).mean().item() / (p * (1 - p))
+        g = (A * (rewards - p)).mean().item() / (p * (1 - p))  # r - p is the score
         chance = math.comb(k, s) * p**s * (1 - p) ** (k - s)
         mean, mean_square = mean + chance * g, mean_square + chance * g**2
     return mean, math.sqrt(max(mean_square - mean**2, 0.0))
 
 
+def table(k: int, ps: tuple[float, ...]) -> list[str]:
+    """The lines of the table of k: a row for each estimator, three columns for each pass rate."""
+    lines = [f"{f'k = {k}':16}" + "".join(f" |{f'p = {p:g}':^25}" for p in ps)]
+    lines += [f"{'':11}order" + " |  weight  formula      sd" * len(ps)]
+    for name in [name for name in FORMULAS if name != "tailrl"]:
+        T = trained_order(name, k)
+        row = f"{name:11}{'-' if T is None else T:>5}"
+        for p in ps:
+            w, sd = enumerated_weight(name, p, k)
+            closed = population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
+            limit = "~" if T is None and name in ("grpo", "maxrl-std") else ""
+            formula = "-" if math.isnan(closed) else f"{limit}{closed:.4f}"
+            row += f" |{w:8.4f}{formula:>9}{sd:8.3f}"
+        lines.append(row)
+    return [*lines, "max. likelihood " + "".join(f" |{1 / p:8.4f}{'1/p':>9}{'':8}" for p in ps)]
+
+
 def main() -> None:
     """Print, for each k, every estimator's weight by enumeration beside its closed form."""
-    ps = (0.05, 0.3, 0.8)
     print("One division apart: A = (r - mean)         rloo, up to the constant k/(k-1)")
     print("                    A = (r - mean) / std   grpo")
-    print("                    A = (r - mean) / mean  maxrl")
-    print("\nE[g] = w(p) grad p. Each cell: w by exact enumeration, w in closed form, and the")
-    print("standard deviation of one prompt's estimate, on two outcomes. Maximum likelihood: 1/p,")
-    print(", ".join(f"{1 / p:.4f} at p = {p:g}" for p in ps) + ".")
-    print("~ marks a limit of large k, where there is no closed form; rft: a batch of one prompt.")
-    print("tailrl, which takes any rewards, is maxrl on rewards of 0 and 1.")
-    for k in (1, 2, 4, 8, 64):
-        print(
-            f"\n{f'k = {k}':11}{'order':>5}" + "".join(f"{f'p = {p:g}':>17}{'sd':>9}" for p in ps)
-        )
-        for name in [name for name in FORMULAS if name != "tailrl"]:
-            order = trained_order(name, k)
-            row = f"{name:11}{order if order is not None else '-':>5}"
-            for p in ps:
-                w, sd = enumerated_weight(name, p, k)
-                closed = population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
-                mark = "~" if order is None and name in ("grpo", "maxrl-std") else ""
-                formula = "-" if math.isnan(closed) else f"{mark}{closed:.4f}"
-                row += f"{w:>9.4f}{formula:>9}{sd:>8.3f}"
-            print(row)
+    print("                    A = (r - mean) / mean  maxrl, and tailrl, if rewards are 0 and 1")
+    print("\nE[g] = w(p) grad p. weight: w(p), by exact enumeration of a group of k rollouts.")
+    print("formula: w(p) in closed form (~ a limit of large k; rft: of a batch of one prompt).")
+    print("sd: the standard deviation of one prompt's estimate, for one right and one wrong text.")
+    for k in (8, 2, 4, 64):
+        print("", *table(k, (0.05, 0.3, 0.8)), sep="\n")
 
 
 if __name__ == "__main__":
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # as `| head` asks
     main()

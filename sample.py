@@ -4,11 +4,10 @@
 
 Without a prompt it asks a few held-out ones of rising difficulty; with --interactive it asks you.
 Rollouts are drawn as in training, at temperature 1. Answers are shown in the usual order even if
-the model writes them from right to left. Loading is in harness/checkpoint.py.
+the model writes them from right to left. Left out: loading a model (harness/checkpoint.py).
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from data import Task
 from data.batches import rng, torch_rng
 from data.tokenizer import decode, encode
 from harness import checkpoint
-from harness.checkpoint import CheckpointError
-from harness.config import DEVICES, Parser, UsageError, pick_device, whole
+from harness.config import DEVICES, Parser, UsageError, path, pick_device, whole
+from harness.report import steady_output
 from model import GPT
 from rollouts import roll_out, verdicts
 
@@ -49,7 +48,9 @@ def rising_prompts(task: Task, n: int = 5) -> list[str]:
 
 
 def converse(model: GPT, task: Task, k: int, seed: int) -> None:
-    """Prompt after prompt from a terminal, until an empty line."""
+    """Answer prompt after prompt from a terminal, until an empty line."""
+    if not sys.stdin.isatty():
+        raise UsageError("--interactive needs a terminal: give the prompt as an argument instead")
     example = task.show(rising_prompts(task)[2], "").replace(" ", "")
     print(f"type a prompt, for example {example!r}; an empty line ends")
     while text := input("> ").strip():
@@ -62,9 +63,8 @@ def converse(model: GPT, task: Task, k: int, seed: int) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """The command, once its words are parsed."""
-    path, device = Path(args.dir), pick_device(args.device)
-    content = checkpoint.load(path)
-    task, model = checkpoint.load_task(path, content), checkpoint.load_model(path, content, device)
+    device, content = pick_device(args.device), checkpoint.load(Path(args.dir))
+    task, model = checkpoint.load_task(content), checkpoint.load_model(content, device)
     if args.interactive:
         converse(model, task, args.k, args.seed)
         return
@@ -76,45 +76,34 @@ def run(args: argparse.Namespace) -> None:
     print("\n\n".join(ask(model, task, prompt, args.k, args.seed) for prompt in prompts))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The command line: 0, or one line on stderr and 2."""
-    parser = Parser(
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
         prog="sample.py",
         description=__doc__,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("dir", help="the --out of a run, or a checkpoint file")
-    parser.add_argument(
-        "prompt", nargs="?", help='for example "12+34="; default: a few held-out ones'
-    )
-    parser.add_argument("--k", type=whole(1), default=8, help="rollouts per prompt (default 8)")
-    parser.add_argument("--seed", type=whole(0), default=0, help="of the sampling (default 0)")
-    parser.add_argument(
-        "--device",
-        default="auto",
-        choices=DEVICES,
-        help="default auto: the first of cuda, mps, cpu",
-    )
-    parser.add_argument(
-        "--interactive", action="store_true", help="ask for prompts until an empty line"
-    )
-    args = parser.parse_args(argv)
-    try:
-        if args.interactive and not sys.stdin.isatty():
-            raise UsageError(
-                "--interactive needs a terminal; give the prompt as an argument instead"
-            )
-        run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has seen enough
-    except (UsageError, CheckpointError, OSError, FloatingPointError) as error:
-        print(f"sample.py: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, EOFError):
-        print()
-    return 0
+    made.add_argument("dir", type=path, help="the --out of a run, or a checkpoint file")
+    made.add_argument("prompt", nargs="?", help="such as 12+34= (default: a few held-out ones)")
+    made.add_argument("--k", type=whole(1), default=8, help="rollouts per prompt (default 8)")
+    made.add_argument("--seed", type=whole(0), default=0, help="seed of the sampling (default 0)")
+    made.add_argument("--device", default="auto", choices=DEVICES, help="(default auto)")
+    made.add_argument("--interactive", action="store_true", help="ask for prompts, one by one")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command: 0, or one line on stderr and 2."""
+    with steady_output():
+        try:
+            run(parser().parse_args(argv))
+        except (UsageError, OSError, FloatingPointError) as error:
+            print(f"sample.py: {error}", file=sys.stderr)
+            return 2
+        except (KeyboardInterrupt, EOFError):
+            print()
+        return 0
 
 
 if __name__ == "__main__":

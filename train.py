@@ -1,14 +1,14 @@
-"""Train a small transformer on arithmetic by MaxRL or one of its relatives.
+"""Train a small transformer on arithmetic by MaxRL or a method related to it.
 
     python train.py --method maxrl --k 8
 
-From the top: what a step is, what a warm start is, what a run is. It is plain.py's loop (read that
-first), faster and with more around it: rollouts that agree are run once (tree.py), methods without
-rollouts and with rounds of imitation are here too, the warm start is kept, and a run leaves
-config.json, metrics.jsonl and ckpt.pt in --out. A step makes one update from one batch of rollouts
-(a round of expert iteration or STaR: many). It is on-policy, so there is no ratio, no clipping of
-it, no KL, and no entropy bonus. What a formula means is in maxrl.py; folders, signals and --resume
-are in harness/.
+From the top: what a step is, what a warm start is, what a run is. This is the loop of plain.py
+(read that first), made faster and with more around it. Rollouts that agree are run once (tree.py);
+methods without rollouts and methods with rounds of imitation are here too; the warm start is kept;
+and a run leaves config.json, metrics.jsonl and ckpt.pt in --out. A step makes one update from one
+batch of rollouts (a round of expert iteration or STaR makes many). It is on-policy, so there is no
+importance ratio and nothing to clip it; there is no KL term and no entropy bonus. maxrl.py says
+what a formula means; harness/ has the flags, the files, the signals and --resume.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import json
 import math
 import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,19 @@ from data import Task
 from data.batches import Batch, draw_problems, held_out_problems, make_batch, rng, torch_rng
 from data.tokenizer import END
 from evaluate import evaluate, samples
-from harness import checkpoint
+from harness import checkpoint, report
 from harness.checkpoint import CheckpointError
-from harness.config import LIKELIHOOD, SELF_TRAINING, Config, UsageError, model_sizes
-from harness.run import Run, RunError, command
+from harness.config import (
+    LIKELIHOOD,
+    SELF_TRAINING,
+    Config,
+    UsageError,
+    checked_task,
+    model_sizes,
+    pick_device,
+)
+from harness.folder import Progress, RunFolder
+from harness.run import RunError, Stopped, command, stop_requests
 from model import GPT, logprobs
 from rollouts import rewards_of, roll_out, rollout_figures
 
@@ -51,9 +61,10 @@ def train_step(
     step: int,
     purpose: str = "data",
 ) -> dict[str, Any]:
-    """One batch, one update. The step's training figures; FloatingPointError if not finite.
+    """One batch, one update. Returns the step's training figures; FloatingPointError if the loss or
+    the gradient is not finite.
 
-    purpose: what the problems are drawn for, so that a warm start sees others than the run.
+    purpose: what the problems are drawn for, so that a warm start sees others than the run does.
     """
     fixed = config.train_prompts  # 0: fresh ones every step
     problems = draw_problems(task, config.seed, step, config.batch_size, fixed, purpose)
@@ -83,7 +94,7 @@ def rollout_backward(
     )
     weighed = A.nonzero().squeeze(1)  # completions; without an advantage there is no gradient
     loss = 0.0
-    # split() makes one empty part of nothing
+    # splitting an empty tensor gives one empty part, which is skipped
     for part in weighed.split(config.micro_batch) if len(weighed) else ():
         group, tokens = rollouts.group[part], rollouts.tokens[part]
         logp = tree.logprobs(model, batch.prompts, group, tokens, END)
@@ -173,32 +184,38 @@ def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
 def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> GPT:
     """Cross-entropy on reference answers, until their mean likelihood over the last ten steps is
     --sft-until, but at most --sft-steps steps. (The likelihood is the pass rate where one answer is
-    right.) If an earlier run with the same key left its file, that one."""
+    right.) If an earlier run with the same key kept its model, that one is taken instead."""
     ce = warm_start_config(config, device)
     path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
-    if path.exists():
-        try:
-            return checkpoint.load_model(path, checkpoint.load(path), device)
-        except CheckpointError as error:
-            raise CheckpointError(f"{error}: delete it and run again") from error
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(CheckpointError):  # none was kept, or what was kept is damaged
+        return checkpoint.load_model(checkpoint.load(path), device)
     optimizer = new_optimizer(model, ce.lr)
     recent: deque[float] = deque(maxlen=10)
-    for step in tqdm(range(1, ce.steps + 1), desc="warm start", disable=None):
-        recent.append(train_step(model, optimizer, ce, task, step, "demonstrations")["pass_rate"])
-        if len(recent) == 10 and sum(recent) / 10 >= ce.sft_until:
-            break  # seeds learn to carry at different times: a number of steps would not do
     try:
+        for step in tqdm(range(1, ce.steps + 1), desc="warm start", disable=None):
+            figures = train_step(model, optimizer, ce, task, step, "demonstrations")
+            recent.append(figures["pass_rate"])
+            if len(recent) == 10 and sum(recent) / 10 >= ce.sft_until:
+                break  # seeds learn to carry at different times: a number of steps would not do
         checkpoint.insist_on_numbers(model)
     except FloatingPointError as error:
-        raise RunError("the warm start diverged: try a smaller --sft-lr") from error
-    content = {"config": asdict(ce), "model_config": asdict(model.config)}
-    checkpoint.save(path, content | {"model": model.state_dict()})
+        raise RunError(f"the warm start diverged ({error}): try a smaller --sft-lr") from error
+    keep_warm_start(path, ce, model)
     return model
 
 
+def keep_warm_start(path: Path, ce: Config, model: GPT) -> None:
+    """For the runs to come, which only have to make their own if this fails."""
+    content = {"config": asdict(ce), "model_config": asdict(model.config)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(path, content | {"model": model.state_dict()})
+    except OSError as error:
+        print(f"warning: the warm start is not kept: {error}", file=sys.stderr)
+
+
 def warm_start_config(config: Config, device: torch.device) -> Config:
-    """The warm start is a run by cross-entropy, with what it shares with the run it is for."""
+    """A warm start is a run by cross-entropy. These settings it shares with the run it is for."""
     shared = "task digits reverse noise n_layer n_head n_embd seed bf16 threads sft_until".split()
     return Config(
         method="ce",
@@ -226,48 +243,71 @@ def warm_start_key(ce: Config) -> str:
 def initial_model(path: Path, config: Config, task: Task, device: torch.device) -> GPT:
     """The model of --init, which must be of this task and these sizes."""
     content = checkpoint.load(path)
-    try:
-        theirs = content["config"] | content["model_config"]
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"--init {path} does not say what it was trained on") from error
-    mine = {n: getattr(config, n) for n in ("task", "digits", "reverse")}
-    for name, value in (mine | asdict(model_sizes(config, task))).items():
-        if theirs.get(name) != value:
-            raise UsageError(f"--init {path} has {name} {theirs.get(name)}, this run {value}")
-    return checkpoint.load_model(path, content, device)
+    for name in ("task", "digits", "reverse", "n_layer", "n_head", "n_embd"):
+        theirs, ours = content["config"][name], getattr(config, name)
+        if theirs != ours:
+            raise UsageError(f"--init {path} has {name} {theirs}, and this run has {ours}")
+    return checkpoint.load_model(content, device)
 
 
 # ------------------------------------------------------------------------------------- the run
 
 
-def train(run: Run) -> None:
-    """A whole run: the base model is evaluated, then steps, and an evaluation every so often."""
-    config, task, device = run.config, run.task, run.device
+def train(config: Config, progress: Progress, folder: RunFolder) -> None:
+    """A whole run, or the rest of one: an evaluation and a checkpoint at step 0, after every
+    --eval-every steps, and after the last one."""
+    task, device = checked_task(config), pick_device(config.device, config.bf16)
+    torch.set_num_threads(config.threads)
+    print(report.headline(config, task, device), flush=True)
     weights = held_out_problems(task, config.eval_prompts, config.eval_split)
     held_out = make_batch(list(weights), task, device), torch.tensor([*weights.values()]).double()
-    model = run.saved_model() or starting_model(config, task, device)
-    optimizer = new_optimizer(model, config.lr)
-    run.begin(model, optimizer)  # a resumed one: the optimizer and the log as they were saved
-    if run.due():  # is an evaluation to be made now? At step 0, of the base model
-        run.record(*measure(model, *held_out, config, task, run.step))
-    for step in run.steps():  # up to --steps, or until a signal
-        if config.method in SELF_TRAINING:
-            first = run.first_weights
-            run.log(self_training_round(model, optimizer, config, task, step, first))
-        else:
-            run.log(train_step(model, optimizer, config, task, step))
-        if run.due():
-            run.record(*measure(model, *held_out, config, task, run.step))
+
+    if folder.saved:  # --resume
+        model = checkpoint.load_model(folder.saved, device)
+        optimizer = new_optimizer(model, config.lr)
+        folder.restore(config, progress, model, optimizer)
+    else:
+        model = starting_model(config, task, device)
+        optimizer = new_optimizer(model, config.lr)
+        progress.begin(config, model)
+
+    bar = tqdm(total=config.steps, initial=progress.step, desc="train", disable=None)
+    with stop_requests() as requests, bar:
+        while True:
+            if progress.lacks_evaluation(config):
+                figures, answers = measure(model, *held_out, config, task, progress.step)
+                if progress.step == 0:
+                    folder.begin(config)  # until now a run that --overwrite replaces was whole
+                    report.warn_if_dead(config, task, figures)
+                folder.log(progress.row(config, figures))
+                tqdm.write(report.evaluation_line(progress.step, figures) + "\n" + answers)
+                folder.save(config, progress, model, optimizer)
+            if progress.step == config.steps:
+                break
+            if requests:  # Ctrl-C or SIGTERM
+                folder.save(config, progress, model, optimizer)
+                raise Stopped(config, progress, folder)
+            progress.step += 1
+            if config.method in SELF_TRAINING:
+                first = progress.first_weights
+                figures = self_training_round(model, optimizer, config, task, progress.step, first)
+            else:
+                figures = train_step(model, optimizer, config, task, progress.step)
+            folder.log(progress.row(config, figures))
+            bar.set_postfix(pass_rate=figures["pass_rate"], live=figures["live"], refresh=False)
+            bar.update()
+    print(f"\nask it: {report.command_line('sample.py', folder.path)}\n")
+    print(report.table(progress.evaluations[0], progress.evaluations[-1]))
 
 
 def measure(
     model: GPT, held_out: Batch, weight: torch.Tensor, config: Config, task: Task, step: int
-) -> tuple[dict[str, Any], list[str]]:
-    """Held-out figures, and a few samples; FloatingPointError if the model is broken."""
+) -> tuple[dict[str, Any], str]:
+    """Held-out figures, and a line of answers; FloatingPointError if the model is broken."""
     checkpoint.insist_on_numbers(model)
     with autocast(config, held_out.prompts.device):
         figures = evaluate(model, held_out, weight, task, config)
-        return figures, samples(model, held_out, task, config, step)
+        return figures, " " * 11 + "   ".join(samples(model, held_out, task, config, step))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -28,8 +28,8 @@ CPU = torch.device("cpu")
 OUT = Path(__file__).with_name("models.json")
 TEST = 1000  # draws of test prompts, which no model was trained on; repeated ones count once
 SHARED = (
-    "--digits 2 --n-layer 2 --n-head 4 --n-embd 64 --sft-until 0.4 --sft-steps 5000 --sft-lr 2e-3 "
-    "--batch-size 64 --k 64 --lr 4e-4 --seed 0 --device cpu"
+    "--digits 2 --no-reverse --n-layer 2 --n-head 4 --n-embd 64 --sft-until 0.4 --sft-steps 5000 "
+    "--sft-lr 2e-3 --batch-size 64 --k 64 --lr 4e-4 --seed 0 --device cpu"
 )
 RUNS = {
     "base": "--method maxrl --steps 0",
@@ -53,12 +53,17 @@ def packed(model: GPT) -> str:
     return base64.b64encode(flat.numpy().astype("<f2").tobytes()).decode()
 
 
+def command_of(name: str) -> str:
+    """What trains a model; the page shows it."""
+    return f"python train.py {RUNS[name]} {SHARED}"
+
+
 def checkpoint_of(name: str) -> tuple[Path, str]:
     """Where a run's checkpoint is, trained if it is not there, and the command that trains it."""
     out, flags = Path("runs/explorer", name), f"{RUNS[name]} {SHARED}"
     if not (out / "ckpt.pt").exists() and train.main([*flags.split(), "--out", str(out)]):
         raise SystemExit(1)
-    return out, f"python train.py {flags}"
+    return out, command_of(name)
 
 
 def main() -> None:
@@ -67,8 +72,8 @@ def main() -> None:
     for name in RUNS:
         out, command = checkpoint_of(name)
         content = checkpoint.load(out)
-        model = rounded(checkpoint.load_model(out, content, CPU))
-        task = checkpoint.load_task(out, content)
+        model = rounded(checkpoint.load_model(content, CPU))
+        task = checkpoint.load_task(content)
         problems = sorted(set(task.draw(rng(0, "explorer"), TEST, "test")))
         batch = make_batch(problems, task, CPU)
         with torch.no_grad():

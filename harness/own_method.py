@@ -1,4 +1,4 @@
-"""`--method FILE.py:FUNCTION`: an estimator of one's own, of (r, mean, k) as those in maxrl.py.
+"""`--method FILE.py:FUNCTION`: an estimator of yours, a function of (r, mean, k) as in maxrl.py.
 
     def half(r, mean, k):                         # in mine.py
         "A = r - mean / 2. Half a baseline."
@@ -6,12 +6,12 @@
 
     python train.py --method mine.py:half
 
-What it computes is kept with the run as a table over the successes of a group, for a file may
-change. Left out: what a formula means (maxrl.py).
+A file may change, so what the function computes is kept with the run: a table over the number of
+successes in a group. Left out: what a formula means (maxrl.py).
 """
 
-import importlib.util
 import math
+import runpy
 import sys
 from pathlib import Path
 
@@ -24,35 +24,33 @@ MOST_ROWS = 1025
 
 
 def is_own(method: str) -> bool:
-    """Whether it names a function in a file."""
+    """Whether this names a function in a file."""
     return ".py:" in method
 
 
 def load(method: str, k: int) -> Table:
-    """Make `maxrl.FORMULAS[method]` this function; its table. ValueError in one line if it is not
-    one, fails, or gives what is no advantage."""
+    """Make `maxrl.FORMULAS[method]` this function, and return its table. ValueError in one line if
+    there is no such function, if it fails, or if what it returns cannot be advantages."""
     path, _, name = method.rpartition(":")
     if not Path(path).is_file():
         raise ValueError(f"{path} does not exist")
     if (folder := str(Path(path).resolve().parent)) not in sys.path:
-        sys.path.append(folder)  # its own imports
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec and spec.loader, "a file that ends in .py has a loader"
-    module = importlib.util.module_from_spec(spec)
+        sys.path.append(folder)  # for the imports of that file
     try:
-        spec.loader.exec_module(module)
+        formula = runpy.run_path(path).get(name)
     except (Exception, SystemExit) as error:
         raise ValueError(f"{path} fails: {in_a_line(error)}") from error
-    if not callable(formula := getattr(module, name, None)):
+    if not callable(formula):
         raise ValueError(f"{path} has no function {name}")
     maxrl.FORMULAS[method] = formula
     return table(method, k)
 
 
 def table(method: str, k: int) -> Table:
-    """Advantages in groups of S = 0..k successes (of a large k, evenly spaced ones).
+    """Advantages in groups of S = 0..k successes; if k is large, for evenly spaced S.
 
-    A group without a success has no advantage of a success: None there, and likewise in the last.
+    A group without a success has no advantage of a success, so None stands there; a group of
+    successes has no advantage of a failure.
     """
     S = torch.linspace(0, k, min(k + 1, MOST_ROWS)).round().long()  # (n,)
     r = torch.tensor([[1.0], [0.0]]).double().expand(2, len(S)).flatten()  # (2n,)

@@ -1,11 +1,21 @@
-"""What a run prints: a line when it starts, a warning, a table when it ends.
+"""What a run prints: a line at its start, a warning, evaluations, a table at its end.
 
-Left out: the figures themselves (evaluate.py).
+    >>> print(command_line("sample.py", Path("runs/mine")))
+    python sample.py runs/mine
+
+Printing must never cost a run, so every command prints inside `steady_output`. Left out: the
+figures themselves (evaluate.py).
 """
 
 import math
+import os
+import shlex
+import shutil
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
 
 import torch
 
@@ -15,8 +25,65 @@ from evaluate import EVAL_K, pass_rates
 from harness.config import LIKELIHOOD, SELF_TRAINING, Config, model_sizes
 from model import GPT
 
+ROOT = Path(__file__).resolve().parent.parent
 TABLE = (*(f"pass@{k}" for k in EVAL_K), "nll")
-GRADED = ("log_likelihood", "mse", "spread")  # what the table of a graded task adds
+GRADED = ("log_likelihood", "log_tail")  # what the table of a graded task adds
+
+
+class Steady:
+    """A stream that never fails. What it cannot write is lost: its reader may be gone, the disk
+    full, or the stream closed from the start (None). Letters that it lacks are escaped."""
+
+    def __init__(self, stream: TextIO | None):
+        self.stream = stream or open(os.devnull, "w")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        encoding = self.stream.encoding or "utf-8"
+        known = text.encode(encoding, "backslashreplace").decode(encoding)
+        self.attempt(lambda: self.stream.write(known))
+        return len(text)
+
+    def flush(self) -> None:
+        self.attempt(self.stream.flush)
+
+    def attempt(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except RuntimeError:
+            pass  # the handler of a signal prints while something is being printed
+        except OSError:
+            with suppress(OSError):  # Python would write at its end what is in the buffer still
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+
+@contextmanager
+def steady_output() -> Iterator[None]:
+    """While this lasts, nothing that is printed raises an exception."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(Steady, before)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = before
+
+
+def command_line(script: str, *words: str | Path) -> str:
+    """A command that works as it stands: for the folder one is in, and with this Python."""
+
+    def from_here(path: Path) -> Path:
+        return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+    python = sys.executable or "python"
+    command = ["python" if shutil.which("python") == python else from_here(Path(python))]
+    for word in (from_here(ROOT / script), *words):
+        is_flag_like = isinstance(word, Path) and str(word).startswith("-")
+        command.append(f"./{word}" if is_flag_like else word)
+    return shlex.join(map(str, command))
 
 
 def headline(config: Config, task: Task, device: torch.device) -> str:
@@ -32,7 +99,7 @@ def headline(config: Config, task: Task, device: torch.device) -> str:
 
 
 def in_words(config: Config, task: Task) -> tuple[str, str]:
-    """What a method computes, and what order it trains."""
+    """What a method computes, and which order it trains."""
     method, k = config.method, config.k
     if method in SELF_TRAINING:
         return "cross-entropy on distinct successes", f"k = {k}, {config.rounds} rounds"
@@ -50,17 +117,17 @@ def in_words(config: Config, task: Task) -> tuple[str, str]:
     return formula, f"order {T:g}, --k is ignored"
 
 
-def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
-    """Say so when hardly any group will have a success, which no estimator can learn from.
-
-    base: the evaluation of the base model. Likelihoods ("mse" is a figure of theirs) have no dead
-    groups.
-    """
-    if config.method in LIKELIHOOD or "mse" in base:
-        return
+def live_share(config: Config, base: dict[str, Any]) -> float:
+    """The share of groups that will have a success, from the evaluation of the base model."""
     p, weight = (torch.tensor(x).double() for x in (pass_rates(base), base["weight"]))
-    live = (weight @ maxrl.exact_pass_at_k(p, config.k)).item()
-    if live < 0.05:
+    return (weight @ maxrl.exact_pass_at_k(p, config.k)).item()
+
+
+def warn_if_dead(config: Config, task: Task, base: dict[str, Any]) -> None:
+    """Warn when hardly any group will have a success, for then no estimator can learn. Likelihoods
+    and graded rewards have no dead groups."""
+    live = live_share(config, base)
+    if live < 0.05 and config.method not in LIKELIHOOD and not task.graded:
         print(
             f"warning: at the start only {live:.2%} of the groups have a success (the mean of "
             f"1-(1-p)^k, k = {config.k}): raise --k, --sft-steps or --batch-size",
@@ -69,13 +136,13 @@ def warn_if_dead(config: Config, base: dict[str, Any]) -> None:
 
 
 def evaluation_line(step: int, figures: dict[str, Any]) -> str:
-    """What is printed of an evaluation."""
+    """An evaluation, as it is printed."""
     names = [n for n in (*TABLE, "greedy", "answers", *GRADED) if figures.get(n) is not None]
     return f"step {step:4}  " + "  ".join(f"{n} {figures[n]:.3f}" for n in names)
 
 
 def table(base: dict[str, Any], final: dict[str, Any]) -> str:
-    """Base against final, on held-out prompts."""
+    """The base model and the final one on held-out prompts."""
     names = (*TABLE, *(name for name in GRADED if name in base))
     lines = [f"held-out  {'  '.join(f'{name:>9}' for name in names)}"]
     for label, row in (("base", base), ("final", final)):

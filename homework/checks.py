@@ -107,40 +107,34 @@ def group(k: int, successes: int) -> list[float]:
 
 
 def table(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
-    """The advantages of all groups of the sizes that are tested and of two more sizes, each in two
-    orders; and for the sizes at which something is wrong, what."""
+    """The advantages of groups of all tested sizes and of two more, with their rollouts in
+    any order; and for the sizes at which something is wrong, what."""
 
     if name in student.asked:
         return student.asked[name]
     sizes = {5, 16, DICE.randint(6, 7), DICE.randint(9, 15), *((4, 8) if name == "own" else SMALL)}
-    groups = [group(k, s) for k in sorted(sizes) for s in range(k + 1) for _ in "ab"]
+    groups = [group(k, s) for k in sorted(sizes) for s in range(k + 1)]
     calls = [Call(name, [tensor([g], "float64"), tensor([[sum(g) / len(g)]], "float64"), len(g)])
              for g in groups]  # fmt: skip
-    replies = student.sandbox.calls(calls)
     found: Rows = {}
     problems: dict[int, str] = {}
-    for i in range(0, len(groups), 2):
-        k, s = len(groups[i]), int(sum(groups[i]))
+    for g, reply in zip(groups, student.sandbox.calls(calls), strict=True):
         try:
-            found[k, s] = by_reward(name, groups[i : i + 2], replies[i : i + 2])
+            found[len(g), int(sum(g))] = by_reward(name, g, reply)
         except Failed as failed:
-            found[k, s] = math.nan, math.nan
-            problems.setdefault(k, str(failed))
+            found[len(g), int(sum(g))] = math.nan, math.nan
+            problems.setdefault(len(g), str(failed))
     student.asked[name] = found, problems
     return found, problems
 
 
-def by_reward(name: str, two: list[list[float]], replies: list[Reply]) -> tuple[float, float]:
-    """The advantage of a success and of a failure in these groups, 0 where there is none."""
-    k = len(two[0])
-    where = f"{name}, in a group with {sum(two[0]):g} of {k} right,"
-    found: dict[float, list[float]] = {1.0: [], 0.0: []}
-    for g, reply in zip(two, replies, strict=True):
-        for r, a in zip(g, numbers(value(reply, where), (1, k), where)[0].tolist(), strict=True):
-            found[r].append(a)
-    if not all(same(a, like[0]) for like in found.values() for a in like):
+def by_reward(name: str, g: list[float], reply: Reply) -> tuple[float, float]:
+    """The advantage of a success and of a failure in this group, 0 where there is none."""
+    where = f"{name}, in a group with {sum(g):g} of {len(g)} right,"
+    A = numbers(value(reply, where), (1, len(g)), where)[0].tolist()
+    success, failure = (A[g.index(r)] if r in g else 0.0 for r in (1.0, 0.0))
+    if not all(same(a, success if r else failure) for r, a in zip(g, A, strict=True)):
         raise Failed(f"{where} gives equal rewards different advantages")
-    success, failure = (like[0] if like else 0.0 for like in found.values())
     return success, failure
 
 

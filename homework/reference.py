@@ -1,7 +1,7 @@
 """A whole right solution.py, in the form in which students hand it in. Not for students.
 
-`reference.text(student)` is this file with the student's coefficients. Left out: every explanation
-that assignment.md asks for.
+release.py makes the starter of these signatures and docstrings. Left out: every explanation that
+assignment.md asks for.
 """
 
 import itertools

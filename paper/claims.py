@@ -1,214 +1,269 @@
-"""The claims of the paper, and a few of ours: what is compared to settle each.
+"""What the experiments found: a sentence for each comparison, true whichever way the logs fall.
 
-    for claim in claims(Logs(RESULTS)): print(claim.text, *claim.judged())
+    for f in findings(Logs()): print(f.sentence, f.start, f.effect, f.seeds)
 
-A claim is one comparison, so that its verdict is one interval. Left out: the rules (verdicts.py).
+Left out: the rules (rules.py), the tables and figures of an experiment (tables.py, figures.py).
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from statistics import mean
 
-from paper.logs import Logs, binned_norms, fewer_samples, gains_of_loo, gap, steps_to
-from paper.sweeps import RIVALS
-from paper.verdicts import OPEN, of_difference, of_equality, of_order, of_ratio, said
+import torch
 
-NAMES = {"grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE"}
-HARD_AND_OTHERS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # bins of pass rates
-Judged = tuple[str, str]  # the verdict, and what was compared
+from compare import FIGURES
+from paper.logs import KS, Logs, ready, samples_for
+from paper.measure import expected_weight
+from paper.rules import MARGIN, Interval, convergence, distance, holm, interval, of_ratio, say
+from paper.sweeps import BASES, EXPERIMENTS, ORDERS, POOLS, ROLLOUTS, SWEEPS
+
+NAMES = {"maxrl": "MaxRL", "grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE",
+         "maxrl-raw": "MaxRL without its baseline", "ce": "Cross-entropy", "tailrl": "TailRL",
+         "maxrl-loo": "MaxRL on likelihoods"}  # fmt: skip
+SPOKEN = {"answers": "different right answers", "log_likelihood": "log E[l]",
+          "log_tail": "mean log P(l > threshold)"}  # fmt: skip
+FAMILY = (  # claims that are corrected together; with eight seeds no more than six can survive
+    "default over RLOO", "default over GRPO", "convergence", "fresh over GRPO", "more rollouts",
+    "countdown over GRPO",
+)  # fmt: skip
+COVERED = 0.99  # share of test problems that are to be solved at least once
+HARD = 0.1  # pass rate below which a prompt counts as hard
+Side = tuple[str, str]  # a sweep and a label
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A sentence that is true or not, the experiment that says so, and how."""
+class Finding:
+    """A row of the table of findings."""
 
     experiment: int
-    text: str
-    judged: Callable[[], Judged]
-    chief: bool = False  # one that README.md has too
+    sentence: str
+    start: str  # the pass rate of the base, and k
+    effect: str
+    seeds: str
+    chief: bool = False  # README.md has it too
+    name: str = ""  # in FAMILY
+    p: float = 1.0  # of a claim of the family; 1 if the effect is against it
 
 
-def by_gap(logs: Logs, sweep: str, ours: str, theirs: str, figure: str, how: str) -> Judged:
-    """Is the figure of `ours` higher, at the end or at equal pass@1?"""
-    v = gap(logs, sweep, ours, theirs, figure, how)
-    where = {"end": "at the end", "equal": "at equal pass@1"}[how]
-    return v.word, f"{figure} {where}: {said(v)}"
+def findings(logs: Logs) -> list[Finding]:
+    """Of the experiments that are there, in their order."""
+    return [f for n in EXPERIMENTS if n in FINDINGS and ready(logs, n) for f in FINDINGS[n](logs)]
 
 
-def by_equality(logs: Logs, sweep: str, ours: str, theirs: str, figure: str) -> Judged:
-    """Do they end at the same figure?"""
-    a, b = (logs.ends(sweep, label, figure) for label in (ours, theirs))
-    v = of_equality([x - y for x, y in zip(a, b, strict=True)])
-    return v.word, f"{figure} at the end: {said(v)}"
+def corrected(found: Sequence[Finding]) -> dict[str, float]:
+    """name -> Holm's p of the claims of the family; what has not been run counts as p = 1."""
+    return holm(dict.fromkeys(FAMILY, 1.0) | {f.name: f.p for f in found if f.name})
 
 
-def by_steps(logs: Logs, sweep: str, sooner: str, later: str, target: float) -> Judged:
-    """Does `sooner` get to this pass@1 first?"""
-    a, b = ([steps_to(rows, target) for rows in logs.runs(sweep, m)] for m in (sooner, later))
-    steps = [[math.inf if x is None else x for x in side] for side in (a, b)]
-    wins = sum(x < y for x, y in zip(*steps, strict=True))
-    ties = sum(x == y for x, y in zip(*steps, strict=True))
-    tied = f", {ties} tied" if ties else ""
-    return of_order(a, b), f"steps to pass@1 {target:g}: sooner on {wins} of {len(a)} seeds{tied}"
+def base(logs: Logs, sweep: str, k: str = "") -> str:
+    """Where it starts: the mean pass rate (of graded rewards log E[l]), and k."""
+    figure = SWEEPS[sweep].criterion
+    value = f"{'p' if figure == 'pass@1' else 'log E[l]'} = {mean(logs.starts(sweep, figure)):.2g}"
+    return value + (f", k = {k}" if k else "")
 
 
-def by_samples(logs: Logs, k: int, other: str, K: int) -> Judged:
-    """Does maxrl need fewer samples than `other` with K?"""
-    ratios = fewer_samples(logs, k, other, K)
-    found = [r for r in ratios if r]
-    if len(found) < len(ratios):
-        return OPEN, f"K = {K:,}, k = {k}: a factor on {len(found)} of {len(ratios)} seeds"
-    v = of_ratio(found)
-    return v.word, f"K = {K:,}, k = {k}: {said(v, ratio=True)} fewer"
+def agreeing(v: Interval, none: float = 0.0) -> str:
+    """On how many seeds the effect is on the same side of `none` as its estimate."""
+    return f"{v.above if v.centre > none else v.n - v.above} of {v.n}"
 
 
-def by_loo(logs: Logs, k: int, figure: str) -> Judged:
-    """Does maxrl-loo end higher than maxrl at the rate of maxrl?"""
-    v = of_difference(gains_of_loo(logs, figure, k))
-    return v.word, f"{figure} at the end, k = {k}: {said(v)}"
+def pair(
+    logs: Logs, ours: Side, theirs: Side, figure: str, k: str, names: Sequence[str] = (),
+    name: str = "", chief: bool = False,
+) -> Finding:  # fmt: skip
+    """Who is ahead at the end."""
+    a, b = names or (NAMES[label.split()[0]] for _, label in (ours, theirs))
+    v, spoken = logs.gap(ours, theirs, figure), SPOKEN.get(figure, figure)
+    words = {1: f"{a} ends above {b} in {spoken}", -1: f"{a} ends below {b} in {spoken}",
+             0: f"{a} and {b} cannot be told apart in {spoken} at the end"}[v.sign]  # fmt: skip
+    p, number = v.p if v.centre > 0 else 1.0, SWEEPS[ours[0]].number
+    return Finding(number, words, base(logs, ours[0], k), say(v), agreeing(v), chief, name, p)
 
 
-def hardness(logs: Logs, stage: str, method: str) -> list[float]:
-    """For each seed: the norm of the expected gradient where p < .1, over the largest of the other
-    bins of p. Exact norms: root mean squares of w(p) |grad p|."""
-    found = []
-    for rows in logs.measured("gradients")[stage].values():
-        hard, *others = binned_norms(rows, method, False, HARD_AND_OTHERS)
-        found.append(hard / max(x for x in others if not math.isnan(x)))
+# ------------------------------------------------------------------------ the experiments
+
+
+def of_default(logs: Logs) -> list[Finding]:
+    ours, rivals = ("default", "maxrl"), {m: ("default", m) for m in ("rloo", "grpo")}
+    found = [pair(logs, ours, side, "pass@1", "8", (), f"default over {NAMES[m]}", True)
+             for m, side in rivals.items()]  # fmt: skip
+    found += [pair(logs, ours, side, "nll", "8") for side in rivals.values()]
+    same = ("default", "maxrl lr=8e-4")  # the rate that is best for both rivals
+    for m, side in rivals.items():
+        names = ("MaxRL at the best learning rate of its rivals", NAMES[m])
+        found += [pair(logs, same, side, figure, "8", names, chief=figure in ("pass@1", "nll"))
+                  for figure in FIGURES]  # fmt: skip
+    others = ("maxrl-raw", "reinforce", "ce")
+    return found + [pair(logs, ("default", m), ours, "pass@1", "8") for m in others]
+
+
+def distances(logs: Logs, label: str, figure: str = "pass@1") -> list[float]:
+    """D of each seed: how far its curve is from that of its `ce`."""
+    pairs = zip(logs.runs("convergence", label), logs.runs("convergence", "ce"), strict=True)
+    return [distance([r[figure] for r in a], [r[figure] for r in b]) for a, b in pairs]
+
+
+def lost(logs: Logs, label: str) -> list[list[int]]:
+    """For each seed the kinds of problems that at the end 128 tries solve less than half the
+    time."""
+    ends = [rows[-1]["kinds"] for rows in logs.runs("convergence", label)]
+    return [[i for i, (_, _, p) in enumerate(kinds) if p < 0.5] for kinds in ends]
+
+
+def of_convergence(logs: Logs) -> list[Finding]:
+    ks, floor = ROLLOUTS["maxrl"], distances(logs, "ce twin")
+    D = {k: distances(logs, f"maxrl k={k}") for k in ks}
+    rule, start = convergence(D, floor), base(logs, "convergence", f"{ks[0]} to {ks[-1]:,}")
+    near = f"from k = {rule.near[0]:,} on" if rule.near else ""
+    if rule.converges:
+        end = f"falls on every seed, and {near} the two are as near as can be told"
+    elif rule.near:
+        end = f"{near} is as small as can be told, but does not fall with k on every seed"
+    else:
+        end = f"stays larger than between twins of cross-entropy, up to k = {ks[-1]:,}"
+    words = f"As k grows, the distance of MaxRL's learning curve from maximum likelihood's {end}"
+    means = ", ".join(f"{mean(values):.3f}" for values in D.values())
+    effect, seeds = f"D = {means}; twins {mean(floor):.3f}", f"{rule.falling} of {len(floor)}"
+    v = interval([a - b - MARGIN for a, b in zip(D[ks[-1]], floor, strict=True)])
+    p, k = v.p if v.centre < 0 else 1.0, ROLLOUTS["grpo"][-1]
+    ours, theirs = (("convergence", f"{m} k={k}") for m in ("maxrl", "grpo"))
+    return [
+        Finding(1, words, start, effect, seeds, True, "convergence", p),
+        of_exact(logs, rule.limit, floor),
+        pair(logs, ours, theirs, "pass@1", f"{k:,}", chief=True),
+        of_lost(logs, start),
+    ]
+
+
+def of_exact(logs: Logs, limit: float, floor: Sequence[float]) -> Finding:
+    """Whether the objective of order 1,023 is maximum likelihood for all that can be seen."""
+    D = distances(logs, f"exact order={ORDERS[1]}")
+    verb = "is" if interval(D).high < limit else "is not"
+    words = f"The objective of order {ORDERS[1]:,}, without sampling, {verb} as near as can be told"
+    near = sum(a < b + MARGIN for a, b in zip(D, floor, strict=True))
+    effect = f"D = {mean(D):.3f}; twins {mean(floor):.3f}"
+    return Finding(1, words, base(logs, "convergence"), effect, f"{near} of {len(D)}", True)
+
+
+def of_lost(logs: Logs, start: str) -> Finding:
+    """How many seeds lose a kind of problem, by k."""
+    counts = {k: sum(map(bool, lost(logs, f"maxrl k={k}"))) for k in ROLLOUTS["maxrl"]}
+    few, *_, many = counts
+    words = (f"A whole kind of problem is lost for good on {counts[few]} seeds with k = {few}, on"
+             f" {counts[many]} with k = {many:,}")  # fmt: skip
+    effect = ", ".join(f"{c} at {k:,}" for k, c in counts.items())
+    return Finding(1, words, start, effect, str(len(logs.seeds("convergence"))))
+
+
+def curve_of(logs: Logs, label: str) -> list[list[float]]:
+    """For all KS, pass@k of each seed at the end. label: of "fresh", or base."""
+    if label in ("base", "*base*"):
+        return [logs.starts("fresh", f"pass@{k}") for k in KS]
+    return [logs.ends("fresh", label, f"pass@{k}") for k in KS]
+
+
+def samples(logs: Logs, label: str) -> list[float]:
+    """The samples that each seed needs to cover COVERED of the problems; where the most that were
+    computed are not enough, these count."""
+    seeds = zip(*curve_of(logs, label), strict=True)
+    return [min(samples_for(COVERED, seed), KS[-1]) for seed in seeds]
+
+
+def of_fresh(logs: Logs) -> list[Finding]:
+    ours, grpo, rloo = (("fresh", f"{m} k=64") for m in ("maxrl", "grpo", "rloo"))
+    more, fewer = (("fresh", f"maxrl k={k}") for k in (256, 16))
+    names = ("MaxRL with 256 rollouts", "MaxRL with 16")
+    found = [
+        pair(logs, ours, grpo, "pass@1", "64", (), "fresh over GRPO"),
+        pair(logs, more, fewer, "pass@1", "256, 16", names, "more rollouts", True),
+        pair(logs, ours, rloo, "pass@1", "64"),
+    ]
+    for label, name in (("grpo k=64", "GRPO"), ("base", "the base")):
+        both = zip(samples(logs, label), samples(logs, "maxrl k=64"), strict=True)
+        v = of_ratio([a / b for a, b in both])
+        how = "fewer" if v.low > 1 else "more" if v.high < 1 else "neither fewer nor more"
+        words = (
+            f"To solve {COVERED:.0%} of the problems once, MaxRL needs {how} samples than {name}"
+        )
+        effect, start = f"by a factor of {say(v, ratio=True)}", base(logs, "fresh", "64")
+        found.append(Finding(2, words, start, effect, agreeing(v, 1), label != "base"))
     return found
 
 
-def by_hardness(logs: Logs, stage: str) -> Judged:
-    """Is it above one?"""
-    v = of_ratio(hardness(logs, stage, "maxrl"))
-    return v.word, f"{stage}: p < .1 over the largest other bin {said(v, ratio=True)}"
+def cells(logs: Logs, ours: str, theirs: str) -> dict[Side, Interval]:
+    """(sweep, pool) -> ours minus theirs in pass@1 at the end, over the map of experiment 3."""
+    places = ((sweep, pool) for sweep in BASES for pool in POOLS)
+    return {
+        (s, pool): logs.gap((s, f"{ours} pool={pool}"), (s, f"{theirs} pool={pool}"), "pass@1")
+        for s, pool in places
+    }
 
 
-def by_relative_hardness(logs: Logs, stage: str, other: str) -> Judged:
-    """Is it above that of another method?"""
-    both = zip(hardness(logs, stage, "maxrl"), hardness(logs, stage, other), strict=True)
-    v = of_ratio([a / b for a, b in both])
-    return v.word, f"{stage}: the same ratio, over that of {other} {said(v, ratio=True)}"
-
-
-def claims(logs: Logs) -> list[Claim]:
-    """In the order of the experiments."""
-    parts = [first_claims, fresh_claims, scarce_claims, sample_claims, gradient_claims]
-    parts += [latent_claims, budget_claims]
-    return [claim for part in parts for claim in part(logs)]
-
-
-def first_claims(logs: Logs) -> list[Claim]:
-    top, sweep = "maxrl k=1024", "convergence"
-    end = partial(by_gap, logs, sweep, figure="pass@1", how="end")
-    steps = partial(by_steps, logs, sweep)
-    sooner = [
-        Claim(1, f"Where p starts near 0, MaxRL gets going before {NAMES[m]}",
-              partial(steps, top, f"{m} k=1024", 0.5), chief=m == "rloo")
-        for m in ("reinforce", "rloo", "grpo")
-    ]  # fmt: skip
-    without = partial(by_steps, logs, "exact", "exact order=inf", "exact order=1", 0.5)
-    return [
-        Claim(1, "With 1,024 rollouts MaxRL ends where maximum likelihood does",
-              partial(by_equality, logs, sweep, top, "ce", "pass@1"), chief=True),
-        Claim(1, "Cross-entropy gets to .9 before MaxRL does", partial(steps, "ce", top, 0.9)),
-        *sooner,
-        Claim(1, "Without sampling noise, maximum likelihood before expected reward", without),
-        Claim(1, "More rollouts, a better objective: MaxRL ends higher with 1,024 than 128",
-              partial(end, top, "maxrl k=128"), chief=True),
-        Claim(1, "MaxRL ends higher with 128 rollouts than with 16",
-              partial(end, "maxrl k=128", "maxrl k=16")),
-        Claim(1, "MaxRL is sooner with 1,024 rollouts than with 128",
-              partial(steps, top, "maxrl k=128", 0.9)),
-    ]  # fmt: skip
-
-
-def fresh_claims(logs: Logs) -> list[Claim]:
-    rows = [
-        Claim(2, f"On fresh data MaxRL is ahead of {NAMES[m]} in {figure}, k = 64",
-              partial(by_gap, logs, "scaling", "maxrl k=64", f"{m} k=64", figure, how),
-              chief=m == "grpo")
-        for figure, how in (("pass@1", "end"), ("pass@1024", "equal"))
-        for m in RIVALS
-    ]  # fmt: skip
-    text = "Ours: with {k} rollouts `maxrl-loo` is better than `maxrl`, "
-    loo = [
-        Claim(2, text.format(k=k) + "at the rate of `maxrl`",
-              partial(by_loo, logs, k, "pass@1024"), chief=k == 4)
-        for k in (3, 4, 16)
-    ]  # fmt: skip
-    for k in (4, 16):
-        compared = (f"maxrl-loo k={k}", f"maxrl k={k}", "pass@1024", "end")
-        judged = partial(by_gap, logs, "scaling", *compared)
-        loo.append(Claim(2, text.format(k=k) + "each at its own rate", judged))
-    return rows + loo
-
-
-def scarce_claims(logs: Logs) -> list[Claim]:
-    compare = partial(by_gap, logs, "countdown")
-    return [
-        Claim(3, f"On {pool} prompts of countdown MaxRL is ahead of {NAMES[m]} in {figure}",
-              partial(compare, f"maxrl pool={pool}", f"{m} pool={pool}", figure, how),
-              chief=(m, pool, how) == ("grpo", "256", "equal"))
-        for pool in ("256", "1024")
-        for figure, how in (("pass@1", "end"), ("pass@64", "equal"))
-        for m in RIVALS
-    ]  # fmt: skip
-
-
-def sample_claims(logs: Logs) -> list[Claim]:
-    return [
-        Claim(4, f"At test time MaxRL needs fewer samples than the {K:,} of {name}",
-              partial(by_samples, logs, 16, other, K), chief=K == 128)
-        for other, name in (("grpo", "GRPO"), ("base", "the base"))
-        for K in (8, 128, 1024)
-    ]  # fmt: skip
-
-
-def gradient_claims(logs: Logs) -> list[Claim]:
-    stages = ("base pass rate .1", "base pass rate .55")
-    rows = [
-        Claim(
-            5,
-            f"Its gradient is largest on the hard prompts, {stage}",
-            partial(by_hardness, logs, stage),
-            chief=stage == stages[1],
+def of_border(logs: Logs) -> list[Finding]:
+    found = []
+    for ours, theirs in (("maxrl", "grpo"), ("ce", "grpo"), ("maxrl", "rloo")):
+        vs = cells(logs, ours, theirs)
+        ahead, behind = ({place for place, v in vs.items() if v.above == n * v.n} for n in (1, 0))
+        words = (f"{NAMES[ours]} is ahead of {NAMES[theirs]} in pass@1 on all seeds in {len(ahead)}"
+                 f" of {len(vs)} settings, behind in {len(behind)}")  # fmt: skip
+        effect = "; ".join(
+            f"{sum(s == sweep for s, _ in ahead)} ahead, {sum(s == sweep for s, _ in behind)}"
+            f" behind from {base(logs, sweep)}"
+            for sweep in BASES
         )
-        for stage in stages
-    ]
-    rows += [
-        Claim(5, f"Its gradient lies more on hard prompts than that of {NAMES[m]}",
-              partial(by_relative_hardness, logs, stages[1], m))
-        for m in RIVALS
-    ]  # fmt: skip
-    return rows + [
-        Claim(5, f"More of the training prompts have a success than with {NAMES[m]}",
-              partial(by_gap, logs, "countdown", "maxrl pool=256", f"{m} pool=256", "live", "end"),
-              chief=m == "grpo")
-        for m in RIVALS
-    ]  # fmt: skip
+        seeds = str(len(logs.seeds(next(iter(BASES)))))
+        found.append(Finding(3, words, "three bases, k = 16", effect, seeds, theirs == "grpo"))
+    return found
 
 
-def latent_claims(logs: Logs) -> list[Claim]:
-    places = {"countdown": " pool=fresh", "chain": ""}
-    return [
-        Claim(6, f"It sharpens less than {NAMES[m]} on {sweep}: {what}",
-              partial(by_gap, logs, sweep, f"maxrl{suffix}", f"{m}{suffix}", figure, how),
-              chief=(m, sweep, how) == ("grpo", "countdown", "equal"))
-        for sweep, suffix in places.items()
-        for figure, how, what in (("pass@64", "equal", "more prompts stay within reach"),
-                                  ("answers", "end", "more right answers"))
-        for m in RIVALS
-    ]  # fmt: skip
+def of_answers(logs: Logs) -> list[Finding]:
+    found = []
+    for task in ("countdown", "chain"):
+        sides, names = ((task, "maxrl"), (task, "grpo")), (f"On {task} MaxRL", "GRPO")
+        name = "countdown over GRPO" if task == "countdown" else ""
+        found.append(pair(logs, *sides, "pass@64", "16", names, name, bool(name)))
+        found += [pair(logs, *sides, f, "16", names) for f in ("pass@1", "answers")]
+    return found
 
 
-def budget_claims(logs: Logs) -> list[Claim]:
-    compare = partial(by_gap, logs, "budget", how="end")
-    return [
-        Claim(9, f"Ours: of 1,024 rollouts a step, {a} for a prompt are better than {b}: {figure}",
-              partial(compare, f"maxrl-loo k={a}", f"maxrl-loo k={b}", figure),
-              chief=(a, figure) == (4, "pass@1"))
-        for a, b in ((4, 16), (64, 16))
-        for figure in ("pass@1", "pass@1024")
-    ]  # fmt: skip
+def share_of_hard(logs: Logs, stage: str, method: str, k: int) -> list[float]:
+    """For each seed, the share of the summed norms of expected gradients that lies on prompts with
+    p < HARD. method: of maxrl.ADVANTAGES, or ce."""
+    found = []
+    for rows in logs.measured("gradients")[stage].values():
+        p, norm = (torch.tensor(rows[name], dtype=torch.float64) for name in ("p", "norm"))
+        sizes = expected_weight(method, p.clamp(max=1 - 1e-9), k) * p * norm
+        found.append((sizes[p < HARD].sum() / sizes.sum()).item())
+    return found
+
+
+def of_gradients(logs: Logs) -> list[Finding]:
+    found = []
+    for k in (16, 1024):
+        ours, theirs = (share_of_hard(logs, "base .5", m, k) for m in ("maxrl", "grpo"))
+        v = of_ratio([a / b for a, b in zip(ours, theirs, strict=True)])
+        how = "more" if v.low > 1 else "less" if v.high < 1 else "neither more nor less"
+        words = f"With k = {k:,} MaxRL puts {how} of its gradient on prompts with p < .1 than GRPO"
+        effect = f"{mean(ours):.2f} against {mean(theirs):.2f}, {say(v, ratio=True)}"
+        found.append(Finding(5, words, f"p = .5, k = {k:,}", effect, agreeing(v, 1)))
+    return found
+
+
+def of_graded(logs: Logs) -> list[Finding]:
+    loo, tail, plain = (("graded", m) for m in ("maxrl-loo", "tailrl", "reinforce"))
+    pairs = ((loo, plain, "log_likelihood"), (tail, loo, "log_tail"), (tail, loo, "log_likelihood"))
+    return [pair(logs, *each, "16") for each in pairs]
+
+
+def of_budget(logs: Logs) -> list[Finding]:
+    theirs, found = ("default", "maxrl"), []
+    for k in (2, 32, 128):
+        names = (f"With 512 rollouts a step, MaxRL with {k} for each prompt", "MaxRL with 8")
+        found.append(pair(logs, ("budget", f"maxrl k={k}"), theirs, "pass@1", f"{k}, 8", names))
+    return found
+
+
+FINDINGS: dict[int, Callable[[Logs], list[Finding]]] = {
+    0: of_default, 1: of_convergence, 2: of_fresh, 3: of_border, 4: of_answers, 5: of_gradients,
+    7: of_graded, 8: of_budget,
+}  # fmt: skip

@@ -1,16 +1,18 @@
 """The logs of the runs: what is kept of them, and what is asked of them.
 
-    Logs(RESULTS).runs("scaling", "maxrl k=16")[0][-1]["pass@1024"]   # seed 0, the last evaluation
+    Logs().runs("fresh", "maxrl k=16")[0][-1]["pass@1024"]   # seed 0, the last evaluation
 
-Left out: drawing (figures.py), writing (tables.py), and when a claim is settled (verdicts.py).
+results/ has a file for each sweep, in which a line of JSON is a run that has ended: its label,
+seed, command, commit, configuration and evaluations. Left out: drawing (figures.py), writing
+(tables.py), and when a difference counts (rules.py).
 """
 
 import json
 import math
-import zlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -20,101 +22,106 @@ import torch
 
 import maxrl
 from compare import Rows
-from data.batches import rng
+from data.batches import held_out_problems
+from harness.checkpoint import replace_file
 from harness.config import Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
 from paper.measure import MEASUREMENTS
-from paper.sweeps import (
-    SWEEPS,
-    TUNING_SEEDS,
-    best_rate,
-    pools_of,
-    reported_runs,
-    run_name,
-    seeds_of,
-    sweeps_of,
-    to_tune,
-    tuning_run,
-)
-from paper.verdicts import Path as Pareto
-from paper.verdicts import Verdict, of_difference, of_paths
-from verify import answer
+from paper.rules import Interval, interval
+from paper.sweeps import EVERY_RATE, SWEEPS, TUNING_SEEDS, best_rate, rate_text, sweeps_of, to_tune
 
-RESULTS = Path(__file__).resolve().parent.parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "results"
 KS = tuple(2**i for i in range(15))  # pass@k may be kept for these
-EDGES = (0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of bins of pass rates
-ESTIMATORS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
-KEPT = ("step", "seconds", "rollouts", "live")  # of every evaluation
-EVERY_RATE = range(-10, 11)  # that a log may be of
+KINDS = ("sums without a carry", "sums below 100 with a carry", "sums of three digits")
+KEPT = ("step", "seconds", "rollouts")  # of every evaluation
+MAY_DIFFER = ("out", "threads")  # settings that do not make another run
+Line = dict[str, Any]  # what is kept of a run
 
 
 # ------------------------------------------------------------------------------------- keeping
 
 
-def compact(out: Path, flags: str, commit: str, figures: Sequence[str]) -> list[dict[str, Any]]:
-    """The log to keep of the run in `out`: a head, then these figures of its evaluations.
+@dataclass(frozen=True)
+class Job:
+    """A run whose line is missing."""
 
-    "live" is the mean since the evaluation before. "halves" are the pass@k of two halves of the
-    held-out prompts, so that a checkpoint can be chosen by one and judged by the other.
-    """
-    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    head = {"command": f"python train.py {flags}", "commit": commit, "config": config}
-    lines, since = [head], []
-    sides = sides_of(from_dict(config)) if "halves" in figures else []
-    for row in read_lines(out / "metrics.jsonl"):
-        if "nll" not in row:
-            since.append(row["live"])
-            continue
-        live = [x for x in since if x is not None]
-        row |= more_pass_rates(row) | ({"live": mean(live)} if live else {})
-        if sides:
-            row["halves"] = halves(row, sides, [f for f in figures if f.startswith("pass@")])
-        kept = {n: row[n] for n in (*KEPT, *figures) if n in row}
-        lines.append({n: round(v, 7) if isinstance(v, float) else v for n, v in kept.items()})
-        since = []
-    return lines
+    sweep: str
+    label: str
+    seed: int
+    flags: str  # of train.py
+    out: Path
+
+    @property
+    def command(self) -> str:
+        """What its line calls it."""
+        return f"python train.py {self.flags}"
 
 
-def sides_of(config: Config) -> list[int]:
-    """For each held-out prompt, the half it is in; a prompt that is drawn twice is in one half."""
-    draw = checked_task(config).draw
-    problems = draw(rng(0, "held-out"), config.eval_prompts, config.eval_split)
-    return [zlib.crc32(text.encode()) % 2 for text, _ in problems]
+def line_of(job: Job, commit: str) -> Line:
+    """What to keep of the run in job.out: the sweep's figures of all evaluations, with pass@k for
+    more k and by kinds of problems at the end; of a tuning run only where its criterion ended."""
+    sweep = SWEEPS[job.sweep]
+    config = json.loads((job.out / "config.json").read_text(encoding="utf-8"))
+    rows = [row for row in read_lines(job.out / "metrics.jsonl") if "nll" in row]
+    rows = [row | more_pass_rates(row) for row in rows]
+    kept = (*KEPT, *sweep.figures)
+    if "kinds" in kept:
+        rows[-1]["kinds"] = by_kind(from_dict(config), rows[-1])
+    if job.seed in TUNING_SEEDS:
+        rows = [rows[-1] | {sweep.criterion: ending(rows, sweep.criterion)}]
+        kept = (*KEPT, sweep.criterion)
+    evaluations = [{n: short(row[n]) for n in kept if n in row} for row in rows]
+    about = {"sweep": job.sweep, "label": job.label, "seed": job.seed, "command": job.command}
+    return about | {"commit": commit, "config": config, "evaluations": evaluations}
 
 
-def halves(row: dict[str, Any], sides: list[int], names: list[str]) -> dict[str, list[float]]:
-    """name -> this pass@k of either half."""
-    per_prompt = "logp" if "logp" in row else "c"
-    rates = []
-    for side in (0, 1):
-        part = [x for x, s in zip(row[per_prompt], sides, strict=True) if s == side]
-        rates.append(more_pass_rates({"n": row.get("n"), per_prompt: part}))
-    return {name: [round(r[name], 7) for r in rates] for name in names}
+def short(x: Any) -> Any:
+    """Seven digits are enough."""
+    return float(f"{x:.7g}") if isinstance(x, float) else x
 
 
 def more_pass_rates(row: dict[str, Any]) -> dict[str, float]:
-    """pass@k, for all of KS that the evaluation knows, from its per-prompt figures."""
+    """pass@k, for all of KS that the evaluation knows, from its figures of single problems."""
+    weight = torch.tensor(row["weight"], dtype=torch.float64)
     if "logp" in row:
         p = torch.tensor(row["logp"], dtype=torch.float64).exp()
-        return {f"pass@{k}": maxrl.exact_pass_at_k(p, k).mean().item() for k in KS}
-    c = torch.tensor(row["c"])
-    known = [k for k in KS if k <= row["n"]]
-    return {
-        f"pass@{k}": torch.as_tensor(maxrl.pass_at_k(row["n"], c, k)).mean().item() for k in known
-    }
+        at = {k: maxrl.exact_pass_at_k(p, k) for k in KS}
+    else:
+        c = torch.tensor(row["c"])
+        at = {k: torch.as_tensor(maxrl.pass_at_k(row["n"], c, k)) for k in KS if k <= row["n"]}
+    return {f"pass@{k}": ((weight @ x.double()) / weight.sum()).item() for k, x in at.items()}
+
+
+def kind_of(prompt: str) -> int:
+    """Of an addition of numbers with up to two digits: its place in KINDS."""
+    a, b = map(int, re.findall(r"\d+", prompt))
+    return 2 if a + b > 99 else int(a % 10 + b % 10 > 9)
+
+
+def by_kind(config: Config, row: dict[str, Any]) -> list[list[float]]:
+    """[weight, pass@1, pass@128] of each of KINDS."""
+    problems = held_out_problems(checked_task(config), config.eval_prompts, config.eval_split)
+    kinds, found = [kind_of(prompt) for prompt, _ in problems], []
+    for i in range(len(KINDS)):
+        part = {name: [x for x, kind in zip(row[name], kinds, strict=True) if kind == i]
+                for name in ("logp", "weight")}  # fmt: skip
+        rates = more_pass_rates(part)
+        found.append([short(x) for x in (sum(part["weight"]), rates["pass@1"], rates["pass@128"])])
+    return found
 
 
 def is_of(config: Any, flags: str) -> bool:
     """Whether a configuration out of a log or config.json is that of these flags."""
     saved = vars(Config()) | (config if isinstance(config, dict) else {})  # newer flags: defaults
-    return settings(flags) == {n: str(v) for n, v in saved.items() if n != "out"}
+    return settings(flags) == {n: str(v) for n, v in saved.items() if n not in MAY_DIFFER}
 
 
 @cache
 def settings(flags: str) -> dict[str, str]:
     """Every setting of a command line as text: inf is "inf" in JSON."""
     config = parse_args(flags.split())[0]
-    return {n: str(v) for n, v in vars(config).items() if n != "out"}
+    return {n: str(v) for n, v in vars(config).items() if n not in MAY_DIFFER}
 
 
 # ------------------------------------------------------------------------------------- reading
@@ -122,40 +129,24 @@ def settings(flags: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Logs:
-    """A folder of logs, whole or of --quick."""
+    """A folder with a file for each sweep, whole or of --quick."""
 
-    folder: Path
+    folder: Path = RESULTS
     quick: bool = False
 
-    def path(self, sweep: str, run: str) -> Path:
-        """Where the log of a run is, or will be."""
-        return self.folder / sweep / f"{run}.jsonl"
-
-    def lines(self, sweep: str, run: str) -> list[dict[str, Any]]:
-        """The head and the evaluations of a run."""
-        path = self.path(sweep, run)
-        return parsed(path, path.stat().st_mtime_ns)
-
-    def measured(self, name: str) -> dict[str, Any]:
-        """What a function of measure.py returned."""
-        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))["found"]
-
-    def has_measured(self, name: str) -> bool:
-        """Whether it was asked since logs name their commit."""
-        path = self.folder / f"{name}.json"
-        return path.exists() and "found" in json.loads(path.read_text(encoding="utf-8"))
-
-    def exists(self, sweep: str, run: str) -> bool:
-        """Whether there is a log of this name."""
-        return self.path(sweep, run).exists()
+    def lines(self, sweep: str) -> list[Line]:
+        """Of all runs of a sweep that have ended."""
+        path = self.folder / f"{sweep}.jsonl"
+        return parsed(path, path.stat().st_mtime_ns) if path.exists() else []
 
     def seeds(self, sweep: str) -> range:
         """Those that are reported."""
-        return seeds_of(SWEEPS[sweep], self.quick)
+        return SWEEPS[sweep].seeds[:1] if self.quick else SWEEPS[sweep].seeds
 
     def runs(self, sweep: str, label: str) -> list[Rows]:
-        """The evaluations of each seed."""
-        return [self.lines(sweep, run_name(label, f"s{s}"))[1:] for s in self.seeds(sweep)]
+        """The evaluations of each reported seed."""
+        mine = {x["seed"]: x["evaluations"] for x in self.lines(sweep) if x["label"] == label}
+        return [mine[seed] for seed in self.seeds(sweep)]
 
     def ends(self, sweep: str, label: str, figure: str) -> list[float]:
         """Where a held-out figure ended, for each seed."""
@@ -165,256 +156,146 @@ class Logs:
         """The figure of the weights that all runs of a sweep start from, for each seed.
 
         A warm start made again on another machine is not the same one: SystemExit."""
-        found = {
-            tuple(rows[0][figure] for rows in self.runs(sweep, label))
-            for label in SWEEPS[sweep].labels
-        }
+        labels = SWEEPS[sweep].labels
+        found = {tuple(rows[0][figure] for rows in self.runs(sweep, m)) for m in labels}
         if len(found) > 1:
             raise SystemExit(
-                f"results/{sweep}: runs of one seed start from different weights, perhaps on two "
-                "machines; delete its logs, or those of one machine, and run it again"
+                f"{self.folder / sweep}.jsonl: runs of one seed start from different weights, "
+                "perhaps on two machines; delete their lines, run them again"
             )
         return list(found.pop())
 
-    def paths(self, sweep: str, label: str, figure: str) -> list[Pareto]:
-        """(pass@1, figure) at every evaluation of each seed."""
-        return [path_of(rows, figure) for rows in self.runs(sweep, label)]
+    def gap(self, ours: tuple[str, str], theirs: tuple[str, str], figure: str) -> Interval:
+        """Ours minus theirs at the end, paired by seed; each is a sweep and a label."""
+        pairs = zip(self.ends(*ours, figure), self.ends(*theirs, figure), strict=True)
+        return interval([a - b for a, b in pairs])
 
-    def tried(self, sweep: str, label: str) -> dict[tuple[int, int], Rows]:
-        """(rate, seed) -> the evaluations of the tuning run with these, if there is one."""
-        found = {}
-        for key in [(n, s) for n in EVERY_RATE for s in TUNING_SEEDS]:
-            run, flags = tuning_run(SWEEPS[sweep], label, *key)
-            if self.exists(f"{sweep}/tuning", run):
-                head, *rows = self.lines(f"{sweep}/tuning", run)
-                if is_of(head["config"], flags):
-                    found[key] = rows
-        return found
+    def measured(self, name: str) -> dict[str, Any]:
+        """What a function of measure.py returned."""
+        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))["found"]
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a file, whole or not at all. JSON has no infinity: "inf", as in a run's log."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        replace_file(self.folder / name, text.replace("Infinity", '"inf"').encode())
 
 
-@lru_cache(maxsize=2000)
-def parsed(path: Path, written: int) -> list[dict[str, Any]]:
-    """The lines of a log; they are asked for many times. written: or a new one would be missed."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+@lru_cache(maxsize=40)
+def parsed(path: Path, written: int) -> list[Line]:
+    """The lines of a file, which are asked for often. written: or a new one would be missed."""
+    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    for row in (row for line in lines for row in line["evaluations"]):
+        row |= {n: math.inf for n, x in row.items() if x == "inf"}
+    return lines
 
 
 def ending(rows: Rows, figure: str) -> float:
     """The mean over the evaluations of the last fifth of the steps: single ones are noisy."""
-    late = [row[figure] for row in rows if row["step"] > 0.8 * rows[-1]["step"]]
-    return mean(late)
+    return mean(row[figure] for row in rows if row["step"] > 0.8 * rows[-1]["step"])
 
 
-def path_of(rows: Rows, figure: str) -> list[tuple[float, float]]:
-    """(pass@1, figure) at every evaluation."""
-    return [(row["pass@1"], row[figure]) for row in rows]
+def samples_for(target: float, curve: Sequence[float]) -> float:
+    """The k, interpolated in log k, at which pass@k is `target`; curve[i] is pass@2^i and rises.
+    1 where the first is enough, infinity where the last is not."""
+    for i, (low, high) in enumerate(pairwise(curve)):
+        if low < target <= high:
+            return 2 ** (i + (target - low) / (high - low))
+    return 1.0 if curve[0] >= target else math.inf
 
 
-def at_best(rows: Rows, figure: str) -> float:
-    """The figure at the checkpoint with the highest pass@1: chosen by one half of the held-out
-    prompts and read on the other, both ways."""
-    best = [max(rows, key=lambda row: row["halves"]["pass@1"][side]) for side in (0, 1)]
-    return mean(row["halves"][figure][1 - side] for side, row in enumerate(best))
+# ------------------------------------------------------------------- what is still to be run
 
 
-def fewer_samples(logs: Logs, k: int, other: str, K: int) -> list[float | None]:
-    """For each seed, how many times fewer samples maxrl needs to reach `other`'s pass@K.
-
-    Of the runs of "scaling" with k rollouts; `other` is a method, or base. The samples of maxrl are
-    interpolated in log k between powers of two. None where its first sample is enough already, or
-    its last is not.
-    """
-    curves = zip(*(logs.ends("scaling", f"maxrl k={k}", f"pass@{n}") for n in KS), strict=True)
-    figure = f"pass@{K}"
-    base = other == "base"
-    targets = (
-        logs.starts("scaling", figure) if base else logs.ends("scaling", f"{other} k={k}", figure)
-    )
-    needed = [samples_for(t, curve) for t, curve in zip(targets, curves, strict=True)]
-    return [K / n if n else None for n in needed]
+def job_of(logs: Logs, sweep: str, label: str, seed: int, rate: int | None) -> Job:
+    """A run of a label. rate: of one that is tuned. A tuning seed looks at other problems."""
+    of, tuning = SWEEPS[sweep], seed in TUNING_SEEDS
+    lr = "" if rate is None else f"--lr {rate_text(rate)}"
+    parts = (of.labels[label], of.flags, "--eval-split validation" * tuning, lr,
+             of.quick * logs.quick, f"--seed {seed}")  # fmt: skip
+    flags = " ".join(" ".join(parts).split())
+    name = re.sub(r"[^a-z0-9.-]+", "-", f"{label} {lr} {seed}")
+    return Job(sweep, label, seed, flags, logs.folder.parent / "runs" / "reproduce" / sweep / name)
 
 
-def gains_of_loo(logs: Logs, figure: str, k: int) -> list[float]:
-    """maxrl-loo less maxrl at the end, for each seed, at the learning rate of maxrl."""
-    sweep = "few" if f"maxrl k={k}" in SWEEPS["few"].labels else "scaling"
-    ours = logs.ends(sweep, f"maxrl k={k}", figure)
-    loo = logs.ends("few", f"maxrl-loo k={k}", figure)
-    return [a - b for a, b in zip(loo, ours, strict=True)]
+def has(logs: Logs, job: Job) -> bool:
+    """Whether a run with these flags has ended."""
+    same = (x for x in logs.lines(job.sweep) if x["command"] == job.command)
+    return any(is_of(line["config"], job.flags) for line in same)
 
 
-def best_likelihoods() -> dict[str, float]:
-    """What maximum likelihood would measure on "likelihoods".
-
-    There z plus N(0, sigma) is distributed as the target y is, N(sum, noise), so E[l] is
-    sigma/noise times exp(-(y - sum)^2 / (2 noise^2)), here for the held-out targets.
-    """
-    config, _, _ = parse_args(["--method", "ce", *SWEEPS["likelihoods"].flags.split()])
-    sigma, noise = config.sigma, float(config.noise or 0)
-    problems = checked_task(config).draw(rng(0, "held-out"), config.eval_prompts, config.eval_split)
-    squares = mean((float(y) - float(answer(prompt) or 0)) ** 2 for prompt, y in problems)
-    return {
-        "log_likelihood": math.log(sigma / noise) - squares / (2 * noise**2),
-        "mse": (noise**2 - sigma**2) / config.eval_rollouts,
-        "spread": math.sqrt(noise**2 - sigma**2),
-    }
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A cell of the map of experiment 3."""
-
-    name: str
-    sweep: str
-    pool: str
-    figure: str  # the pass@k that is compared
-
-    def label(self, method: str) -> str:
-        """Of a method's runs in it."""
-        return f"{method} pool={self.pool}"
-
-
-def settings_of_scarce() -> list[Setting]:
-    """Tasks and base pass rates, by the number of training prompts."""
-    rows = (
-        ("addition, base .5", "scarce-half", "pass@128"),
-        ("addition, base .1", "scarce-hard", "pass@128"),
-        ("countdown, base .1", "countdown", "pass@64"),
-    )
-    return [Setting(n, sweep, pool, f) for n, sweep, f in rows for pool in pools_of(sweep)]
-
-
-def gap(logs: Logs, sweep: str, ours: str, theirs: str, figure: str, how: str) -> Verdict:
-    """Ours less theirs, paired by seed. how: at equal pass@1, at the end, or at the best checkpoint
-    ("equal", "end", "best")."""
-    if how == "equal":
-        return of_paths(logs.paths(sweep, ours, figure), logs.paths(sweep, theirs, figure))
-    if how == "end":
-        a, b = (logs.ends(sweep, label, figure) for label in (ours, theirs))
-    else:
-        a, b = ([at_best(r, figure) for r in logs.runs(sweep, m)] for m in (ours, theirs))
-    return of_difference([x - y for x, y in zip(a, b, strict=True)])
-
-
-@cache
-def predicted_square(method: str, p: float, norm: float) -> float:
-    """|E[g]|^2 = (w(p) p |grad log p|)^2 of a group of 16 on one prompt."""
-    return (maxrl.enumerated_weight(method, p, 16)[0] * p * norm) ** 2
-
-
-def binned_norms(
-    rows: dict[str, list[float]], method: str, measured: bool, edges: Sequence[float] = EDGES
-) -> list[float]:
-    """The root mean square of |E[g]| over the prompts with p in each bin; NaN of fewer than 3."""
-    squares = (
-        rows[method]
-        if measured
-        else list(map(partial(predicted_square, method), rows["p"], rows["norm"]))
-    )
-    found = []
-    for low, high in pairwise(edges):
-        inside = [x for p, x in zip(rows["p"], squares, strict=True) if low < p <= high]
-        found.append(math.sqrt(max(mean(inside), 0.0)) if len(inside) >= 3 else math.nan)
+def tried(sweep: str, label: str) -> dict[tuple[int, int], float]:
+    """(rate, seed) -> where the criterion ended, of the committed tuning runs of a label."""
+    logs, found = Logs(RESULTS), {}
+    ends = {x["command"]: x["evaluations"][-1] for x in logs.lines(sweep) if x["label"] == label}
+    for rate, seed in ((rate, seed) for rate in EVERY_RATE for seed in TUNING_SEEDS):
+        job = job_of(logs, sweep, label, seed, rate)
+        if job.command in ends and has(logs, job):
+            found[rate, seed] = ends[job.command][SWEEPS[sweep].criterion]
     return found
 
 
-@cache
-def signal_to_noise(method: str, p: float, k: int) -> float:
-    """|E[g]|^2 / (k var g), exact for a policy of two outcomes; infinite without noise."""
-    w, sd = maxrl.enumerated_weight(method, p, k)
-    return w**2 / (k * sd**2) if sd > 1e-12 else math.inf
+def chosen(sweep: str) -> dict[str, int | None]:
+    """label -> the rate of its runs, for all labels that are tuned; None if it is not known yet."""
+    of, found = SWEEPS[sweep], {}
+    for source in dict.fromkeys(of.tuned_at.values()):
+        ends = tried(sweep, source)
+        known = not to_tune(ends, of.middle)
+        found[source] = best_rate(ends, {seed for _, seed in ends}) if known else None
+    return {label: found[source] for label, source in of.tuned_at.items()}
 
 
-def samples_for(target: float, curve: Sequence[float]) -> float | None:
-    """k, interpolated, at which pass@k is `target`, where curve[i] is pass@2^i and rises."""
-    for i, (low, high) in enumerate(pairwise(curve)):
-        if low <= target <= high and low < high:
-            return 2 ** (i + (target - low) / (high - low))
-    return None
-
-
-def steps_to(rows: Rows, target: float) -> int | None:
-    """The first evaluated step whose pass@1 is at least `target`."""
-    return next((row["step"] for row in rows if row["pass@1"] >= target), None)
-
-
-def tuned_in(sweep: str) -> str:
-    """The sweep whose choice of learning rates is used."""
-    return SWEEPS[sweep].rates_of or sweep
-
-
-def ends_of_tuning(logs: Logs, sweep: str, label: str) -> dict[tuple[int, int], float]:
-    """(rate, seed) -> the criterion at the end, of the tuning runs of a label."""
-    criterion = SWEEPS[sweep].criterion
-    return {key: ending(rows, criterion) for key, rows in logs.tried(sweep, label).items()}
-
-
-def choice(sweep: str, label: str) -> int | None:
-    """The rate that the committed tuning runs of a label choose; None if they are not all there."""
-    tried = ends_of_tuning(Logs(RESULTS), sweep, label)
-    if to_tune(tried, SWEEPS[sweep].middle):
-        return None
-    return best_rate(tried, {s for _, s in tried})
-
-
-def tuned_labels(sweep: str) -> dict[str, int | None]:
-    """tuned label -> its choice."""
-    labels = dict.fromkeys(SWEEPS[sweep].tuned_at.values())
-    return {label: choice(tuned_in(sweep), label) for label in labels}
-
-
-def chosen(sweep: str) -> dict[str, int]:
-    """tuned label -> its choice, or the middle rate where there is none yet."""
-    middle = SWEEPS[tuned_in(sweep)].middle
-    return {label: middle if n is None else n for label, n in tuned_labels(sweep).items()}
-
-
-def missing_tuning(sweep: str) -> dict[str, str]:
-    """run -> flags of the tuning runs that are needed next; none at the end."""
-    runs = {}
-    for label in dict.fromkeys(SWEEPS[sweep].tuned_at.values()):
-        tried = ends_of_tuning(Logs(RESULTS), tuned_in(sweep), label)
-        for key in to_tune(tried, SWEEPS[tuned_in(sweep)].middle):
-            run, flags = tuning_run(SWEEPS[tuned_in(sweep)], label, *key)
-            runs[run] = flags
-    return runs
-
-
-def missing_runs(logs: Logs, sweep: str) -> dict[str, str]:
-    """run -> flags of the reported runs that have no log of these flags, and a rate already.
-    --quick takes the middle rate where there is none."""
-    at, rates = SWEEPS[sweep].tuned_at, tuned_labels(sweep)
-    labels = [
-        m for m in SWEEPS[sweep].labels if logs.quick or rates.get(at.get(m, ""), 0) is not None
+def tuning_jobs(sweep: str) -> list[Job]:
+    """The tuning runs that are needed next; none at the end."""
+    of = SWEEPS[sweep]
+    return [
+        job_of(Logs(RESULTS), sweep, label, seed, rate)
+        for label in dict.fromkeys(of.tuned_at.values())
+        for rate, seed in to_tune(tried(sweep, label), of.middle)
     ]
-    runs = reported_runs(SWEEPS[sweep], chosen(sweep), logs.quick, labels) if labels else {}
-    return {
-        run: flags
-        for run, flags in runs.items()
-        if not (logs.exists(sweep, run) and is_of(logs.lines(sweep, run)[0]["config"], flags))
-    }
 
 
-def complete(logs: Logs, sweep: str) -> bool:
-    """Whether all of its runs are there."""
-    return (logs.quick or not missing_tuning(sweep)) and not missing_runs(logs, sweep)
+def reported_jobs(logs: Logs, sweep: str) -> list[Job]:
+    """All runs that are drawn and have a rate already; --quick takes the middle one meanwhile."""
+    of, rates = SWEEPS[sweep], chosen(sweep)
+    if logs.quick:
+        rates = {label: of.middle if n is None else n for label, n in rates.items()}
+    return [
+        job_of(logs, sweep, label, seed, rates.get(label))
+        for label in of.labels
+        for seed in logs.seeds(sweep)
+        if rates.get(label, 0) is not None
+    ]
+
+
+def missing(logs: Logs, sweep: str) -> list[Job]:
+    """The runs that can be made now, in their order."""
+    tuning = [] if logs.quick else tuning_jobs(sweep)
+    return tuning + [job for job in reported_jobs(logs, sweep) if not has(logs, job)]
+
+
+def missing_measurements(logs: Logs, number: int) -> list[str]:
+    """Those of measure.py that an experiment needs and that are not there."""
+    names = MEASUREMENTS.get(number, ())
+    return [name for name in names if not (logs.folder / f"{name}.json").exists()]
 
 
 def ready(logs: Logs, number: int) -> bool:
     """Whether all that an experiment is made from is there."""
-    measured = (logs.has_measured(m.__name__) for m in MEASUREMENTS.get(number, ()))
-    return all(complete(logs, s) for s in sweeps_of(number)) and all(measured)
+    runs = any(missing(logs, sweep) for sweep in sweeps_of(number))
+    return not runs and not missing_measurements(logs, number)
 
 
-def superfluous(sweep: str) -> list[Path]:
-    """The logs in its folder that are of none of its runs: of older lists, or of another rate."""
-    expected = {f"{run}.jsonl" for run in reported_runs(SWEEPS[sweep], chosen(sweep))}
-    for label in dict.fromkeys(SWEEPS[sweep].tuned_at.values()):
-        for key in Logs(RESULTS).tried(tuned_in(sweep), label):
-            expected.add(f"tuning/{tuning_run(SWEEPS[tuned_in(sweep)], label, *key)[0]}.jsonl")
-    folder = RESULTS / sweep
-    return [p for p in logs_in(sweep) if p.relative_to(folder).as_posix() not in expected]
+def add(logs: Logs, job: Job, commit: str) -> Line:
+    """Keep a run that has ended: its line, in the file of its sweep, which is in the order of the
+    labels. Lines that it replaces go, and those of labels that are not on the list any more."""
+    new, labels = line_of(job, commit), list(SWEEPS[job.sweep].labels)
 
+    def stays(x: Line) -> bool:
+        same = (x["label"], x["seed"]) == (job.label, job.seed)
+        another_rate = job.seed in TUNING_SEEDS and x["command"] != job.command
+        return x["label"] in labels and (not same or another_rate)
 
-def logs_in(sweep: str) -> list[Path]:
-    """All logs in its folder; a file of one's own beside them is none, whatever its name."""
-    there = sorted((RESULTS / sweep).rglob("*.jsonl"))
-    return [path for path in there if path.read_bytes().startswith(b'{"command": ')]
+    lines = [*filter(stays, logs.lines(job.sweep)), new]
+    lines.sort(key=lambda x: (labels.index(x["label"]), x["seed"], x["command"]))
+    logs.write(f"{job.sweep}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    return new

@@ -24,11 +24,9 @@ RULE = (
     " one that belongs to the exact signed-rank test, which asks for no normal distribution: ends"
     " have two modes where some seeds lose a kind of problem. Fewer than six seeds have no such"
     " interval, and what stands (in parentheses) is their range. A ratio is compared by its"
-    " logarithm. *At the end* is the mean over the evaluations of the last fifth of the steps. *At"
-    " equal pass@1*: x is the highest pass@1 that both runs of a seed reach; compared is the best"
-    " pass@k that each has at a pass@1 of x or more, on straight lines between its evaluations in"
-    " the plane (pass@1, log pass@k). Intervals are over seeds and not over problems: all seeds"
-    " answer the same test problems, and other problems would move all of them together."
+    " logarithm. *At the end* is the mean over the evaluations of the last fifth of the steps."
+    " Intervals are over seeds and not over problems: all seeds answer the same test problems, and"
+    " other problems would move all of them together."
 )
 RULE_OF_CONVERGENCE = (
     "D(k) is the mean over the evaluations of a run with k rollouts of |pass@1 - pass@1 of the"
@@ -38,7 +36,6 @@ RULE_OF_CONVERGENCE = (
     f" {MARGIN:g}. MaxRL *converges* if there is such a k, and if up to the first of them D falls"
     " with k on every seed. The rule was found on seeds 0 to 7 and is applied to seeds 8 to 15."
 )
-Path = Sequence[tuple[float, float]]  # (pass@1, pass@k) at the evaluations of a run
 
 
 # -------------------------------------------------------------------- one comparison
@@ -118,10 +115,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return corrected
 
 
-def say(v: Interval | None, ratio: bool = False) -> str:
+def say(v: Interval, ratio: bool = False) -> str:
     """'+0.024 [+0.017, +0.031]', of a ratio '2.31x [1.90x, 2.80x]'; few seeds have (a range)."""
-    if v is None:
-        return "no common pass@1"
     digits = 3 if max(abs(v.low), abs(v.high)) >= 0.01 else 5
     text = [f"{x:#.3g}x" if ratio else f"{x:+.{digits}f}" for x in (v.centre, v.low, v.high)]
     if v.n < 2:
@@ -156,32 +151,3 @@ def convergence(D: Mapping[int, Sequence[float]], floor: Sequence[float]) -> Con
         all(a > b for a, b in pairwise(seed)) for seed in zip(*(D[k] for k in ks), strict=True)
     )
     return Convergence(near, falling, bool(near) and falling == len(floor), limit)
-
-
-# -------------------------------------------------------- pass@k at equal pass@1
-
-
-def best_beyond(path: Path, x: float) -> float:
-    """The best pass@k at a pass@1 of x or more; between evaluations log pass@k is linear in it."""
-    points = [(p, math.log(q)) for p, q in path if q > 0]
-    candidates = [q for p, q in points if p >= x]
-    for (p, q), (p2, q2) in pairwise(points):
-        if min(p, p2) < x < max(p, p2):
-            candidates.append(q + (q2 - q) * (x - p) / (p2 - p))
-    return math.exp(max(candidates))
-
-
-def at_equal(ours: Path, theirs: Path) -> float | None:
-    """Ours minus theirs: the best pass@k at the highest pass@1 that both reach; None if that is the
-    base's."""
-    x = min(max(p for p, _ in path) for path in (ours, theirs))
-    if x <= max(ours[0][0], theirs[0][0]):
-        return None
-    return best_beyond(ours, x) - best_beyond(theirs, x)
-
-
-def of_paths(ours: Sequence[Path], theirs: Sequence[Path]) -> Interval | None:
-    """Over all seeds; None if a seed has no common pass@1."""
-    found = [at_equal(a, b) for a, b in zip(ours, theirs, strict=True)]
-    known = [x for x in found if x is not None]
-    return interval(known) if known and len(known) == len(found) else None

@@ -55,7 +55,7 @@ def summary(engine: str, setting: str, batches: list[dict[str, float]]) -> dict[
         for name, of in FACTORS.items()
         if all(abs(b["factor"] / of(b["tokens"]) - 1) < 1e-4 for b in batches)
     ]
-    row = {"engine": engine, "setting": setting}
+    row: dict[str, Any] = {"engine": engine, "setting": setting}
     row |= {"cosine": round(cosine, 6), "factors": [float(f"{b['factor']:.5g}") for b in batches]}
     return row | {"factor": named[0] if named else None, "exact": cosine > 1 - 1e-6}
 
@@ -177,7 +177,7 @@ def verl_batch(mode: str, seed: int, _: Path) -> dict[str, float]:
     logp, mask, rewards = rollouts(seed)
     token_rewards = torch.zeros_like(mask)
     token_rewards[:, 0] = rewards.flatten()
-    theirs, _ = uid_advantages("maxrl", token_rewards, mask, [i // K for i in range(B * K)])
+    theirs, _returns = uid_advantages("maxrl", token_rewards, mask, [i // K for i in range(B * K)])
     ours = our_gradient(logp, mask, ADVANTAGES["maxrl"](rewards).flatten())
     return compare(verl_gradient(logp, mask, theirs, mode), ours, int(mask.sum()))
 

@@ -199,8 +199,8 @@ def load(name: str, held_out: int, seed: int) -> tuple[Dataset, Dataset]:
 
     name: a .jsonl, .json, .csv or .parquet file, a folder, or NAME or NAME:CONFIG on the hub."""
     if (path := Path(name)).is_file():
-        if path.suffix.lower() not in FILES:
-            raise ValueError(f"the name of a file must end in {', '.join(FILES)}")
+        if path.suffix.lower() not in FILES or not path.stat().st_size:
+            raise ValueError(f"a file must have a name in {', '.join(FILES)}, and not be empty")
         splits = load_dataset(FILES[path.suffix.lower()], data_files=name)
     else:
         hub, _, config = name.partition(":")
@@ -301,8 +301,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         trainer = build(args)
     except (ValueError, OSError, IndexError, ImportError, DatasetsError) as error:
-        about = f"trl_maxrl.py: --model {args.model} --dataset {args.dataset}"
-        print(f"{about}: {str(error).splitlines()[0]}", file=sys.stderr)
+        about = f"--model {args.model} --dataset {args.dataset} --held-out {args.held_out}"
+        print(f"trl_maxrl.py: {about}: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2
     trainer.train(resume_from_checkpoint=args.resume or None)
     trainer.save_model()

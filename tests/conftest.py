@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hypothesis
@@ -44,10 +45,18 @@ def signals_as_in_a_terminal():
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="session")
+def warm_starts(tmp_path_factory) -> Path:
+    """Warm starts are kept for all tests; one that is about them removes the link to this."""
+    return tmp_path_factory.mktemp("warmstart")
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
+def folder(tmp_path, monkeypatch, warm_starts) -> Path:
     """Where runs/ goes."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/warmstart").symlink_to(warm_starts)
     return tmp_path
 
 
@@ -61,6 +70,14 @@ def train(folder):
         assert module.main([*tiny, *flags.split()]) == status
 
     return call
+
+
+def status_of(main: Callable[[list[str]], int], words: Sequence[str]) -> int | str | None:
+    """The exit status of a command, also where argparse ends it."""
+    try:
+        return main([*words])
+    except SystemExit as end:
+        return end.code
 
 
 def read(path: str | Path) -> list[dict]:

@@ -1,5 +1,6 @@
 """evaluate.py: sampled figures against exact ones, and what is said of numbers and likelihoods."""
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -107,18 +108,26 @@ def test_graded_figures_by_hand():
     a = (3 * math.exp(-4 / 8) + 1) / 6
     b = 2 * math.exp(-16 / 8) / 6
     assert figures["log_likelihood"] == pytest.approx(0.3 * math.log(a) + 0.7 * math.log(b))
-    assert figures["mse"] == pytest.approx(0.3 * (15.5 - 15) ** 2 + 0.7 * (9 - 7) ** 2)
-    assert figures["spread"] == pytest.approx(0.3 * 0.5 / 1.349)  # quartiles of 15 15 15 17
+    above = [[(4, 6)] * 6 + [(1, 6)] * 4, [(2, 6)] + [(0, 6)] * 9]  # l: .607 and 1; .135
+    tails = [sum(math.log((c + 0.5) / 7) for c, _ in one) / 10 for one in above]
+    assert figures["log_tail"] == pytest.approx(0.3 * tails[0] + 0.7 * tails[1])
     regression = checked_task(replace(config, method="rloo", reward="regression"))
     assert graded_figures(batch, weight, rollouts, regression) == figures
 
 
-def test_a_truth_of_zero_counts():
-    config = Config("maxrl-loo", task="noisy", digits=1, reverse=False)
-    task = checked_task(config)
-    batch = make_batch([("0+0~", "3")], task, CPU)
-    figures = graded_figures(batch, ONE, written(task, [(0, "2", 5)]), task)
-    assert figures["mse"] == 4
+def test_the_best_of_several_is_the_mean_over_all_choices_of_them():
+    """64 of 66 rollouts, of which two are better than the rest: enumerated."""
+    task = checked_task(Config("maxrl-loo", task="noisy", digits=1, reverse=False, sigma=2.0))
+    batch = make_batch([("7+8~", "17")], task, CPU)
+    rollouts = written(task, [(0, "13", 64), (0, "15", 1), (0, "17", 1)])
+    l = [math.exp(-16 / 8)] * 64 + [math.exp(-4 / 8), 1.0]
+    figures = graded_figures(batch, ONE, rollouts, task)
+    assert figures["best@1"] == pytest.approx(sum(l) / 66)
+    left_out = [max(x for i, x in enumerate(l) if i not in pair)
+                for pair in itertools.combinations(range(66), 2)]  # fmt: skip
+    assert figures["best@64"] == pytest.approx(sum(left_out) / len(left_out))
+    few = written(task, [(0, "13", 7)])
+    assert "best@1" in (found := graded_figures(batch, ONE, few, task)) and "best@8" not in found
 
 
 @pytest.mark.parametrize(
@@ -129,9 +138,11 @@ def test_a_truth_of_zero_counts():
 def test_noisy_runs(train, capsys, flags):
     train(f"--task noisy --sft-until 1 {flags} --out out")
     rows = [row for row in read("out") if "nll" in row]
-    assert all(math.isfinite(row[n]) for row in rows for n in ("log_likelihood", "mse", "spread"))
+    assert all(
+        math.isfinite(row[n]) for row in rows for n in ("log_likelihood", "log_tail", "best@8")
+    )
     last = capsys.readouterr().out.splitlines()[-3:]
-    assert "log_likelihood" in last[0] and f"{rows[-1]['spread']:.4f}" in last[2]
+    assert "log_likelihood" in last[0] and f"{rows[-1]['log_tail']:.4f}" in last[2]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +177,7 @@ def test_large_numbers_are_not_rounded():
     task = checked_task(config)
     batch = make_batch([("999999999+999999998~", "1999999997")], task, CPU)
     figures = graded_figures(batch, ONE, written(task, [(0, "1999999998", 4)]), task)
-    assert figures["mse"] == 1 and figures["spread"] == 0
+    assert figures["log_likelihood"] == pytest.approx(-1 / 8)
 
 
 def test_a_model_that_knows_the_answer_is_said_to(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import maxrl
-from explorer import build
+from explorer import build, train_models
 from model import GPT, ModelConfig
 
 PAGE = build.PAGE.read_text(encoding="utf-8")
@@ -120,6 +120,7 @@ def test_the_weights_are_those_of_the_sizes_they_come_with():
         weights = torch.frombuffer(bytearray(base64.b64decode(model["weights"])), dtype=torch.half)
         assert len(weights) == size and weights.isfinite().all(), name
         assert len(model["logp"]) == len(models["prompts"])
+        assert model["command"] == train_models.command_of(name)
 
 
 def test_the_models_are_as_part_4_says():

@@ -97,13 +97,8 @@ RUBBISH += map(tensor, ("x", None, [[1], [2, 3]], [[{}] * 5] * 3, []))
 @pytest.mark.parametrize("rubbish", RUBBISH, ids=lambda x: f"{x!r:.20}")
 def test_rubbish_in_place_of_replies_is_the_students_fault(folder, monkeypatch, rubbish):
     """A process can be made to send any JSON."""
-    sandbox, replies = (
-        InProcess(),
-        [{"value": rubbish, "grads": [rubbish, tensor(rubbish)]}, {"value": 1, "grads": rubbish}],
-    )
-    monkeypatch.setattr(
-        sandbox, "calls", lambda calls, answer=None: (replies * len(calls))[: len(calls)]
-    )
+    sandbox, replies = InProcess(), [{"value": rubbish, "grads": [rubbish, tensor(rubbish)]}]
+    monkeypatch.setattr(sandbox, "calls", lambda calls, answer=None: replies * len(calls))
     code = [c.name for c in TABLE if c.part in "ABD"]
     assert set(points(folder, monkeypatch, code, sandbox=sandbox).values()) == {0}
 

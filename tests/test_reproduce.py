@@ -1,6 +1,5 @@
 """reproduce.py: README and RESULTS say what the logs say, and the logs what the runs said."""
 
-import functools
 import json
 import os
 import re
@@ -17,75 +16,67 @@ import train
 from harness import checkpoint
 from harness.config import EXAMPLES, Config, checked_task, from_dict, parse_args
 from harness.log import read_lines
-from harness.report import evaluation_line, table
-from paper import logs, measure, sweeps, tables
-from paper.figures import FIGURES
-from paper.logs import (
-    RESULTS,
-    Logs,
-    chosen,
-    complete,
-    is_of,
-    logs_in,
-    more_pass_rates,
-    superfluous,
-)
-from paper.measure import MEASUREMENTS
-from paper.sweeps import SWEEPS, Sweep, reported_runs, run_name, sweeps_of
-from reproduce import ROOT, Job, Plan, do, do_all, work_of
+from paper import figures, logs, measure, sweeps, tables
+from paper.logs import RESULTS, ROOT, Job, Logs, add, is_of, job_of, missing, ready
+from paper.sweeps import SWEEPS, TUNING_SEEDS, Sweep
 
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in tables.HOMES}
-TINY = "--n-embd 8 --n-head 2 --digits 2 --sft-steps 0 --batch-size 3 --eval-prompts 7"
-KEPT = ("pass@1", "pass@32", "nll", "halves")
-
-
-@pytest.mark.parametrize("name", SWEEPS)
-def test_a_sweep_is_complete(name):
-    """And has no other logs beside its own."""
-    assert complete(Logs(RESULTS), name)
-    assert superfluous(name) == []
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in tables.PAGES}
+TINY = "--n-embd 8 --n-head 2 --sft-steps 0 --batch-size 3 --eval-prompts 7"
+JOBS = [
+    job_of(
+        Logs(ROOT / folder / "results", folder == "quick"),
+        name,
+        label,
+        seed,
+        3 if label in sweep.tuned_at else None,
+    )
+    for name, sweep in SWEEPS.items()
+    for folder in ("", "quick")
+    for label in sweep.labels
+    for seed in (sweep.seeds[0], TUNING_SEEDS[0])
+]
 
 
-@pytest.mark.parametrize("page, name", [(p, n) for p, ns in tables.HOMES.items() for n in ns])
-def test_the_blocks_are_those_of_the_logs(page, name):
-    text = PAGES[page].partition(f"<!-- results:{name} -->\n")[2].partition("<!-- end -->")[0]
-    assert text == tables.content(name) + "\n", "run reproduce.py --figures-only"
+# ------------------------------------------------------------------------------- the pages
 
 
-def test_every_table_has_one_home():
-    homes = [name for names in tables.HOMES.values() for name in names]
-    marked = re.findall(r"<!-- results:(\S+) -->", "".join(PAGES.values()))
-    assert sorted(homes) == sorted(marked) == sorted(tables.BLOCKS)
-
-
-def test_blocks_are_written_between_their_markers(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "can_be_made", lambda name: True)
-    monkeypatch.setattr(tables, "BLOCKS", {n: lambda n=n: f"of {n}" for n in tables.BLOCKS})
+def test_the_pages_are_those_of_the_logs(tmp_path):
     for page, text in PAGES.items():
         (tmp_path / page).write_text(text, encoding="utf-8")
     tables.write(tmp_path)
-    for page, names in tables.HOMES.items():
-        text = (tmp_path / page).read_text(encoding="utf-8")
-        assert all(f"-->\nof {name}\n<!-- end -->" in text for name in names)
-    (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"README\.md has no markers"):
-        tables.write(tmp_path)
+    for page, text in PAGES.items():
+        made = (tmp_path / page).read_text(encoding="utf-8")
+        assert made == text, "run reproduce.py --figures-only"
 
 
-def test_the_readme_shows_the_run_that_the_log_is_of():
-    _, first, *_, last = Logs(RESULTS).lines("default", "maxrl-s0")
-    for line in (evaluation_line(0, first), *table(first, last).splitlines()):
-        assert line in PAGES["README.md"]
+def test_blocks_are_written_between_their_markers(tmp_path, monkeypatch):
+    """Each has a home, and nothing else is touched."""
+    marked = re.findall(r"<!-- results:(\S+) -->", "".join(PAGES.values()))
+    assert len(marked) == len(set(marked)) and set(marked) <= set(tables.BLOCKS)
+    assert {f"experiment-{n}" for n in sweeps.EXPERIMENTS} <= set(marked)
+    monkeypatch.setattr(tables, "content", lambda name: f"of {name} \\1")
+    for page, text in PAGES.items():
+        (tmp_path / page).write_text(text, encoding="utf-8")
+    tables.write(tmp_path)
+    for page, text in PAGES.items():
+        made = (tmp_path / page).read_text(encoding="utf-8")
+        assert made.count("of ") >= made.count("results:") and "-->\nof " in made
+        outside = [re.sub(r"(results:\S+ -->).*?<!--", r"\1", x, flags=re.S) for x in (made, text)]
+        assert outside[0] == outside[1]
+
+
+def test_results_md_is_short_and_results_are_small():
+    assert PAGES["RESULTS.md"].count("\n") <= 350
+    assert sum(path.stat().st_size for path in RESULTS.iterdir()) < 8e6
+    measured = {f"{name}.json" for names in measure.MEASUREMENTS.values() for name in names}
+    expected = measured | {f"{name}.jsonl" for name in SWEEPS}
+    expected |= {"bench.json", "bench-longer.json", "soak.json", "gpu.json"}
+    assert {path.name for path in RESULTS.iterdir()} <= expected
 
 
 def prose(page):
     """Its text without code."""
     return re.sub(r"```.*?```|`[^`\n]*`", "", PAGES[page], flags=re.DOTALL)
-
-
-def links(page):
-    """(path, #heading) of every link within the tree."""
-    return re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", prose(page))
 
 
 def slug(heading):
@@ -95,7 +86,7 @@ def slug(heading):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page):
-    for path, heading in links(page):
+    for path, heading in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", prose(page)):
         target = path or page
         assert (ROOT / target).exists(), path
         if heading:
@@ -104,8 +95,11 @@ def test_every_link_leads_somewhere(page):
 
 
 def test_every_figure_there_is_is_shown():
-    shown = {path for page in PAGES for path, _ in links(page)}
+    shown = set(re.findall(r"\]\((assets/[^)]*)\)", "".join(PAGES.values())))
     assert {f"assets/{path.name}" for path in (ROOT / "assets").glob("*")} <= shown
+    for number in sweeps.EXPERIMENTS:
+        drawn = f"assets/{figures.FIGURES[number].__name__}.png"
+        assert (drawn in shown) == ready(Logs(), number)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -117,245 +111,239 @@ def test_every_test_that_is_named_exists(page):
 
 @pytest.mark.parametrize("page", [*PAGES, "--help"])
 def test_every_command_that_is_shown_is_one(page):
-    text = EXAMPLES if page == "--help" else PAGES[page]
+    text = EXAMPLES.replace("\\\n", "") if page == "--help" else PAGES[page]
     for command in re.findall(r"python train\.py (--[^`#\n]*)", text):
         if not re.search(r"--help|--resume|--init|mine\.py", command):  # files they need
             checked_task(parse_args(command.split())[0])
 
 
-def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
-    """What a log or a checkpoint does not mention has its default; so they are still of their run.
+# ------------------------------------------------------------------------------- the lists
 
-    A log that lacks what is not at its default is that of another run.
-    """
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_is_fair(name):
+    """All labels start from the same weights and are judged by the same held-out problems; the
+    mean over the last fifth is of several evaluations."""
+    sweep, free = SWEEPS[name], {"method", "k", "order", "lr", "reward"}
+    free |= {"budget": {"batch_size"}, "relatives": {"rounds", "steps", "pool", "eval_every"}}.get(
+        name, {"train_prompts"} if "pool=" in str(sweep.labels) or name == "convergence" else set()
+    )
+    for quick in (False, True):
+        runs = [job_of(Logs(quick=quick), name, m, sweep.seeds[0], 3).flags for m in sweep.labels]
+        configs = [parse_args(flags.split())[0] for flags in runs]
+        for config in configs:
+            checked_task(config)
+            differ = {n for n, x in vars(config).items() if x != getattr(configs[0], n)}
+            assert differ <= free
+            late = [s for s in range(0, config.steps + 1, config.eval_every)
+                    if s > 0.8 * config.steps]  # fmt: skip
+            assert config.steps % config.eval_every == 0
+            assert len(late) >= (2 if quick or config.method in ("star", "expert-iteration") else 4)
+    assert set(sweep.tuned_at) | set(sweep.tuned_at.values()) <= set(sweep.labels)
+    assert sweep.criterion in sweep.figures and not set(TUNING_SEEDS) & set(sweep.seeds)
+
+
+def test_the_same_number_of_rollouts():
+    """On countdown for all methods, and a step of "budget" for all k as in the default run."""
+    countdown = {m: f"{own} {sweeps.COUNTDOWN}" for m, own in
+                 {**sweeps.MANY, **sweeps.RELATIVES}.items()}  # fmt: skip
+    configs = [parse_args(flags.split())[0] for flags in countdown.values()]
+    per_step = [c.pool if "rounds" in countdown[c.method] else c.batch_size for c in configs]
+    assert {n * c.k * c.steps for n, c in zip(per_step, configs, strict=True)} == {160 * 64 * 16}
+    budget = [parse_args(own.split())[0] for own in sweeps.BUDGETED.values()]
+    assert {c.batch_size * c.k for c in budget} == {Config().batch_size * 8} == {sweeps.BUDGET}
+
+
+def test_the_default_sweep_is_the_default_run():
+    """The README's first command, but for the learning rate and more evaluations."""
+    config = parse_args(job_of(Logs(), "default", "maxrl", 0, None).flags.split())[0]
+    ours = parse_args("--method maxrl --k 8".split())[0]
+    assert {n for n, x in vars(config).items() if x != getattr(ours, n)} <= {"eval_every"}
+
+
+def test_twins_have_the_first_weights_and_other_prompts():
+    """And as many as they use: each once, as if they were fresh."""
+    flags = {m: job_of(Logs(), "convergence", m, 8, None).flags for m in ("ce", "ce twin")}
+    ce, twin = (parse_args(x.split())[0] for x in flags.values())
+    assert {n for n, x in vars(ce).items() if x != getattr(twin, n)} == {"train_prompts"}
+    assert twin.train_prompts == twin.steps * twin.batch_size
+    task = checked_task(ce)
+    words = (task, 8, 3, 32)
+    draws = [train.draw_problems(*words, fixed=c.train_prompts) for c in (ce, twin)]
+    assert draws[0] != draws[1]
+
+
+def test_tuning_looks_at_validation_and_never_at_a_reported_problem():
+    for job in JOBS:
+        config = parse_args(job.flags.split())[0]
+        assert (config.eval_split == "validation") == (job.seed in TUNING_SEEDS)
+        assert re.fullmatch(r"[a-z0-9.-]+", job.out.name)
+    assert len({job.out for job in JOBS}) == len(JOBS), "no two runs share a folder"
+
+
+def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
+    """What a log does not mention has its default; so it is still of its run. A log that lacks what
+    is not at its default is that of another run."""
     for flags in ("--method ce --steps 9", "--method maxrl-loo --order 3 --task chain --seed 4"):
         config = json.loads(json.dumps(vars(parse_args(flags.split())[0])))
         for name, default in vars(Config()).items():
             older = {n: v for n, v in config.items() if n != name}
-            assert is_of(older, flags) == (config[name] == default), name
+            free = name in logs.MAY_DIFFER
+            assert is_of(older, flags) == (free or config[name] == default), name
             assert getattr(from_dict(older), name) == default
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_logs_are_of_the_runs_they_name(name):
-    for path in logs_in(name):
-        head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        flags = head["command"].partition("train.py ")[2]
-        config, _, _ = parse_args(flags.split())
-        assert is_of(head["config"], flags), path
-        assert (config.eval_split == "validation") == (path.parent.name == "tuning")
-        assert rows[0]["step"] == 0 and rows[-1]["step"] == config.steps
-
-
-def test_runs_of_a_seed_start_from_the_same_weights():
-    """Those of two machines do not. Leave-one-out is compared over two sweeps."""
-    of = Logs(RESULTS)
-    starts = {name: of.starts(name, SWEEPS[name].figures[0]) for name in SWEEPS}
-    assert starts["few"] == starts["scaling"]
-
-
-def test_there_are_no_other_logs():
-    expected = {f"{m.__name__}.json" for ms in MEASUREMENTS.values() for m in ms}
-    expected |= {"bench.json", "bench-longer.json", "soak.json", *SWEEPS}
-    git = ["git", "-C", str(ROOT), "ls-files", "results"]
-    committed = subprocess.run(git, capture_output=True, text=True).stdout.split()
-    assert {name.split("/")[1] for name in committed} in (expected, set()), "empty: not a clone"
-
-
-def test_results_are_small():
-    assert sum(path.stat().st_size for path in RESULTS.rglob("*") if path.is_file()) < 12e6
-
-
-@pytest.mark.parametrize("quick", [False, True])
-@pytest.mark.parametrize("name", SWEEPS)
-def test_a_sweep_is_fair(name, quick):
-    """All labels start from the same weights and are judged by the same held-out prompts."""
-    sweep = SWEEPS[name]
-    configs = [parse_args(f.split())[0] for f in reported_runs(sweep, chosen(name), quick).values()]
-    free = {"method", "k", "order", "lr", "seed", "reward"}
-    free |= {"budget": {"batch_size"}, "latent": {"rounds", "steps", "pool", "eval_every"}}.get(
-        name, {"train_prompts", "steps", "eval_every"} if "pool=" in str(sweep.labels) else set()
-    )
-    for config in configs:
-        checked_task(config)
-        differ = {n for n, v in vars(config).items() if v != getattr(configs[0], n)}
-        assert differ <= free
-    source = SWEEPS[sweep.rates_of or name]
-    assert set(sweep.tuned_at) <= set(sweep.labels)
-    assert set(sweep.tuned_at.values()) <= set(source.labels)
-    assert sweep.criterion in sweep.figures
-
-
-def test_methods_of_one_setting_have_the_same_steps():
-    for name in ("countdown", "scarce-hard", "scarce-half"):
-        by_pool = {}
-        for label, flags in SWEEPS[name].labels.items():
-            by_pool.setdefault(label.split("pool=")[1], set()).add(flags.partition("--train")[2])
-        assert all(len(flags) == 1 for flags in by_pool.values())
-
-
-def test_the_same_number_of_rollouts():
-    """On countdown for all methods, and a step of "budget" for all k."""
-    runs = {**sweeps.MANY_ANSWERS, **SWEEPS["latent"].labels}
-    configs = [
-        parse_args(f"{SWEEPS['countdown' if 'pool' in m else 'latent'].flags} {own}".split())[0]
-        for m, own in runs.items()
-    ]
-    per_step = {
-        c.method: c.pool if "rounds" in runs.get(c.method, "") else c.batch_size for c in configs
-    }
-    assert {per_step[c.method] * c.k * c.steps for c in configs} == {64 * 16 * 160}
-    budget = [parse_args(own.split())[0] for own in SWEEPS["budget"].labels.values()]
-    assert {c.batch_size * c.k for c in budget} == {1024}
+def test_lines_are_of_the_runs_they_name(name):
+    """Commands and configurations agree, and the commits are in the history."""
+    for line in Logs().lines(name):
+        config = parse_args(line["command"].partition("train.py ")[2].split())[0]
+        assert is_of(line["config"], line["command"].partition("train.py ")[2])
+        assert line["label"] in SWEEPS[name].labels and line["seed"] == config.seed
+        assert line["evaluations"][-1]["step"] == config.steps
+    commits = {line["commit"] for line in Logs().lines(name)}
+    if (ROOT / ".git").exists() and reproduce.git(
+        "rev-parse", "--is-shallow-repository"
+    ) == "false":
+        assert all(reproduce.git("cat-file", "-t", c) == "commit" for c in commits)
 
 
 # ---------------------------------------------------------------------------------- running
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TQDM_DISABLE", "1")
-    return tmp_path
-
-
-def test_a_run_leaves_its_log_only(folder):
-    flags = f"--k 5 --steps 4 --eval-every 2 --train-prompts 6 --lr 0.05 --warmup 0 {TINY}"
-    job = Job(flags, "runs/a", folder / "results" / "s" / "a.jsonl", KEPT)
-    assert "pass@1" in do(job)
-    head, *rows = map(json.loads, job.log.read_text().splitlines())
-    assert head["command"] == f"python train.py {flags}"
-    git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-    made_at = subprocess.run(git, capture_output=True, text=True).stdout.strip()
-    assert head["commit"].rstrip("+") == made_at[: len(head["commit"].rstrip("+"))]
-    assert [row["step"] for row in rows] == [0, 2, 4]
-    assert not Path("runs/a").exists()
-    train.main([*flags.split(), "--out", "again"])
-    steps = read_lines(Path("again/metrics.jsonl"))
-    live = [row["live"] for row in steps if "loss" in row]
-    assert rows[1]["live"] == pytest.approx(sum(live[:2]) / 2, abs=1e-7)
-    assert rows[2]["live"] == pytest.approx(sum(live[2:]) / 2, abs=1e-7)
-    assert rows[2]["pass@32"] == pytest.approx(more_pass_rates(steps[-1])["pass@32"], abs=1e-7)
-    assert set(rows[2]) == {"step", "seconds", "rollouts", "live", *KEPT}
-    assert set(rows[2]["halves"]) == {"pass@1", "pass@32"}
-
-
-def test_a_run_that_fails_says_why_and_is_gone_on_with(folder):
-    flags = f"--method maxrl --k 5 --steps 6 --eval-every 3 {TINY}"
-    job = Job(flags, "runs/a", folder / "a.jsonl", KEPT)
-    with pytest.raises(reproduce.RunFailed, match="multiple of --n-head"):
-        do(Job(f"{flags} --n-head 3", "runs/b", folder / "b.jsonl", KEPT))
-    do(job)
-    whole = job.log.read_text()
-    assert train.main([*flags.replace("steps 6", "steps 3").split(), "--out", "runs/a"]) == 0
-    job.log.unlink()
-    assert train.main(["--resume", "--out", "runs/a", "--steps", "6"]) == 0
-    do(job)  # all there already
-    drop_seconds = re.compile(r'"seconds": [0-9.]+')
-    assert drop_seconds.sub("", job.log.read_text()) == drop_seconds.sub("", whole)
-
-
-def test_a_folder_of_other_flags_is_not_gone_on_with(folder):
-    flags = f"--method ce --steps 2 {TINY}"
-    assert train.main([*flags.split(), "--lr", "0.1", "--out", "runs/a"]) == 0
-    do(Job(flags, "runs/a", folder / "a.jsonl", KEPT))
-    assert json.loads((folder / "a.jsonl").read_text().splitlines()[0])["config"]["lr"] == 5e-5
-
-
-@pytest.fixture
-def toy(folder, monkeypatch):
-    """Two sweeps of runs that take no time, the second at the rates of the first."""
-    labels = {"ce": "--method ce", "exact order=1": "--method exact --order 1"}
-    words = {"number": 1, "flags": f"--steps 1 {TINY}", "quick": "", "seeds": 2, "labels": labels}
-    first = Sweep(**words, tuned_at={"ce": "ce"}, figures=("pass@1",))
-    second = Sweep(**words, tuned_at={"ce": "ce"}, figures=("pass@1",), rates_of="first")
+def toy(tmp_path, monkeypatch):
+    """A sweep of runs that take a second."""
+    labels = {"ce": "--method ce", "maxrl k=5": "--method maxrl --k 5"}
+    kept = ("pass@1", "pass@32", "nll", "kinds")
+    flags = f"--steps 4 --eval-every 2 {TINY}"
+    sweep = Sweep(1, flags, "--steps 2", labels, {"ce": "ce"}, seeds=range(2), figures=kept)
     for module in (sweeps, logs, reproduce, measure):
-        monkeypatch.setattr(module, "SWEEPS", {"first": first, "second": second})
-    monkeypatch.setattr(logs, "RESULTS", folder)
-    return Plan(Logs(folder), [], ["first", "second"], folder / "assets")
+        monkeypatch.setattr(module, "SWEEPS", {"toy": sweep})
+    monkeypatch.setattr(logs, "RESULTS", tmp_path / "results")
+    return Logs(tmp_path / "results")
 
 
-def test_a_plan_goes_on_until_all_is_there(toy, folder, capsys, monkeypatch):
-    """Tuning first, then the runs; a finished sweep is announced and swept."""
-    monkeypatch.setattr(Plan, "publish", lambda self, numbers: None)
-    (folder / "first").mkdir()
-    (folder / "first" / "of-an-older-list.jsonl").write_text('{"command": ""}\n')
-    done = []
-    while work := list(toy.work()):
-        path, how = work[0]
-        how()
-        done.append(path.relative_to(folder).as_posix())
-    assert [d for d in done if "tuning" in d] == done[: done.index("first/ce-s0.jsonl")]
-    assert 6 <= sum("tuning" in d for d in done) and len(set(done)) == len(done)
-    assert done[-1].startswith("second/") and toy.sweeps == []
-    assert capsys.readouterr().out.count("is complete") == 2
-    assert not (folder / "first" / "of-an-older-list.jsonl").exists()
-    assert list(Plan(toy.logs, [], ["first", "second"], folder).work()) == []
+def make(of: Logs, job: Job) -> dict:
+    """The run and its line."""
+    assert train.main([*job.flags.split(), "--out", str(job.out), "--overwrite"]) == 0
+    return add(of, job, "abc")
 
 
-def test_an_experiment_is_published_once_and_when_all_of_it_is_there(toy, folder, monkeypatch):
-    """1 is two sweeps and a measurement, which is the last to come; 2 is a measurement."""
-    measured = {n: (lambda quick: {},) for n in (1, 2)}
-    measured[1][0].__name__, measured[2][0].__name__ = "one", "two"
-    monkeypatch.setattr(reproduce, "MEASUREMENTS", measured)
-    published = []
-    monkeypatch.setattr(Plan, "publish", lambda self, numbers: published.extend(numbers))
-    plan = Plan(toy.logs, [1, 2], ["first", "second"], folder)
-    assert next(plan.work())[0].name == "two.json"
-    next(plan.work())[1]()
-    while work := [w for w in plan.work() if w[0].name != "one.json"]:
-        work[0][1]()
-    assert published == [2] and plan.sweeps == []
-    [(_, how)] = plan.work()
-    how()
-    assert list(plan.work()) == [] and published == [2, 1]
+def test_what_is_kept_of_a_run(toy):
+    job = job_of(toy, "toy", "maxrl k=5", 1, None)
+    line = make(toy, job)
+    assert line == toy.lines("toy")[0] and line["command"] == f"python train.py {job.flags}"
+    assert (line["sweep"], line["label"], line["seed"], line["commit"]) == (
+        "toy", "maxrl k=5", 1, "abc",
+    )  # fmt: skip
+    rows = [row for row in read_lines(job.out / "metrics.jsonl") if "nll" in row]
+    assert [row["step"] for row in line["evaluations"]] == [0, 2, 4]
+    last = line["evaluations"][-1]
+    assert set(last) == {"step", "seconds", "rollouts", "pass@1", "pass@32", "nll", "kinds"}
+    assert last["pass@1"] == pytest.approx(rows[-1]["pass@1"], rel=1e-4)
+    weight, pass_at_1, _ = zip(*last["kinds"], strict=True)
+    whole = sum(w * p for w, p in zip(weight, pass_at_1, strict=True))
+    assert sum(weight) == pytest.approx(1, abs=1e-4) and whole == pytest.approx(
+        last["pass@1"], 1e-3
+    )
+    tuning = make(toy, job_of(toy, "toy", "ce", 100, 3))
+    assert set(tuning["evaluations"][0]) == {"step", "seconds", "rollouts", "pass@1"}
+    assert len(tuning["evaluations"]) == 1 and len(toy.lines("toy")) == 2
 
 
-def test_quick_takes_the_committed_rate_or_the_middle_one(toy, folder):
-    quick = Logs(folder / "quick", quick=True)
-    flags = {how.args[0].flags for _, how in work_of(quick, "first")}
-    assert flags == {f"--method ce --steps 1 {TINY} --lr 1e-4 --seed 0",
-                     f"--method exact --order 1 --steps 1 {TINY} --seed 0"}  # fmt: skip
+def test_what_is_missing_comes_in_order_and_is_not_made_again(toy, monkeypatch):
+    """Tuning first; runs without a rate at once; the others when it is chosen. A run of another
+    rate is replaced, and a label that has left the list goes."""
+    ends = {3: 0.7, 2: 0.5, 4: 0.6}
+
+    def stand_in(job, commit):
+        config = vars(parse_args(job.flags.split())[0])
+        rate = round(config["lr"] / 1e-4).bit_length() - 1
+        row = {"step": 4, "seconds": 1.0, "pass@1": ends.get(rate, 0.1)}
+        about = {"sweep": "toy", "label": job.label, "seed": job.seed, "command": job.command}
+        return about | {"commit": commit, "config": config, "evaluations": [row]}
+
+    monkeypatch.setattr(logs, "line_of", stand_in)
+    jobs = missing(toy, "toy")
+    assert [job.label for job in jobs] == ["ce"] * 6 + ["maxrl k=5"] * 2
+    assert {job.seed for job in jobs[:6]} == {100, 101}
+    for job in jobs:
+        add(toy, job, "abc")
+    later = missing(toy, "toy")
+    assert [(job.label, job.seed) for job in later] == [("ce", 0), ("ce", 1)]
+    assert all("--lr 8e-4" in job.flags for job in later)
+    for job in later:
+        add(toy, job, "abc")
+    assert not missing(toy, "toy") and ready(toy, 1)
+    lines = toy.lines("toy")
+    assert [x["label"] for x in lines] == ["ce"] * 8 + ["maxrl k=5"] * 2
+    other = job_of(toy, "toy", "ce", 0, 4)
+    add(toy, other, "abc")
+    assert len(toy.lines("toy")) == 10 and missing(toy, "toy") == [later[0]]
+    quick = Logs(toy.folder.parent / "quick", quick=True)
+    assert [j.flags.split()[-3:] for j in missing(quick, "toy")] == [["2", "--seed", "0"]] * 2
+    assert "--lr 8e-4" in missing(quick, "toy")[0].flags, "the committed choice"
 
 
-def test_work_that_comes_up_later_is_done_too(folder):
-    """Each piece makes the next possible."""
-    names = ["a", "b", "c"]
-
-    def work():
-        for before, name in zip([None, *names], names, strict=False):
-            if not Path(name).exists() and (before is None or Path(before).exists()):
-                yield folder / name, functools.partial(str, folder / name)
-                Path(name).touch()
-
-    do_all(work, 2)
-    assert all(Path(name).exists() for name in names)
+def test_runs_of_one_seed_that_start_from_two_weights_are_refused(toy):
+    for label, p in (("ce", 0.1), ("maxrl k=5", 0.2)):
+        row = {"step": 0, "pass@1": p}
+        lines = [{"label": label, "seed": s, "command": "", "evaluations": [row]} for s in (0, 1)]
+        text = "".join(json.dumps(x) + "\n" for x in toy.lines("toy") + lines)
+        toy.write("toy.jsonl", text)
+    with pytest.raises(SystemExit, match="different weights"):
+        toy.starts("toy", "pass@1")
 
 
-def test_ctrl_c_leaves_checkpoints_and_no_worker(folder):
+def test_infinity_is_kept(toy):
+    row = {"step": 1, "nll": float("inf")}
+    toy.write("toy.jsonl", json.dumps({"label": "ce", "seed": 0, "evaluations": [row]}) + "\n")
+    assert "Infinity" not in (toy.folder / "toy.jsonl").read_text()
+    assert toy.lines("toy")[0]["evaluations"][0]["nll"] == float("inf")
+
+
+def test_all_is_run_then_drawn_and_a_run_that_fails_says_why(toy, tmp_path, monkeypatch, capsys):
+    """With processes of train.py; one that was cut off is gone on with."""
+    drawn = []
+    monkeypatch.setattr(reproduce, "publish", lambda of, assets, numbers: drawn.extend(numbers))
+    monkeypatch.setattr(logs, "tuning_jobs", lambda sweep: [])
+    monkeypatch.setattr(logs, "chosen", lambda sweep: {"ce": 0})
+    first = missing(toy, "toy")[0]
+    cut = first.flags.replace("--steps 4", "--steps 2")
+    assert train.main([*cut.split(), "--out", str(first.out)]) == 0
+    assert train.main(["--resume", "--out", str(first.out), "--steps", "4"]) == 0
+    reproduce.run_all(toy, lambda: reproduce.jobs_of(toy, [1], tmp_path), 2, "abc")
+    assert len(toy.lines("toy")) == 4 and drawn == [1]
+    assert not list(first.out.parent.iterdir()), "only lines are left"
+    bad = Job("toy", "ce", 0, f"--method ce {TINY} --n-head 3", tmp_path / "bad")
+    with pytest.raises(reproduce.RunFailed, match="multiple of --n-head"):
+        reproduce.run_all(toy, lambda: [bad], 1, "abc")
+
+
+def test_ctrl_c_leaves_checkpoints_and_no_process(tmp_path):
     """Of three runs, two at a time: a signal to all of the processes, as a terminal sends it."""
-    runs = [(f"--method ce --steps 1000000 --eval-every 1000000 {TINY}", n) for n in "abc"]
+    flags = f"--method ce --steps 1000000 --eval-every 1000000 {TINY}"
     script = f"""
-from functools import partial
 from pathlib import Path
-from reproduce import Job, do, do_all
-jobs = [Job(flags, f"{folder}/{{n}}", Path("{folder}/logs", n), ()) for flags, n in {runs}]
-do_all(lambda: [(job.log, partial(do, job)) for job in jobs], 2)
+from reproduce import Job, Logs, run_all
+jobs = [Job("default", "ce", i, {flags!r}, Path("{tmp_path}", str(i))) for i in range(3)]
+run_all(Logs(Path("{tmp_path}/results")), lambda: jobs, 2, "abc")
 """
     words = [sys.executable, "-c", script]
     main = subprocess.Popen(words, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE)
-    begun = [folder / n / "metrics.jsonl" for n in "ab"]
+    begun = [tmp_path / n / "metrics.jsonl" for n in "01"]
     until(lambda: all(path.exists() and path.read_text().count("\n") > 3 for path in begun))
     os.killpg(main.pid, signal.SIGINT)
-    assert b"KeyboardInterrupt" in main.communicate(timeout=60)[1]
+    assert b"KeyboardInterrupt" in main.communicate(timeout=120)[1]
     with pytest.raises(ProcessLookupError):
-        until(lambda: os.killpg(main.pid, 0))  # no worker is left
+        until(lambda: os.killpg(main.pid, 0))
     for path in begun:
         assert "model" in checkpoint.load(path.parent)
-    assert not (folder / "c").exists() and not (folder / "logs").exists()
+    assert not (tmp_path / "2").exists() and not (tmp_path / "results").exists()
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=120):
     """Wait for it."""
     end = time.monotonic() + seconds
     while not condition():
@@ -363,18 +351,7 @@ def until(condition, seconds=60):
         time.sleep(0.05)
 
 
-def test_names_of_runs():
-    assert run_name("maxrl k=16", "s0") == "maxrl-k16-s0"
-    names = [name for sweep in SWEEPS.values() for name in reported_runs(sweep, {})]
-    assert all(re.fullmatch(r"[a-z0-9.-]+", name) for name in names)
-
-
-def test_every_experiment_is_made_from_something():
-    made = {number: sweeps_of(number) or MEASUREMENTS.get(number) for number in FIGURES}
-    assert all(made.values()) and set(FIGURES) == set(tables.EXPERIMENTS)
-
-
-@pytest.mark.parametrize("flags", ["--only 10", "--jobs 0", "--fast", "3"])
+@pytest.mark.parametrize("flags", ["--only 9", "--jobs 0", "--fast", "3"])
 def test_wrong_use_is_one_line(flags, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["reproduce.py", *flags.split()])
     with pytest.raises(SystemExit) as stop:
@@ -382,8 +359,22 @@ def test_wrong_use_is_one_line(flags, monkeypatch, capsys):
     assert stop.value.code == 2 and len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_without_matplotlib_it_says_how_to_get_it(monkeypatch):
+def test_a_reported_run_needs_code_that_is_committed(monkeypatch, capsys):
+    """What is asked of git is what runs depend on, and nothing else."""
+    asked = []
+    monkeypatch.setattr(reproduce, "git", lambda *words: asked.append(words) or "maxrl.py\n")
+    monkeypatch.setattr(sys, "argv", ["reproduce.py"])
+    with pytest.raises(SystemExit) as stop:
+        reproduce.main()
+    assert stop.value.code == 2 and "commit maxrl.py first" in capsys.readouterr().err
+    left_out = {word.removeprefix(":!") for word in asked[0] if word.startswith(":!")}
+    loaded = {Path(m.__file__) for m in (train, train.maxrl, train.tree, train.selftrain)}
+    assert not {path.name for path in loaded} & left_out and "harness" not in left_out
+
+
+def test_without_matplotlib_it_says_how_to_get_it(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "--figures-only"])
-    with pytest.raises(SystemExit, match=r"requirements-dev\.txt"):
+    with pytest.raises(SystemExit) as stop:
         reproduce.main()
+    assert stop.value.code == 2 and "requirements-dev.txt" in capsys.readouterr().err

@@ -82,7 +82,6 @@ def test_how_an_interval_is_said():
     assert say(interval(SAMPLE)) == "+0.975 [+0.250, +1.600]"
     assert say(interval([x / 1000 for x in SAMPLE])) == "+0.00097 [+0.00025, +0.00160]"
     assert say(of_ratio([2.0] * 8), ratio=True) == "2.00x [2.00x, 2.00x]"
-    assert say(None) == "no common pass@1"
 
 
 def test_a_ratio_is_judged_by_its_logarithm():
@@ -129,22 +128,3 @@ def test_convergence_needs_every_seed_down_to_the_first_that_is_near_and_no_fart
 
 def test_distance():
     assert rules.distance([0.1, 0.5, 0.9], [0.1, 0.8, 0.7]) == pytest.approx(0.5 / 3)
-
-
-def test_the_best_beyond_a_pass_rate_is_interpolated_in_logarithms():
-    path = [(0.1, 0.9), (0.3, 0.4), (0.5, 0.1)]
-    assert rules.best_beyond(path, 0.3) == pytest.approx(0.4)
-    assert rules.best_beyond(path, 0.4) == pytest.approx(0.2), "the geometric mean of .4 and .1"
-    back = [*path, (0.25, 0.8)]
-    log = math.log(0.1) + (0.5 - 0.3) / (0.5 - 0.25) * math.log(0.8 / 0.1)
-    assert rules.best_beyond(back, 0.3) == pytest.approx(math.exp(log)), "on the way back"
-
-
-def test_at_equal_pass_at_1():
-    """x is the lower of the two highest pass@1; a seed without one settles nothing for all."""
-    ours, theirs = [(0.1, 0.9), (0.5, 0.8)], [(0.1, 0.9), (0.3, 0.6), (0.2, 0.95)]
-    assert rules.at_equal(ours, theirs) == pytest.approx(math.sqrt(0.9 * 0.8) - 0.6)
-    stuck = [(0.1, 0.9), (0.05, 0.9)]
-    assert rules.at_equal(ours, stuck) is None, "it never leaves the base"
-    assert rules.of_paths([ours] * 8, [theirs] * 8).sign == 1
-    assert rules.of_paths([ours] * 8, [*[theirs] * 7, stuck]) is None

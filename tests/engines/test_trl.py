@@ -100,11 +100,6 @@ def test_settings_that_differ_are_named_whether_they_turn_the_gradient_or_not(
     assert low < torch.cosine_similarity(trainer.gradient, ours, dim=0) < high
 
 
-def test_batches_that_are_used_twice_are_named(folder):
-    with pytest.warns(UserWarning, match="EXACT: steps_per_generation"):
-        measure.trl_trainer(folder, steps_per_generation=2 * measure.B)
-
-
 def test_no_verdict_is_no_success(folder):
     """None as a reward: TRL's accuracy_reward returns it for a reference that it cannot read."""
     trainer = measure.trl_trainer(folder)
@@ -112,19 +107,6 @@ def test_no_verdict_is_no_success(folder):
     trainer.train()
     advantages = trainer.scored["advantages"].view(-1, measure.K)
     assert bool((advantages[:-1] == 0).all()) and bool(advantages.isfinite().all())
-
-
-def test_rewards_must_be_verdicts(folder):
-    trainer = measure.trl_trainer(folder)
-    trainer.reward_funcs = [lambda completions, **_: [0.5] * len(completions)]
-    with pytest.raises(ValueError, match=r"0 or 1.* not 0.5"):
-        trainer.train()
-
-
-def test_a_batch_that_the_data_do_not_fill_is_an_error(folder):
-    """TRL itself trains zero steps then."""
-    with pytest.raises(ValueError, match="64 training prompts do not fill a batch of 65"):
-        measure.trl_trainer(folder, gradient_accumulation_steps=65)
 
 
 def test_an_evaluation_has_groups_of_its_own_size(folder):
@@ -208,7 +190,7 @@ def test_a_model_with_a_chat_template(folder, tmp_path):
     named = ["--model", str(tmp_path / "model"), "--dataset", str(tmp_path / "data.jsonl")]
     assert trl_maxrl.main([*named, "--instruction", "", *flags, "--out", str(tmp_path / "o")]) == 0
     state = json.loads((tmp_path / "o" / "checkpoint-1" / "trainer_state.json").read_text())
-    assert any("pass_rate" in row for row in state["log_history"])
+    assert sum("eval_pass@4" in row for row in state["log_history"]) == 2
 
 
 ROWS = [{"question": f"{i} 1 2", "answer": "#### 2"} for i in range(5)]
@@ -242,25 +224,24 @@ GOOD = "--model MODEL --dataset good.jsonl"
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ("--model MODEL --dataset rows.jsonl", "one ####"),
-        ("--model MODEL --dataset other.jsonl", "`question`"),
+        ("--model MODEL --dataset rows.jsonl --held-out 1", "one ####"),
+        ("--model MODEL --dataset other.jsonl --held-out 1", "`question`"),
         ("--model MODEL --dataset none.jsonl", "none.jsonl"),
         ("--model MODEL --dataset broken.jsonl", "broken.jsonl"),
-        ("--model MODEL --dataset empty.jsonl", "empty.jsonl"),
+        ("--model MODEL --dataset empty.jsonl", "not be empty"),
         ("--model MODEL --dataset plain", ".jsonl, .json"),
         ("--model MODEL --dataset plain.txt", ".jsonl, .json"),
         ("--model MODEL --dataset=", "--dataset"),
         ("--model none --dataset good.jsonl", "none"),
         ("--model= --dataset good.jsonl", "--model"),
         ("--model ENDLESS --dataset good.jsonl --held-out 1 --batch-size 2", "no end token"),
-        (f"{GOOD} --held-out 9", "9"),
+        (f"{GOOD} --held-out 9", "--held-out 9: test_size=9"),
         (f"{GOOD} --held-out 1 --batch-size 50", "4 training prompts do not fill a batch of 50"),
         ("--demo --k 1", "at least 2"),
         ("--demo --order 3", "maxrl takes no order"),
         ("--demo --estimator ppo", "tailrl"),
         ("--demo --steps 0", "--steps must be above 0"),
         ("--demo --lr nan", "--lr must be above 0"),
-        ("--demo --batch-size x", "invalid int"),
         ("--demo --vllm", "--vllm"),
         ("--demo --model MODEL", "--demo alone"),
         ("", "--demo"),
@@ -272,7 +253,9 @@ GOOD = "--model MODEL --dataset good.jsonl"
         ("--demo --output_dir=", "--out FOLDER"),
     ],
 )
-def test_wrong_use_is_one_line_and_touches_nothing(folder, tmp_path, monkeypatch, capfd, flags, says):
+def test_wrong_use_is_one_line_and_touches_nothing(
+    folder, tmp_path, monkeypatch, capfd, flags, says
+):
     monkeypatch.chdir(tmp_path)
     tokenizer = trl_maxrl.AutoTokenizer.from_pretrained(folder / "model")
     tokenizer.eos_token = None
@@ -280,8 +263,8 @@ def test_wrong_use_is_one_line_and_touches_nothing(folder, tmp_path, monkeypatch
     for path in (folder / "model").iterdir():
         if "token" not in path.name:
             Path("endless", path.name).write_bytes(path.read_bytes())
-    bad = [{"question": "0 1 2", "answer": "2"}], [{"input": "0 1 2", "output": "2"}]
-    files = {"good.jsonl": lines(ROWS), "rows.jsonl": lines(bad[0]), "other.jsonl": lines(bad[1])}
+    bad = [{"question": "0 1 2", "answer": "2"}] * 2 + [{"input": "0 1 2", "output": "2"}] * 2
+    files = {"good.jsonl": lines(ROWS), "rows.jsonl": lines(bad[:2]), "other.jsonl": lines(bad[2:])}
     files |= {"broken.jsonl": '{"question": "0 1', "empty.jsonl": "", "plain": "", "plain.txt": ""}
     files |= {"mine/README.md": "mine", "half/checkpoint-20/config.json": "{}"}
     for name, text in files.items():

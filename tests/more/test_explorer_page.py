@@ -113,7 +113,12 @@ def drawn(page):
 
 def follow(page, fragment):
     """As if a link to this had been clicked."""
-    page.evaluate("fragment => location.hash = fragment", fragment)
+    page.evaluate(
+        "fragment => new Promise(done => { history.replaceState(null, '', '#top');"
+        "addEventListener('hashchange', done, { once: true }); location.hash = fragment })"
+        ".then(() => {})",
+        fragment,
+    )
     drawn(page)
 
 

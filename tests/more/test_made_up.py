@@ -1,4 +1,4 @@
-"""Every table, claim and figure of the page of results, from made-up logs of the right shape."""
+"""Every table, finding and figure of the page of results, from made-up logs of the right shape."""
 
 import re
 
@@ -6,74 +6,54 @@ import made_up
 import pytest
 import test_recompute
 
-from paper import claims, figures, logs, tables, verdicts
+from paper import claims, figures, logs, tables
 from paper.logs import Logs
-from paper.verdicts import NO, OPEN, YES
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The folder of made-up logs of every sweep."""
-    folder = tmp_path_factory.mktemp("results")
+    """Made-up logs of every sweep in the place of those that are committed."""
+    folder, patch = tmp_path_factory.mktemp("results"), pytest.MonkeyPatch()
     made_up.write_all(folder)
-    return folder
+    patch.setattr(logs, "RESULTS", folder)
+    patch.setattr(tables, "LOGS", Logs(folder))
+    yield Logs(folder)
+    patch.undo()
 
 
-@pytest.fixture
-def as_results(made, monkeypatch):
-    monkeypatch.setattr(logs, "RESULTS", made)
-    monkeypatch.setattr(tables, "RESULTS", made)
-    monkeypatch.setattr(tables, "LOGS", Logs(made))
-    return Logs(made)
+@pytest.mark.parametrize("number", range(9))
+def test_the_figure_and_the_text_of_an_experiment(number, made, tmp_path):
+    assert logs.ready(made, number)
+    drawn = figures.draw(made, tmp_path, number)
+    text = tables.content(f"experiment-{number}")
+    assert drawn.read_bytes()[1:4] == b"PNG" and f"(assets/{drawn.name})" in text
+    assert "nan" not in text and text.count("![") == 1
 
 
-@pytest.mark.parametrize("number", tables.EXPERIMENTS)
-def test_tables_and_figures_of_an_experiment(number, as_results, tmp_path):
-    assert logs.ready(as_results, number)
-    text = tables.EXPERIMENTS[number]()
-    assert "nan" not in text
-    drawn = figures.draw(as_results, tmp_path, number)
-    assert all(f"(assets/{path.name})" in text for path in drawn), "each is shown"
-    assert text.count("![") == len(drawn)
-
-
-@pytest.mark.parametrize("number", filter(None, figures.FIGURES))
-def test_committed_figures_are_drawn_from_the_committed_logs(number, tmp_path):
-    """Under the names of the committed ones; how many pixels they have, fonts decide too."""
-    drawn = figures.draw(Logs(logs.RESULTS), tmp_path, number)
-    assert drawn
-    for path in drawn:
-        assert path.exists() and (logs.RESULTS.parent / "assets" / path.name).exists()
-
-
-def test_claims_of_made_up_logs(as_results):
-    found = {claim.text: claim.judged() for claim in claims.claims(as_results)}
-    word, said = found["On fresh data MaxRL is ahead of GRPO in pass@1, k = 64"]
-    assert word == YES and said.startswith("pass@1 at the end: +0.0")
-    assert {word for word, _ in found.values()} <= {YES, NO, OPEN}
-    table = tables.claims_table()
-    assert table.startswith(verdicts.RULE) and table.count("| **yes** |") > 5
+def test_the_chief_findings_are_about_eight_and_the_page_is_short(made):
+    found = claims.findings(made)
+    assert {f.experiment for f in found} == {0, 1, 2, 3, 4, 5, 7, 8}
+    assert 6 <= sum(f.chief for f in found) <= 10
+    assert {f.name for f in found} - {""} == set(claims.FAMILY)
+    lines = sum(tables.content(name).count("\n") for name in tables.BLOCKS if "ment" in name)
+    assert lines + tables.content("claims").count("\n") < 260
 
 
 @pytest.mark.parametrize("name", test_recompute.CHECKS)
-def test_other_code_computes_the_same_numbers(name, as_results):
+def test_other_code_computes_the_same_numbers(name, made):
     """And finds a number that is wrong."""
-    block, results = tables.BLOCKS[name](), test_recompute.Results(as_results.folder)
-    test_recompute.CHECKS[name](results, block + "\n")
+    block, results = tables.content(name), test_recompute.Results(made.folder)
+    results.blocks = {"claims": tables.content("claims")}
+    test_recompute.CHECKS[name](results, block)
     with pytest.raises(AssertionError):
         test_recompute.CHECKS[name](results, with_a_wrong_number(block))
 
 
 def with_a_wrong_number(block):
-    """The block with other digits in the first number of a row, or of a sentence of ends."""
+    """The block with other digits in the last number of its last table."""
     lines = block.splitlines()
-    heads = {i for i, line in enumerate([*lines[1:], ""]) if line.startswith("|---")}
-    rows = (i for i, line in enumerate(lines) if line.startswith("|") or "at the end:" in line)
-    number = re.compile(r"\d\.\d|\d(?=e-\d)")
-    i = next(i for i in rows if i not in heads and number.search(lines[i]))
-    lines[i] = number.sub(lambda m: re.sub(r"\d", other_digit, m[0]), lines[i], count=1)
+    i = [i for i, line in enumerate(lines) if line.startswith("|")][-1]
+    *_, number = re.finditer(r"\d\.\d+", lines[i])
+    wrong = re.sub(r"\d", lambda m: str((int(m[0]) + 3) % 10), number[0])
+    lines[i] = lines[i][: number.start()] + wrong + lines[i][number.end() :]
     return "\n".join(lines)
-
-
-def other_digit(match):
-    return str((int(match[0]) + 3) % 10)
