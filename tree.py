@@ -202,6 +202,7 @@ def generate(
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
     by_prompt = columns[0].argsort(stable=True)
     rollouts = Rollouts(*(column[by_prompt] for column in columns))
+    # A GPU has to be waited for here, so this is asked once, at the end.
     if (rollouts.count.sum() != B * k) | ~rollouts.logprob.isfinite().all():
         raise FloatingPointError("the model's probabilities are not finite")
     return rollouts
