@@ -59,7 +59,7 @@ class Rollouts:
 
     group: Tensor  # (U,) int64, the prompt that the completion answers
     tokens: Tensor  # (U, L) int64, up to and including the end token, then pads
-    count: Tensor  # (U,) int64, for how many of the prompt's k rollouts it stands; they sum to k
+    count: Tensor  # (U,) int64, how many of the prompt's k rollouts it stands for; they sum to k
     logprob: Tensor  # (U,) log pi(completion | prompt), recorded while sampling
     ended: Tensor  # (U,) bool, False if L tokens were drawn without an end token
 
@@ -93,7 +93,7 @@ def in_rows(continues: Tensor, path: Tensor) -> Rows:
     continues (N,), sorted: the prompt or row that the node continues. path (N,): the number of the
     node's path, sorted and counted from 0 for each prompt or row.
     """
-    key = continues * 2**32 + path // WIDTH  # a number for each row; 2**32 is more than all paths
+    key = continues * 2**32 + path // WIDTH  # a number for each row; 2**32 exceeds any path number
     _, row, size = key.unique_consecutive(return_inverse=True, return_counts=True)  # (N,), (R,)
     first = size.cumsum(0) - size  # (R,) the first node of each row
     column = torch.arange(len(row), device=row.device) - first[row]
@@ -202,7 +202,7 @@ def generate(
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
     by_prompt = columns[0].argsort(stable=True)
     rollouts = Rollouts(*(column[by_prompt] for column in columns))
-    # A GPU has to be waited for here, so this is asked once, at the end.
+    # This check has to wait for a GPU, so it is made only once, at the end.
     if (rollouts.count.sum() != B * k) | ~rollouts.logprob.isfinite().all():
         raise FloatingPointError("the model's probabilities are not finite")
     return rollouts
@@ -248,7 +248,7 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
     """Multinomial counts: of count[n] draws from probs[n], how many gave each of V outcomes.
 
     probs (N, V), count (N,) -> (N, V) int64, whose rows sum to count. The outcomes are the leaves
-    of a binary tree, and of the draws that reach a fork Binomial(n, left / (left + right)) go left.
+    of a binary tree: of n draws that reach a fork, Binomial(n, left / (left + right)) go left.
     So the work does not depend on the counts. Drawn on the generator's device (MPS has no binomial:
     pass a CPU generator there), in float64, where counts are exact. A row of probs with a NaN draws
     anything or nothing; `generate` checks for that.
@@ -273,8 +273,8 @@ def logprobs(model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, end: in
     """log pi(completion | prompt) of U completions, summed over tokens, with gradients: (U,).
 
     prompts (B, P); group (U,), the prompt that a completion answers; tokens (U, L), scored up to
-    and including the end token, or all L of them if there is none. Prompts that no completion
-    answers do not run. A prefix that occurs in several rows runs once for each of them.
+    and including the end token, or all L of them if there is none. Prompts without a
+    completion are not run. A prefix that occurs in several rows runs once for each of them.
     """
     used, group = group.unique(return_inverse=True)
     # Sort by group, then by token 0, token 1, ...: with stable sorts the first key comes last.
@@ -292,7 +292,7 @@ def run_paths(
     model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, scored: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Run all nodes on the paths of U sorted completions: logits (B + N, V) of the B prompts and
-    N nodes, and a table node (U, L): the logits of which node predict token t of completion u.
+    N nodes, and a table node (U, L): the node whose logits predict token t of completion u.
 
     group (U,) in 0..B-1; tokens (U, L); scored (U, L), True up to the end token. The example from
     the top of the file, in the four steps of the code:
@@ -353,5 +353,5 @@ def run_nodes(
     places = torch.arange(B * P + N, device=token.device)
     tokens = torch.cat((prompts.flatten(), token))  # (B P + N,)
     positions = torch.cat((places[: B * P] % P, position))
-    keep = torch.cat((places[P - 1 : B * P : P], places[B * P :]))  # the others only need be seen
+    keep = torch.cat((places[P - 1 : B * P : P], places[B * P :]))  # the others need only be seen
     return model(tokens, positions, attend, keep)
