@@ -1,16 +1,16 @@
-"""How fast, against plain decoding and against the libraries one would use instead.
+"""How fast this project is, beside plain decoding and the libraries one would use instead.
 
     python bench.py            a few minutes on two cores: the tables below, and bench.json
     python bench.py --peers    with Hugging Face generate and TRL's GRPOTrainer beside it
                                (pip install -r recipes/requirements-trl.txt)
     python bench.py --device cuda --peers    the same on a GPU, where plain.py sits out
 
-Contenders take turns inside one process, so that a slow minute of the machine hits them all;
+Contenders take turns inside one process, so that a slow minute on the machine hits them all;
 figures are medians with their range. *Cold* is an untrained model: nearly all rollouts differ, the
 worst case for counting, and a stand-in verdict gives every row weight. *Warm* is train.py's warm
 start with its real verdicts, where rollouts agree. Everything is float32 with the same threads,
-layers, width, vocabulary and lengths. The last table is no time: how many tokens the network runs
-when it scores a batch. Left out: what the methods learn (reproduce.py).
+layers, width, vocabulary and lengths. The last table has no times: it counts the tokens that the
+network runs when it scores a batch. Left out: what the methods learn (reproduce.py).
 """
 
 import argparse
@@ -61,7 +61,7 @@ SCALING_K = (8, 1024, 16384, 10**6)
 
 
 def peer_model(model: GPT) -> Any:
-    """The same network as a transformers GPT-2: our weights, its biases 0."""
+    """The same network as a transformers GPT-2: with our weights, and its biases set to 0."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     c = model.config
@@ -336,8 +336,8 @@ def process_memory(k: int, flags: list[str]) -> float:
 
 
 def peak_mb(device: torch.device) -> float:
-    """Of this process: resident, or what torch has allocated on the GPU. (On Linux getrusage would
-    count the parent that started it.)"""
+    """Of this process: resident memory, or what torch has allocated on the GPU. (On Linux getrusage
+    would count the parent that started it.)"""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status")
@@ -381,11 +381,11 @@ def model_flops(model: GPT, call: Callable[[], object]) -> int:
 
 
 def tree_sizes(case: Case) -> dict[str, int]:
-    """Tokens of one batch's completions that are run to score them: as nodes of the tree, each
-    distinct completion by itself, each rollout by itself.
+    """How many completion tokens are run to score one batch: as nodes of the tree, with each
+    distinct completion by itself, and with each rollout by itself.
 
-    Scored as train.py does it, in parts of --micro-batch, but all of them, also those without an
-    advantage. Not counted: the prompts, and the last token of a completion, which is predicted and
+    Scored as in train.py, in parts of --micro-batch, but including the completions whose advantage
+    is 0. Not counted: the prompts, and the last token of a completion, which is predicted and
     never run. A prefix in two rows, or in two parts, is two nodes.
     """
     prompts, sampled = case.batch().prompts, case.roll_out()
@@ -401,7 +401,7 @@ def tree_sizes(case: Case) -> dict[str, int]:
 
 
 def nodes_table(cases: list[Case]) -> dict[str, dict[str, int]]:
-    """Print and return the sizes of each: what is run of what was sampled."""
+    """Print and return the sizes of each: how much of what was sampled is run."""
     print(f"\n{'tokens':31}{'nodes run':>12}{'distinct':>12}{'all rollouts':>14}")
     rows = {}
     for case in cases:
@@ -430,7 +430,7 @@ def shares(case: Case, rounds: int) -> dict[str, float]:
 
 
 def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
-    """What is not the network: tokenization and verification, evaluation, start-up."""
+    """The cost of the rest: tokenization and verification, evaluation, start-up."""
     batch, sampled = case.batch(), case.roll_out()
     problems = case.task.draw(rng(0, "held-out"), 1000, "held-out")
     held_out = make_batch(problems, case.task, case.device), torch.full((1000,), 1e-3).double()
@@ -522,7 +522,7 @@ def main() -> None:
 
 
 def cpu_name() -> str:
-    """What the kernel calls it, where it says so."""
+    """What the kernel calls the CPU, if it gives it a name."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
     return names[0] if names else platform.machine()

@@ -7,13 +7,13 @@ Gaussian around the answer in z; a density is first divided by its largest value
 the probability that the model gives the target, and `maxrl-loo` ascends log p = log E[l], or its
 first T terms J_T(p).
 
-The grade is any *reward* r(z). Each threshold t makes a verdict of it, "r > t", with a pass rate
-P(r > t). TailRL, `tailrl`, ascends the integral of log P(r > t) over all thresholds.
+The grade is any *reward* r(z). Each threshold t turns it into a verdict, "r > t", with a pass
+rate P(r > t). TailRL, `tailrl`, ascends the integral of log P(r > t) over all thresholds.
 
 A likelihood allows both. E[l] is the integral of P(l > t) for t from 0 to 1, so the first
 objective has the logarithm outside the integral and the second has it inside, which makes the
 second the lower one (Jensen's inequality). Verdicts have only one threshold: there both are MaxRL,
-and maxrl.py, which counts successes, is enough. Left out: that, and checks of what is passed.
+and maxrl.py, which counts successes, is enough. Left out: that case, and checks of the arguments.
 
     >>> tailrl(torch.tensor([[0.0, 1.0, 1.0, 4.0]]))  # 4 is alone above 1; three are above 0
     tensor([[-4.0000, -2.6667, -2.6667,  9.3333]])
@@ -29,7 +29,7 @@ MOST = 4096  # rollouts in a group of maxrl-loo, whose cost is k^2
 
 
 def advantages(name: str, r: Tensor, group: Tensor, count: Tensor, k: int, T: int) -> Tensor:
-    """`maxrl.counted_advantages` of these estimators for k >= 2: (U,) each in, (U,) out.
+    """`maxrl.counted_advantages` for these estimators, k >= 2: (U,) each in, (U,) out.
 
     T: the order of `maxrl-loo`, which needs the completions sorted by group.
     """
@@ -48,20 +48,20 @@ def tailrl(r: Tensor, count: Tensor | None = None) -> Tensor:
     Ramasubramanian et al. 2026, Tail-Likelihood Reinforcement Learning. It follows from `maxrl`:
 
     1. A threshold t makes the verdict v = 1{r > t}. Its advantage by `maxrl` is (v - m) / m, where
-       m is the share of the group above t, and trains order k-1 of the pass rate P(r > t).
+       m is the share of the group above t; this trains order k-1 of the pass rate P(r > t).
     2. Sort the group. Between two neighbours, r_(j-1) <= t < r_(j), m stays (k - j + 1) / k.
-    3. So the integral over t is a sum over gaps. A gap below r_i, where v = 1, adds gap (1-m) / m.
+    3. So the integral over t is a sum over gaps. A gap below r_i, where v = 1, adds gap * (1-m)/m.
     4. A gap above r_i, where v = 0, adds -gap. Together these are -(highest reward - r_i).
     5. E[g] = integral over t of w_{k-1}(P(r > t)) grad P(r > t). With one threshold it is `maxrl`.
 
-    A constant added to all rewards changes no gap, and a factor comes out. count (B, k): how many
+    A constant added to all rewards changes no gap; a factor only rescales A. count (B, k): how many
     rollouts each entry stands for (default 1).
     """
     r, order = r.sort(dim=1)  # (B, k)
     count = torch.ones_like(r) if count is None else count.to(r.dtype).gather(1, order)
     at_least = count.flip(1).cumsum(1).flip(1)  # rollouts above the gap that ends at r_(j)
     m = at_least / count.sum(1, keepdim=True)
-    gap = r.diff(dim=1, prepend=r[:, :1])  # 0 between equal rewards, so their order is no matter
+    gap = r.diff(dim=1, prepend=r[:, :1])  # 0 between equal rewards, so their order is irrelevant
     below = torch.where(gap > 0, gap * (1 - m) / m, 0.0).cumsum(1)
     A = below - (r[:, -1:] - r)
     return torch.empty_like(A).scatter(1, order, A)
@@ -112,7 +112,7 @@ def omega_of_any_order(l: Tensor, T: int) -> Tensor:
     """omega (B, k) by recursion, in O(k^2 T).
 
     E_j is the average, over all subsets of j peers, of the product of their 1 - l. Add the peers
-    one by one: among the subsets of j of the first n peers, the share j/n contains the n-th.
+    one by one: of all subsets of j of the first n peers, a share j/n contains the n-th.
     """
     E = torch.zeros(*l.shape, T, dtype=l.dtype, device=l.device)  # (B, k, T)
     E[..., 0] = 1
@@ -127,7 +127,7 @@ def omega_of_order_k(l: Tensor) -> Tensor:
     """omega (B, k) at T = k, where it is k times the integral of prod (1 - x l) for x from 0 to 1.
 
     The product is over the peers: a polynomial of degree k-1 in x, which Gauss-Legendre integrates
-    exactly with k//2 + 1 nodes. They are eigenvalues of a tridiagonal matrix (Golub, Welsch 1969).
+    exactly with k//2 + 1 nodes, the eigenvalues of a tridiagonal matrix (Golub, Welsch 1969).
     """
     k = l.shape[1]
     i = torch.arange(1, k // 2 + 1, dtype=torch.float64, device=l.device)

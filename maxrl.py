@@ -1,15 +1,15 @@
 """Maximum Likelihood Reinforcement Learning (MaxRL): its mathematics, from pass rate to loss.
 
 Source: Tajwar et al. 2026, arXiv 2602.02710. Follow this page with a pencil; each formula then
-stands once in the code. Left out: models, tokens, files, clipping, KL, epsilon.
+appears once in the code. Left out: models, tokens, files, clipping, KL, epsilon.
 
 **The pass rate.** For a prompt, a model writes a completion z with probability pi(z). One such
 sample is a *rollout*. A verifier says whether it is right: its *reward* r(z) is 1 or 0. The pass
 rate p = sum_z pi(z) r(z) = E[r] is the chance that a rollout is right.
 
 **Why log p.** Reinforcement learning ascends E[p], the pass rate averaged over prompts. Maximum
-likelihood ascends E[log p], for which every doubling is worth the same: from 1 to 2 in 10,000 as
-much as from .25 to .5, where for p the second step is worth 2,500 times the first. Since
+likelihood ascends E[log p], for which every doubling counts the same: going from 1 to 2 in 10,000
+counts as much as from .25 to .5. For p itself, the second step counts 2,500 times as much. Since
 grad log p = (1/p) grad p, a prompt that is solved once in a hundred tries counts a hundredfold.
 
 **What to average.** The *score* of z is grad log pi(z), so grad pi(z) = pi(z) score(z), and the
@@ -22,9 +22,9 @@ because pi(z) r(z) / p is the probability of z given that it is right. So the av
 rollouts that succeeded estimates the gradient of log p. That is MaxRL. Of k rollouts let S be
 right. REINFORCE divides the sum of their scores by k, and MaxRL divides it by S.
 
-**The order.** S is random, but dividing by it makes no bias: given which rollouts are right, each
+**The order.** S is random, but dividing by it causes no bias: given which rollouts are right, each
 of these is a draw from pi(z | right), so their average has the mean grad log p whatever S >= 1 is.
-But a group without a success gives 0, and this has the chance (1-p)^k. So the expectation is
+But a group without a success gives 0, and this has probability (1-p)^k. So the expectation is
 pass@k grad log p, where pass@k = 1 - (1-p)^k is the chance that at least one of k rollouts is
 right. Compare this with the Maclaurin series of log p, of which J_T(p) keeps T terms:
 
@@ -77,7 +77,7 @@ import graded
 
 
 def _divide(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Their ratio, and 0 where the denominator is. A mean of 0 or 1 is exact: no epsilon."""
+    """Their ratio, or 0 where the denominator is 0. A mean of 0 or 1 is exact: no epsilon."""
     return torch.where(denominator > 0, numerator / denominator, 0.0)
 
 
@@ -93,7 +93,7 @@ def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
     one, so E[g] = grad p exactly. A group of one has no others: there it is `reinforce`.
 
     Whether the baseline lowers the noise depends on p. Take one right and one wrong text: their
-    scores are as 1 - p to -p. Where p is near 1 the score of the right text is small. With a
+    scores are as 1 - p is to -p. Where p is near 1 the score of the right text is small. With a
     baseline the rare failures contribute too, and their score is large.
     """
     return (r - mean) * (k / (k - 1)) if k > 1 else r
@@ -102,8 +102,8 @@ def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
 def grpo(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / std. Shao 2024, arXiv 2402.03300. w tends to 1/sqrt(p(1-p)).
 
-    std has ddof 0. A group whose rewards are all equal gets 0, and so a group of one always does.
-    For k > 2 this is the gradient of no J_T: nearly solved prompts gain weight as hard ones do.
+    std has ddof 0. A group whose rewards are all equal gets 0, so a group of one always does.
+    For k > 2 this is the gradient of no J_T: nearly solved prompts gain weight, like hard ones.
     """
     std = (mean * (1 - mean)).sqrt()  # of k rewards in {0, 1}
     return _divide(r - mean, std)
@@ -115,10 +115,10 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
     `maxrl_raw`, the next function, trains order k. Here the average score of the group is
     subtracted as well, provided that the group has a success. Consider one rollout's share of that
     average. If another rollout is right, this one's score is subtracted whatever its reward is, and
-    its mean is 0. If all k-1 others are wrong, which has the chance (1-p)^(k-1), its score is
+    its mean is 0. If all k-1 others are wrong, which has probability (1-p)^(k-1), its score is
     subtracted only if it is right, and the mean is E[r score] = grad p. So the baseline takes away
-    (1-p)^(k-1) grad p: exactly the last term of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The k-1 others
-    are left. At k = 1 nothing would be, so a group of one is `reinforce`, as `maxrl_raw` is there.
+    (1-p)^(k-1) grad p: exactly the last term of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other
+    k-1 terms remain. At k = 1 none would, so a group of one is `reinforce`, as in `maxrl_raw`.
     """
     return _divide(r - mean, mean) if k > 1 else r
 
@@ -174,7 +174,7 @@ def passk(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Tensor
 
 
 def maxrl_std(r: Tensor, mean: Tensor, k: int) -> Tensor:
-    """A = (r - mean) / (std mean). A snippet that circulates as MaxRL, and is not.
+    """A = (r - mean) / (std mean). A snippet that circulates as MaxRL but is not.
 
     w tends to (1/p) / sqrt(p(1-p)), for small p far beyond the 1/p of maximum likelihood.
     """
@@ -182,7 +182,7 @@ def maxrl_std(r: Tensor, mean: Tensor, k: int) -> Tensor:
 
 
 def rft(r: Tensor, batch_mean: Tensor, k: int) -> Tensor:
-    """A = r / mean reward of the whole batch. Rejection-sampling fine-tuning, one step of it.
+    """A = r / mean reward of the whole batch. One step of rejection-sampling fine-tuning.
 
     Every prompt has the same w, which tends to 1/E[p] as the batch grows.
     """
@@ -211,7 +211,7 @@ OF_THE_BATCH = ("rft",)  # those whose mean is that of all B k rewards, not of a
 def counted_advantages(
     name: str, rewards: Tensor, group: Tensor, count: Tensor, k: int, order: float | None = None
 ) -> Tensor:
-    """Advantages of U distinct completions, of which equal ones are written once: (U,).
+    """Advantages of U distinct completions, each of which may stand for several rollouts: (U,).
 
     rewards, group, count: (U,), the reward of a completion, the number of its prompt in 0..B-1, and
     how many of that prompt's k rollouts it stands for. Rewards are 0 or 1; `maxrl-loo` takes any in
@@ -252,10 +252,10 @@ def policy_gradient_loss(
 ) -> Tensor:
     """-(1/(B k)) sum A log pi(z): its gradient is -g, averaged over the B prompts.
 
-    logprobs: (...) of whole completions, summed over tokens with the end token, never averaged.
+    logprobs: (...) of whole completions, summed (not averaged) over tokens, end token included.
     advantages: the same shape, treated as constants. count: how many rollouts an entry stands for
     (default 1). total: B k, the divisor (default: all the rollouts given). Give it when these are
-    part of a batch, because groups without a signal stay in the divisor.
+    only part of a batch, because groups without a signal stay in the divisor.
 
     Half precision cannot count to 257 (bfloat16) or to 70,000 (float16), so rollouts are counted in
     whole numbers, and the sum is a float32.
@@ -272,8 +272,8 @@ def policy_gradient_loss(
 def exact_loss(logp: Tensor, order: float) -> Tensor:
     """The loss whose gradient is -grad J_T, averaged over prompts, from exact log p: (B,) -> ().
 
-    grad J_T = pass@T grad log p: cross-entropy in which a prompt counts as much as its chance of
-    being solved in T tries. Written so, nothing underflows; at T = inf it is cross-entropy itself.
+    grad J_T = pass@T grad log p: cross-entropy in which a prompt is weighted by its chance of
+    being solved in T tries. In this form nothing underflows; at T = inf it is plain cross-entropy.
     The value is not -J_T: only the gradient means something.
     """
     return -(exact_pass_at_k(logp.detach().exp(), order) * logp).mean()
@@ -286,7 +286,7 @@ def objective(p: Tensor, order: float) -> Tensor:
     """J_T(p) = -sum_{j=1..T} (1-p)^j / j, elementwise and differentiable; T = inf is log p.
 
     p in [0, 1]; order an integer >= 1 or math.inf, else ValueError. MaxRL paper, section 3. All
-    terms have one sign, so the plain sum is accurate from p = 0 (minus the harmonic number) to 1.
+    terms have one sign, so the plain sum is accurate from p = 0 (-1 - 1/2 - ... - 1/T) to 1.
     """
     p, T = torch.as_tensor(p), _order(order)
     if T == math.inf:
@@ -304,9 +304,9 @@ def weight(p: Tensor, order: float) -> Tensor:
 def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
     """pass@k = 1 - (1-p)^k of a known pass rate; 1 at k = inf, even where p underflows.
 
-    1 - (1-p)^k cancels for small p and the slope of expm1(k log1p(-p)) at p = 1 is 0 times inf, so
-    each serves its half. (The inner where keeps log1p away from p = 1: its infinite slope would
-    make the gradient NaN.)
+    1 - (1-p)^k loses digits for small p, and the slope of expm1(k log1p(-p)) at p = 1 is 0 times
+    inf, so each is used on its own half. (The inner where keeps log1p away from p = 1: its infinite
+    slope would make the gradient NaN.)
     """
     p = torch.as_tensor(p)
     if k == math.inf:
@@ -342,7 +342,7 @@ def _fail_at_k(n: Tensor | int, c: Tensor, k: Tensor | int) -> Tensor:
     n, k = torch.as_tensor(n), torch.as_tensor(k)
     if n.dim() or k.dim():
         return _product(n, c, k)
-    distinct, where = c.unique(return_inverse=True)  # rollouts repeat few numbers of successes
+    distinct, where = c.unique(return_inverse=True)  # few different numbers of successes occur
     fail, possible = torch.zeros_like(distinct), distinct <= n - k
     fail[possible] = _product(n, distinct[possible], k)
     return fail[where]
@@ -408,7 +408,7 @@ def trained_order(name: str, k: int, order: float | None = None) -> float | None
 def population_weight(name: str, p: Tensor, k: int, order: float | None = None) -> Tensor:
     """w(p) with E[g] = w(p) grad p in closed form; NaN where none is known.
 
-    For `grpo` and `maxrl-std` it is the limit of large k. For `rft`, whose w depends on the whole
+    For `grpo` and `maxrl-std` it is the limit for large k. For `rft`, whose w depends on the whole
     batch, it is that of a batch of one prompt, where it is `maxrl-raw`.
     """
     T = trained_order(name, k, order)
@@ -426,7 +426,7 @@ def enumerated_weight(
     """w(p) and the standard deviation of its estimate, exactly: a sum over S = 0..k successes.
 
     The policy has one right text, with the score 1 - p, and one wrong text, with the score -p, so
-    that grad p = p (1 - p), by which the estimate g is divided. That is enough for w of any policy:
+    that grad p = p (1 - p), by which the estimate g is divided. This gives the w of any policy:
     A depends on rewards only, and a right rollout's mean score is grad p / p, a wrong one's
     -grad p / (1-p). The standard deviation is that of this policy.
     """
@@ -463,12 +463,12 @@ def main() -> None:
     print("                    A = (r - mean) / std   grpo")
     print("                    A = (r - mean) / mean  maxrl, and tailrl, if rewards are 0 and 1")
     print("\nE[g] = w(p) grad p. weight: w(p), by exact enumeration of a group of k rollouts.")
-    print("formula: w(p) in closed form (~ a limit of large k; rft: of a batch of one prompt).")
+    print("formula: w(p) in closed form (~ a limit for large k; rft: for a batch of one prompt).")
     print("sd: the standard deviation of one prompt's estimate, for one right and one wrong text.")
     for k in (8, 2, 4, 64):
         print("", *table(k, (0.05, 0.3, 0.8)), sep="\n")
 
 
 if __name__ == "__main__":
-    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # as `| head` asks
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
     main()

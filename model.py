@@ -26,7 +26,7 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer, queries, keys
 
 @dataclass
 class ModelConfig:
-    """Sizes. block_size is the largest number of tokens that a prompt and its completion have."""
+    """Sizes. block_size is the most tokens that a prompt and its completion may have together."""
 
     vocab_size: int
     block_size: int
@@ -78,7 +78,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Tokens in, logits out. `generator` draws the initial weights; by default the global one."""
+    """Tokens in, logits out. `generator` draws the initial weights (default: the global one)."""
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None):
         super().__init__()

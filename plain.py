@@ -1,4 +1,4 @@
-"""MaxRL whole, the textbook way: sample, verify, weigh, differentiate, repeat.
+"""All of MaxRL, the textbook way: sample, verify, weigh, differentiate, repeat.
 
     python plain.py                        # RLOO, then MaxRL from the same start: about a minute
     python plain.py --method grpo --k 16   # one estimator of maxrl.py, by its key in ADVANTAGES
@@ -7,7 +7,7 @@ A small transformer adds two-digit numbers. It first imitates right answers unti
 once in twenty tries. From then on it is only told whether its own answers are right. Everything is
 in this file except for the network (model.py) and the estimators (maxrl.py): copy it and change it.
 Left out: speed, files, settings, and a learning rate for each method (train.py has them). The tests
-hold train.py's fast step against the step in here, for every method.
+check train.py's fast step against the step here, for every method.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def decode(tokens: list[int]) -> str:
 
 def problems(rng: random.Random, n: int, held_out: bool = False) -> tuple[Tensor, Tensor]:
     """n random sums: the prompts (n, P), and their right answers (n, L) with the digits reversed,
-    for one adds from the right. One pair of numbers in ten is held out from training."""
+    since one adds from the right. One pair of numbers in ten is held out from training."""
     prompts: list[list[int]] = []
     answers: list[list[int]] = []
     while len(prompts) < n:
@@ -62,10 +62,10 @@ def is_right(prompt: list[int], completion: list[int]) -> bool:
 
 
 def sample(model: GPT, prompts: Tensor, length: int, end: int, rng: torch.Generator) -> Tensor:
-    """One completion of each prompt (N, P), token by token, each from the whole text: (N, length).
+    """One completion of each prompt (N, P), token by token, each from the text so far: (N, length).
 
-    Each token is drawn from the model's own probabilities (temperature 1). End tokens follow an
-    end token.
+    Each token is drawn from the model's own probabilities (temperature 1). Only end tokens
+    follow an end token.
     """
     text, ended = prompts, torch.zeros(len(prompts), 1, dtype=torch.bool)
     for _ in range(length):
@@ -80,7 +80,7 @@ def sample(model: GPT, prompts: Tensor, length: int, end: int, rng: torch.Genera
 def log_probabilities(model: GPT, prompts: Tensor, completions: Tensor, end: int) -> Tensor:
     """log pi(completion | prompt) of each row, (N, P) and (N, L) -> (N,), with gradient.
 
-    It is a sum over the tokens up to the end token, which counts; what follows does not.
+    It is a sum over the tokens up to and including the end token; what follows does not count.
     """
     first = prompts.shape[1]
     logits = model(torch.cat((prompts, completions[:, :-1]), dim=1))  # (N, P+L-1, V)
@@ -129,7 +129,7 @@ BATCH, STEPS, LEARNING_RATE = 32, 350, 1e-3
 
 
 def warm_start(model: GPT, steps: int = 3000, until: float = 0.06) -> None:
-    """Imitate right answers (cross-entropy) until ten batches in a row had this pass rate."""
+    """Imitate right answers (cross-entropy) until the last ten batches average this pass rate."""
     rng, rates = random.Random(1), [0.0]
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
     while len(rates) < steps and sum(rates[-10:]) < 10 * until:
@@ -149,7 +149,7 @@ def measure(model: GPT) -> tuple[float, float]:
 
 
 def learn(start: GPT, method: str, k: int) -> Iterator[tuple[int, float, float]]:
-    """Train a copy of a model; every 50 steps comes the step, the pass rate and the nll."""
+    """Train a copy of a model, and yield the step, the pass rate and the nll every 50 steps."""
     model, rng, generator = copy.deepcopy(start), random.Random(3), torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     yield 0, *measure(model)
@@ -172,8 +172,8 @@ def run(start: GPT, method: str, k: int) -> str:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="MaxRL whole, the textbook way.")
-    parser.add_argument("--method", choices=ADVANTAGES, help="run this one (default: rloo, maxrl)")
+    parser = argparse.ArgumentParser(description="All of MaxRL, the textbook way.")
+    parser.add_argument("--method", choices=ADVANTAGES, help="run only this (default: rloo, maxrl)")
     parser.add_argument("--k", type=int, default=8, help="rollouts per prompt (default 8)")
     parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", 1)))
     args = parser.parse_args()

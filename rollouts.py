@@ -50,7 +50,7 @@ def graded_by(
 ) -> Tensor:
     """(U,) values of a function of (prompt, completion, reference).
 
-    Without an end token a completion gets 0, or what an empty text gets where rewards are graded.
+    A completion without an end token gets 0 or, where rewards are graded, what an empty text gets.
     """
     rewards = [
         reward(batch.texts[b], text or "", batch.references[b])
@@ -67,7 +67,7 @@ def rollout_figures(
     """The log's figures of all the rollouts of a step, before any is dropped or weighted.
 
     pass_rate is the mean reward. A group is live if it has a success, dead if it has none, and
-    all_pass if it has nothing else; with graded rewards these three are None.
+    all_pass if it has only successes; with graded rewards these three are None.
     """
     total = rewards.new_zeros(B).index_add(0, rollouts.group, rewards * rollouts.count)
     shares = {"live": total > 0, "dead": total == 0, "all_pass": total == k}

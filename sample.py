@@ -52,7 +52,7 @@ def converse(model: GPT, task: Task, k: int, seed: int) -> None:
     if not sys.stdin.isatty():
         raise UsageError("--interactive needs a terminal: give the prompt as an argument instead")
     example = task.show(rising_prompts(task)[2], "").replace(" ", "")
-    print(f"type a prompt, for example {example!r}; an empty line ends")
+    print(f"type a prompt, for example {example!r}; an empty line quits")
     while text := input("> ").strip():
         try:
             encode(text)
@@ -62,14 +62,14 @@ def converse(model: GPT, task: Task, k: int, seed: int) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """The command, once its words are parsed."""
+    """The command, once its arguments are parsed."""
     device, content = pick_device(args.device), checkpoint.load(Path(args.dir))
     task, model = checkpoint.load_task(content), checkpoint.load_model(content, device)
     if args.interactive:
         converse(model, task, args.k, args.seed)
         return
     try:
-        encode(args.prompt or "")  # first of all name a character that the model cannot read
+        encode(args.prompt or "")  # an unreadable character is reported first
         prompts = rising_prompts(task) if args.prompt is None else [task.align(args.prompt)]
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -84,7 +84,7 @@ def parser() -> Parser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("dir", type=path, help="the --out of a run, or a checkpoint file")
+    made.add_argument("dir", type=path, help="the --out folder of a run, or a checkpoint file")
     made.add_argument("prompt", nargs="?", help="such as 12+34= (default: a few held-out ones)")
     made.add_argument("--k", type=whole(1), default=8, help="rollouts per prompt (default 8)")
     made.add_argument("--seed", type=whole(0), default=0, help="seed of the sampling (default 0)")
@@ -94,7 +94,7 @@ def parser() -> Parser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command: 0, or one line on stderr and 2."""
+    """The command: returns 0, or prints one line on stderr and returns 2."""
     with steady_output():
         try:
             run(parser().parse_args(argv))

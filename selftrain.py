@@ -5,7 +5,7 @@
 A round samples k rollouts for each of a pool of prompts, keeps the distinct right ones, and does a
 few epochs of cross-entropy on them. Expert iteration (Anthony 2017, arXiv 1705.08439) continues
 with the weights that result. STaR (Zelikman 2022, arXiv 2203.14465; here without its
-rationalization of failures) starts every round again from the first weights. A success counts 1 and
+rationalization of failures) starts every round from the initial weights. A success counts 1 and
 a failure 0, whatever the pass rate: these methods filter, whereas MaxRL reweights continuously. One
 round is one `step` of the log.
 
@@ -52,7 +52,7 @@ def distinct_successes(texts: list[str], rollouts: Rollouts, rewards: Tensor) ->
 
 
 def mini_batches(right: Rollouts, config: Config, step: int) -> Iterator[Tensor]:
-    """--epochs passes over the completions, shuffled, --batch-size at a time: their numbers."""
+    """--epochs passes over the completions, shuffled, --batch-size at a time: their indices."""
     shuffle, n = rng(config.seed, "shuffle", step), len(right.count)
     for _ in range(config.epochs):
         order = torch.from_numpy(shuffle.permutation(n)).to(right.count.device)

@@ -59,7 +59,7 @@ class Rollouts:
 
     group: Tensor  # (U,) int64, the prompt that the completion answers
     tokens: Tensor  # (U, L) int64, up to and including the end token, then pads
-    count: Tensor  # (U,) int64, for how many of the prompt's k rollouts it stands; they sum to k
+    count: Tensor  # (U,) int64, how many of the prompt's k rollouts it stands for; they sum to k
     logprob: Tensor  # (U,) log pi(completion | prompt), recorded while sampling
     ended: Tensor  # (U,) bool, False if L tokens were drawn without an end token
 
@@ -73,7 +73,7 @@ class Rows:
 
     row: Tensor  # (N,) in 0..R-1
     column: Tensor  # (N,) in 0..n-1
-    continues: Tensor  # (R,) the prompt or, in sampling, the row of the level above
+    continues: Tensor  # (R,) a prompt or, when sampling, a row of the level above
     n: int
 
     def pad(self, x: Tensor) -> Tensor:
@@ -88,12 +88,12 @@ class Rows:
 
 
 def in_rows(continues: Tensor, path: Tensor) -> Rows:
-    """Rows for N nodes, each of at most WIDTH paths that continue the same prompt or row.
+    """Rows for N nodes: the paths of a row, at most WIDTH, continue the same prompt or row.
 
     continues (N,), sorted: the prompt or row that the node continues. path (N,): the number of the
     node's path, sorted and counted from 0 for each prompt or row.
     """
-    key = continues * len(continues) + path // WIDTH  # equal for nodes that share a row
+    key = continues * 2**32 + path // WIDTH  # a number for each row; 2**32 exceeds any path number
     _, row, size = key.unique_consecutive(return_inverse=True, return_counts=True)  # (N,), (R,)
     first = size.cumsum(0) - size  # (R,) the first node of each row
     column = torch.arange(len(row), device=row.device) - first[row]
@@ -117,12 +117,10 @@ def attend_in_rows(
     q, k, v (N, h, c) of the nodes; before, the keys and values that the rows continue; mask
     (R, n, S + n), what each node sees. Returns (N, h, c), and all keys and values of the R rows.
     """
-    keys, values = (
-        torch.cat((old[rows.continues], rows.pad(new)), dim=1)  # (R, S + n, h, c)
-        for old, new in zip(before, (k, v), strict=True)
-    )
-    queries, k, v = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
-    y = F.scaled_dot_product_attention(queries, k, v, attn_mask=mask.unsqueeze(1))
+    keys = torch.cat((before[0][rows.continues], rows.pad(k)), dim=1)  # (R, S + n, h, c)
+    values = torch.cat((before[1][rows.continues], rows.pad(v)), dim=1)
+    q, k, v = (x.transpose(1, 2) for x in (rows.pad(q), keys, values))  # (R, h, ., c)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.unsqueeze(1))
     return y.transpose(1, 2)[rows.row, rows.column], (keys, values)
 
 
@@ -175,42 +173,37 @@ def generate(
     At a node that c rollouts have reached, one multinomial draw says how many of them go on with
     each token; this has the same law as c separate draws. Every token that was drawn at all becomes
     a node of the next level, so a million rollouts cost no more than their distinct texts. At most
-    max_nodes nodes run together, and what grows from them is finished before the next nodes run:
-    that bounds the memory, and 1,024 nodes fit into a CPU's caches (give a GPU more). ValueError if
-    the model has too few positions; FloatingPointError if a probability is NaN.
+    max_nodes nodes run together, and what grows from them is finished before the next nodes run.
+    That bounds the memory; 1,024 nodes fit into a CPU's caches (give a GPU more). ValueError if the
+    model has too few positions; FloatingPointError if a probability is NaN.
     """
     (B, P), L, device = prompts.shape, max_new_tokens, prompts.device
     if P + L - 1 > model.config.block_size:  # the last token of a completion is not run
         raise ValueError(f"{P} + {L} - 1 positions: the model has {model.config.block_size}")
-    done: list[tuple[Tensor, ...]] = []  # columns of Rollouts
+    done: list[tuple[Tensor, ...]] = []  # the columns of Rollouts, in parts
 
     def grow(t: int, level: Level, logits: Tensor, cache: Cache) -> None:
         """Draw token t of N prefixes, logits (N, V). Set aside those that end, grow the others."""
-        level, token = draw_children(t, level, logits, generator)
+        children, token = draw_children(t, level, logits, generator)
         ended = token == end
         stops = ended if t < L - 1 else torch.ones_like(ended)
         leaves, inner = (which.nonzero().squeeze(1) for which in (stops, ~stops))
-        columns = (level.group, level.tokens, level.count, level.logprob, ended)
+        columns = (children.group, children.tokens, children.count, children.logprob, ended)
         done.append(tuple(column[leaves] for column in columns))
         for first in range(0, len(inner), max_nodes):
             part = inner[first : first + max_nodes]
-            grow(t + 1, *run_level(model, token[part], P + t, level.take(part), cache))
+            grow(t + 1, *run_level(model, token[part], P + t, children.take(part), cache))
 
     logits, cache = run_prompts(model, prompts)
-    roots = Level(
-        group=torch.arange(B, device=device),
-        tokens=prompts.new_full((B, L), pad),
-        count=prompts.new_full((B,), k),
-        logprob=torch.zeros(B, device=device),
-        row=torch.arange(B, device=device),
-        sees=torch.ones(B, P, dtype=torch.bool, device=device),
-    )
-    grow(0, roots, logits, cache)
+    b, zero = torch.arange(B, device=device), torch.zeros(B, device=device)
+    tokens, count = prompts.new_full((B, L), pad), prompts.new_full((B,), k)
+    sees = torch.ones(B, P, dtype=torch.bool, device=device)
+    grow(0, Level(b, tokens, count, logprob=zero, row=b, sees=sees), logits, cache)
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
-    order = columns[0].argsort(stable=True)
-    rollouts = Rollouts(*(column[order] for column in columns))
-    broken = (rollouts.count.sum() != B * k) | ~rollouts.logprob.isfinite().all()
-    if broken:  # tested only here, at the end, because the test has to wait for a GPU
+    by_prompt = columns[0].argsort(stable=True)
+    rollouts = Rollouts(*(column[by_prompt] for column in columns))
+    # This check has to wait for a GPU, so it is made only once, at the end.
+    if (rollouts.count.sum() != B * k) | ~rollouts.logprob.isfinite().all():
         raise FloatingPointError("the model's probabilities are not finite")
     return rollouts
 
@@ -255,7 +248,7 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
     """Multinomial counts: of count[n] draws from probs[n], how many gave each of V outcomes.
 
     probs (N, V), count (N,) -> (N, V) int64, whose rows sum to count. The outcomes are the leaves
-    of a binary tree, and of the draws that reach a fork Binomial(n, left / (left + right)) go left.
+    of a binary tree: of n draws that reach a fork, Binomial(n, left / (left + right)) go left.
     So the work does not depend on the counts. Drawn on the generator's device (MPS has no binomial:
     pass a CPU generator there), in float64, where counts are exact. A row of probs with a NaN draws
     anything or nothing; `generate` checks for that.
@@ -280,13 +273,14 @@ def logprobs(model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, end: in
     """log pi(completion | prompt) of U completions, summed over tokens, with gradients: (U,).
 
     prompts (B, P); group (U,), the prompt that a completion answers; tokens (U, L), scored up to
-    and including the end token, or all L of them if there is none. Prompts that no completion
-    answers do not run. A prefix that occurs in several rows runs once for each of them.
+    and including the end token, or all L of them if there is none. Prompts without a
+    completion are not run. A prefix that occurs in several rows runs once for each of them.
     """
     used, group = group.unique(return_inverse=True)
+    # Sort by group, then by token 0, token 1, ...: with stable sorts the first key comes last.
     order = torch.arange(len(group), device=group.device)
-    for column in (*tokens.T.flip(0), group):  # sort by group, then token 0, 1, ...: sorts are
-        order = order[column[order].argsort(stable=True)]  # stable, so the first key comes last
+    for column in (*tokens.T.flip(0), group):
+        order = order[column[order].argsort(stable=True)]
     group, tokens = group[order], tokens[order]
     scored = completion_mask(tokens, end)  # (U, L)
     logits, node = run_paths(model, prompts[used], group, tokens, scored)
@@ -298,7 +292,7 @@ def run_paths(
     model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, scored: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Run all nodes on the paths of U sorted completions: logits (B + N, V) of the B prompts and
-    N nodes, and a table node (U, L): the logits of which node predict token t of completion u.
+    N nodes, and a table node (U, L): the node whose logits predict token t of completion u.
 
     group (U,) in 0..B-1; tokens (U, L); scored (U, L), True up to the end token. The example from
     the top of the file, in the four steps of the code:
@@ -348,16 +342,16 @@ def run_nodes(
     """
     (B, P), N = prompts.shape, len(token)
     mask = rows.pad(F.pad(sees, (P, 0), value=True))  # (R, n, P + n): and the whole prompt
-    mask[..., 0] = True  # in empty places too, because a softmax over nothing has NaN gradients
+    mask[..., 0] = True  # in empty places too: a softmax over nothing can have NaN gradients
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q_nodes, k_nodes, v_nodes = (x[B * P :] for x in (q, k, v))
-        q, k, v = (x[: B * P].unflatten(0, (B, P)) for x in (q, k, v))
-        y, _ = attend_in_rows(q_nodes, k_nodes, v_nodes, (k, v), mask, rows)
+        (q, q_n), (k, k_n), (v, v_n) = (x.split([B * P, N]) for x in (q, k, v))  # prompts, nodes
+        q, k, v = (x.unflatten(0, (B, P)) for x in (q, k, v))
+        y, _ = attend_in_rows(q_n, k_n, v_n, (k, v), mask, rows)
         return torch.cat((causal(layer, q, k, v).flatten(0, 1), y))
 
     places = torch.arange(B * P + N, device=token.device)
     tokens = torch.cat((prompts.flatten(), token))  # (B P + N,)
     positions = torch.cat((places[: B * P] % P, position))
-    keep = torch.cat((places[P - 1 : B * P : P], places[B * P :]))  # the others only need be seen
+    keep = torch.cat((places[P - 1 : B * P : P], places[B * P :]))  # the others need only be seen
     return model(tokens, positions, attend, keep)

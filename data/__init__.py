@@ -1,4 +1,4 @@
-"""The tasks: every file here that is not in SHARED holds one, and its name is `--task`.
+"""The tasks: every file here that is not in SHARED holds one; `--task` takes the file's name.
 
 A task module has a class `Task`, derived from the `Task` of this file. The derived class says what
 a problem is and which answers are right; the base class does the rest. Example:
@@ -26,12 +26,13 @@ TRIES = 10_000  # problems that are drawn in vain before a split counts as empty
 
 
 class Task:
-    """What a run needs of a task. A derived class sets the first two and writes the first two."""
+    """What a run needs from a task. A derived class sets the first two attributes and writes the
+    first two methods."""
 
     prompt_width: int  # characters of every prompt
     max_new_tokens: int  # tokens of the longest right answer, the end token included
     single_answer = True  # whether the reference answer is the only right one
-    graded = False  # whether rewards are graded, and not verdicts
+    graded = False  # whether rewards are grades instead of verdicts
     takes: ClassVar[tuple[str, ...]] = ()  # the flags of train.py that build this task
     defaults: ClassVar[dict[str, Any]] = {}  # flags that have another default for this task
 
@@ -61,7 +62,7 @@ class Task:
         return problems
 
     def every(self, split: str) -> dict[tuple[str, str], float] | None:
-        """All problems of a split, each with the chance that it is drawn; None if nobody knows."""
+        """All problems of a split, each with the chance that it is drawn; None if not known."""
         return None
 
     def align(self, text: str) -> str:
@@ -116,7 +117,7 @@ def check_task(name: str, task: Task, split: str) -> None:
 
 
 def contradiction(task: Task, prompt: str, reference: str) -> str:
-    """What is wrong with a problem, and what would mend it; "" if nothing is."""
+    """What is wrong with a problem, and what would fix it; "" if nothing is."""
     if len(prompt) != task.prompt_width:
         return (
             f"the prompt {prompt!r} has {len(prompt)} characters and prompt_width is "
@@ -130,6 +131,6 @@ def contradiction(task: Task, prompt: str, reference: str) -> str:
     if task.reward(prompt, reference, reference) <= task.reward(prompt, "", reference):
         return (
             f"verify gives the reference {reference!r} of {prompt!r} no more than an empty answer: "
-            "mend verify, or the reference"
+            "fix verify, or the reference"
         )
     return ""

@@ -1,10 +1,10 @@
 """What the arithmetic tasks share: how operands are drawn, written, aligned and verified.
 
 The difficulty of the problems is mixed on purpose. The length of each operand is uniform in
-1..digits, so that a half-trained model solves some prompts always, some never and most of them
-sometimes; the methods differ in how they treat that spread. Operands are padded with spaces on the
-left, so every prompt of a task has the same width, a batch has no padding, and equal places of
-equal prompts line up.
+1..digits, so that a half-trained model solves some prompts always, some never and most sometimes;
+the methods differ in how they treat that spread. Operands are padded with spaces on the left, so
+every prompt of a task has the same width, a batch has no padding, and the same place (units, tens)
+is in the same column of every prompt.
 
 Notation: `12+34=` asks for `46`. With `reverse` the prompt ends in `<`, and the model writes the
 whole answer from right to left, sign last (`8-30<` -> `22-`), as one adds on paper: each digit then

@@ -1,6 +1,6 @@
 """Sums seen through noise: `12+34~` -> a draw from N(46, noise). `python -m data.noisy`.
 
-A completion is not right or wrong. Of the number z that it writes, verify.likelihood says how
+A completion is neither right nor wrong. For the number z that it writes, verify.likelihood says how
 likely z makes the target y, with a standard deviation sigma of its own. Maximum likelihood then
 learns to spread z by sqrt(noise^2 - sigma^2) around the sum, so that z plus N(0, sigma) has the
 distribution of y. Expected likelihood and regression are best served by a single number.
@@ -42,11 +42,11 @@ class Task(Arithmetic):
         return a + b
 
     def likelihood(self, prompt: str, completion: str, reference: str) -> float:
-        """In [0, 1]: of the target, given the number that the completion writes."""
+        """The likelihood, in [0, 1], of the target given the number that the completion writes."""
         return verify.likelihood(prompt, completion, float(reference), self.sigma)
 
     def reward(self, prompt: str, completion: str, reference: str) -> float:
-        """The likelihood of the target, or with --reward regression minus the squared error."""
+        """The likelihood of the target or, with --reward regression, minus the squared error."""
         if self.regression:
             clip = REGRESSION_CLIP * self.sigma
             return verify.regression(prompt, completion, float(reference), clip)

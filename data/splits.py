@@ -1,4 +1,4 @@
-"""Which problems are never trained on: a fixed hash of the problem decides, the same anywhere.
+"""Which problems are never trained on: a fixed hash of the problem decides, the same everywhere.
 
 One problem in ten is held out. Half of those are for choosing settings ("validation") and half for
 what is published ("test"). Example:

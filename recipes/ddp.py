@@ -2,9 +2,10 @@
 
     torchrun --nproc-per-node 2 recipes/ddp.py --method maxrl    # about a minute
 
-Any number of processes draws the same rollouts and makes the same updates, up to rounding: weights
-of 1 and 2 differ by 2e-9 after 60 steps. (Rounding grows, until it turns a draw.)
-Left out: a wrapper (three collective calls do all), sharded weights, GPUs, files to resume from.
+Any number of processes draws the same rollouts and makes the same updates, up to rounding: the
+weights of 1 and of 2 processes differ by 2e-9 after 60 steps. (Rounding errors grow until one of
+them changes a draw.) Left out: a wrapper (three collective calls do everything), sharded weights,
+GPUs, files to resume from.
 """
 
 import os
@@ -41,8 +42,8 @@ def train_step(
     mine = slice(dist.get_rank(), None, dist.get_world_size())  # whole prompts, never parts of one
     batch = make_batch(problems[mine], task, CPU)
     prompts = batch.prompts.repeat_interleave(k, dim=0)
-    # A generator of each process would draw another batch with another number of them. One of each
-    # prompt does not, if nothing else of a draw depends on that number: each prompt by itself.
+    # With a generator for each process, another number of processes would draw another batch. With
+    # one for each prompt it draws the same, as long as each prompt is also sampled by itself.
     with torch.no_grad():
         draws = [torch_rng(0, "rollouts", step * B + i, CPU) for i in range(B)[mine]]
         parts = zip(prompts.split(k), draws, strict=True)
@@ -84,15 +85,15 @@ def main() -> None:
     parser.add_argument("--method", default="maxrl", choices=ADVANTAGES, help="default maxrl")
     method = parser.parse_args().method
     if not 1 <= int(os.environ.get("WORLD_SIZE", 0)) <= B:
-        parser.error(f"start it by: torchrun --nproc-per-node N recipes/ddp.py, N at most {B}")
+        parser.error(f"start it with: torchrun --nproc-per-node N recipes/ddp.py, N at most {B}")
     dist.init_process_group("gloo")
     task = make_task("addition", {"digits": 2, "reverse": True})
     sizes = ModelConfig(VOCAB_SIZE, task.prompt_width + task.max_new_tokens, 1, 4, 64)
-    # Double, so that rounding, which depends on the number of ranks, does not turn a draw.
+    # Double, so that rounding, which depends on the number of ranks, does not change a draw.
     model = GPT(sizes, torch.Generator().manual_seed(0)).double()
     warm_start(model, task)
     for w in model.parameters():
-        dist.broadcast(w.data, src=0)  # all start from one, whatever their machines round to
+        dist.broadcast(w.data, src=0)  # all start the same, however their machines round
     optimizer = AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
     for step in range(1, STEPS + 1):
         problems = task.draw(rng(0, "data", step), B, "train")

@@ -41,7 +41,7 @@ FACTORS = {
 
 
 def compare(theirs: Tensor, ours: Tensor, tokens: int) -> dict[str, float]:
-    """The factor and the cosine of two gradients of one batch, and its number of tokens."""
+    """The factor and the cosine between two gradients of one batch, and its number of tokens."""
     dot, square = (theirs @ ours).item(), (ours @ ours).item()
     cosine = dot / math.sqrt(square * (theirs @ theirs).item())
     return {"factor": dot / square, "cosine": cosine, "tokens": tokens}
@@ -66,7 +66,7 @@ TRL_LOSSES = ("luspo", "dr_grpo", "dapo", "bnpo", "cispo", "vespo", "grpo", "sap
 
 
 def demo_reward(prompts: list[Any], completion_ids: list[list[int]], **_: Any) -> list[float]:
-    """A verdict that random completions often earn; a third of the prompts is never solved."""
+    """A verdict that random completions often earn; a third of the prompts are never solved."""
     dead = [int(prompt.split()[0]) % 3 == 0 for prompt in prompts]
     return [float(not d and ids[0] % 2) for d, ids in zip(dead, completion_ids, strict=True)]
 
@@ -105,7 +105,7 @@ def trl_trainer(folder: Path, estimator: str = "maxrl", seed: int = 0, **setting
 
 
 def trl_our_gradient(trainer: Any, folder: Path, advantages: Tensor | None = None) -> Tensor:
-    """That of policy_gradient_loss on what the trainer scored, by a model of its own."""
+    """The gradient of policy_gradient_loss on what the trainer scored, by a model of its own."""
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32)
@@ -150,7 +150,7 @@ def rollouts(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def verl_gradient(logp: Tensor, mask: Tensor, advantages: Tensor, mode: str) -> Tensor:
-    """Of verl's loss with respect to the token log-probabilities; advantages (N, L). On-policy."""
+    """That of verl's loss in the token log-probabilities; advantages (N, L). On-policy."""
     from verl.trainer.ppo.core_algos import get_policy_loss_fn
     from verl.workers.config import ActorConfig
 
@@ -164,7 +164,7 @@ def verl_gradient(logp: Tensor, mask: Tensor, advantages: Tensor, mode: str) -> 
 
 
 def our_gradient(logp: Tensor, mask: Tensor, advantages: Tensor) -> Tensor:
-    """Of policy_gradient_loss, likewise; advantages (N,)."""
+    """That of policy_gradient_loss, likewise; advantages (N,)."""
     logp = logp.clone().requires_grad_()
     loss = policy_gradient_loss((logp * mask).sum(1), advantages)
     return torch.autograd.grad(loss, logp)[0].flatten()
@@ -192,7 +192,7 @@ ENGINES = {  # the argument of this command: name, setting, values of the settin
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The table of README.md."""
-    lines = ["| engine | setting | factor to our loss | our direction? |", "|---|---|---|---|"]
+    lines = ["| engine | setting | multiple of our loss | our direction? |", "|---|---|---|---|"]
     for row in rows:
         low, high = min(row["factors"]), max(row["factors"])
         factor = row["factor"] or f"{low:g} to {high:g} in three batches"

@@ -1,4 +1,4 @@
-"""MaxRL in TRL: a GRPOTrainer with the advantages of maxrl.py, and the settings of its exact loss.
+"""MaxRL in TRL: a GRPOTrainer with maxrl.py's advantages, and settings for exactly its loss.
 
 In your own script, change the class and the settings (copy this file, and beside it maxrl.py and
 graded.py):
@@ -47,7 +47,7 @@ except ImportError as error:
 # The settings of GRPOConfig under which TRL's loss is -(1/(B k)) sum A log pi, with log pi summed
 # over tokens: one update for each batch of rollouts, from the very policy that drew them. Leave
 # steps_per_generation unset beside them. TRL's max_grad_norm of 1.0 clips most early steps, because
-# a sum over tokens has a longer gradient than a mean: that changes a step's length alone.
+# a sum over tokens has a longer gradient than a mean: that changes only a step's length.
 EXACT: dict[str, Any] = dict(
     loss_type="luspo",  # a mean over rollouts of the sum over tokens; the default is a token mean
     importance_sampling_level="sequence",  # luspo's; older versions of TRL need it
@@ -78,9 +78,9 @@ class EstimatorTrainer(GRPOTrainer):
     The reward of a rollout is the (weighted) sum over the reward functions, where None counts as 0;
     most estimators take only 0 and 1, `tailrl` any finite reward. Without an end token a rollout
     gets 0, or the lowest reward of its group if that is below 0: reward functions see text without
-    it and cannot know. Logged, with a reward of 1 or more as a success: `pass_rate`, `live` (share
-    of prompts with a success), and in evaluations unbiased `pass@1`, `pass@2`, `pass@4`, ... A
-    warning names settings that differ from EXACT. ValueError: an estimator, order or reward that
+    that token and cannot know. Logged, with a reward of 1 or more as a success: `pass_rate`, `live`
+    (share of prompts with a success), and in evaluations unbiased `pass@1`, `pass@2`, `pass@4`, ...
+    A warning names settings that differ from EXACT. ValueError: an estimator, order or reward that
     does not exist or fit, no end token in the tokenizer, fewer prompts than a batch has.
     """
 
@@ -102,15 +102,15 @@ class EstimatorTrainer(GRPOTrainer):
             differ.append("steps_per_generation > gradient_accumulation_steps")
         if differ:
             warnings.warn(
-                f"perhaps not maxrl.py's loss, see EXACT: {', '.join(differ)}", stacklevel=2
+                f"the loss may not be maxrl.py's, see EXACT: {', '.join(differ)}", stacklevel=2
             )
 
     def _k(self) -> int:
-        """Rollouts per prompt, of which an evaluation may have another number."""
+        """Rollouts per prompt; an evaluation may have another number of them."""
         return self.num_generations if self.model.training else self.num_generations_eval
 
     def _calculate_rewards(self, *args: Any) -> torch.Tensor:
-        """TRL's own, of all ranks in rank order: (B k, reward functions). Then the cut-offs."""
+        """TRL's own, of all ranks in rank order, but changed for cut-offs: (B k, functions)."""
         rewards = super()._calculate_rewards(*args)
         ends = [bool(ids) and ids[-1] in self.eos_token_ids for ids in args[-1]]
         ends = gather(torch.tensor(ends, device=rewards.device)).view(-1, self._k(), 1)
@@ -120,7 +120,7 @@ class EstimatorTrainer(GRPOTrainer):
         return self._rewards
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        """TRL's own, with other advantages. Groups are contiguous over the ranks together."""
+        """TRL's own, with our advantages. Groups are contiguous over all ranks taken together."""
         output = super()._generate_and_score_completions(inputs)
         mode = "train" if self.model.training else "eval"
         weights = self.reward_weights.to(self._rewards)
@@ -164,7 +164,7 @@ def final_answer(text: str) -> str | None:
 
 
 def same_answer(a: str, b: str) -> bool:
-    """Whether two answers are equal as decimal numbers or, if one is no number, letter by letter.
+    """Whether two answers are equal as decimal numbers or, if either is not a number, as text.
 
     Around a number, `$`, `%` and a final full stop mean nothing: `-$5` is -5, `5 %.` is 5. A comma
     may separate groups of three digits and nothing else: `1,000` is 1000, `4,2` is no number.
@@ -195,12 +195,12 @@ def problem(row: dict[str, Any], instruction: str, chat: bool) -> dict[str, Any]
 
 
 def load(name: str, held_out: int, seed: int) -> tuple[Dataset, Dataset]:
-    """Rows to train on, and others to hold out, from the split `test` or else out of `train`.
+    """Rows to train on, and others to hold out, from the split `test` or else from `train`.
 
     name: a .jsonl, .json, .csv or .parquet file, a folder, or NAME or NAME:CONFIG on the hub."""
     if (path := Path(name)).is_file():
         if path.suffix.lower() not in FILES or not path.stat().st_size:
-            raise ValueError(f"a file must have a name in {', '.join(FILES)}, and not be empty")
+            raise ValueError(f"a file must not be empty; its name must end in {', '.join(FILES)}")
         splits = load_dataset(FILES[path.suffix.lower()], data_files=name)
     else:
         hub, _, config = name.partition(":")
@@ -238,7 +238,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--dataset", help="file, folder, NAME or NAME:CONFIG with `question` and `answer`")
     add("--out", dest="output_dir", help="new folder for checkpoints and the trained model")
     add("--estimator", default="maxrl", choices=ADVANTAGES, help="the advantages of maxrl.py")
-    add("--order", type=int, help=f"the T of {' and '.join(ORDERED)} (None: k)")
+    add("--order", type=int, help=f"the T of {' and '.join(ORDERED)} (default k)")
     add("--instruction", default="" if demo else INSTRUCTION, help="appended to every question")
     add("--lora", type=int, metavar="RANK", help="train LoRA adapters of this rank (needs peft)")
     add("--resume", action="store_true", help="go on from the last checkpoint in --out")
@@ -265,7 +265,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def build(args: argparse.Namespace) -> EstimatorTrainer:
-    """All that a run needs. The errors that main() catches: what the flags ask for is not there."""
+    """All that a run needs. Raises what main() catches if something the flags name is missing."""
     rollouts, k = args.batch_size * args.num_generations, args.num_generations
     share = rollouts // int(os.environ.get("WORLD_SIZE", 1))  # of this process
     settings = {n: v for n, v in vars(args).items() if n in GRPOConfig.__dataclass_fields__}

@@ -40,7 +40,7 @@ def uid_advantages(
     its row. index: the uid of each rollout's prompt, N of them in an array, a tensor or a list.
     Rows of one uid are a group, in any order and of any size. Every token of a rollout gets the
     rollout's advantage, and padding gets 0. ValueError: too few or too many uids, or rewards that
-    `name` does not take (verl's `use_kl_in_reward` makes almost all rewards such).
+    `name` does not take (with verl's `use_kl_in_reward`, almost all of them).
     """
     # As plain values: two tensors are two keys of a dict, even if they hold the same number.
     uids = [uid.item() if hasattr(uid, "item") else uid for uid in index]

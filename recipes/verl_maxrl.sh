@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 prompts=${PROMPTS:-128}  # per step
 k=${K:-8}                # rollouts per prompt
 
-# Every process of verl imports what this names. The environment of this shell does for one
+# Every process of verl imports what this names. The environment of this shell is enough for one
 # machine; workers on other machines of a ray cluster get it from runtime_env, below.
 export VERL_USE_EXTERNAL_MODULES=verl_maxrl
 export PYTHONPATH="$here:$here/..${PYTHONPATH:+:$PYTHONPATH}"

@@ -166,8 +166,8 @@ def fails(*_):
 @pytest.mark.parametrize(
     "wrong, says",
     [({"says": "1^2"}, r"'\^'"), ({"prompt_width": 5}, "prompt_width is 5"),
-     ({"max_new_tokens": 3}, "raise it"), ({"verify": lambda *_: False}, "mend verify"),
-     ({"verify": lambda *_: True}, "mend verify"), ({"says": ""}, "mend verify"),
+     ({"max_new_tokens": 3}, "raise it"), ({"verify": lambda *_: False}, "fix verify"),
+     ({"verify": lambda *_: True}, "fix verify"), ({"says": ""}, "fix verify"),
      ({"verify": fails}, "KeyError"), ({"problem": fails}, "KeyError"),
      ({"problem": lambda _: ("123=", "123")}, "hardly any validation problems")],
 )  # fmt: skip

@@ -1,10 +1,11 @@
 """model.py: the network, and the log-probability of a completion."""
 
 import doctest
-import math
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 import model as model_module
 from model import GPT, ModelConfig, completion_mask, logprobs
@@ -33,24 +34,41 @@ def test_the_example_in_the_docstring():
 # ------------------------------------------------------------------------------ the transformer
 
 
-def test_tokens_in_any_arrangement_under_a_causal_mask_are_the_same_network():
-    """Seven tokens as a list, in another order; so the plain network sees no future either."""
+def transformer(model, tokens):
+    """The same network of torch's own layers: logits (N, T, V)."""
+    C, h, T = model.config.n_embd, model.config.n_head, tokens.shape[1]
+    x = model.tokens.weight[tokens] + model.positions.weight[:T]
+    for block in model.blocks:
+        words = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
+        layer = nn.TransformerEncoderLayer(C, h, 4 * C, bias=False, **words)
+        ours = (block.attention.qkv, block.attention.proj, block.up, block.down)
+        ours += (block.norm_1, block.norm_2)
+        layer.load_state_dict(
+            dict(zip(layer.state_dict(), (module.weight for module in ours), strict=True))
+        )
+        x = layer(x, nn.Transformer.generate_square_subsequent_mask(T), is_causal=True)
+    return F.layer_norm(x, (C,), model.norm.weight, model.norm.bias) @ model.tokens.weight.T
+
+
+def test_the_network_is_a_transformer_in_whatever_arrangement_its_tokens_are_run():
+    """In rows, and as a list of seven tokens in another order under a mask."""
     model = small_model()
-    tokens = torch.randint(0, V, (7,), generator=torch.Generator().manual_seed(1))
+    tokens = torch.randint(0, V, (2, 7), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        whole = transformer(model, tokens)
+    assert torch.allclose(model(tokens), whole, atol=1e-4)
+    tokens, whole, seen_by = tokens[0], whole[0], []
     order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
-    sees = order[None, :] <= order[:, None]
-    seen_by = []
 
     def attend(layer, q, k, v):
         seen_by.append(layer)
         q, k, v = (x.transpose(0, 1) for x in (q, k, v))  # (h, 7, c)
-        weights = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(~sees, -math.inf).softmax(-1)
-        return (weights @ v).transpose(0, 1)
+        sees = order[None, :] <= order[:, None]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=sees).transpose(0, 1)
 
-    whole = model(tokens[None])[0]
-    assert torch.allclose(model(tokens[order], order, attend), whole[order], atol=1e-5)
+    assert torch.allclose(model(tokens[order], order, attend), whole[order], atol=1e-4)
     keep = torch.tensor([4, 2])
-    assert torch.allclose(model(tokens[order], order, attend, keep), whole[order[keep]], atol=1e-5)
+    assert torch.allclose(model(tokens[order], order, attend, keep), whole[order[keep]], atol=1e-4)
     assert seen_by == [0, 1, 0, 1]
 
 

@@ -171,6 +171,7 @@ COMPLETION = st.tuples(st.integers(0, len(PROMPTS) - 1), st.lists(TOKENS, min_si
 @settings(max_examples=60, deadline=None)
 @given(st.lists(COMPLETION, min_size=1, max_size=30), st.integers(1, L), st.integers(1, 5))
 @example([(3, [END] * L), (0, [END, 2, END, PAD])], L, 2)  # one token each: no node but the prompts
+@example([(0, [END] * L)] * 3 + [(0, [5, END, 0, 0]), (1, [END] * L), (1, [5, END, 0, 0])], 2, 1)
 @example([(0, [END] * L), (1, [0, 1, 2, 3]), (1, [0, 1, 2, END]), (2, [3, 3, END, 0])], L, 9)
 def test_any_completions_in_any_order_have_the_log_probs_and_gradients_of_each_alone(
     completions, length, width
