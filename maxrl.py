@@ -48,9 +48,8 @@ average score of the whole group. This baseline buys two things: a group in whic
 exactly 0, and wrong rollouts are pushed down, so that a step learns from failures too. The price is
 one order. A score has mean 0, but a group without a success is skipped, baseline included, and in
 the groups that remain the average score has a mean, which is exactly the last term of the series
-(`maxrl` shows why). Less noise is not among the gains. RLOO's baseline lowers the noise unless most
-rollouts succeed; MaxRL's, in proportion to w, leaves it as it is where successes are rare and
-raises it where they are common.
+(`maxrl` shows why). Less noise is not among the gains: relative to w, the noise of the estimate
+stays the same where successes are rare and rises where they are common.
 
 `python maxrl.py` computes every w(p) by exact enumeration and prints it beside its closed form,
 with the standard deviation of the estimate.
@@ -113,12 +112,12 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / mean. MaxRL, Algorithm 1. Trains order k-1, not k.
 
     `maxrl_raw`, the next function, trains order k. Here the average score of the group is
-    subtracted as well, provided that the group has a success. Consider one rollout's share of that
-    average. If another rollout is right, this one's score is subtracted whatever its reward is, and
-    its mean is 0. If all k-1 others are wrong, which has probability (1-p)^(k-1), its score is
-    subtracted only if it is right, and the mean is E[r score] = grad p. So the baseline takes away
-    (1-p)^(k-1) grad p: exactly the last term of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other
-    k-1 terms remain. At k = 1 none would, so a group of one is `reinforce`, as in `maxrl_raw`.
+    subtracted as well, provided that the group has a success. Over all groups the average score has
+    the mean 0. A wrong rollout's score has the mean -grad p / (1-p), for E[(1-r) score] = -grad p.
+    So the groups without a success, whose probability is (1-p)^k, contribute -(1-p)^(k-1) grad p to
+    that 0, and the others (1-p)^(k-1) grad p, which the baseline takes away: exactly the last term
+    of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other k-1 terms remain. At k = 1 none would, so a
+    group of one is `reinforce`, as in `maxrl_raw`.
     """
     return _divide(r - mean, mean) if k > 1 else r
 
@@ -140,8 +139,9 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Te
     E[A score] = E[omega] E[r score] = E[omega] grad p.
 
     Compute omega as if this rollout had succeeded: with s successes of k, s >= 1, it is
-    pass_at_k(k, s, T) / (s/k). By Bayes' rule a group in which this rollout is right has s
-    successes with probability P(S = s) (s/k) / p, so the factor s/k cancels, and E[omega] =
+    pass_at_k(k, s, T) / (s/k). Since omega ignores how this rollout ended, its mean is the same
+    among the groups in which this rollout is right. By Bayes' rule these have s successes with
+    probability P(S = s) (s/k) / p, so the factor s/k cancels, and E[omega] =
     sum_s P(S = s) pass_at_k(k, s, T) / p = pass@T / p = w_T(p). Grades in [0, 1]: graded.py.
     """
     if k == 1:
@@ -234,7 +234,10 @@ def counted_advantages(
 
 
 def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> Tensor:
-    """The same for k rollouts of each of B prompts: (B, k) in, (B, k) out."""
+    """The same for k rollouts of each of B prompts: (B, k) in, (B, k) out.
+
+    For rewards of 0 and 1 it is FORMULAS[name](r, r.mean(1, keepdim=True), k), except for `rft`.
+    """
     if rewards.dim() != 2 or rewards.numel() == 0:
         raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
     B, k = rewards.shape
@@ -425,10 +428,10 @@ def enumerated_weight(
 ) -> tuple[float, float]:
     """w(p) and the standard deviation of its estimate, exactly: a sum over S = 0..k successes.
 
-    The policy has one right text, with the score 1 - p, and one wrong text, with the score -p, so
-    that grad p = p (1 - p), by which the estimate g is divided. This gives the w of any policy:
-    A depends on rewards only, and a right rollout's mean score is grad p / p, a wrong one's
-    -grad p / (1-p). The standard deviation is that of this policy.
+    The policy writes one right text with p = sigmoid(theta), and one wrong text. With respect to
+    theta their scores are 1 - p and -p, and grad p = p (1 - p), by which the estimate g is divided.
+    This gives the w of any policy: A depends on rewards only, and a right rollout's mean score is
+    grad p / p, a wrong one's -grad p / (1-p). The standard deviation is that of this policy.
     """
     mean = mean_square = 0.0
     for s in range(k + 1):
