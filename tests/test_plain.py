@@ -1,6 +1,7 @@
 """plain.py: the textbook loop itself, and the fast step held against it."""
 
 import ast
+import itertools
 import random
 import subprocess
 import sys
@@ -91,11 +92,14 @@ def test_the_fast_step_has_the_gradient_of_the_plain_one(monkeypatch, method):
     monkeypatch.setattr(plain, "sample", lambda *a: kept.append(sample(*a)) or kept[-1])
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.zeros(()))
     verdict = lambda prompt, tokens: END in tokens and right("", decode(tokens))  # noqa: E731
-    length, generator = task.max_new_tokens, torch.Generator().manual_seed(0)
-    pass_rate = plain.train_step(
-        model, optimizer, batch.prompts, verdict, method, k, length, END, generator
-    )
-    slow = gradient(model)
+    length, slow, seed = task.max_new_tokens, torch.zeros(1), itertools.count()
+    while not slow.any():  # another torch samples other texts, in which there may be no signal
+        kept.clear()
+        generator = torch.Generator().manual_seed(next(seed))
+        pass_rate = plain.train_step(
+            model, optimizer, batch.prompts, verdict, method, k, length, END, generator
+        )
+        slow = gradient(model)
 
     group = torch.arange(4).repeat_interleave(k)
     rows, count = torch.cat((group[:, None], kept[0]), 1).unique(dim=0, return_counts=True)
@@ -107,7 +111,6 @@ def test_the_fast_step_has_the_gradient_of_the_plain_one(monkeypatch, method):
     train.zero_gradients(model)
     figures = train.rollout_backward(model, batch, config, task, torch.Generator())
     assert figures["pass_rate"] == pytest.approx(pass_rate) and 0 < pass_rate < 1
-    assert slow.abs().max() > 0
     assert torch.allclose(gradient(model), slow, rtol=1e-10, atol=1e-10 * slow.abs().max().item())
 
 
@@ -147,8 +150,8 @@ def test_wrong_use_is_refused(flags, monkeypatch, capsys):
 
 def test_both_methods_start_from_the_same_model_and_learn(monkeypatch, capsys):
     monkeypatch.setattr(plain, "STEPS", 3)
-    monkeypatch.setattr(plain, "BATCH", 7)
-    monkeypatch.setattr(sys, "argv", ["plain.py", "--k", "3"])
+    monkeypatch.setattr(plain, "BATCH", 21)
+    monkeypatch.setattr(sys, "argv", ["plain.py", "--k", "10"])
     plain.main()
     rloo, ours = (line.split() for line in capsys.readouterr().out.splitlines()[-2:])
     assert rloo[:3] == ["rloo", "pass", "rate"] and ours[:3] == ["maxrl", "pass", "rate"]
