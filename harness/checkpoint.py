@@ -89,8 +89,9 @@ def load(path: Path) -> dict[str, Any]:
     except (UsageError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be used: {error}; start a new run") from error
     insist(path, content, {"alphabet": ALPHABET, "model_config": asdict(sizes)})
-    with torch.device("meta"):  # no memory before the shapes are known to agree
-        insist(path, content, parts_with_numbers(content, config, GPT(sizes)))
+    if path.stat().st_size < 48 * sizes.n_layer * sizes.n_embd**2:  # 12 weights, of 4 bytes each
+        raise CheckpointError(f"{path} is smaller than the model that it describes")
+    insist(path, content, parts_with_numbers(content, config, GPT(sizes)))
     return content | {"config": asdict(config)}
 
 
@@ -98,7 +99,7 @@ def parts_with_numbers(content: dict[str, Any], config: Config, model: GPT) -> d
     """What the step and the tensors of a checkpoint must be like."""
     weights, step = model.state_dict(), content.get("step")
     state: dict[int, Any] = {
-        i: {"step": torch.tensor(0.0, device="cpu"), "exp_avg": w, "exp_avg_sq": w}
+        i: {"step": torch.tensor(0.0), "exp_avg": w, "exp_avg_sq": w}
         for i, w in enumerate(model.parameters())
     }
     if content.get("optimizer") == {} and (step == 0 or config.method in SELF_TRAINING):
@@ -141,7 +142,7 @@ def difference(found: Any, wanted: Any, name: str) -> str:
     Dicts have the same keys, tensors the same shape and type, and other values are equal.
     """
     if not (isinstance(wanted, dict) and isinstance(found, dict)):
-        same = described(found) == described(wanted) and not getattr(found, "is_meta", False)
+        same = described(found) == described(wanted)
         return "" if same else f"{name} is {described(found)}, and should be {described(wanted)}"
     for key in [*wanted, *found]:
         if (key in wanted) != (key in found):
@@ -154,9 +155,9 @@ def described(x: Any) -> str:
     """A value, or all of a tensor except its numbers."""
     if not isinstance(x, Tensor):
         return "a dict" if isinstance(x, dict) else f"{x!r:.60}"
-    if x.layout is not torch.strided or x.is_nested or not x.is_contiguous():
+    if x.layout is not torch.strided or x.is_nested or x.is_meta or not x.is_contiguous():
         return "a tensor that is not dense and contiguous"
-    if not x.is_meta and not x.isfinite().all():
+    if not x.isfinite().all():
         return "a tensor with a number that is not finite"
     return f"a tensor of shape {tuple(x.shape)}, {x.dtype}"
 

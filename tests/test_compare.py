@@ -1,15 +1,12 @@
 """compare.py: runs side by side."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import compare
-
-ROOT = Path(compare.__file__).parent
 
 
 def write(folder, *rows, **config):
@@ -110,6 +107,7 @@ def test_what_a_run_does_not_have_is_a_dash(train, capsys):
 
 
 NOT_RUNS = (("a/config.json", "[1]"), ("a/metrics.jsonl", '{"step": 1, "loss": 2}\n'),
+            ("a/metrics.jsonl", ""),
             ("a/metrics.jsonl", '{"step": 0, "nll": null}\n'), ("b", ""))  # fmt: skip
 
 
@@ -119,13 +117,6 @@ def test_what_is_not_a_run(folder, capsys, file, text):
     assert compare.main([file[0]]) == 2
     err = capsys.readouterr().err
     assert "--out of a run" in err and len(err.splitlines()) == 1
-
-
-def test_nothing_is_checked_by_an_assertion(folder):
-    """Which Python drops with -O: an empty log."""
-    write("a")
-    words = [sys.executable, "-O", str(ROOT / "compare.py"), "a"]
-    assert subprocess.run(words, capture_output=True).returncode == 2
 
 
 @pytest.mark.parametrize("figure", ["nowhere/f.png", "f.nonsense", "here", "/tmp", ""])

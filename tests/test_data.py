@@ -2,10 +2,10 @@
 
 import doctest
 import re
-import socket
-import subprocess
+import runpy
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,8 +25,7 @@ RESULTS = ("addition", "modular", "multiplication", "subtraction")  # one right 
 SETTINGS = [
     (name, digits, reverse) for name in RESULTS for digits in (1, 3, 9) for reverse in (False, True)
 ]
-MANY = [("chain", 1), ("chain", 3), ("chain", 9), ("countdown", 1), ("countdown", 2)]
-NOISY = [("noisy", 1), ("noisy", 2)]
+OTHERS = [("chain", 1), ("chain", 9), ("countdown", 1), ("countdown", 2), ("noisy", 2)]
 
 
 GOLDEN = [5465905124413615059, 5795564065080592865]
@@ -57,15 +56,19 @@ def test_the_tasks_there_are():
         make_task("tokenizer", {})
 
 
-@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
+@pytest.mark.parametrize("name, digits, reverse", [*SETTINGS, *((*x, False) for x in OTHERS)])
 @pytest.mark.parametrize("split", ["train", "held-out"])
 def test_reference_answers_are_right_and_fit(name, digits, reverse, split):
     task = task_of(name, digits, reverse)
-    for prompt, answer in draw(name, digits, reverse, split=split):
-        assert verify(prompt, answer), (prompt, answer)
+    assert task.single_answer == (name in RESULTS) and task.graded == (name == "noisy")
+    for prompt, answer in draw(name, digits, reverse, 100, split):
+        assert name == "noisy" or verify(prompt, answer), (prompt, answer)
         assert len(prompt) == task.prompt_width and len(answer) < task.max_new_tokens
         assert task.align(prompt.replace(" ", "")) == prompt
         assert decode(encode(prompt)) == prompt
+    if name not in RESULTS:
+        with pytest.raises(ValueError, match="reversed"):
+            task_of(name, digits, True)
 
 
 @pytest.mark.parametrize("name, digits, reverse", SETTINGS)
@@ -75,24 +78,15 @@ def test_the_longest_answer_fills_the_room_exactly(name, digits, reverse):
     assert len(task.write_answer(task.answer(*extreme))) + 1 == task.max_new_tokens
 
 
-@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
+@pytest.mark.parametrize("name, digits, reverse", [s for s in SETTINGS if s[2]])
 def test_train_and_held_out_share_no_problem(name, digits, reverse):
-    train, held_out = (
-        {key(name, prompt) for prompt, _ in draw(name, digits, reverse, 3000, split)}
-        for split in ("train", "held-out")
+    train, held_out, validation, test = (
+        {key(name, prompt) for prompt, _ in draw(name, digits, reverse, 1000, split)}
+        for split in ("train", "held-out", "validation", "test")
     )
-    assert train and held_out and not train & held_out
-
-
-@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
-def test_validation_and_test_are_the_halves_of_what_is_held_out(name, digits, reverse):
-    held_out, validation, test = (
-        {key(name, prompt) for prompt, _ in draw(name, digits, reverse, 3000, split)}
-        for split in ("held-out", "validation", "test")
-    )
-    assert validation and test and not validation & test
+    assert not train & (held_out | validation | test) and not validation & test
     if digits == 1:  # few enough that all of them were drawn
-        assert validation | test == held_out
+        assert validation | test == held_out and validation and test
 
 
 def test_the_halves_are_of_like_size():
@@ -104,15 +98,17 @@ def test_the_halves_are_of_like_size():
         in_split(hashes, "dev")
 
 
-@pytest.mark.parametrize("name, digits", [("addition", 2), ("subtraction", 1), ("chain", 1)])
-@pytest.mark.parametrize("split", ["test", "validation"])
+@pytest.mark.parametrize(
+    "name, digits, split",
+    [("addition", 2, "test"), ("subtraction", 1, "validation"), ("chain", 1, "test")],
+)
 def test_a_small_split_is_evaluated_whole_by_its_chances(name, digits, split):
-    """The chances against the shares of 200,000 draws; each problem stands in it once."""
-    task, n = task_of(name, digits, reverse=name != "chain"), 200_000
+    """The chances against the shares of many draws; each problem stands in it once."""
+    task, n = task_of(name, digits, reverse=name != "chain"), 20_000
     every = task.every(split)
     assert sum(every.values()) == pytest.approx(1)
     prompts = {prompt: chance for (prompt, _), chance in every.items()}
-    assert len(prompts) == len(every) and (digits, len(every), split) != (2, 441, "validation")
+    assert len(prompts) == len(every)
     drawn = Counter(p for p, _ in task.draw(np.random.default_rng(0), n, split))
     assert drawn.keys() == prompts.keys(), "each of them and nothing else can be drawn"
     for prompt, c in drawn.items():
@@ -150,9 +146,8 @@ class Sorting(data.Task):
 def test_a_task_needs_four_things_only():
     task = Sorting()
     check_task("sorting", task, "test")
-    rows = {s: set(task.draw(np.random.default_rng(1), 2000, s)) for s in splits.SPLITS}
+    rows = {s: set(task.draw(np.random.default_rng(1), 100, s)) for s in splits.SPLITS}
     assert not rows["train"] & rows["held-out"] and not rows["test"] & rows["validation"]
-    assert rows["test"] | rows["validation"] >= rows["held-out"] and len(rows["held-out"]) > 50
     assert task.reward("310=", "013", "013") == 1 and task.reward("310=", "031", "013") == 0
     assert task.align("310=") == "310=" and task.show("310=", "013") == "310=013"
     with pytest.raises(ValueError, match="4 characters"):
@@ -186,19 +181,6 @@ def test_people_see_the_usual_order():
     assert task_of("addition", 2).show("57+95=", "152") == "57+95=152"
 
 
-@pytest.mark.parametrize("name, digits", MANY + NOISY)
-@pytest.mark.parametrize("split", ["train", "held-out"])
-def test_demonstrations_are_right_and_fit(name, digits, split):
-    task = task_of(name, digits)
-    assert not task.single_answer and task.graded == (name == "noisy")
-    for prompt, demonstration in draw(name, digits, False, split=split):
-        assert len(prompt) == task.prompt_width and len(demonstration) < task.max_new_tokens
-        assert task.align(prompt.replace(" ", "")) == prompt and decode(encode(prompt)) == prompt
-        assert name == "noisy" or verify(prompt, demonstration), (prompt, demonstration)
-    with pytest.raises(ValueError, match="reversed"):
-        task_of(name, digits, True)
-
-
 @pytest.mark.parametrize("digits", [1, 2])
 def test_the_longest_chain_is_found_by_trying_them_all(digits):
     numbers = range(10**digits)
@@ -222,13 +204,13 @@ def test_chains_come_in_two_styles():
 def test_countdown_problems_are_solvable_and_split_as_multisets():
     sides = []
     for split in ("train", "held-out"):
-        problems = draw("countdown", 1, False, 2000, split)
+        problems = draw("countdown", 1, False, 300, split)
         numbers = [prompt[:-1].partition(":") for prompt, _ in problems]
         sides.append({(tuple(sorted(n.split(","))), int(t)) for n, _, t in numbers})
         assert {len(answer) for _, answer in problems} >= {7, 9}
     assert not sides[0] & sides[1]
     targets = [target for _, target in sides[0]]
-    assert min(targets) == 1 and 90 < max(targets) <= 99
+    assert 1 <= min(targets) < 5 and 90 < max(targets) <= 99
 
 
 def test_the_longest_countdown_answer_fits_exactly():
@@ -344,29 +326,13 @@ def test_batches():
     assert encode_completions(["3", "39"], 4).tolist() == [[3, END, PAD, PAD], [3, 9, END, PAD]]
 
 
-def test_no_socket_is_opened(monkeypatch):
-    """tiktoken downloads the public encodings; ours is built from ranks in tokenizer.py."""
-
-    def refuse(*args, **kwargs):
-        raise AssertionError("a socket was opened")
-
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    assert encode("12+34=")
-    fresh = "import socket; socket.socket = None; from data.tokenizer import encode; encode('1+1=')"
-    subprocess.run([sys.executable, "-c", fresh], check=True)
-
-
 @pytest.mark.parametrize("name", TASKS)
-def test_each_task_prints_ten_rows(name):
-    out = subprocess.run(
-        [sys.executable, "-m", f"data.{name}", "--digits", "2"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rows = out.stdout.split("\n\n")[0].splitlines()
-    assert len(rows) == 10 and not out.stderr
+def test_each_task_prints_ten_rows(name, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [name, "--digits", "2"])
+    runpy.run_path(str(Path(data.__file__).with_name(f"{name}.py")), run_name="__main__")
+    out, err = capsys.readouterr()
+    rows = out.split("\n\n")[0].splitlines()
+    assert len(rows) == 10 and not err
     for row in rows:  # in the usual order, whatever the model writes
         pattern = r"(?:train|held-out) +(.*?[=:~](?: *[0-9]+=(?=[0-9(]+[-+*]))?)(.*)"
         prompt, answer = re.fullmatch(pattern, row).groups()
