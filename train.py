@@ -36,7 +36,7 @@ from harness.checkpoint import CheckpointError
 from harness.config import LIKELIHOOD, SELF_TRAINING, Config, model_sizes
 from harness.folder import RunFolder
 from harness.progress import Progress
-from harness.run import RunError, Stopped, command, stop_requests
+from harness.run import Stopped, command, stop_requests
 from model import GPT, logprobs
 from rollouts import rewards_of, roll_out, rollout_figures
 
@@ -136,7 +136,9 @@ def update(model: GPT, optimizer: torch.optim.Optimizer, config: Config, loss: f
     finite: then nothing is applied."""
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip).item()
     if not (math.isfinite(loss) and math.isfinite(norm)):
-        raise FloatingPointError(f"the loss is {loss}, the gradient norm {norm}")
+        raise FloatingPointError(
+            f"the loss is {loss}, the gradient norm {norm}: try a smaller --lr"
+        )
     optimizer.step()
     return norm
 
@@ -190,7 +192,7 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
                 break  # seeds learn to carry at different times: a number of steps would not do
         checkpoint.insist_on_numbers(model)
     except FloatingPointError as error:
-        raise RunError(f"the warm start diverged ({error}): try a smaller --sft-lr") from error
+        raise FloatingPointError("the warm start diverged: try a smaller --sft-lr") from error
     keep_warm_start(path, ce, model)
     return model
 

@@ -165,4 +165,4 @@ def described(x: Any) -> str:
 def insist_on_numbers(model: GPT) -> None:
     """FloatingPointError if a weight is not finite."""
     if not all(bool(w.isfinite().all()) for w in model.parameters()):
-        raise FloatingPointError("a weight is not finite")
+        raise FloatingPointError("a weight is not finite: try a smaller --lr")

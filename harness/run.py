@@ -20,10 +20,6 @@ from harness.progress import Progress
 from harness.report import command_line, steady_output
 
 
-class RunError(Exception):
-    """A run that failed on its own: one line; exit status 1."""
-
-
 class Stopped(KeyboardInterrupt):
     """A signal stopped the run after a whole step, which was saved; exit status 130."""
 
@@ -77,11 +73,8 @@ def outcome(train: Callable[..., None], argv: list[str] | None) -> tuple[str, in
         return "", 0
     except UsageError as error:
         return str(error), 2
-    except RunError as error:
-        return str(error), 1
-    except FloatingPointError as error:
-        where = f"step {progress.step} of {config.method}: {error}"
-        return f"{where}; try a smaller --lr (the last good checkpoint is untouched)", 1
+    except FloatingPointError as error:  # the last good checkpoint is untouched
+        return f"step {progress.step} of {config.method}: {error}", 1
     except KeyboardInterrupt as error:
         return str(error) or "stopped; what had been saved before is untouched", 130
     except OSError as error:

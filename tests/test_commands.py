@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import TINY, exit_status, in_a_child, read, same, status_of, weights
 
 import compare
@@ -119,28 +120,35 @@ def test_empty_words_are_refused(train, capsys, command, words):
 MINE = "def half(r, mean, k):\n    return r - mean / 2\n"
 
 
-@pytest.mark.parametrize("flags", ["", "--method=mine.py:half --out=a'b"])
-def test_printed_commands_work_as_they_stand(folder, capsys, monkeypatch, flags):
-    """The one that goes on and the one that asks, whatever the flags; from another folder too."""
+@pytest.mark.parametrize(
+    "number, flags",
+    [(signal.SIGINT, ""), (signal.SIGTERM, "--method=mine.py:half --out=a'b")],
+)
+def test_printed_commands_work_as_they_stand(folder, capsys, monkeypatch, number, flags):
+    """A signal saves after the step at hand; a second one would find the default handler. The
+    command that goes on and the one that asks work whatever the flags."""
     Path("mine.py").write_text(MINE)
     words = [*TINY, "--sft-steps", "0", *flags.split()]
     assert train_module.main([*words, "--out=whole"]) == 0
-    step = train_module.train_step
+    step, before = train_module.train_step, signal.getsignal(number)
 
     def interrupted(*args):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
+        assert signal.getsignal(number) == signal.SIG_DFL
         return step(*args)
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "train_step", interrupted)
         assert train_module.main(words) == 130
+    assert signal.getsignal(number) == before
     python, script, *go_on = shlex.split(capsys.readouterr().err.splitlines()[-1])
     assert Path(python).samefile(sys.executable) and Path(script).samefile(ROOT / "train.py")
+    (out,) = (path.parent for path in Path().rglob("ckpt.pt") if path.parent.name != "whole")
+    assert torch.load(out / "ckpt.pt", weights_only=True)["step"] == 1
     assert train_module.main(go_on) == 0
     said = capsys.readouterr().out
     python, script, *ask = shlex.split(re.search("^ask it: (.*)$", said, re.MULTILINE)[1])
     assert Path(script).samefile(ROOT / "sample.py") and sample.main(ask) == 0
-    out = next(path.parent for path in Path().rglob("ckpt.pt") if path.parent.name != "whole")
     assert read("whole") == read(out) and same(weights("whole"), weights(out))
 
 

@@ -260,29 +260,6 @@ def test_init_from_a_checkpoint(train, capsys):
 # ------------------------------------------------------------------------------------ signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(train, folder, capsys, monkeypatch, number):
-    """After the step at hand; a second signal would find the default handler and end it all.
-    (test_commands.py has the command that is printed.)"""
-    train("--steps 6 --eval-every 6 --out whole")
-    step, before = train_module.train_step, signal.getsignal(number)
-
-    def interrupted(model, optimizer, config, task, at, purpose="data"):
-        if at == 3 and purpose == "data":
-            os.kill(os.getpid(), number)
-            assert signal.getsignal(number) == signal.SIG_DFL
-        return step(model, optimizer, config, task, at, purpose)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train_module, "train_step", interrupted)
-        train("--steps 6 --eval-every 6 --out cut", status=130)
-    assert "train.py --resume --out cut" in capsys.readouterr().err
-    assert signal.getsignal(number) == before
-    assert torch.load("cut/ckpt.pt", weights_only=True)["step"] == 3
-    train("--resume --out cut")
-    assert read("whole") == read("cut") and same(weights("whole"), weights("cut"))
-
-
 def test_a_signal_during_the_warm_start_leaves_no_file(train, kept, monkeypatch):
     monkeypatch.setattr(train_module, "train_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     train("", status=130)
