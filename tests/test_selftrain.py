@@ -126,11 +126,8 @@ def test_each_distinct_success_is_imitated_once_an_epoch(monkeypatch):
         for b, row in zip(group.tolist(), tokens.tolist(), strict=True)
     ]  # fmt: skip
     assert len(pairs) == 2 * len(set(pairs)) and len(set(pairs)) > 3, "two epochs"
-    assert (
-        all(row[0] < 10 for _, row in pairs) and max(len(p) for p, _ in seen) == config.batch_size
-    )
-    half = pairs[: len(pairs) // 2]
-    assert sorted(half) == sorted(pairs[len(half) :]) and half != pairs[len(half) :], "reshuffled"
+    assert all(row[0] < 10 for _, row in pairs), "of right ones"
+    assert max(len(group) for group, _ in seen) == config.batch_size
     assert 0 < figures["pass_rate"] < 1 and figures["grad_norm"] > 0
 
 

@@ -132,15 +132,13 @@ def test_a_replaced_run_is_whole_until_its_successor_was_evaluated(train, monkey
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(train):
+    """However often it is evaluated."""
     train("--out a"), train("--out b"), train("--out c --seed 1")
-    assert read("a") == read("b") and same(weights("a"), weights("b"))
+    train("--out d --eval-every 1 --eval-prompts 5")
+    assert read("a") == read("b") and same(weights("a"), weights("d"))
     assert not same(weights("a"), weights("c"))
-
-
-def test_evaluating_more_often_does_not_change_the_training(train):
-    train("--out a --eval-every 1 --eval-prompts 5"), train("--out b --eval-every 4")
-    losses = [[row for row in read(out) if "loss" in row] for out in ("a", "b")]
-    assert losses[0] == losses[1] and same(weights("a"), weights("b"))
+    a, d = ([row for row in read(out) if "loss" in row] for out in "ad")
+    assert a == d
 
 
 # ------------------------------------------------------------------------------ the warm start
@@ -282,14 +280,6 @@ def test_ce_is_exact_of_infinite_order():
     for order, is_same in ((None, True), (math.inf, True), (1, False)):
         exact = gradient_of(tiny_config(method="exact", order=order))
         assert torch.equal(ce, exact) == is_same and exact.abs().max() > 0
-
-
-def test_exact_is_what_sampling_estimates():
-    """The mean gradient of maxrl-loo over a million rollouts is close to that of exact."""
-    exact = gradient_of(tiny_config(method="exact", order=3))
-    sampled = gradient_of(tiny_config(method="maxrl-loo", order=3, k=300_000))
-    cosine = torch.cosine_similarity(exact, sampled, dim=0).item()
-    assert cosine > 0.97 and 0.9 < (sampled.norm() / exact.norm()).item() < 1.1
 
 
 def test_the_loss_of_a_step_is_that_of_all_its_rollouts():
