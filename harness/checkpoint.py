@@ -112,11 +112,6 @@ def parts_with_numbers(content: dict[str, Any], config: Config, model: GPT) -> d
     }
 
 
-def load_config(path: Path) -> Config:
-    """The configuration of the run in a folder."""
-    return Config(**load(path)["config"])
-
-
 def load_task(content: dict[str, Any]) -> Task:
     """The task that a loaded checkpoint was trained on."""
     return make_task(content["config"]["task"], content["config"])

@@ -210,11 +210,11 @@ def parser() -> Parser:
 
 
 def parse_args(
-    argv: list[str] | None, saved_config: Callable[[Path], Config] | None = None
+    argv: list[str] | None, load: Callable[[Path], dict[str, Any]] | None = None
 ) -> tuple[Config, bool, bool]:
     """The configuration of a run, and whether --resume and --overwrite were given.
 
-    saved_config(folder) reads the configuration of the run in a folder; only --resume needs it.
+    load(folder) reads the checkpoint of the run in a folder; only --resume needs it.
     """
     given = vars(parser().parse_args(argv))
     resume, overwrite = given.pop("resume", False), given.pop("overwrite", False)
@@ -222,9 +222,10 @@ def parse_args(
         raise UsageError("--resume and --overwrite exclude each other")
     if not resume:
         return new_config(given), False, overwrite
-    if saved_config is None or "out" not in given:
+    if load is None or "out" not in given:
         raise UsageError("--resume needs --out: the folder of the run to go on with")
-    return resumed_config(saved_config(Path(given["out"])), given), True, False
+    saved = Config(**load(Path(given["out"]))["config"])
+    return resumed_config(saved, given), True, False
 
 
 def new_config(given: dict[str, Any]) -> Config:

@@ -8,6 +8,7 @@ Left out: the figures themselves (evaluate.py).
 
 import math
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -77,33 +78,29 @@ def command_line(script: str, *words: str) -> str:
 
 def headline(config: Config, task: Task, device: torch.device) -> str:
     """In one line: method, formula, order, task, parameters, device."""
-    formula, order = in_words(config, task)
     with torch.device("meta"):
-        n_parameters = GPT(model_sizes(config, task)).n_parameters()
+        millions = GPT(model_sizes(config, task)).n_parameters() / 1e6
     what = ", ".join(filter(None, (config.task, task.notation())))
-    return (
-        f"{config.method}: {formula}; {order} | {what} | "
-        f"{n_parameters / 1e6:.2f}M parameters on {device.type}"
-    )
+    return f"{in_words(config, task)} | {what} | {millions:.2f}M parameters on {device.type}"
 
 
-def in_words(config: Config, task: Task) -> tuple[str, str]:
+def in_words(config: Config, task: Task) -> str:
     """What a method computes, and which order it trains."""
     method, k = config.method, config.k
     if method in SELF_TRAINING:
-        return "cross-entropy on distinct successes", f"k = {k}, {config.rounds} rounds"
-    if method not in LIKELIHOOD:
-        sentence = (maxrl.FORMULAS[method].__doc__ or "").split(". ")[0].split(".\n")[0]
-        trained = maxrl.trained_order(method, k, config.order)
-        order = f"trains order {trained}" if trained else "trains no J_T"
-        if maxrl.population_weight(method, torch.tensor(0.5), k, config.order).isnan():
-            order = "order not known"  # of a method that is not ours
-        return sentence.strip().rstrip(".") or "a formula of yours", f"k = {k}, {order}"
-    T = config.order or math.inf
-    formula = f"loss = -J_{T:g}(p), p computed exactly" if T < math.inf else "loss = -log p"
-    if not task.single_answer:
-        formula = "loss = -log pi(one demonstration), which bounds -log p from above"
-    return formula, f"order {T:g}, --k is ignored"
+        return f"{method}: cross-entropy on distinct successes; k = {k}, {config.rounds} rounds"
+    if method in LIKELIHOOD:
+        T = config.order or math.inf
+        formula = f"loss = -J_{T:g}(p), p computed exactly" if T < math.inf else "loss = -log p"
+        if not task.single_answer:
+            formula = "loss = -log pi(one demonstration), which bounds -log p from above"
+        return f"{method}: {formula}; order {T:g}, --k is ignored"
+    sentence = re.split(r"\.\s", maxrl.FORMULAS[method].__doc__ or "a formula of yours")[0]
+    trained = maxrl.trained_order(method, k, config.order)
+    order = f"trains order {trained}" if trained else "trains no J_T"
+    if maxrl.population_weight(method, torch.tensor(0.5), k, config.order).isnan():
+        order = "order not known"  # of a method that is not ours
+    return f"{method}: {sentence.strip().rstrip('.')}; k = {k}, {order}"
 
 
 def warn_if_dead(config: Config, task: Task, base: dict[str, Any]) -> None:

@@ -65,7 +65,7 @@ def outcome(train: Callable[..., None], argv: list[str] | None) -> tuple[str, in
     """Run; what to say if that did not end well, and the exit status."""
     progress = Progress()
     try:
-        config, resume, overwrite = parse_args(argv, checkpoint.load_config)
+        config, resume, overwrite = parse_args(argv, checkpoint.load)
         task, device = checked_task(config), pick_device(config.device, config.bf16)
         torch.set_num_threads(config.threads)
         with open_folder(config, resume, overwrite) as folder:

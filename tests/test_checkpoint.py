@@ -261,6 +261,10 @@ def test_a_message_names_the_part_and_what_it_should_be(stranger, capsys):
     ):
         stranger(*place, value)
         refused(capsys, *words)
+    content = torch.load("out/ckpt.pt", weights_only=True) | {"alphabet": checkpoint.ALPHABET}
+    for part in ("config", "model_config"):  # of a model that no memory would hold
+        content[part] |= {"n_layer": 1000, "n_embd": 2**15}
+    torch.save(content, "out/ckpt.pt"), refused(capsys, "smaller than the model")
     stranger("model", "norm.weight", torch.ones(16))
     assert train_module.main("--resume --out out --rounds 3".split()) == 0, "other numbers are fine"
 

@@ -67,6 +67,18 @@ def test_tasks_with_many_answers(train, name):
             assert row["pass@8"] >= row["pass@1"] and "logp" not in row
 
 
+def test_greedy_figures_are_those_of_decoding_greedily():
+    """With what the model says greedily for the references, except for that of the first."""
+    model, task, (batch, weight), config = tiny()
+    said = batch.prompts
+    for _ in range(task.max_new_tokens):
+        said = torch.cat((said, model(said)[:, -1].argmax(-1, keepdim=True)), 1)
+    batch.answers = said[:, task.prompt_width :]
+    batch.answers[0, 0] = (batch.answers[0, 0] + 1) % 10
+    figures = evaluate(model, batch, weight, task, config)
+    assert figures["greedy"] == pytest.approx(1 - weight[0].item())
+
+
 def test_long_batches_are_evaluated_in_parts():
     model, task, (batch, weight), config = tiny(n=5)
     problems = list(zip(batch.texts, batch.references, strict=True))
