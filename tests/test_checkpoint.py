@@ -19,6 +19,7 @@ from conftest import TINY, exit_status, in_a_child, read, same, weights
 
 import sample
 import train as train_module
+from data.tokenizer import ALPHABET
 from harness import checkpoint, log
 from harness.folder import lock
 from model import ModelConfig
@@ -85,10 +86,10 @@ def test_every_crash_point(train, monkeypatch):
 
 def test_killed_twice(train, folder):
     """A process of its own and kill -9: once in mid-run, and once again after it was resumed."""
-    flags = [*TINY, *"--k 64 --steps 36 --eval-every 3".split()]
+    flags = [*TINY, *"--k 64 --steps 30 --eval-every 3".split()]
     assert train_module.main([*flags, "--out", "whole"]) == 0
     log = folder / "killed/metrics.jsonl"
-    for rows in (12, 30):
+    for rows in (10, 24):
         words = soak.next_words(folder, flags)
         child = in_a_child(lambda words=words: train_module.main(words))
         while not log.exists() or len(log.read_bytes().splitlines()) < rows:
@@ -212,7 +213,7 @@ MATRIX = {
     ("model", "norm.weight"): SPOILED,
     ("first_weights", "norm.weight"): SPOILED,
     ("optimizer", 0, "exp_avg"): SPOILED,
-    ("optimizer", 3, "exp_avg_sq"): SPOILED,
+    ("optimizer", 3, "exp_avg_sq"): SPOILED[:2],
     ("optimizer", 5, "step"): SPOILED,
     ("model", "more"): [torch.zeros(3)],
     ("first_weights", "more"): [torch.zeros(3)],
@@ -261,7 +262,7 @@ def test_a_message_names_the_part_and_what_it_should_be(stranger, capsys):
     ):
         stranger(*place, value)
         refused(capsys, *words)
-    content = torch.load("out/ckpt.pt", weights_only=True) | {"alphabet": checkpoint.ALPHABET}
+    content = torch.load("out/ckpt.pt", weights_only=True) | {"alphabet": ALPHABET}
     for part in ("config", "model_config"):  # of a model that no memory would hold
         content[part] |= {"n_layer": 1000, "n_embd": 2**15}
     torch.save(content, "out/ckpt.pt"), refused(capsys, "smaller than the model")
