@@ -253,7 +253,7 @@ def test_every_part_is_what_it_should_be(stranger):
             assert said.startswith("out/ckpt.pt ") and "\n" not in said, (place, value, said)
 
 
-def test_a_message_names_the_part_and_what_it_should_be(stranger, capsys):
+def test_a_message_names_the_part_and_what_it_should_be(stranger, star_run, capsys):
     for place, value, words in (
         (("optimizer", 0, "exp_avg"), torch.zeros(3), ["optimizer.0.exp_avg", "(3,)", "(25, 16)"]),
         (("config", "task"), "chain", ["configuration", "block_size"]),
@@ -261,7 +261,7 @@ def test_a_message_names_the_part_and_what_it_should_be(stranger, capsys):
     ):
         stranger(*place, value)
         refused(capsys, *words)
-    content = torch.load("out/ckpt.pt", weights_only=True)
+    content = torch.load(star_run / "ckpt.pt", weights_only=True)
     for part in ("config", "model_config"):  # of a model that no memory would hold
         content[part] |= {"n_layer": 1000, "n_embd": 2**15}
     torch.save(content, "out/ckpt.pt"), refused(capsys, "smaller than the model")
@@ -274,7 +274,7 @@ def test_a_strangers_method_is_not_executed(stranger, capsys):
     Path("evil.py").write_text("open('executed', 'w')\ndef f(r, mean, k):\n    return r\n")
     for table in (None, [], [[0, None, 1.0]]):
         stranger("first_weights", {})
-        content = torch.load("out/ckpt.pt", weights_only=True)
+        content = torch.load(star_run / "ckpt.pt", weights_only=True)
         content["config"] |= {"method": "evil.py:f", "table": table}
         torch.save(content, "out/ckpt.pt")
         assert train_module.main("--resume --out out".split()) == 2
