@@ -274,7 +274,7 @@ def test_a_strangers_method_is_not_executed(stranger, capsys):
     Path("evil.py").write_text("open('executed', 'w')\ndef f(r, mean, k):\n    return r\n")
     for table in (None, [], [[0, None, 1.0]]):
         stranger("first_weights", {})
-        content = torch.load(star_run / "ckpt.pt", weights_only=True)
+        content = torch.load("out/ckpt.pt", weights_only=True)
         content["config"] |= {"method": "evil.py:f", "table": table}
         torch.save(content, "out/ckpt.pt")
         assert train_module.main("--resume --out out".split()) == 2
