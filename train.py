@@ -12,7 +12,6 @@ means; harness/ has the flags, the files, the signals and --resume.
 """
 
 import hashlib
-import inspect
 import json
 import math
 import sys
@@ -32,11 +31,12 @@ from data import Task
 from data.batches import Batch, draw_problems, held_out_problems, make_batch, rng, torch_rng
 from data.tokenizer import END
 from evaluate import evaluate, samples
-from harness import checkpoint, report
+from harness import UsageError, checkpoint, report
 from harness.checkpoint import CheckpointError
-from harness.config import LIKELIHOOD, SELF_TRAINING, Config, UsageError, model_sizes
-from harness.folder import Progress, RunFolder
-from harness.run import RunError, Stopped, command, stop_requests
+from harness.config import LIKELIHOOD, SELF_TRAINING, Config, model_sizes
+from harness.folder import RunFolder
+from harness.progress import Progress
+from harness.run import Stopped, command, stop_requests
 from model import GPT, logprobs
 from rollouts import rewards_of, roll_out, rollout_figures
 
@@ -136,7 +136,9 @@ def update(model: GPT, optimizer: torch.optim.Optimizer, config: Config, loss: f
     finite: then nothing is applied."""
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip).item()
     if not (math.isfinite(loss) and math.isfinite(norm)):
-        raise FloatingPointError(f"the loss is {loss}, the gradient norm {norm}")
+        raise FloatingPointError(
+            f"the loss is {loss}, the gradient norm {norm}: try a smaller --lr"
+        )
     optimizer.step()
     return norm
 
@@ -190,17 +192,16 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
                 break  # seeds learn to carry at different times: a number of steps would not do
         checkpoint.insist_on_numbers(model)
     except FloatingPointError as error:
-        raise RunError(f"the warm start diverged ({error}): try a smaller --sft-lr") from error
+        raise FloatingPointError("the warm start diverged: try a smaller --sft-lr") from error
     keep_warm_start(path, ce, model)
     return model
 
 
 def keep_warm_start(path: Path, ce: Config, model: GPT) -> None:
     """For the runs to come, which only have to make their own if this fails."""
-    content = {"config": asdict(ce), "model_config": asdict(model.config)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(path, content | {"model": model.state_dict()})
+        checkpoint.save(path, ce, model)
     except OSError as error:
         print(f"warning: the warm start is not kept: {error}", file=sys.stderr)
 
@@ -214,15 +215,11 @@ def warm_start_config(config: Config, device: torch.device) -> Config:
 
 
 def warm_start_key(ce: Config) -> str:
-    """A hash of all that a warm start depends on: its settings, torch, and the code that makes it:
-    the network, the problems and how they are drawn, the loss, the optimizer, the update."""
+    """A hash of all that a warm start depends on: its settings, torch, the code that makes it."""
     digest = hashlib.sha256(json.dumps([asdict(ce), torch.__version__]).encode())
-    for file in (*sorted(ROOT.glob("data/*.py")), ROOT / "model.py"):
-        digest.update(file.read_bytes())
-    steps = (warm_start, train_step, likelihood_backward, update, new_optimizer, zero_gradients)
-    losses = (maxrl.exact_loss, maxrl.exact_pass_at_k)
-    for function in (*steps, starting_model, model_sizes, autocast, *losses):
-        digest.update(inspect.getsource(function).encode())
+    for name in ("train.py", "maxrl.py", "model.py", "data/*.py"):
+        for file in sorted(ROOT.glob(name)):
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -260,7 +257,7 @@ def train(
     bar = tqdm(total=config.steps, initial=progress.step, desc="train", disable=None)
     with stop_requests() as requests, bar:
         while True:
-            if progress.lacks_evaluation(config):
+            if progress.evaluation_is_due(config):
                 figures, answers = measure(model, *held_out, config, task, progress.step)
                 if progress.step == 0:
                     folder.begin(config)  # until now a run that --overwrite replaces was whole
@@ -282,7 +279,7 @@ def train(
             folder.log(progress.row(config, figures))
             bar.set_postfix(pass_rate=figures["pass_rate"], live=figures["live"], refresh=False)
             bar.update()
-    print(f"\nask it: {report.command_line('sample.py', folder.path)}\n")
+    print(f"\nask it: {report.command_line('sample.py', str(folder.path))}\n")
     print(report.table(progress.evaluations[0], progress.evaluations[-1]))
 
 

@@ -18,10 +18,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from data import Task, make_task
 from data.tokenizer import ALPHABET
-from harness.config import SELF_TRAINING, UsageError, from_dict, model_sizes
+from harness import UsageError
+from harness.config import SELF_TRAINING, Config, from_dict, model_sizes
 from model import GPT, ModelConfig
 
 FORMAT = "maxrl checkpoint 2"
@@ -45,15 +47,32 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
-def save(path: Path, content: dict[str, Any]) -> None:
-    """Replace a checkpoint by `content`, whole or not at all."""
+def save(
+    path: Path,
+    config: Config,
+    model: GPT,
+    optimizer: Optimizer | None = None,
+    step: int = 0,
+    first_weights: dict[str, Tensor] | None = None,
+) -> None:
+    """Replace a checkpoint, whole or not at all. Without an optimizer a run can begin there."""
+    content = {
+        "format": FORMAT,
+        "alphabet": ALPHABET,
+        "config": asdict(config),
+        "model_config": asdict(model.config),
+        "model": model.state_dict(),
+        "step": step,
+        "optimizer": optimizer.state_dict()["state"] if optimizer else {},
+        "first_weights": first_weights or {},
+    }
     whole = io.BytesIO()  # torch's own writer turns a full disk into an error that does not say so
-    torch.save({"format": FORMAT, "alphabet": ALPHABET} | content, whole)
+    torch.save(content, whole)
     replace_file(path, whole.getvalue())
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU. CheckpointError unless its model is what its
+    """The content of a checkpoint, on the CPU. CheckpointError unless every part is what its
     configuration says, in this version of the project."""
     path = path / "ckpt.pt" if path.is_dir() else path
     if not path.exists():
@@ -70,9 +89,27 @@ def load(path: Path) -> dict[str, Any]:
     except (UsageError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be used: {error}; start a new run") from error
     insist(path, content, {"alphabet": ALPHABET, "model_config": asdict(sizes)})
-    with torch.device("meta"):  # no memory before the shapes are known to agree
-        insist(path, content, {"model": GPT(sizes).state_dict()})
+    if path.stat().st_size < 48 * sizes.n_layer * sizes.n_embd**2:  # 12 weights, of 4 bytes each
+        raise CheckpointError(f"{path} is smaller than the model that it describes")
+    insist(path, content, parts_with_numbers(content, config, GPT(sizes)))
     return content | {"config": asdict(config)}
+
+
+def parts_with_numbers(content: dict[str, Any], config: Config, model: GPT) -> dict[str, Any]:
+    """What the step and the tensors of a checkpoint must be like."""
+    weights, step = model.state_dict(), content.get("step")
+    state: dict[int, Any] = {
+        i: {"step": torch.tensor(0.0), "exp_avg": w, "exp_avg_sq": w}
+        for i, w in enumerate(model.parameters())
+    }
+    if content.get("optimizer") == {} and (step == 0 or config.method in SELF_TRAINING):
+        state = {}  # no update was made yet: a round may be without a success
+    return {
+        "step": step if type(step) is int and step >= 0 else "a whole number",
+        "model": weights,
+        "optimizer": state,
+        "first_weights": weights if config.method == "star" else {},
+    }
 
 
 def load_task(content: dict[str, Any]) -> Task:
@@ -85,26 +122,6 @@ def load_model(content: dict[str, Any], device: torch.device) -> GPT:
     model = GPT(ModelConfig(**content["model_config"])).to(device)
     model.load_state_dict(content["model"])
     return model
-
-
-def load_optimizer(
-    path: Path, content: dict[str, Any], model: GPT, optimizer: torch.optim.Optimizer
-) -> None:
-    """Put a new optimizer where a loaded checkpoint has it. The other parts that --resume needs are
-    compared only."""
-    method, step = content["config"]["method"], content.get("step")
-    if type(step) is not int or step < 0:
-        raise CheckpointError(f"{path} cannot be resumed: its step is {described(step)}")
-    state: dict[int, Any] = {
-        i: {"step": torch.tensor(0.0), "exp_avg": w, "exp_avg_sq": w}
-        for i, w in enumerate(model.parameters())
-    }
-    if content.get("optimizer") == {} and (step == 0 or method in SELF_TRAINING):
-        state = {}  # no update was made yet: a round may be without a success
-    first_weights = model.state_dict() if method == "star" else {}
-    insist(path, content, {"optimizer": state, "first_weights": first_weights})
-    settings = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": content["optimizer"], "param_groups": settings})
 
 
 def insist(path: Path, content: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -120,7 +137,7 @@ def difference(found: Any, wanted: Any, name: str) -> str:
     Dicts have the same keys, tensors the same shape and type, and other values are equal.
     """
     if not (isinstance(wanted, dict) and isinstance(found, dict)):
-        same = described(found) == described(wanted) and not getattr(found, "is_meta", False)
+        same = described(found) == described(wanted)
         return "" if same else f"{name} is {described(found)}, and should be {described(wanted)}"
     for key in [*wanted, *found]:
         if (key in wanted) != (key in found):
@@ -133,9 +150,9 @@ def described(x: Any) -> str:
     """A value, or all of a tensor except its numbers."""
     if not isinstance(x, Tensor):
         return "a dict" if isinstance(x, dict) else f"{x!r:.60}"
-    if x.layout is not torch.strided or x.is_nested or not x.is_contiguous():
+    if x.layout is not torch.strided or x.is_nested or x.is_meta or not x.is_contiguous():
         return "a tensor that is not dense and contiguous"
-    if not x.is_meta and not x.isfinite().all():
+    if not x.isfinite().all():
         return "a tensor with a number that is not finite"
     return f"a tensor of shape {tuple(x.shape)}, {x.dtype}"
 
@@ -143,4 +160,4 @@ def described(x: Any) -> str:
 def insist_on_numbers(model: GPT) -> None:
     """FloatingPointError if a weight is not finite."""
     if not all(bool(w.isfinite().all()) for w in model.parameters()):
-        raise FloatingPointError("a weight is not finite")
+        raise FloatingPointError("a weight is not finite: try a smaller --lr")

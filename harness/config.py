@@ -13,7 +13,7 @@ import argparse
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ import graded
 import maxrl
 from data import TASKS, Task, check_task, make_task, task_class
 from data.tokenizer import VOCAB_SIZE
-from harness import own_method
+from harness import UsageError, own_method
 from model import ModelConfig
 
 SELF_TRAINING = ("expert-iteration", "star")
@@ -38,10 +38,6 @@ TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo", "tailrl")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 SPLITS, REWARDS = ("test", "validation"), ("likelihood", "regression")
 MAY_CHANGE = ("steps", "rounds", "eval_every", "device", "out")  # on --resume
-
-
-class UsageError(Exception):
-    """Wrong use, in one line that says what to do; exit status 2."""
 
 
 def between(low: float, high: float, kind: Callable[[str], Any] = float) -> Callable[[str], Any]:
@@ -86,8 +82,8 @@ def method_type(text: str) -> str:
 
 def path(text: str) -> str:
     """An argparse type: the name of a file or a folder."""
-    if not text:
-        raise argparse.ArgumentTypeError("is empty: give a name, or leave the flag out")
+    if not text or text.startswith("-"):
+        raise argparse.ArgumentTypeError("is empty or begins with a dash: give another name")
     return text
 
 
@@ -155,10 +151,6 @@ examples:
   python train.py --method maxrl --k 8
   python train.py --method maxrl-loo --k 8 --order 4      # any order up to k, exactly
   python train.py --method mine.py:formula                # a function of yours
-  python train.py --method exact --order 1                # REINFORCE with infinitely many rollouts
-  python train.py --digits 3 --no-reverse --n-layer 2 --n-head 5 --n-embd 160 --sft-until 0.55 \\
-                  --batch-size 128 --lr 5e-5              # a base that solves more than half
-  python train.py --task countdown --method expert-iteration --k 16 --rounds 8 --pool 2400
   python train.py --k 1024 --micro-batch 256              # the same gradient in less memory
   python train.py --resume --out runs/mine --steps 2000   # Ctrl-C saves; this goes on
 
@@ -185,6 +177,11 @@ def flags() -> list[Field]:
     return [f for f in fields(Config) if f.metadata]
 
 
+def dashed(name: str) -> str:
+    """A field as its flag is written."""
+    return "--" + name.replace("_", "-")
+
+
 def parser() -> Parser:
     """The command line of train.py. What is not given is not in its result."""
     made = Parser(
@@ -199,27 +196,25 @@ def parser() -> Parser:
         ),
     )
     for f in flags():
-        is_on = isinstance(f.default, bool)
-        words: dict[str, Any] = {
-            "action": argparse.BooleanOptionalAction if f.default else "store_true"
-        }
-        if not is_on:
-            metavar = {"i": "N", "f": "X", "s": "NAME"}[str(f.type).removeprefix("<class '")[0]]
-            words = dict(f.metadata) | {"metavar": metavar}
-        default = "" if f.default is None or f.default is False else f" (default {f.default})"
-        words["help"] = f.metadata["help"] + default
-        made.add_argument("--" + f.name.replace("_", "-"), **words)
+        name, words = dashed(f.name), dict(f.metadata)
+        if f.default is not None and f.default is not False:
+            words["help"] += f" (default {f.default})"
+        if isinstance(f.default, bool):
+            on_or_off = argparse.BooleanOptionalAction if f.default else "store_true"
+            made.add_argument(name, action=on_or_off, help=words["help"])
+        else:
+            made.add_argument(name, metavar="NAME" if "str" in str(f.type) else "N", **words)
     made.add_argument("--resume", action="store_true", help="go on with the run in --out")
     made.add_argument("--overwrite", action="store_true", help="replace the run in --out")
     return made
 
 
 def parse_args(
-    argv: list[str] | None, config_of: Callable[[Path], Config] | None = None
+    argv: list[str] | None, load: Callable[[Path], dict[str, Any]] | None = None
 ) -> tuple[Config, bool, bool]:
     """The configuration of a run, and whether --resume and --overwrite were given.
 
-    config_of(folder) reads the configuration of the run in a folder; only --resume needs it.
+    load(folder) reads the checkpoint of the run in a folder; only --resume needs it.
     """
     given = vars(parser().parse_args(argv))
     resume, overwrite = given.pop("resume", False), given.pop("overwrite", False)
@@ -227,9 +222,10 @@ def parse_args(
         raise UsageError("--resume and --overwrite exclude each other")
     if not resume:
         return new_config(given), False, overwrite
-    if config_of is None or "out" not in given:
+    if load is None or "out" not in given:
         raise UsageError("--resume needs --out: the folder of the run to go on with")
-    return resumed_config(config_of(Path(given["out"])), given), True, False
+    saved = Config(**load(Path(given["out"]))["config"])
+    return resumed_config(saved, given), True, False
 
 
 def new_config(given: dict[str, Any]) -> Config:
@@ -237,27 +233,22 @@ def new_config(given: dict[str, Any]) -> Config:
     defaults = {"threads": threads_of_environment()}
     defaults |= task_class(given.get("task", Config.task)).defaults
     if given.get("method") in SELF_TRAINING:
-        defaults |= {"eval_every": 1}
+        defaults["eval_every"] = 1
     config = Config(**(defaults | given))
     refuse_unused(config, given)
-    config.table = own_table(config)
+    config.table = own_method.load(config.method, config.k)
     return config
 
 
 def resumed_config(saved: Config, given: dict[str, Any]) -> Config:
     """The saved configuration with what may change changed; UsageError if anything else differs."""
-    differing = [
-        f"--{name.replace('_', '-')} {value} (the run has {getattr(saved, name)})"
-        for name, value in given.items()
-        if name not in MAY_CHANGE and getattr(saved, name) != value
-    ]
-    if differing:
-        raise UsageError(f"cannot resume with {', '.join(differing)}: start a new --out for that")
+    changed = {name: value for name, value in given.items() if value != getattr(saved, name)}
+    if others := ", ".join(dashed(name) for name in changed if name not in MAY_CHANGE):
+        raise UsageError(f"cannot resume with another {others}: start a new --out for that")
     if own_method.is_own(saved.method) and "method" not in given:  # no file has code executed
         raise UsageError(f"say --method {saved.method} again: the run is by a function of yours")
-    if own_table(saved) != saved.table:
+    if own_method.load(saved.method, saved.k) != saved.table:
         raise UsageError(f"{saved.method} computes other advantages than when the run began")
-    changed = {name: value for name, value in given.items() if name in MAY_CHANGE}
     refuse_unused(saved, changed)
     return replace(saved, **changed)
 
@@ -268,24 +259,13 @@ def threads_of_environment() -> int:
     return int(first[0]) if first else 1
 
 
-def own_table(config: Config) -> own_method.Table | None:
-    """Load the function that --method names, if it does; UsageError if it cannot be loaded."""
-    if not own_method.is_own(config.method):
-        return None
-    try:
-        return own_method.load(config.method, config.k)
-    except ValueError as error:
-        raise UsageError(f"--method {config.method}: {error}") from error
-
-
-def refuse_unused(config: Config, given: dict[str, Any]) -> None:
+def refuse_unused(config: Config, given: Iterable[str]) -> None:
     """UsageError for a flag that this method or this task would not look at."""
-    for name in NOT_OF_ROUNDS if config.method in SELF_TRAINING else OF_ROUNDS:
-        if name in given:
-            raise UsageError(f"--{name.replace('_', '-')} is not for {config.method}: see --help")
-    for name in set(OF_TASKS) - set(task_class(config.task).takes):
-        if name in given:
-            raise UsageError(f"--{name} is not for {config.task}, which does not take it")
+    of_others = NOT_OF_ROUNDS if config.method in SELF_TRAINING else OF_ROUNDS
+    unused = {*OF_TASKS, *of_others} - {*task_class(config.task).takes}
+    for name in given:
+        if name in unused:
+            raise UsageError(f"{dashed(name)} is not for {config.method} on {config.task}")
 
 
 def from_dict(saved: Any) -> Config:
@@ -301,11 +281,11 @@ def from_dict(saved: Any) -> Config:
 
 def would_take(f: Field, value: Any) -> bool:
     """Whether a flag could have given its field this value."""
-    if not f.metadata:
+    if f.name == "table":
         return value is None or isinstance(value, list)
     if value is None or isinstance(f.default, bool):
         return type(value) is type(f.default)
-    if f.metadata["choices"]:
+    if f.metadata.get("choices"):
         return isinstance(value, str) and value in f.metadata["choices"]
     try:
         return type(value) in (int, float, str) and f.metadata["type"](str(value)) == value
@@ -315,30 +295,31 @@ def would_take(f: Field, value: Any) -> bool:
 
 def checked_task(config: Config) -> Task:
     """The task of a configuration; UsageError for settings that do not go together."""
-    method, k, order = config.method, config.k, config.order
+    method, k = config.method, config.k
     try:
         task = make_task(config.task, vars(config))
         for split in ("train", config.eval_split):
             check_task(config.task, task, split)
-        if method == "ce" and order is not None:
-            raise ValueError("ce takes no order: it is exact --order inf")
         if method in maxrl.FORMULAS:
-            maxrl.check_order(method, k, order)
+            maxrl.check_order(method, k, config.order)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    if method in ("grpo", "maxrl-std") and k == 1:
-        raise UsageError(
-            f"{method} needs --k 2 or more: one reward has a std of 0, so every advantage is 0"
-        )
-    if method == "exact" and not task.single_answer:
-        raise UsageError(f"{method} needs a task with a unique answer, which {config.task} is not")
-    if task.graded and method not in (*TAKE_LIKELIHOODS, "ce"):
-        takers = ", ".join(TAKE_LIKELIHOODS)
-        raise UsageError(f"{config.task} has likelihoods for rewards, which only {takers} take")
-    if task.graded and method == "maxrl-loo" and k > graded.MOST:
-        raise UsageError(f"maxrl-loo takes --k up to {graded.MOST} in {config.task}")
-    if config.reward == "regression" and method not in ("reinforce", "rloo", "tailrl"):
-        raise UsageError("--reward regression is negative: reinforce, rloo and tailrl take it")
+    takers = ", ".join(TAKE_LIKELIHOODS)
+    for is_wrong, why in (
+        (method == "ce" and config.order is not None, "ce takes no order: it is exact --order inf"),
+        (method in ("grpo", "maxrl-std") and k == 1,
+         f"{method} needs --k 2 or more: one reward has a std of 0, so every advantage is 0"),
+        (method == "exact" and not task.single_answer,
+         f"exact needs a task with a unique answer, which {config.task} is not"),
+        (task.graded and method not in (*TAKE_LIKELIHOODS, "ce"),
+         f"{config.task} has likelihoods for rewards, which only {takers} take"),
+        (task.graded and method == "maxrl-loo" and k > graded.MOST,
+         f"maxrl-loo takes --k up to {graded.MOST} in {config.task}"),
+        (config.reward == "regression" and method not in ("reinforce", "rloo", "tailrl"),
+         "--reward regression is negative: reinforce, rloo and tailrl take it"),
+    ):  # fmt: skip
+        if is_wrong:
+            raise UsageError(why)
     model_sizes(config, task)
     return task
 

@@ -1,9 +1,10 @@
-"""The folder of a run: its name, its lock, its three files, and how far the run in it is.
+"""The folder of a run: its name, its lock, and its three files.
 
     with open_folder(config, resume=False, overwrite=False) as folder:
         folder.log(progress.row(config, figures))
 
-Left out: what is in a checkpoint (checkpoint.py) and in a log (log.py).
+Left out: what is in a checkpoint (checkpoint.py) and in a log (log.py), and how far the run in a
+folder is (progress.py).
 """
 
 import itertools
@@ -11,54 +12,22 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from torch import Tensor
 from torch.optim import Optimizer
 
-from harness import checkpoint, log, report
+from harness import UsageError, checkpoint, log
 from harness.checkpoint import CheckpointError
-from harness.config import LIKELIHOOD, SELF_TRAINING, Config, UsageError
+from harness.config import Config
+from harness.progress import Progress
 from model import GPT
 
 try:
     import fcntl
 except ImportError:  # Windows has no flock: two runs on one folder go unnoticed there
     fcntl = None  # type: ignore[assignment]
-
-
-@dataclass
-class Progress:
-    """How far a run is."""
-
-    step: int = 0  # the last step that was done, or the one at hand
-    started: float = 0.0  # when the run would have begun if it had never paused
-    first_weights: dict[str, Tensor] = field(default_factory=dict)  # STaR begins each round there
-    evaluations: list[dict[str, Any]] = field(default_factory=list)  # the base's, and the last
-
-    def begin(self, config: Config, model: GPT) -> None:
-        """A new run begins with this model; the time of the warm start does not count."""
-        self.started = time.monotonic()
-        if config.method == "star":
-            self.first_weights = {n: w.clone() for n, w in model.state_dict().items()}
-
-    def lacks_evaluation(self, config: Config) -> bool:
-        """Whether an evaluation is due at this step, and was not made yet."""
-        is_due = self.step % config.eval_every == 0 or self.step == config.steps
-        return is_due and (not self.evaluations or self.evaluations[-1]["step"] != self.step)
-
-    def row(self, config: Config, figures: dict[str, Any]) -> dict[str, Any]:
-        """A row of the log; if it is an evaluation, it is remembered for the table at the end."""
-        prompts = config.pool if config.method in SELF_TRAINING else config.batch_size
-        rollouts = 0 if config.method in LIKELIHOOD else self.step * prompts * config.k
-        seconds = round(time.monotonic() - self.started, 3)
-        row = {"step": self.step, "seconds": seconds, "rollouts": rollouts} | figures
-        if "nll" in figures:
-            self.evaluations[1:] = [row]
-        return row
 
 
 class RunFolder:
@@ -74,89 +43,73 @@ class RunFolder:
         log.write_lines(self.path / "config.json", [asdict(config)])
         log.write_lines(self.metrics, [])
 
-    def log(self, row: dict[str, Any]) -> None:
+    def log(self, row: log.Row) -> None:
         """One more row of metrics.jsonl."""
         log.append_line(self.metrics, row)
 
     def save(self, config: Config, progress: Progress, model: GPT, optimizer: Optimizer) -> None:
-        """A checkpoint of this step; the log is on the disk before it."""
+        """A checkpoint of this step."""
         checkpoint.insist_on_numbers(model)
-        log.flush(self.metrics)
-        content: dict[str, Any] = {"config": asdict(config), "model_config": asdict(model.config)}
-        content |= {"model": model.state_dict(), "optimizer": optimizer.state_dict()["state"]}
-        content |= {"step": progress.step, "first_weights": progress.first_weights}
-        checkpoint.save(self.checkpoint, content)
+        step, first_weights = progress.step, progress.first_weights
+        checkpoint.save(self.checkpoint, config, model, optimizer, step, first_weights)
 
     def restore(self, config: Config, progress: Progress, model: GPT, optimizer: Optimizer) -> None:
         """Put the optimizer, the progress and the log where the checkpoint is. Later rows of the
         log are dropped; CheckpointError if an earlier one is missing."""
-        checkpoint.load_optimizer(self.checkpoint, self.saved, model, optimizer)
-        progress.step, progress.first_weights = self.saved["step"], self.saved["first_weights"]
-        if progress.step > config.steps:
-            raise UsageError(f"the run is at step {progress.step}, past {config.steps} already")
-        rows = log.read_lines(self.metrics, progress.step)
+        step = self.saved["step"]
+        if step > config.steps:
+            raise UsageError(f"the run is at step {step}, past {config.steps} already")
+        rows = log.read_lines(self.metrics, step)
+        evaluations = [row for row in rows if "nll" in row]
+        trained = [row["step"] for row in rows if "nll" not in row]
         try:
-            steps = [row["step"] for row in rows if "nll" not in row]
-            progress.evaluations = [rows[0], [row for row in rows if "nll" in row][-1]]
-            whole = [rows[0]["step"], *steps] == [*range(progress.step + 1)]
-            if not whole or not 0 <= rows[-1]["seconds"] < math.inf:
-                raise ValueError("a step is missing, or the time is no time")
-            report.live_share(config, rows[0])
-            report.table(*progress.evaluations)
-        except Exception as error:  # a stranger's rows may hold anything
+            fits = [evaluations[0]["step"], *trained] == [*range(step + 1)]
+            fits = fits and 0 <= rows[-1]["seconds"] < math.inf
+        except (IndexError, KeyError, TypeError):  # there is no evaluation, or no time
+            fits = False
+        if not fits:
             raise CheckpointError(
                 f"{self.path} cannot be resumed: its log does not fit its checkpoint; "
                 "start a new run, from its weights with --init"
-            ) from error
+            )
+        settings = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": self.saved["optimizer"], "param_groups": settings})
+        progress.step, progress.first_weights = step, self.saved["first_weights"]
+        progress.evaluations = [evaluations[0], evaluations[-1]]
         progress.started = time.monotonic() - rows[-1]["seconds"]
         log.write_lines(self.metrics, rows)
         log.write_lines(self.path / "config.json", [asdict(config)])
 
 
-def config_of(path: Path) -> Config:
-    """The configuration of the run in a folder, as its checkpoint has it."""
-    if path.is_file():
-        raise UsageError(f"--out {path} is a file: --resume needs the folder it is in")
-    return Config(**checkpoint.load(path)["config"])
-
-
 @contextmanager
 def open_folder(config: Config, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
     """The folder of a run, held against other runs while this lasts."""
-    path, descriptor = claim(config, resume or overwrite)
+    path = Path(config.out or default_name(config, overwrite))
     try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = lock(path)
+    except BlockingIOError as error:
+        raise UsageError(f"another run writes to {path}: use another --out") from error
+    except OSError as error:
+        raise UsageError(f"cannot write to --out {path}: {error.strerror}") from error
+    try:
+        if not (resume or overwrite) and any(path.iterdir()):
+            raise UsageError(f"--out {path} exists: --resume goes on, --overwrite replaces it")
         for torn in path.glob("*.tmp"):  # what a killed process was writing
             torn.unlink()
         yield RunFolder(path, resume)
     finally:
         os.close(descriptor)
+        with suppress(OSError):  # a folder with files in it stays
+            path.rmdir()
 
 
-def claim(config: Config, holds_a_run: bool) -> tuple[Path, int]:
-    """A folder and its lock: --out, or the first of the default names that is empty and free.
-
-    holds_a_run: the folder may have a run in it, which is resumed or replaced.
-    """
+def default_name(config: Config, overwrite: bool) -> str:
+    """runs/<task>-<method>-k<k>-s<seed>, with -2, -3, ... if that is taken."""
     method = Path(config.method).name.replace(".py:", "-")
     name = f"runs/{config.task}-{method}-k{config.k}-s{config.seed}"
-    numbered = (f"{name}-{n}" for n in itertools.count(2))
-    names = [config.out] if config.out else itertools.chain([name], numbered)
-    for path in map(Path, names):
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            descriptor = lock(path)
-        except BlockingIOError as error:
-            if not config.out and not holds_a_run:
-                continue
-            raise UsageError(f"another run writes to {path}: use another --out") from error
-        except OSError as error:
-            raise UsageError(f"cannot write to --out {path}: {error.strerror}") from error
-        if holds_a_run or not any(path.iterdir()):
-            break
-        os.close(descriptor)
-        if config.out:
-            raise UsageError(f"--out {path} exists: --resume goes on, --overwrite replaces it")
-    return path, descriptor
+    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+    return name if overwrite else next(name for name in names if not Path(name).exists())
 
 
 def lock(path: Path) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 import maxrl
+from harness import UsageError
 
 Table = list[list[float | None]]  # rows: S successes, the advantage of a success, that of a failure
 MOST_ROWS = 1025
@@ -28,22 +29,22 @@ def is_own(method: str) -> bool:
     return ".py:" in method
 
 
-def load(method: str, k: int) -> Table:
-    """Make `maxrl.FORMULAS[method]` this function, and return its table. ValueError in one line if
-    there is no such function, if it fails, or if what it returns cannot be advantages."""
+def load(method: str, k: int) -> Table | None:
+    """Make `maxrl.FORMULAS[method]` this function, and return its table; None for a method of ours.
+    UsageError if there is no such function, if it fails, or if it returns no advantages."""
+    if not is_own(method):
+        return None
     path, _, name = method.rpartition(":")
-    if not Path(path).is_file():
-        raise ValueError(f"{path} does not exist")
     if (folder := str(Path(path).resolve().parent)) not in sys.path:
         sys.path.append(folder)  # for the imports of that file
     try:
         formula = runpy.run_path(path).get(name)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{path} fails: {error!r:.99}") from error
-    if not callable(formula):
-        raise ValueError(f"{path} has no function {name}")
-    maxrl.FORMULAS[method] = formula
-    return table(method, k)
+        if not callable(formula):
+            raise ValueError(f"{path} has no function {name}")
+        maxrl.FORMULAS[method] = formula
+        return table(method, k)
+    except (Exception, SystemExit) as error:  # whatever their code raises
+        raise UsageError(f"--method {method} fails: {error!r:.120}") from error
 
 
 def table(method: str, k: int) -> Table:
@@ -51,10 +52,7 @@ def table(method: str, k: int) -> Table:
     for the advantage of a success where there is none, and likewise of a failure."""
     S = torch.linspace(0, k, min(k + 1, MOST_ROWS)).round().long()  # (n,)
     r = torch.tensor([[1.0], [0.0]]).double().expand(2, len(S)).flatten()  # (2n,)
-    try:
-        A = maxrl.FORMULAS[method](r, (S.double() / k).repeat(2), k)
-    except Exception as error:
-        raise ValueError(f"it fails: {error!r:.99}") from error
+    A = maxrl.FORMULAS[method](r, (S.double() / k).repeat(2), k)
     if not isinstance(A, torch.Tensor) or A.shape != r.shape:
         raise ValueError("it must return a tensor of the shape of r, also for many groups at once")
     rows: Table = []

@@ -1,15 +1,15 @@
 """What a run prints: a line at its start, a warning, evaluations, a table at its end.
 
     with steady_output():  # around every command: printing must never cost a run
-        print(f"ask it: {command_line('sample.py', Path('runs/mine'))}")
+        print(f"ask it: {command_line('sample.py', 'runs/mine')}")
 
 Left out: the figures themselves (evaluate.py).
 """
 
 import math
 import os
+import re
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -70,61 +70,44 @@ def steady_output() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def command_line(script: str, *words: str | Path) -> str:
+def command_line(script: str, *words: str) -> str:
     """A command that works as it stands: for the folder one is in, and with this Python."""
-
-    def from_here(path: Path) -> Path:
-        return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-    python = sys.executable or "python"
-    command = ["python" if shutil.which("python") == python else from_here(Path(python))]
-    for word in (from_here(ROOT / script), *words):
-        is_flag_like = isinstance(word, Path) and str(word).startswith("-")
-        command.append(f"./{word}" if is_flag_like else word)
-    return shlex.join(map(str, command))
+    program = [os.path.relpath(path) for path in (sys.executable, ROOT / script)]
+    return shlex.join([*program, *words])
 
 
 def headline(config: Config, task: Task, device: torch.device) -> str:
     """In one line: method, formula, order, task, parameters, device."""
-    formula, order = in_words(config, task)
     with torch.device("meta"):
-        n_parameters = GPT(model_sizes(config, task)).n_parameters()
+        millions = GPT(model_sizes(config, task)).n_parameters() / 1e6
     what = ", ".join(filter(None, (config.task, task.notation())))
-    return (
-        f"{config.method}: {formula}; {order} | {what} | "
-        f"{n_parameters / 1e6:.2f}M parameters on {device.type}"
-    )
+    return f"{in_words(config, task)} | {what} | {millions:.2f}M parameters on {device.type}"
 
 
-def in_words(config: Config, task: Task) -> tuple[str, str]:
+def in_words(config: Config, task: Task) -> str:
     """What a method computes, and which order it trains."""
     method, k = config.method, config.k
     if method in SELF_TRAINING:
-        return "cross-entropy on distinct successes", f"k = {k}, {config.rounds} rounds"
-    if method not in LIKELIHOOD:
-        sentence = (maxrl.FORMULAS[method].__doc__ or "").split(". ")[0].split(".\n")[0]
-        trained = maxrl.trained_order(method, k, config.order)
-        order = f"trains order {trained}" if trained else "trains no J_T"
-        if maxrl.population_weight(method, torch.tensor(0.5), k, config.order).isnan():
-            order = "order not known"  # of a method that is not ours
-        return sentence.strip().rstrip(".") or "a formula of yours", f"k = {k}, {order}"
-    T = config.order or math.inf
-    formula = f"loss = -J_{T:g}(p), p computed exactly" if T < math.inf else "loss = -log p"
-    if not task.single_answer:
-        formula = "loss = -log pi(one demonstration), which bounds -log p from above"
-    return formula, f"order {T:g}, --k is ignored"
-
-
-def live_share(config: Config, base: dict[str, Any]) -> float:
-    """The share of groups that will have a success, from the evaluation of the base model."""
-    p, weight = (torch.tensor(x).double() for x in (pass_rates(base), base["weight"]))
-    return (weight @ maxrl.exact_pass_at_k(p, config.k)).item()
+        return f"{method}: cross-entropy on distinct successes; k = {k}, {config.rounds} rounds"
+    if method in LIKELIHOOD:
+        T = config.order or math.inf
+        formula = f"loss = -J_{T:g}(p), p computed exactly" if T < math.inf else "loss = -log p"
+        if not task.single_answer:
+            formula = "loss = -log pi(one demonstration), which bounds -log p from above"
+        return f"{method}: {formula}; order {T:g}, --k is ignored"
+    sentence = re.split(r"\.\s", maxrl.FORMULAS[method].__doc__ or "a formula of yours")[0]
+    trained = maxrl.trained_order(method, k, config.order)
+    order = f"trains order {trained}" if trained else "trains no J_T"
+    if maxrl.population_weight(method, torch.tensor(0.5), k, config.order).isnan():
+        order = "order not known"  # of a method that is not ours
+    return f"{method}: {sentence.strip().rstrip('.')}; k = {k}, {order}"
 
 
 def warn_if_dead(config: Config, task: Task, base: dict[str, Any]) -> None:
     """Warn when hardly any group will have a success, for then no estimator can learn. Likelihoods
     and graded rewards have no dead groups."""
-    live = live_share(config, base)
+    p, weight = (torch.tensor(x).double() for x in (pass_rates(base), base["weight"]))
+    live = (weight @ maxrl.exact_pass_at_k(p, config.k)).item()
     if live < 0.05 and config.method not in LIKELIHOOD and not task.graded:
         print(
             f"warning: at the start only {live:.2%} of the groups have a success (the mean of "
@@ -144,9 +127,7 @@ def table(base: dict[str, Any], final: dict[str, Any]) -> str:
     names = (*TABLE, *(name for name in GRADED if name in base))
     lines = [f"held-out  {'  '.join(f'{name:>9}' for name in names)}"]
     for label, row in (("base", base), ("final", final)):
-        cells = (
-            f"{'-':>{max(len(n), 9)}}" if row[n] is None else f"{row[n]:{max(len(n), 9)}.4f}"
-            for n in names
-        )
-        lines.append(f"{label:8}  " + "  ".join(cells))
+        cells = ("-" if row[n] is None else f"{float(row[n]):.4f}" for n in names)
+        columns = (f"{cell:>{max(len(n), 9)}}" for cell, n in zip(cells, names, strict=True))
+        lines.append(f"{label:8}  " + "  ".join(columns))
     return "\n".join(lines)

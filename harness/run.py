@@ -13,13 +13,11 @@ from typing import Any
 
 import torch
 
-from harness.config import Config, UsageError, checked_task, parse_args, pick_device
-from harness.folder import Progress, RunFolder, config_of, open_folder
+from harness import UsageError, checkpoint
+from harness.config import Config, checked_task, parse_args, pick_device
+from harness.folder import RunFolder, open_folder
+from harness.progress import Progress
 from harness.report import command_line, steady_output
-
-
-class RunError(Exception):
-    """A run that failed on its own: one line; exit status 1."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -27,7 +25,7 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, config: Config, progress: Progress, folder: RunFolder):
         method = [f"--method={config.method}"] if config.table else []
-        go_on = command_line("train.py", "--resume", "--out", folder.path, *method)
+        go_on = command_line("train.py", "--resume", "--out", str(folder.path), *method)
         super().__init__(f"stopped after step {progress.step}; to go on:\n{go_on}")
 
 
@@ -65,22 +63,18 @@ def command(train: Callable[..., None], argv: list[str] | None = None) -> int:
 
 def outcome(train: Callable[..., None], argv: list[str] | None) -> tuple[str, int]:
     """Run; what to say if that did not end well, and the exit status."""
+    progress = Progress()
     try:
-        config, resume, overwrite = parse_args(argv, config_of)
+        config, resume, overwrite = parse_args(argv, checkpoint.load)
         task, device = checked_task(config), pick_device(config.device, config.bf16)
         torch.set_num_threads(config.threads)
         with open_folder(config, resume, overwrite) as folder:
-            progress = Progress()
-            try:
-                train(config, task, device, progress, folder)
-            except FloatingPointError as error:
-                raise RunError(
-                    f"step {progress.step} of {config.method}: {error}; try a smaller --lr "
-                    f"(the last good checkpoint is {folder.checkpoint})"
-                ) from error
+            train(config, task, device, progress, folder)
         return "", 0
-    except (UsageError, RunError) as error:
-        return str(error), 2 if isinstance(error, UsageError) else 1
+    except UsageError as error:
+        return str(error), 2
+    except FloatingPointError as error:  # the last good checkpoint is untouched
+        return f"step {progress.step} of {config.method}: {error}", 1
     except KeyboardInterrupt as error:
         return str(error) or "stopped; what had been saved before is untouched", 130
     except OSError as error:

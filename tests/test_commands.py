@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import TINY, exit_status, in_a_child, read, same, status_of, weights
 
 import compare
@@ -77,24 +78,18 @@ def test_streams_that_are_closed_cut_full_or_poor(train, command):
             shutil.rmtree("é")
 
 
-def test_a_stream_never_fails(capsys):
-    """A letter it lacks is escaped; what its file refuses is lost, and everything after that."""
-    text = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    stream = report.Steady(text)
-    assert stream.write("é\udcff") == 2 and stream.encoding == "ascii"
-    stream.flush()
-    assert text.buffer.getvalue() == b"\\xe9\\udcff"
-    for error in (OSError(28, "full"), RuntimeError("reentrant call")):
+def test_a_signal_may_print_while_something_is_being_printed(capsys):
+    """Python refuses that with a RuntimeError; a letter that cannot be encoded is escaped."""
 
-        def refuse(*_, error=error):
-            raise error
+    class Busy(io.StringIO):
+        def write(self, text):
+            raise RuntimeError("reentrant call")
 
-        text.write = text.flush = refuse  # type: ignore[method-assign, assignment]
-        stream.write("lost"), stream.flush()
+    assert report.Steady(Busy()).write("lost") == 4
     before = sys.stdout
     with report.steady_output():
-        print("said")
-    assert sys.stdout is before and capsys.readouterr().out == "said\n"
+        print("said \udcff")
+    assert sys.stdout is before and capsys.readouterr().out == "said \\udcff\n"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +97,7 @@ def test_a_stream_never_fails(capsys):
     [
         *((train_module.main, [flag, ""]) for flag in
           ("--init", "--out", "--method", "--task", "--k", "--lr", "--order", "--noise")),
+        (train_module.main, ["--out=-o"]),
         (train_module.main, ["--resume", "--out", ""]),
         *((sample.main, words) for words in ([""], ["out", ""], ["out", "--k", ""])),
         *((compare.main, words) for words in (["out", "--figure", ""], ["out", "--figure", "."])),
@@ -118,36 +114,36 @@ def test_empty_words_are_refused(train, capsys, command, words):
 MINE = "def half(r, mean, k):\n    return r - mean / 2\n"
 
 
-@pytest.mark.parametrize("flags", ["--out=out", "--out=-o", "", "--method=mine.py:half --out=a'b"])
-def test_printed_commands_work_as_they_stand(folder, capsys, monkeypatch, flags):
-    """The one that goes on and the one that asks, whatever the flags; from another folder too."""
+@pytest.mark.parametrize(
+    "number, flags",
+    [(signal.SIGINT, ""), (signal.SIGTERM, "--method=mine.py:half --out=a'b")],
+)
+def test_printed_commands_work_as_they_stand(folder, capsys, monkeypatch, number, flags):
+    """A signal saves after the step at hand; a second one would find the default handler. The
+    command that goes on and the one that asks work whatever the flags."""
     Path("mine.py").write_text(MINE)
     words = [*TINY, "--sft-steps", "0", *flags.split()]
     assert train_module.main([*words, "--out=whole"]) == 0
-    step = train_module.train_step
+    step, before = train_module.train_step, signal.getsignal(number)
 
     def interrupted(*args):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
+        assert signal.getsignal(number) == signal.SIG_DFL
         return step(*args)
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "train_step", interrupted)
         assert train_module.main(words) == 130
+    assert signal.getsignal(number) == before
     python, script, *go_on = shlex.split(capsys.readouterr().err.splitlines()[-1])
     assert Path(python).samefile(sys.executable) and Path(script).samefile(ROOT / "train.py")
+    (out,) = (path.parent for path in Path().rglob("ckpt.pt") if path.parent.name != "whole")
+    assert torch.load(out / "ckpt.pt", weights_only=True)["step"] == 1
     assert train_module.main(go_on) == 0
     said = capsys.readouterr().out
     python, script, *ask = shlex.split(re.search("^ask it: (.*)$", said, re.MULTILINE)[1])
     assert Path(script).samefile(ROOT / "sample.py") and sample.main(ask) == 0
-    out = next(path.parent for path in Path().rglob("ckpt.pt") if path.parent.name != "whole")
     assert read("whole") == read(out) and same(weights("whole"), weights(out))
-
-
-def test_a_command_is_short_where_it_can_be(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    monkeypatch.setattr(sys, "executable", str(Path(sys.executable).with_name("python")))
-    assert report.command_line("sample.py", Path("runs/a b")) == "python sample.py 'runs/a b'"
 
 
 class Stripped(importlib.machinery.SourceFileLoader):

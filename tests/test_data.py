@@ -2,10 +2,10 @@
 
 import doctest
 import re
-import socket
-import subprocess
+import runpy
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,8 +25,7 @@ RESULTS = ("addition", "modular", "multiplication", "subtraction")  # one right 
 SETTINGS = [
     (name, digits, reverse) for name in RESULTS for digits in (1, 3, 9) for reverse in (False, True)
 ]
-MANY = [("chain", 1), ("chain", 3), ("chain", 9), ("countdown", 1), ("countdown", 2)]
-NOISY = [("noisy", 1), ("noisy", 2)]
+OTHERS = [("chain", 1), ("chain", 9), ("countdown", 1), ("countdown", 2), ("noisy", 2)]
 
 
 GOLDEN = [5465905124413615059, 5795564065080592865]
@@ -50,22 +49,19 @@ def test_doctests(module):
     assert found.failed == 0 < found.attempted
 
 
-def test_the_tasks_there_are():
-    assert {*RESULTS, "chain", "countdown", "noisy"} <= set(TASKS)
-    assert not {"tokenizer", "arithmetic", "splits"} & set(TASKS)
-    with pytest.raises(ValueError, match="modular"):
-        make_task("tokenizer", {})
-
-
-@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
+@pytest.mark.parametrize("name, digits, reverse", [*SETTINGS, *((*x, False) for x in OTHERS)])
 @pytest.mark.parametrize("split", ["train", "held-out"])
 def test_reference_answers_are_right_and_fit(name, digits, reverse, split):
     task = task_of(name, digits, reverse)
-    for prompt, answer in draw(name, digits, reverse, split=split):
-        assert verify(prompt, answer), (prompt, answer)
+    assert task.single_answer == (name in RESULTS) and task.graded == (name == "noisy")
+    for prompt, answer in draw(name, digits, reverse, 100, split):
+        assert name == "noisy" or verify(prompt, answer), (prompt, answer)
         assert len(prompt) == task.prompt_width and len(answer) < task.max_new_tokens
         assert task.align(prompt.replace(" ", "")) == prompt
         assert decode(encode(prompt)) == prompt
+    if name not in RESULTS:
+        with pytest.raises(ValueError, match="reversed"):
+            task_of(name, digits, True)
 
 
 @pytest.mark.parametrize("name, digits, reverse", SETTINGS)
@@ -75,44 +71,28 @@ def test_the_longest_answer_fills_the_room_exactly(name, digits, reverse):
     assert len(task.write_answer(task.answer(*extreme))) + 1 == task.max_new_tokens
 
 
-@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
+@pytest.mark.parametrize("name, digits, reverse", [s for s in SETTINGS if s[2]])
 def test_train_and_held_out_share_no_problem(name, digits, reverse):
-    train, held_out = (
-        {key(name, prompt) for prompt, _ in draw(name, digits, reverse, 3000, split)}
-        for split in ("train", "held-out")
+    train, held_out, validation, test = (
+        {key(name, prompt) for prompt, _ in draw(name, digits, reverse, 1000, split)}
+        for split in ("train", "held-out", "validation", "test")
     )
-    assert train and held_out and not train & held_out
-
-
-@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
-def test_validation_and_test_are_the_halves_of_what_is_held_out(name, digits, reverse):
-    held_out, validation, test = (
-        {key(name, prompt) for prompt, _ in draw(name, digits, reverse, 3000, split)}
-        for split in ("held-out", "validation", "test")
-    )
-    assert validation and test and not validation & test
+    assert not train & (held_out | validation | test) and not validation & test
     if digits == 1:  # few enough that all of them were drawn
-        assert validation | test == held_out
+        assert validation | test == held_out and validation and test
 
 
-def test_the_halves_are_of_like_size():
-    hashes = split_hash(np.arange(300_000)[:, None], False)
-    held_out, validation, test = (in_split(hashes, s) for s in ("held-out", "validation", "test"))
-    assert (held_out == (validation | test)).all() and not (validation & test).any()
-    assert abs(validation.sum() - test.sum()) < 6 * held_out.sum() ** 0.5
-    with pytest.raises(ValueError, match="validation"):
-        in_split(hashes, "dev")
-
-
-@pytest.mark.parametrize("name, digits", [("addition", 2), ("subtraction", 1), ("chain", 1)])
-@pytest.mark.parametrize("split", ["test", "validation"])
+@pytest.mark.parametrize(
+    "name, digits, split",
+    [("addition", 2, "test"), ("subtraction", 1, "validation"), ("chain", 1, "test")],
+)
 def test_a_small_split_is_evaluated_whole_by_its_chances(name, digits, split):
-    """The chances against the shares of 200,000 draws; each problem stands in it once."""
-    task, n = task_of(name, digits, reverse=name != "chain"), 200_000
+    """The chances against the shares of many draws; each problem stands in it once."""
+    task, n = task_of(name, digits, reverse=name != "chain"), 20_000
     every = task.every(split)
     assert sum(every.values()) == pytest.approx(1)
     prompts = {prompt: chance for (prompt, _), chance in every.items()}
-    assert len(prompts) == len(every) and (digits, len(every), split) != (2, 441, "validation")
+    assert len(prompts) == len(every)
     drawn = Counter(p for p, _ in task.draw(np.random.default_rng(0), n, split))
     assert drawn.keys() == prompts.keys(), "each of them and nothing else can be drawn"
     for prompt, c in drawn.items():
@@ -150,9 +130,8 @@ class Sorting(data.Task):
 def test_a_task_needs_four_things_only():
     task = Sorting()
     check_task("sorting", task, "test")
-    rows = {s: set(task.draw(np.random.default_rng(1), 2000, s)) for s in splits.SPLITS}
+    rows = {s: set(task.draw(np.random.default_rng(1), 100, s)) for s in splits.SPLITS}
     assert not rows["train"] & rows["held-out"] and not rows["test"] & rows["validation"]
-    assert rows["test"] | rows["validation"] >= rows["held-out"] and len(rows["held-out"]) > 50
     assert task.reward("310=", "013", "013") == 1 and task.reward("310=", "031", "013") == 0
     assert task.align("310=") == "310=" and task.show("310=", "013") == "310=013"
     with pytest.raises(ValueError, match="4 characters"):
@@ -179,26 +158,6 @@ def test_a_task_that_contradicts_itself_is_refused_in_one_line(wrong, says):
     assert str(error.value).startswith("data/sorting.py") and "\n" not in str(error.value)
 
 
-def test_people_see_the_usual_order():
-    assert task_of("addition", 2, True).show("57+95<", "251") == "57+95=152"
-    assert task_of("subtraction", 2, True).show(" 8-30<", "22-") == " 8-30=-22"
-    assert task_of("addition", 2, True).show("57+95<", "2<pad>1") == "57+95=1<pad>2"
-    assert task_of("addition", 2).show("57+95=", "152") == "57+95=152"
-
-
-@pytest.mark.parametrize("name, digits", MANY + NOISY)
-@pytest.mark.parametrize("split", ["train", "held-out"])
-def test_demonstrations_are_right_and_fit(name, digits, split):
-    task = task_of(name, digits)
-    assert not task.single_answer and task.graded == (name == "noisy")
-    for prompt, demonstration in draw(name, digits, False, split=split):
-        assert len(prompt) == task.prompt_width and len(demonstration) < task.max_new_tokens
-        assert task.align(prompt.replace(" ", "")) == prompt and decode(encode(prompt)) == prompt
-        assert name == "noisy" or verify(prompt, demonstration), (prompt, demonstration)
-    with pytest.raises(ValueError, match="reversed"):
-        task_of(name, digits, True)
-
-
 @pytest.mark.parametrize("digits", [1, 2])
 def test_the_longest_chain_is_found_by_trying_them_all(digits):
     numbers = range(10**digits)
@@ -207,28 +166,16 @@ def test_the_longest_chain_is_found_by_trying_them_all(digits):
     assert task_of("chain", digits, False).max_new_tokens == longest + 1
 
 
-def test_chains_come_in_two_styles():
-    assert chain.place_by_place(12, 34) == "2+4=6,10+30=40;46"
-    assert chain.running_sum(12, 34) == "12+4=16,16+30=46;46"
-    assert chain.place_by_place(7, 932) == "7+2=9,0+30=30,0+900=900;939"
-    said = [answer for prompt, answer in draw("chain", 3, False, 2000) if prompt == " 78+  3:"]
-    assert len({len(answer) for _, answer in draw("chain", 3, False)}) > 10
-    assert set(said) <= {"8+3=11,70+0=70;81", "78+3=81;81"}
-    two = [a.partition("=")[0] for _, a in draw("chain", 3, False, 2000)]
-    places = sum("+" in x and len(x) == 3 for x in two)
-    assert 800 < places < 1900, "about half, and one-digit operands, where both styles agree"
-
-
 def test_countdown_problems_are_solvable_and_split_as_multisets():
     sides = []
     for split in ("train", "held-out"):
-        problems = draw("countdown", 1, False, 2000, split)
+        problems = draw("countdown", 1, False, 300, split)
         numbers = [prompt[:-1].partition(":") for prompt, _ in problems]
         sides.append({(tuple(sorted(n.split(","))), int(t)) for n, _, t in numbers})
         assert {len(answer) for _, answer in problems} >= {7, 9}
     assert not sides[0] & sides[1]
     targets = [target for _, target in sides[0]]
-    assert min(targets) == 1 and 90 < max(targets) <= 99
+    assert 1 <= min(targets) < 5 and 90 < max(targets) <= 99
 
 
 def test_the_longest_countdown_answer_fits_exactly():
@@ -239,134 +186,98 @@ def test_the_longest_countdown_answer_fits_exactly():
     assert not verify("3,5,7,2: 9=", f"({longest})")
 
 
-def test_what_people_type_for_the_other_tasks():
-    countdown = task_of("countdown", 2, False)
-    assert countdown.align("3, 5,17,2: 24") == " 3, 5,17, 2: 24="
-    for bad in (
-        "",
-        "3,5,7:24",
-        "3,5,7,100:24",
-        "0,5,7,2:24",
-        "3,5,7,2:0",
-        "3,5,7,2:1000",
-        "3,5,7,2",
-    ):
-        with pytest.raises(ValueError):
-            countdown.align(bad)
-    assert task_of("chain", 2, False).align("12 + 3") == "12+ 3:"
-    assert task_of("noisy", 2, False, 4.0).align("12+34~") == "12+34~"
-    with pytest.raises(ValueError, match="digits"):
-        task_of("countdown", 5, False)
+def test_chains_come_in_two_styles():
+    assert chain.place_by_place(12, 34) == "2+4=6,10+30=40;46"
+    assert chain.running_sum(12, 34) == "12+4=16,16+30=46;46"
+    assert chain.place_by_place(7, 932) == "7+2=9,0+30=30,0+900=900;939"
+    first_sums = [a.partition("=")[0] for _, a in draw("chain", 3, False, 600)]
+    places = sum("+" in x and len(x) == 3 for x in first_sums)
+    assert 200 < places < 580, "about half, and one-digit operands, where both styles agree"
 
 
 def test_noise_has_the_standard_deviation_it_says():
-    for noise in (4.0, 1.0):
-        task = task_of("noisy", 2, False, noise)
-        rows = task.draw(np.random.default_rng(0), 4000, "train")
-        errors = [int(y) - sum(map(int, prompt[:-1].split("+"))) for prompt, y in rows]
-        rounded = (noise**2 + 1 / 12) ** 0.5
-        assert abs(np.mean(errors)) < 5 * rounded / 4000**0.5
-        assert abs(np.std(errors) - rounded) < 5 * rounded / 8000**0.5
-    assert task.max_new_tokens == len("206") + 1
+    task = task_of("noisy", 2, False, 4.0)
+    rows = task.draw(np.random.default_rng(0), 1000, "train")
+    errors = [int(y) - sum(map(int, prompt[:-1].split("+"))) for prompt, y in rows]
+    rounded = (4.0**2 + 1 / 12) ** 0.5
+    assert abs(np.mean(errors)) < 5 * rounded / 1000**0.5
+    assert abs(np.std(errors) - rounded) < 5 * rounded / 2000**0.5
+    assert task_of("noisy", 2, False, 1.0).max_new_tokens == len("206") + 1
     assert task_of("noisy", 1, False, 200.0).max_new_tokens == len("-1600") + 1
 
 
 def test_the_split_is_fixed_and_takes_one_problem_in_ten():
+    """Half of those for validation, half for the test; the same on every machine, for ever."""
     operands = np.array([[12, 34], [34, 12], [0, 0], [999, 1], [123456789, 987654321]])
     commuting, ordered = split_hash(operands, True), split_hash(operands, False)
     assert commuting[0] == commuting[1] and ordered[0] != ordered[1]
-    assert [int(h) for h in ordered[[0, 3]]] == GOLDEN  # the same on every machine, for ever
-    grid = np.stack(np.meshgrid(np.arange(300), np.arange(300)), -1).reshape(-1, 2)
-    assert abs((split_hash(grid, False) % 10 == 0).mean() - 0.1) < 0.005  # 5 sd of a fair coin
-
-
-def test_the_same_seed_gives_the_same_texts():
-    assert draw("addition", 3, False, 4) == FIRST_FOUR
-    assert draw("addition", 3, False, 4, seed=1) != FIRST_FOUR
-
-
-def test_operand_lengths_are_uniform():
-    prompts = [prompt for prompt, _ in draw("subtraction", 3, False, 9000)]
-    lengths = np.array([[len(x) for x in p[:-1].replace(" ", "").split("-")] for p in prompts])
-    counts = np.bincount((lengths[:, 0] - 1) * 3 + lengths[:, 1] - 1, minlength=9)
-    # nine cells of 1000, sd 30; the split hash moves the small cell of 100 one-digit problems
-    assert abs(counts[1:] - 1000).max() < 200 and 700 < counts[0] < 1300
-
-
-def test_what_people_type_is_aligned_or_refused():
-    task = task_of("subtraction", 3, True)
-    assert task.align("8 - 30<") == task.align("8-30") == task.align(" 008-30=") == "  8- 30<"
-    for bad in ("", "8", "8-", "8+3", "8-3-1", "1234-1", "-1-2", "８-1", "a-b"):
-        with pytest.raises(ValueError):
-            task.align(bad)
-    modular = task_of("modular", 2, False)
-    assert modular.align("5*6%7") == " 5* 6% 7="
-    for other, bad in ((modular, "5*6*7"), (modular, "5%6%7"), (modular, "5*6%0"), (task, "5%6")):
-        with pytest.raises(ValueError):
-            other.align(bad)
+    assert [int(h) for h in ordered[[0, 3]]] == GOLDEN
+    assert draw("addition", 3, False, 4) == FIRST_FOUR != draw("addition", 3, False, 4, seed=1)
+    hashes = split_hash(np.arange(100_000)[:, None], False)
+    held_out, validation, test = (in_split(hashes, s) for s in ("held-out", "validation", "test"))
+    assert abs(held_out.mean() - 0.1) < 0.005  # 5 standard deviations of a fair coin
+    assert (held_out == (validation | test)).all() and not (validation & test).any()
+    assert abs(validation.sum() - test.sum()) < 6 * held_out.sum() ** 0.5
     with pytest.raises(ValueError, match="split"):
-        task.draw(np.random.default_rng(0), 1, "dev")
-    for digits in (0, 10):
+        task_of("addition", 1).draw(np.random.default_rng(0), 1, "dev")
+
+
+def test_people_see_the_usual_order():
+    assert task_of("addition", 2, True).show("57+95<", "251") == "57+95=152"
+    assert task_of("subtraction", 2, True).show(" 8-30<", "22-") == " 8-30=-22"
+    assert task_of("addition", 2, True).show("57+95<", "2<pad>1") == "57+95=1<pad>2"
+    assert task_of("addition", 2).show("57+95=", "152") == "57+95=152"
+
+
+@pytest.mark.parametrize(
+    "task, typed, aligned, refused",
+    [
+        (("subtraction", 3, True), ("8 - 30<", "8-30", " 008-30="), "  8- 30<",
+         ("", "8", "8-", "8+3", "8-3-1", "1234-1", "-1-2", "８-1", "a-b", "5%6")),
+        (("modular", 2), ("5*6%7",), " 5* 6% 7=", ("5*6*7", "5%6%7", "5*6%0")),
+        (("chain", 2), ("12 + 3",), "12+ 3:", ("12",)),
+        (("noisy", 2), ("12+34~",), "12+34~", ("1",)),
+        (("countdown", 2), ("3, 5,17,2: 24",), " 3, 5,17, 2: 24=",
+         ("", "3,5,7:24", "3,5,7,100:24", "0,5,7,2:24", "3,5,7,2:0", "3,5,7,2:1000", "3,5,7,2")),
+    ],
+)  # fmt: skip
+def test_what_people_type_is_aligned_or_refused(task, typed, aligned, refused):
+    assert {task_of(*task).align(text) for text in typed} == {aligned}
+    for text in refused:
+        with pytest.raises(ValueError):
+            task_of(*task).align(text)
+
+
+def test_what_is_no_task():
+    with pytest.raises(ValueError, match="modular"):
+        make_task("tokenizer", {})
+    for name, digits in (("addition", 0), ("addition", 10), ("countdown", 5)):
         with pytest.raises(ValueError, match="digits"):
-            task_of("addition", digits, False)
+            task_of(name, digits)
 
 
-# ---------------------------------------------------------------------------------- tokenizer
-
-
-@given(st.text(ALPHABET))
-def test_round_trip(text):
+@given(st.text(ALPHABET), st.text(st.characters(blacklist_characters=ALPHABET), min_size=1))
+def test_text_survives_and_an_unknown_character_is_named(text, strange):
     assert decode(encode(text)) == text and len(encode(text)) == len(text)
-
-
-@given(
-    st.text(st.characters(blacklist_characters=ALPHABET), min_size=1, max_size=5), st.text(ALPHABET)
-)
-def test_an_unknown_character_is_named(strange, known):
     with pytest.raises(ValueError) as error:
-        encode(known + strange)
+        encode(text + strange)
     assert repr(strange[0]) in str(error.value)
 
 
 def test_special_tokens():
     assert len({END, PAD, *encode(ALPHABET)}) == tokenizer.VOCAB_SIZE == len(ALPHABET) + 2
-    with pytest.raises(ValueError):
-        encode("<end>")  # no text encodes to a special token
-    assert (
-        decode([1, END, 2]) == "1"
-        and decode([1, PAD, 2, END, PAD]) == "1<pad>2"
-        and decode([END]) == ""
-    )
-
-
-def test_batches():
+    assert decode([1, PAD, 2, END, PAD]) == "1<pad>2" and decode([END]) == ""
     assert encode_prompts([" 1+2=", "34+5="]).tolist() == [encode(" 1+2="), encode("34+5=")]
     assert encode_completions(["3", "39"], 4).tolist() == [[3, END, PAD, PAD], [3, 9, END, PAD]]
 
 
-def test_no_socket_is_opened(monkeypatch):
-    """tiktoken downloads the public encodings; ours is built from ranks in tokenizer.py."""
-
-    def refuse(*args, **kwargs):
-        raise AssertionError("a socket was opened")
-
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    assert encode("12+34=")
-    fresh = "import socket; socket.socket = None; from data.tokenizer import encode; encode('1+1=')"
-    subprocess.run([sys.executable, "-c", fresh], check=True)
-
-
 @pytest.mark.parametrize("name", TASKS)
-def test_each_task_prints_ten_rows(name):
-    out = subprocess.run(
-        [sys.executable, "-m", f"data.{name}", "--digits", "2"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rows = out.stdout.split("\n\n")[0].splitlines()
-    assert len(rows) == 10 and not out.stderr
+def test_each_task_prints_ten_rows(name, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [name, "--digits", "2"])
+    runpy.run_path(str(Path(data.__file__).with_name(f"{name}.py")), run_name="__main__")
+    out, err = capsys.readouterr()
+    rows = out.split("\n\n")[0].splitlines()
+    assert len(rows) == 10 and not err
     for row in rows:  # in the usual order, whatever the model writes
         pattern = r"(?:train|held-out) +(.*?[=:~](?: *[0-9]+=(?=[0-9(]+[-+*]))?)(.*)"
         prompt, answer = re.fullmatch(pattern, row).groups()

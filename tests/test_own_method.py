@@ -84,7 +84,7 @@ def test_a_run_goes_on_with_the_same_function_only(train, mine, capsys):
 @pytest.mark.parametrize(
     "method, why",
     [("mine.py:four", "no function four"), ("mine.py:three", "no function three"),
-     ("yours.py:ours", "does not exist"), ("mine.py:nan", "in a group with 0 successes of 5"),
+     ("yours.py:ours", "No such file"), ("mine.py:nan", "in a group with 0 successes of 5"),
      ("mine.py:number", "tensor of the shape of r"), ("mine.py:crash", "KeyError"),
      ("broken.py:f", "SyntaxError"), ("leaves.py:f", "SystemExit"), ("mine:ours", "FILE.py:FUNC"),
      ("mine.py:", "no function")],

@@ -11,7 +11,7 @@ from data.noisy import REGRESSION_CLIP
 from data.tokenizer import ALPHABET, END, PAD
 from harness.config import Config, checked_task
 from model import GPT
-from rollouts import rewards_of, roll_out, rollout_figures, said, verdicts
+from rollouts import rewards_of, roll_out, rollout_figures, verdicts
 from train import model_sizes
 from tree import Rollouts
 
@@ -25,11 +25,6 @@ def written(*rows: tuple[int, list[int], int]) -> Rollouts:
     tokens = torch.tensor([ids for _, ids, _ in rows])
     logprob = -1.0 - torch.arange(len(rows))
     return Rollouts(group, tokens, count, logprob, (tokens == END).any(1))
-
-
-def test_what_is_said_ends_at_the_end_token():
-    rollouts = written((0, [3, END, 7], 1), (0, [3, PAD, END], 1), (0, [3, 4, 5], 1))
-    assert said(rollouts) == ["3", "3<pad>", None]
 
 
 def test_without_an_end_token_the_answer_is_wrong():

@@ -56,11 +56,6 @@ def test_wrong_use_is_one_line_and_status_2(run):
         assert status == 2 and says in err and len(err.splitlines()) == 1
 
 
-def test_a_folder_without_a_checkpoint(folder, capsys):
-    assert sample.main(["."]) == 2
-    assert "train first" in capsys.readouterr().err
-
-
 def test_a_conversation(run, monkeypatch):
     lines = iter(["1+1", "1^1", "999+1", ""])
     monkeypatch.setattr("builtins.input", lambda _: next(lines))

@@ -1,11 +1,9 @@
 """train.py: the step, the files it leaves, the warm start, and every way to use it wrongly."""
 
-import inspect
 import json
 import math
 import os
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,16 +15,13 @@ from conftest import TINY, read, same, status_of, task_of, weights
 import maxrl
 import rollouts as rollouts_module
 import train as train_module
-from data import make_task, splits
-from data.batches import draw_problems, make_batch, rng
+from data import make_task
+from data.batches import draw_problems, rng
 from data.splits import in_split, split_hash
-from data.tokenizer import END, encode_completions, encode_prompts
 from evaluate import evaluate
 from harness import checkpoint
 from harness import config as config_module
 from harness.config import LIKELIHOOD, METHODS, SELF_TRAINING, Config, checked_task, parse_args
-from harness.folder import Progress, open_folder
-from rollouts import verdicts
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
@@ -93,9 +88,9 @@ def test_every_method_runs_and_moves_the_weights(train):
 
 @pytest.mark.parametrize(
     "flags",
-    ["--task subtraction --reverse", "--task modular --digits 2", "--k 65536",
-     "--task multiplication --k 1 --batch-size 1", "--micro-batch 2 --k 40 --train-prompts 4",
-     "--warmup 0 --order 2 --method maxrl-loo", "--method exact --order inf", "--threads 2"],
+    ["--task subtraction --reverse --k 65536", "--task multiplication --k 1 --batch-size 1",
+     "--warmup 0 --order 2 --method maxrl-loo --micro-batch 2", "--threads 2",
+     "--method exact --order inf --task modular --train-prompts 4"],
 )  # fmt: skip
 def test_settings_and_extremes(train, flags):
     """They are trained with, and are in config.json; no NaN and no infinity is, nor in the log."""
@@ -114,10 +109,8 @@ def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, c
     run = "addition-maxrl-k5-s0"
     for _ in range(3):
         train("--steps 0")
-    (folder / f"runs/{run}-4").mkdir()  # of a run that was stopped in its warm start
-    train("--steps 0")
     names = sorted(path.name for path in folder.joinpath("runs").iterdir())
-    assert names == [run, *(f"{run}-{n}" for n in (2, 3, 4)), "warmstart"]
+    assert names == [run, f"{run}-2", f"{run}-3", "warmstart"]
     before = read(f"runs/{run}")
     train(f"--out runs/{run}", status=2)
     assert "--resume" in (err := capsys.readouterr().err) and "--overwrite" in err
@@ -129,35 +122,22 @@ def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, c
 def test_a_replaced_run_is_whole_until_its_successor_was_evaluated(train, monkeypatch):
     train("--steps 1 --out out")
     before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    with monkeypatch.context() as patch:
-        patch.setattr(train_module, "evaluate", lambda *_: broken(None))
-        train("--out out --overwrite --seed 1", status=1)
+    monkeypatch.setattr(train_module, "evaluate", diverges)
+    train("--out out --overwrite --seed 1", status=1)
     assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
-
-
-def test_a_run_does_not_hold_its_whole_log(folder):
-    """Overnight that would be a gigabyte: the first and the last evaluation are kept."""
-    config = tiny_config(sft_steps=0, steps=6, eval_every=1, out="out")
-    for resume in (False, True):
-        progress = Progress()
-        with open_folder(config, resume, overwrite=False) as run:
-            train_module.train(config, checked_task(config), CPU, progress, run)
-        assert [row["step"] for row in progress.evaluations] == [0, 6] and len(read("out")) == 13
 
 
 # ------------------------------------------------------------------------------- to the bit
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(train):
+    """However often it is evaluated."""
     train("--out a"), train("--out b"), train("--out c --seed 1")
-    assert read("a") == read("b") and same(weights("a"), weights("b"))
+    train("--out d --eval-every 1 --eval-prompts 5")
+    assert read("a") == read("b") and same(weights("a"), weights("d"))
     assert not same(weights("a"), weights("c"))
-
-
-def test_evaluating_more_often_does_not_change_the_training(train):
-    train("--out a --eval-every 1 --eval-prompts 5"), train("--out b --eval-every 4")
-    losses = [[row for row in read(out) if "loss" in row] for out in ("a", "b")]
-    assert losses[0] == losses[1] and same(weights("a"), weights("b"))
+    a, d = ([row for row in read(out) if "loss" in row] for out in "ad")
+    assert a == d
 
 
 # ------------------------------------------------------------------------------ the warm start
@@ -193,22 +173,11 @@ def test_a_kept_warm_start_equals_a_fresh_one_and_is_shared(train, kept):
     assert same(weights("a"), weights("d")) and len(file.read_bytes()) > 10_000, "made again"
 
 
-@pytest.mark.parametrize("why", ["a file is in the way", "the disk is full"])
-def test_a_warm_start_that_cannot_be_kept_is_a_warning(train, kept, capsys, monkeypatch, why):
-    save = checkpoint.save
-
-    def full(path, content):
-        if path.parent.name == "warmstart":
-            raise OSError(28, "No space left on device")
-        save(path, content)
-
-    if why == "the disk is full":
-        monkeypatch.setattr(checkpoint, "save", full)
-    else:
-        kept.write_text("in the way")
+def test_a_warm_start_that_cannot_be_kept_is_a_warning(train, kept, capsys):
+    kept.write_text("in the way")
     train("--steps 1 --out out")
     assert "warning: the warm start is not kept" in capsys.readouterr().err
-    assert read("out")[-1]["step"] == 1 and not [*kept.parent.glob("warmstart/*")]
+    assert read("out")[-1]["step"] == 1
 
 
 def test_the_warm_start_stops_at_its_pass_rate(train, kept, monkeypatch):
@@ -248,65 +217,27 @@ def test_a_warm_start_depends_on_the_settings_in_its_key_only(kept):
 
 
 def test_the_key_of_a_warm_start_holds_torch_and_the_files(tmp_path, monkeypatch):
-    """model.py, data/, and the version of torch."""
-    before = key_of(WARM)
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "__version__", "2.99")
-        assert key_of(WARM) != before
+    """The version of torch, and the files that make it, wherever they are."""
+    names = ["train.py", "maxrl.py", "model.py", "data/__init__.py", "data/new.py"]
     (tmp_path / "data").mkdir()
-    files = [ROOT / "model.py", *ROOT.glob("data/*.py")]
-    for file in files:
-        (tmp_path / file.relative_to(ROOT)).write_bytes(file.read_bytes())
     monkeypatch.setattr(train_module, "ROOT", tmp_path)
-    assert key_of(WARM) == before, "wherever the repository is"
-    keys = {before}
-    for file in (*files, ROOT / "data/new.py"):
-        with open(tmp_path / file.relative_to(ROOT), "a") as copy:
-            copy.write("# changed\n")
-        keys.add(key_of(WARM))
-    assert len(keys) == 2 + len(files)
+    keys = [key_of(WARM)]
+    for name in names:
+        (tmp_path / name).write_text("# changed")
+        keys.append(key_of(WARM))
+    monkeypatch.setattr(torch, "__version__", "2.99")
+    assert len({*keys, key_of(WARM)}) == len(names) + 2
+    assert all((ROOT / name).exists() for name in names[:-1])
 
 
-def test_the_key_of_a_warm_start_holds_every_function_that_makes_it(kept, monkeypatch):
-    """Record what runs in a warm start of ours, and whose source the key reads."""
-    ran, hashed = set(), set()
-
-    def record(frame, event, argument):
-        file = Path(frame.f_code.co_filename)
-        if event == "call" and file.parent == ROOT and file.name != "model.py":  # it is in whole
-            ran.add(f"{file.stem}.{frame.f_code.co_name.partition('<')[0]}")
-
-    sys.setprofile(record)
-    try:
-        tiny_model(WARM, warm=True)
-    finally:
-        sys.setprofile(None)
-    source = inspect.getsource
-
-    def read_source(function):
-        hashed.add(f"{function.__module__}.{function.__name__}")
-        return source(function)
-
-    monkeypatch.setattr(inspect, "getsource", read_source)
-    before = key_of(WARM)
-    around = {"train.warm_start_config", "train.warm_start_key", "train.keep_warm_start", "train."}
-    assert ran - around <= hashed, "except for comprehensions, train.<dictcomp>"
-    assert {"train.train_step", "train.update", "maxrl.exact_loss"} <= ran
-    for module, function in (name.rsplit(".", 1) for name in [*hashed]):
-        with monkeypatch.context() as patch:
-            patch.setattr(sys.modules[module], function, lambda *_: None)
-            patch.setattr(train_module, function, lambda *_: None, raising=False)
-            assert key_of(WARM) != before, function
-
-
-def broken(model):
+def diverges(*_):
     raise FloatingPointError("a weight is not finite")
 
 
 @pytest.mark.parametrize("where", ["insist_on_numbers", "update"])
 def test_a_diverged_warm_start_is_not_kept(train, kept, capsys, monkeypatch, where):
     module = checkpoint if where == "insist_on_numbers" else train_module
-    monkeypatch.setattr(module, where, lambda *_: broken(None))
+    monkeypatch.setattr(module, where, diverges)
     train("", status=1)
     err = capsys.readouterr().err
     assert "--sft-lr" in err and len(err.splitlines()) == 1 and not kept.exists()
@@ -320,40 +251,16 @@ def test_init_from_a_checkpoint(train, capsys):
         ("--task subtraction", "task"), ("--n-head 1", "n_head"), ("--n-layer 2", "n_layer"),
     ):  # fmt: skip
         train(f"--init a --out c {flags}", status=2)
-        assert word in capsys.readouterr().err and not [*Path("c").iterdir()]
+        assert word in capsys.readouterr().err and not Path("c").exists()
 
 
 # ------------------------------------------------------------------------------------ signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(train, folder, capsys, monkeypatch, number):
-    """After the step at hand; a second signal would find the default handler and end it all.
-    (test_commands.py has the command that is printed.)"""
-    train("--steps 6 --eval-every 6 --out whole")
-    step, before = train_module.train_step, signal.getsignal(number)
-
-    def interrupted(model, optimizer, config, task, at, purpose="data"):
-        if at == 3 and purpose == "data":
-            os.kill(os.getpid(), number)
-            assert signal.getsignal(number) == signal.SIG_DFL
-        return step(model, optimizer, config, task, at, purpose)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train_module, "train_step", interrupted)
-        train("--steps 6 --eval-every 6 --out cut", status=130)
-    assert "train.py --resume --out cut" in capsys.readouterr().err
-    assert signal.getsignal(number) == before
-    assert torch.load("cut/ckpt.pt", weights_only=True)["step"] == 3
-    train("--resume --out cut")
-    assert read("whole") == read("cut") and same(weights("whole"), weights("cut"))
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_during_the_warm_start_leaves_no_file(train, kept, monkeypatch, number):
-    monkeypatch.setattr(train_module, "train_step", lambda *_: os.kill(os.getpid(), number))
+def test_a_signal_during_the_warm_start_leaves_no_file(train, kept, monkeypatch):
+    monkeypatch.setattr(train_module, "train_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     train("", status=130)
-    assert not [path for path in Path().rglob("*") if path.is_file()]
+    assert not [*Path("runs").iterdir()]
 
 
 # ---------------------------------------------------------------------------------- the step
@@ -368,34 +275,21 @@ def gradient_of(config: Config, step: int = 1) -> torch.Tensor:
 
 
 def test_ce_is_exact_of_infinite_order():
-    ce, exact = gradient_of(tiny_config(method="ce")), gradient_of(tiny_config(method="exact"))
-    assert torch.equal(ce, exact) and ce.abs().max() > 0
-    assert torch.equal(ce, gradient_of(tiny_config(method="exact", order=math.inf)))
-    assert not torch.allclose(ce, gradient_of(tiny_config(method="exact", order=1)), rtol=0.1)
+    ce = gradient_of(tiny_config(method="ce"))
+    for order, is_same in ((None, True), (math.inf, True), (1, False)):
+        exact = gradient_of(tiny_config(method="exact", order=order))
+        assert torch.equal(ce, exact) == is_same and exact.abs().max() > 0
 
 
-@pytest.mark.parametrize("order", [1, 3])
-def test_exact_is_what_sampling_estimates(order):
-    """The mean gradient of maxrl-loo over a million rollouts is close to that of exact."""
-    exact = gradient_of(tiny_config(method="exact", order=order))
-    sampled = gradient_of(tiny_config(method="maxrl-loo", order=order, k=300_000))
-    cosine = torch.cosine_similarity(exact, sampled, dim=0).item()
-    assert cosine > 0.97 and 0.9 < (sampled.norm() / exact.norm()).item() < 1.1
-
-
-def test_the_loss_of_a_step_is_that_of_all_its_rollouts(monkeypatch):
-    """One by one, against distinct ones, a few at a time. (test_plain.py has the gradients.)"""
-    config = tiny_config(k=300, batch_size=4, method="maxrl", micro_batch=7)
-    model, task = tiny_model(config, scale=3.0)
-    batch = make_batch(problems_of(config, 2), task, CPU)
-    r = train_module.roll_out(model, batch.prompts, 300, task, torch.Generator().manual_seed(0))
-    monkeypatch.setattr(train_module, "roll_out", lambda *_: r)
-    figures = train_module.rollout_backward(model, batch, config, task, torch.Generator())
-    rows = torch.arange(len(r.group)).repeat_interleave(r.count)
-    A = maxrl.ADVANTAGES["maxrl"](verdicts(batch.texts, r, task)[rows].view(4, 300))
-    assert 0 < (A != 0).any(1).sum() < 4, "dead groups and live ones: the divisor counts both"
-    loss = maxrl.policy_gradient_loss(r.logprob[rows].view(4, 300), A)
-    assert figures["loss"] == pytest.approx(loss.item(), rel=1e-4)
+def test_the_loss_of_a_step_is_that_of_all_its_rollouts():
+    """However many of them are in a backward pass. (test_plain.py has the gradients.)"""
+    losses = []
+    for part in (7, 1000):
+        config = tiny_config(k=300, batch_size=4, micro_batch=part)
+        model, task = tiny_model(config, scale=3.0)
+        optimizer = train_module.new_optimizer(model, 0.1)
+        losses.append(train_module.train_step(model, optimizer, config, task, 2)["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4) != 0
 
 
 def test_the_update():
@@ -427,15 +321,6 @@ def test_every_step_draws_its_own_rollouts(monkeypatch):
     assert entropies[0] == entropies[2] != entropies[1]
 
 
-def test_a_batch_without_failures(monkeypatch):
-    """Only the methods without a baseline have anything to learn from it."""
-    ones = lambda _, rollouts, *__: rollouts.count.float() ** 0  # noqa: E731
-    monkeypatch.setattr(train_module, "rewards_of", ones)
-    for method in maxrl.ADVANTAGES:
-        learns = maxrl.ADVANTAGES[method](torch.ones(1, 5)).any().item()
-        assert gradient_of(tiny_config(method=method)).any() == learns, method
-
-
 def test_a_whole_run_without_a_success_changes_nothing(train):
     """No group is live, so no gradient: the weights stay, nothing divides by zero."""
     flags = "--sft-steps 0 --digits 9 --k 2"
@@ -455,14 +340,10 @@ def test_bfloat16_has_nearly_the_same_gradient():
 
 @pytest.mark.parametrize(
     "what, says",
-    [
-        ("loss", "the loss is nan"),
-        ("gradient", "norm nan"),
-        ("parameter", "a weight is not finite"),
-    ],
+    [("loss", "the loss is nan"), ("gradient", "norm nan"), ("weight", "a weight is not finite")],
 )
 def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, what, says):
-    """In step 3: step, method and the last good checkpoint are named, and that is step 2's."""
+    """In step 3: step and method are named, and the last good checkpoint is that of step 2."""
     loss, step, at = maxrl.policy_gradient_loss, train_module.train_step, []
 
     def wrong(logp, *rest):
@@ -472,17 +353,16 @@ def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, wh
     def poisoned(model, optimizer, config, task, number):
         at.append(number)
         figures = step(model, optimizer, config, task, number)
-        if what == "parameter" and number == 3:
+        if what == "weight" and number == 3:
             model.norm.bias.data[3] = math.inf
         return figures
 
     monkeypatch.setattr(maxrl, "policy_gradient_loss", wrong)
     monkeypatch.setattr(train_module, "train_step", poisoned)
     flags = "--method reinforce --sft-steps 0 --k 3000 --steps 9 --out out --eval-every"
-    train(f"{flags} {1 if what == 'parameter' else 2}", status=1)
+    train(f"{flags} {1 if what == 'weight' else 2}", status=1)
     err = capsys.readouterr().err
-    assert "step 3 of reinforce" in err and says in err and "out/ckpt.pt" in err
-    assert len(err.splitlines()) == 1
+    assert "step 3 of reinforce" in err and says in err and len(err.splitlines()) == 1
     saved = torch.load("out/ckpt.pt", weights_only=True)
     assert saved["step"] == 2 and all(w.isfinite().all() for w in saved["model"].values())
 
@@ -490,8 +370,7 @@ def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, wh
 # ------------------------------------------------------------------- problems and evaluations
 
 
-@pytest.mark.parametrize("split", ["test", "validation"])
-def test_the_flag_says_which_half_an_evaluation_is_of(train, monkeypatch, split):
+def test_the_flag_says_which_half_an_evaluation_is_of(train, monkeypatch):
     seen = set()
 
     def spy(model, batch, *rest):
@@ -499,42 +378,16 @@ def test_the_flag_says_which_half_an_evaluation_is_of(train, monkeypatch, split)
         return evaluate(model, batch, *rest)
 
     monkeypatch.setattr(train_module, "evaluate", spy)
-    train(f"--out out --sft-steps 0 --steps 0 --digits 2 --eval-prompts 30 --eval-split {split}")
+    train("--sft-steps 0 --steps 0 --digits 2 --eval-prompts 30 --eval-split validation")
     operands = np.array([[*map(int, text[:-1].split("+"))] for text in seen])
-    assert in_split(split_hash(operands, commutes=True), split).all()
-
-
-def test_greedy_figures_are_those_of_decoding_greedily():
-    """Token by token, on a model that has learnt some of the problems. (test_evaluate.py has p.)"""
-    config = tiny_config(method="ce", train_prompts=5, batch_size=5, lr=1e-2)
-    model, task = tiny_model(config)
-    optimizer = train_module.new_optimizer(model, 1e-2)
-    problems = task.draw(rng(config.seed, "pool"), 5, "train")
-    batch = make_batch(problems, task, CPU)
-    weight = torch.tensor([0.1, 0.3, 0.1, 0.2, 0.3]).double()
-    seen = set()
-    for step in range(1, 60):
-        train_module.train_step(model, optimizer, config, task, step)
-        if step % 6:
-            continue
-        right = 0.0
-        for (prompt, answer), w in zip(problems, weight.tolist(), strict=True):
-            said: list[int] = []
-            while len(said) < task.max_new_tokens and END not in said:
-                tokens = torch.tensor([encode_prompts([prompt])[0].tolist() + said])
-                said.append(model(tokens)[0, -1].argmax().item())
-            right += w * (said == encode_completions([answer], len(answer) + 1)[0].tolist())
-        assert evaluate(model, batch, weight, task, config)["greedy"] == pytest.approx(right)
-        seen.add(round(right, 3))
-    assert len(seen - {0, 1}) >= 1, "some are right and some are wrong"
+    assert in_split(split_hash(operands, commutes=True), "validation").all()
 
 
 def test_fixed_prompts_are_visited_once_an_epoch():
     config = tiny_config(train_prompts=7)  # batches of 3: epochs end inside batches
-    seen = [p for step in range(1, 15) for p in problems_of(config, step)]
-    pool = task_of("addition", 1).draw(rng(0, "pool"), 7, "train")
-    for epoch in range(6):
-        assert sorted(seen[7 * epoch : 7 * epoch + 7]) == sorted(pool)
+    seen = [p for step in range(1, 8) for p in problems_of(config, step)]
+    pool = sorted(task_of("addition", 1).draw(rng(0, "pool"), 7, "train"))
+    assert sorted(seen[:7]) == sorted(seen[7:14]) == sorted(seen[14:]) == pool
     assert seen[:7] != seen[7:14]
 
 
@@ -559,6 +412,7 @@ def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
      ("--init missing.pt", "does not exist"), ("--resume", "--out"),
      ("--resume --out missing", "does not exist"), ("--resume --overwrite --out x", "exclude"),
      ("--ste 3", "unrecognized"), ("--out /dev/null/x", "cannot write"), ("--rounds 3", "--rounds"),
+     ("--sigma 1 --method rloo", "--sigma is not for rloo on addition"),
      ("--task noisy --sigma 1e-200", "0.001"), ("--task noisy --sigma 6e5", "10000"),
      ("--task noisy --method grpo", "likelihoods"), ("--n-embd 1000000000 --n-head 1", "32768")],
 )  # fmt: skip
@@ -569,14 +423,6 @@ def test_wrong_use_is_one_line_and_status_2(folder, capsys, monkeypatch, flags, 
     err = capsys.readouterr().err
     assert says in err and len(err.strip().splitlines()) == 1, err
     assert not [path for path in folder.rglob("*") if path.is_file()], "and no file is left behind"
-
-
-def test_an_empty_split_is_refused(folder, capsys, monkeypatch):
-    monkeypatch.setattr("data.arithmetic.range", lambda tries: [0] * 9, raising=False)
-    for one_in, split in ((10**19, "test"), (1, "train")):
-        monkeypatch.setattr(splits, "HELD_OUT_ONE_IN", one_in)
-        assert train_module.main(TINY) == 2
-        assert f"{split} problems" in capsys.readouterr().err
 
 
 def test_too_little_memory_names_the_flag(train, capsys, monkeypatch):
@@ -609,11 +455,12 @@ def test_a_dead_start_is_warned_of(train, capsys):
 def test_help_has_a_line_for_every_flag_with_its_default(capsys):
     assert status_of(train_module.main, ["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 100 and any("--no-reverse" in line for line in lines)
     for flag in config_module.flags():
-        (line,) = [x for x in lines if x.startswith(f"  --{flag.name.replace('_', '-')}")
-                   and x.split()[0].strip(",") == f"--{flag.name.replace('_', '-')}"]  # fmt: skip
+        name = config_module.dashed(flag.name)
+        (line,) = (
+            x for x in lines if x.startswith(f"  {name}") and x.split()[0].strip(",") == name
+        )
         assert flag.metadata["help"] in line
         if flag.default is not None and flag.default is not False:
             assert line.endswith(f"(default {flag.default})")
-    assert any("--no-reverse" in line for line in lines)
