@@ -37,7 +37,7 @@ OF_TASKS = ("digits", "reverse", "noise", "sigma", "reward")  # flags that only 
 TAKE_LIKELIHOODS = ("maxrl-loo", "reinforce", "rloo", "tailrl")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 SPLITS, REWARDS = ("test", "validation"), ("likelihood", "regression")
-MAY_CHANGE = ("steps", "rounds", "eval_every", "device", "out")  # on --resume
+MAY_CHANGE = ("steps", "rounds", "eval_every", "device", "out", "tensorboard")  # on --resume
 
 
 def between(low: float, high: float, kind: Callable[[str], Any] = float) -> Callable[[str], Any]:
@@ -132,6 +132,7 @@ class Config:
     eval_split: str = flag("test", "held-out half: test, or validation", choices=SPLITS)
     eval_rollouts: int = flag(128, "rollouts of each, where p is not exact", whole(1, 10**6))
     out: str | None = flag(None, "folder (default runs/<task>-<method>-k<k>-s<seed>)", path)
+    tensorboard: bool = flag(False, "live curves too: tensorboard --logdir runs shows them")
     table: own_method.Table | None = None  # not a flag: what --method FILE.py:FUNCTION computes
 
     def __post_init__(self) -> None:

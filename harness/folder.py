@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from torch.optim import Optimizer
 
 from harness import UsageError, checkpoint, log
 from harness.checkpoint import CheckpointError
 from harness.config import Config
+from harness.curves import Curves, writer_class
 from harness.progress import Progress
 from model import GPT
 
@@ -31,27 +33,39 @@ except ImportError:  # Windows has no flock: two runs on one folder go unnoticed
 
 
 class RunFolder:
-    """The files of a run: config.json, metrics.jsonl and ckpt.pt."""
+    """The files of a run: config.json, metrics.jsonl and ckpt.pt; with a writer, curves as well."""
 
-    def __init__(self, path: Path, resume: bool):
+    def __init__(self, path: Path, resume: bool, writer: Any = None):
+        self.writer = writer
+        self.curves: Curves | None = None
         self.path, self.metrics, self.checkpoint = path, path / "metrics.jsonl", path / "ckpt.pt"
         self.saved = checkpoint.load(path) if resume else {}
 
     def begin(self, config: Config) -> None:
         """The first files of a new run. Those of a run that --overwrite replaces go only now."""
         self.checkpoint.unlink(missing_ok=True)
+        self.write(config, [])
+
+    def write(self, config: Config, rows: list[log.Row]) -> None:
+        """The configuration, and the rows that there are."""
         log.write_lines(self.path / "config.json", [asdict(config)])
-        log.write_lines(self.metrics, [])
+        log.write_lines(self.metrics, rows)
+        if self.writer:
+            self.curves = Curves(self.writer, self.path, rows)
 
     def log(self, row: log.Row) -> None:
         """One more row of metrics.jsonl."""
         log.append_line(self.metrics, row)
+        if self.curves:
+            self.curves.add(row)
 
     def save(self, config: Config, progress: Progress, model: GPT, optimizer: Optimizer) -> None:
         """A checkpoint of this step."""
         checkpoint.insist_on_numbers(model)
         step, first_weights = progress.step, progress.first_weights
         checkpoint.save(self.checkpoint, config, model, optimizer, step, first_weights)
+        if self.curves:
+            self.curves.writer.flush()
 
     def restore(self, config: Config, progress: Progress, model: GPT, optimizer: Optimizer) -> None:
         """Put the optimizer, the progress and the log where the checkpoint is. Later rows of the
@@ -77,14 +91,14 @@ class RunFolder:
         progress.step, progress.first_weights = step, self.saved["first_weights"]
         progress.evaluations = [evaluations[0], evaluations[-1]]
         progress.started = time.monotonic() - rows[-1]["seconds"]
-        log.write_lines(self.metrics, rows)
-        log.write_lines(self.path / "config.json", [asdict(config)])
+        self.write(config, rows)
 
 
 @contextmanager
 def open_folder(config: Config, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
     """The folder of a run, held against other runs while this lasts."""
     path = Path(config.out or default_name(config, overwrite))
+    writer = writer_class() if config.tensorboard else None
     try:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = lock(path)
@@ -97,7 +111,7 @@ def open_folder(config: Config, resume: bool, overwrite: bool) -> Iterator[RunFo
             raise UsageError(f"--out {path} exists: --resume goes on, --overwrite replaces it")
         for torn in path.glob("*.tmp"):  # what a killed process was writing
             torn.unlink()
-        yield RunFolder(path, resume)
+        yield RunFolder(path, resume, writer)
     finally:
         os.close(descriptor)
         with suppress(OSError):  # a folder with files in it stays

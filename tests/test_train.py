@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -464,3 +465,21 @@ def test_help_has_a_line_for_every_flag_with_its_default(capsys):
         assert flag.metadata["help"] in line
         if flag.default is not None and flag.default is not False:
             assert line.endswith(f"(default {flag.default})")
+
+
+def test_live_curves_hold_the_numbers_of_the_log_and_go_on_after_a_pause(
+    train, monkeypatch, capsys
+):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train("--steps 2 --out out --tensorboard"), train("--resume --out out --steps 4")
+    curves = accumulator.EventAccumulator("out").Reload()
+    rows = [json.loads(line) for line in Path("out/metrics.jsonl").read_text().splitlines()]
+    for group, chosen in (("held-out", lambda x: "nll" in x), ("training", lambda x: "loss" in x)):
+        for name in ("nll", "pass@1") if group == "held-out" else ("loss", "live", "seconds"):
+            points = [(event.step, event.value) for event in curves.Scalars(f"{group}/{name}")]
+            logged = [(row["step"], pytest.approx(row[name])) for row in filter(chosen, rows)]
+            assert points == logged and len(points) > 2
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    capsys.readouterr()
+    train("--out none --tensorboard", status=2)
+    assert capsys.readouterr().err.count("\n") == 1 and not Path("none").exists()
