@@ -74,10 +74,12 @@ def numbers(x: Any, shape: tuple[int, ...], name: str) -> Tensor:
 
 def number(x: Any, name: str) -> float:
     """One finite number."""
-    found = numbers(double(x) if type(x) in (int, float) else x, (), name).item()
-    if not math.isfinite(found):
-        raise Failed(f"{name} returned {'NaN' if found != found else 'infinity'}")
-    return found
+    x = numbers(x, (), name).item() if isinstance(x, Tensor) else x
+    if type(x) not in (int, float):
+        raise Failed(f"{name} returned {described(x)} where a number is needed")
+    if not abs(x) < 1e300:
+        raise Failed(f"{name} returned NaN or infinity")
+    return x
 
 
 # ------------------------------------------------------------------------- part A: the estimators
@@ -440,7 +442,7 @@ def gradient(reply: Reply, i: int, like: Tensor, name: str) -> Tensor:
     """The i-th gradient that was asked for, of this shape."""
     value(reply, f"{name}, differentiated,")
     if name == LOSS:
-        number(reply["value"], name)
+        number(reply.get("value"), name)
     grads = reply.get("grads")
     if not isinstance(grads, list) or i >= len(grads) or grads[i] is None:
         raise Failed(f"{name}: no gradient arrives at its argument")

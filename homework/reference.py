@@ -171,8 +171,8 @@ def texts(prompt: str, x: str) -> dict[str, list[str]]:
 def near(prompt: str, x: str) -> list[tuple[str, str]]:
     """Pairs that are nearly right."""
     others = prompt[:-1], f"x{prompt}", f"{prompt}x", f"{prompt}{x}"
-    wrong = [text for some in texts(prompt, x).values() for text in some if text != x]
-    return [*((prompt, text) for text in wrong), *((other, x) for other in others)]
+    wrong = [x[::-1], *(text for some in texts(prompt, x).values() for text in some)]
+    return [*((prompt, y) for y in wrong if y != x), *((other, x) for other in others)]
 
 
 def is_verifier(verify: Callable) -> bool:

@@ -179,8 +179,8 @@ class Sandbox:
     def stop(self) -> None:
         """End the process, if there is one."""
         if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+            with contextlib.suppress(OSError), self.process:  # what was sent may not arrive
+                self.process.kill()
             self.process = None
 
 

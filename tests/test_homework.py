@@ -75,7 +75,7 @@ def test_wrong_functions_lose_what_they_violate():
 
 
 PUPPET = "import sys; print('ready', flush=True); [print({!r}, flush=True) for _ in sys.stdin]"
-VALUES = ["true", "NaN", "[[1]]", '{"t": 5, "d": "int64"}', '{"t": [], "d": "bool"}']
+VALUES = ["true", "NaN", "1" * 400, "[[1]]", '{"t": 5, "d": "int64"}', '{"t": [], "d": "bool"}']
 LINES = ["", "[]", "[" * 10**5, '{"value": {"t": "x", "d": "int8"}}']
 LINES += [f'{{"value": {value}, "grads": [{value}, {value}]}}' for value in VALUES]
 

@@ -9,6 +9,7 @@ of the exact pass rate, without sampling. Left out: almost everything that makes
 """
 
 import argparse
+import functools
 import json
 import math
 from collections.abc import Iterator
@@ -109,10 +110,16 @@ def exact(
     return -((1 - (1 - p) ** T) * logp).mean(), p.mean().item()
 
 
+@functools.cache
+def held_out_problems() -> tuple[list[str], list[str]]:
+    """The same 500 in every evaluation."""
+    return problems(torch.Generator().manual_seed(0), 500, held_out=True)
+
+
 @torch.no_grad()
 def evaluate(model: GPT, mine: Any) -> dict[str, float]:
-    """nll = -log p and pass@k = 1 - (1-p)^k, averaged over the same 500 held-out problems."""
-    prompts, answers = problems(torch.Generator().manual_seed(0), 500, held_out=True)
+    """nll = -log p and pass@k = 1 - (1-p)^k, averaged over the held-out problems."""
+    prompts, answers = held_out_problems()
     logp = logprobs(model, tokens(prompts, P), tokens(answers, L), mine).double()
     passed = {f"pass@{k}": (1 - (1 - logp.exp()) ** k).mean().item() for k in (1, 8, 128, 1024)}
     return {"nll": -logp.mean().item()} | passed
