@@ -7,6 +7,7 @@ student's process and can only ask: it sends the arguments, and gets what the fu
 returns. Nothing in here executes what it is sent.
 """
 
+import itertools
 import math
 import random
 import re
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from sandbox import tensor
+from torch import Tensor
 
 LOTS = 5
 DICE = random.SystemRandom()
@@ -39,36 +40,24 @@ Coefficients = list[float]  # c_j of w = sum_j c_j (1-p)^j
 
 
 def estimators() -> list[Behaviour]:
-    """Lots of one k and one order: right ones, and wrong ones for that order."""
+    """Lots of one k and one order: right ones, one of another order, one that is off by a factor,
+    and for each usual p one that is right there, at k - 1 values of p in all."""
     found = []
     for lot, k in enumerate((4, 5, 6, *DICE.choices((4, 5, 6), k=LOTS - 3))):
-        order = DICE.randint(1, k)
+        order, other = DICE.sample(range(1, k + 1), 2)
         right = [1.0] * order + [0.0] * (k - order)
         hint = "only the expectation counts: the chances of all 2^k outcomes add up to 1"
         for _ in range(DICE.randint(1, 2)):
             found.append(Behaviour(estimator(k, right), None, hint, [k, order]))
-        for wrong, kind in mistakes(k, order, right):
-            found.append(Behaviour(estimator(k, wrong), lot, kind, [k, order]))
+        factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
+        wrong = [([1.0] * other + [0.0] * (k - other), "of another order"),
+                 ([factor * c for c in right], "off by a constant factor")]  # fmt: skip
+        usual = DICE.sample(USUAL, len(USUAL))
+        usual += DICE.sample(usual[: -(k - 1)], -len(usual) % (k - 1))
+        for i in range(0, len(usual), k - 1):
+            wrong.append((bent(right, usual[i : i + k - 1]), "right at some p, wrong at others"))
+        found += [Behaviour(estimator(k, c), lot, kind, [k, order]) for c, kind in wrong]
     return found
-
-
-def mistakes(k: int, order: int, right: Coefficients) -> list[tuple[Coefficients, str]]:
-    """Another order, another factor; for each usual p one that is right there, at k - 1 values of p
-    in all; for each number f of failing peers one that is wrong with f only, by p^(k-1-f) (1-p)^f;
-    and one that is right on the average over p."""
-    other = DICE.choice([T for T in range(1, k + 1) if T != order])
-    factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
-    usual = DICE.sample(USUAL, len(USUAL))
-    usual += DICE.sample(usual[: -(k - 1)], -len(usual) % (k - 1))
-    pairs = DICE.sample((0.1, 0.2, 0.25, 0.3, 0.4), (k - 2) // 2)
-    roots = [(usual[i : i + k - 1], "right at some p and wrong at others")
-             for i in range(0, len(usual), k - 1)]  # fmt: skip
-    roots += [([1.0] * f + [0.0] * (k - 1 - f), "wrong for one number of successes")
-              for f in range(k)]  # fmt: skip
-    roots += [([0.5, *pairs, *(1 - p for p in pairs)], "right on the average over p only")]
-    plain = [([1.0] * other + [0.0] * (k - other), "of another order"),
-             ([factor * c for c in right], "off by a constant factor")]  # fmt: skip
-    return plain + [(bent(right, where), kind) for where, kind in roots]
 
 
 def weight(coefficients: Coefficients, p: float) -> float:
@@ -82,7 +71,6 @@ def bent(right: Coefficients, roots: list[float]) -> Coefficients:
     for root in roots:  # times p - root = (1 - root) - (1 - p)
         pairs = zip([*product, 0.0], [0.0, *product], strict=True)
         product = [(1 - root) * same - before for same, before in pairs]
-    product += [0.0] * (len(right) - len(product))
     most = max(abs(weight(product, i / 200) / weight(right, i / 200)) for i in range(1, 200))
     size = DICE.choice((-1, 1)) * DICE.uniform(0.2, 0.6) / most
     return [c + size * d for c, d in zip(right, product, strict=True)]
@@ -91,29 +79,24 @@ def bent(right: Coefficients, roots: list[float]) -> Coefficients:
 def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
     """A function of (r, mean, k), r (N, k), whose weight is that of the coefficients.
 
-    E[g] depends on A(success) - A(failure) only, given the peers, and of that on its average over
-    the peers of which f fail and over the seats: it must be sum_j c_j C(f, j) / C(k-1, j). All else
-    is drawn: what both have, and how the difference is spread.
+    With f of its k - 1 peers failing a success gets sum_j c_j C(f, j) / C(k-1, j) more than a
+    failure would. What both get depends on the peers and on the seat, and is drawn: it does not
+    change E[g].
     """
     draws = torch.Generator().manual_seed(DICE.randrange(2**60))
+    both = DICE.choice((1, 3, 10, 30)) * (torch.rand(2**k, k, generator=draws).double() - 0.5)
+    omega = torch.zeros(k).double()  # by f
+    for f, j in itertools.product(range(k), repeat=2):
+        omega[f] += coefficients[j] * math.comb(f, j) / math.comb(k - 1, j)
     place = 2 ** torch.arange(k)  # an outcome's number: the places of its successes, added
-    r = (torch.arange(2**k).unsqueeze(1) & place) > 0  # (2^k, k)
-    both, gap = DICE.choice((2, 6, 20, 60)) * (
-        torch.rand(2, 2**k, k, generator=draws).double() - 0.5
-    )
-    failing = k - 1 - (r.sum(1, keepdim=True) - r.long())
-    for f in range(k):
-        like = (failing == f) & ~r
-        omega = sum(c * math.comb(f, j) / math.comb(k - 1, j) for j, c in enumerate(coefficients))
-        gap[like] += omega - gap[like].mean()
-    peers = torch.arange(2**k).unsqueeze(1) - r * place  # the outcome in which this seat fails
-    A = both.gather(0, peers) + r * gap.gather(0, peers)
 
-    def behave(r: Any, mean: Any, k_: Any) -> dict:
-        x = torch.tensor(r["t"])
-        if x.dim() != 2 or x.shape[1] != k or len(x) > 5000 or not ((x == 0) | (x == 1)).all():
+    def behave(r: Any, mean: Any, k_: Any) -> Tensor:
+        if r.dim() != 2 or r.shape[1] != k or len(r) > 5000 or not ((r == 0) | (r == 1)).all():
             raise ValueError("r must be a tensor of shape (N, k) of zeros and ones, N <= 5000")
-        return tensor(A[(x.long() * place).sum(1)].tolist(), "float64")
+        x = r.long()
+        peers = (x * place).sum(1, keepdim=True) - x * place  # the outcome if this seat fails
+        failing = k - 1 - (x.sum(1, keepdim=True) - x)
+        return both.gather(0, peers) + x * omega[failing]
 
     return behave
 
@@ -135,12 +118,6 @@ def truth(prompt: str) -> str | None:
     return str(result)[:: -1 if mark == "<" else 1]
 
 
-def summed(text: str) -> str:
-    """What a calculator makes of it: sums of numbers only."""
-    is_sum = re.fullmatch(r"[-+]?[0-9]+([-+][0-9]+)*", text)
-    return str(sum(map(int, re.findall(r"[-+]?[0-9]+", text)))) if is_sum else ""
-
-
 # When a text is taken for the right one. None: when the prompt only looks like one.
 ALIKE: list[tuple[str, Condition | None]] = [
     ("spaces", lambda text, right: text.strip() == right),
@@ -152,7 +129,7 @@ ALIKE: list[tuple[str, Condition | None]] = [
     ("something behind it", lambda text, right: text.startswith(right)),
     ("something before it", lambda text, right: text.endswith(right)),
     ("something around it", lambda text, right: right in text),
-    ("a sum", lambda text, right: right in (text, summed(text), summed(text)[::-1])),
+    ("a sum", lambda text, right: text.removesuffix("+0") == right),
     ("a decimal point", lambda text, right: text.removesuffix(".0") == right),
     ("underscores", lambda text, right: text.replace("_", "") == right),
     ("the empty text", lambda text, right: text in ("", right)),
@@ -198,9 +175,6 @@ def verifier(here: Condition | None, alike: Condition | None) -> Callable[..., A
     """Right, except where `here` holds: there it accepts what is alike. Without `here`, right."""
 
     def behave(prompt: Any, text: Any) -> bool:
-        if not isinstance(prompt, str) or not isinstance(text, str):
-            raise ValueError("verify takes two texts")
-        prompt, text = prompt[:200], text[:200]
         like = _LIKE.search(prompt)
         read = like[0] + ("" if like[4] else "=") if like and alike is None else prompt
         right = truth(read)

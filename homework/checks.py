@@ -12,32 +12,34 @@ and a way to see it oneself; it never holds the number that was expected. Left o
 (points.py), the questions (questions.py), the submitted runs (replay.py).
 """
 
+import functools
 import itertools
 import math
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import reference
 import torch
 from break_it import DICE, LOTS, estimators, truth, verifiers
 from personal import personal
-from sandbox import ASK, NO_NUMBERS, Call, Failed, Sandbox, tensor
+from reference import foreign, texts
+from sandbox import ASK, NO_NUMBERS, Call, Failed, Sandbox
 from submission import Submission
+from torch import Tensor
 
 Outcome = tuple[float, str]
 Reply = dict[str, Any]
+double = functools.partial(torch.tensor, dtype=torch.float64)
 
 
-@dataclass
+@dataclass(eq=False)
 class Student:
     """A submission as the checks see it."""
 
     id: str
     sandbox: Sandbox
     submission: Submission
-    asked: dict[str, Any] = field(default_factory=dict)  # `table` and `mistakes`, once they are
 
 
 # ------------------------------------------------------------------------- numbers out of replies
@@ -48,11 +50,6 @@ def close(a: float, b: float, relative: float = 1e-3, absolute: float = 1e-6) ->
     return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
 
 
-def same(a: float, b: float) -> bool:
-    """Nearly equal, or both are NaN."""
-    return close(a, b, absolute=1e-5) or (a != a and b != b)
-
-
 def value(reply: Reply, name: str) -> Any:
     """What a call returned; Failed if it raised."""
     if error := reply.get("error"):
@@ -60,35 +57,29 @@ def value(reply: Reply, name: str) -> Any:
     return reply.get("value")
 
 
-def is_tensor(x: Any) -> bool:
-    return isinstance(x, dict) and x.keys() == {"t", "d"}
-
-
 def described(x: Any) -> str:
     """What something is, for a message."""
-    names = {bool: "True or False", str: "text", type(None): "nothing", list: "a list"}
-    return "a tensor" if is_tensor(x) else names.get(type(x), f"a {type(x).__name__}")
+    names = {bool: "True or False", str: "text", type(None): "nothing", Tensor: "a tensor"}
+    return names.get(type(x), f"a {type(x).__name__}")
 
 
-def numbers(x: Any, shape: tuple[int, ...], name: str) -> torch.Tensor:
+def numbers(x: Any, shape: tuple[int, ...], name: str) -> Tensor:
     """A float64 tensor of this shape, whose entries may be NaN or infinite; Failed if it is not."""
-    if not is_tensor(x):
+    if not isinstance(x, Tensor):
         raise Failed(f"{name} returned {described(x)} where a tensor is needed")
-    try:
-        found = torch.tensor(x["t"], dtype=torch.float64)
-    except Exception:
-        raise Failed(f"{name} returned what is not a tensor of numbers") from None
-    if found.shape != shape:
-        raise Failed(f"{name} returned a tensor of shape {tuple(found.shape)}, not {shape}")
-    return found
+    if x.shape != shape:
+        raise Failed(f"{name} returned a tensor of shape {tuple(x.shape)}, not {shape}")
+    return x.double()
 
 
 def number(x: Any, name: str) -> float:
     """One finite number."""
-    found = numbers(tensor(x) if type(x) in (int, float) else x, (), name).item()
-    if not math.isfinite(found):
-        raise Failed(f"{name} returned {'NaN' if found != found else 'infinity'}")
-    return found
+    x = numbers(x, (), name).item() if isinstance(x, Tensor) else x
+    if type(x) not in (int, float):
+        raise Failed(f"{name} returned {described(x)} where a number is needed")
+    if not abs(x) < 1e300:
+        raise Failed(f"{name} returned NaN or infinity")
+    return x
 
 
 # ------------------------------------------------------------------------- part A: the estimators
@@ -101,21 +92,23 @@ Rows = dict[tuple[int, int], tuple[float, float]]  # by k and S; NaN where there
 Weight = Callable[[float], float]
 
 
+def same(a: Tensor, b: Tensor) -> bool:
+    """Nearly equal, NaN equal to NaN."""
+    return torch.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
+
+
 def group(k: int, successes: int) -> list[float]:
     """The rewards of a group, in any order."""
     return DICE.sample([1.0] * successes + [0.0] * (k - successes), k)
 
 
+@functools.lru_cache(99)
 def table(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
     """The advantages of groups of all tested sizes and of two more, with their rollouts in
     any order; and for the sizes at which something is wrong, what."""
-
-    if name in student.asked:
-        return student.asked[name]
     sizes = {5, 16, DICE.randint(6, 7), DICE.randint(9, 15), *((4, 8) if name == "own" else SMALL)}
     groups = [group(k, s) for k in sorted(sizes) for s in range(k + 1)]
-    calls = [Call(name, [tensor([g], "float64"), tensor([[sum(g) / len(g)]], "float64"), len(g)])
-             for g in groups]  # fmt: skip
+    calls = [Call(name, [double([g]), double([[sum(g) / len(g)]]), len(g)]) for g in groups]
     found: Rows = {}
     problems: dict[int, str] = {}
     for g, reply in zip(groups, student.sandbox.calls(calls), strict=True):
@@ -124,16 +117,15 @@ def table(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
         except Failed as failed:
             found[len(g), int(sum(g))] = math.nan, math.nan
             problems.setdefault(len(g), str(failed))
-    student.asked[name] = found, problems
     return found, problems
 
 
 def by_reward(name: str, g: list[float], reply: Reply) -> tuple[float, float]:
     """The advantage of a success and of a failure in this group, 0 where there is none."""
     where = f"{name}, in a group with {sum(g):g} of {len(g)} right,"
-    A = numbers(value(reply, where), (1, len(g)), where)[0].tolist()
-    success, failure = (A[g.index(r)] if r in g else 0.0 for r in (1.0, 0.0))
-    if not all(same(a, success if r else failure) for r, a in zip(g, A, strict=True)):
+    A = numbers(value(reply, where), (1, len(g)), where)[0]
+    success, failure = (A[g.index(r)].item() if r in g else 0.0 for r in (1.0, 0.0))
+    if not same(A, double([success if r else failure for r in g])):
         raise Failed(f"{where} gives equal rewards different advantages")
     return success, failure
 
@@ -203,14 +195,12 @@ def expectation(student: Student, name: str, ks: tuple[int, ...] = SIZES) -> Out
 
 def proportional(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
     """The table; Failed unless, up to a constant factor, it has the task's weight to 1.5 % of the
-    largest. Constant functions have the properties K1, B and D, too, and earn nothing by them. And
-    the reward itself has the weight of rloo, but is no answer to that task."""
+    largest. Constant functions have the properties K1, B and D, too, and earn nothing by them."""
     found = table(student, name)
     for k in sorted({k for k, _ in found[0] if 5 <= k < 8}):
         both = [of_size(name, found[0], k, dead) for dead in (True, False)]
         w, _ = target(student, name, k)
-        by_mean = name in ("reinforce", "own") or not close(both[0][2][0], both[0][k - 1][0])
-        if not by_mean or not any(near_to(w, rows) for rows in both):
+        if not any(near_to(w, rows) for rows in both):
             raise Failed(f"{name}: not tested until E holds, at least up to a constant factor")
     return found
 
@@ -245,33 +235,19 @@ def in_a_batch(student: Student, name: str) -> Outcome:
     calls, wanted = [], []
     for k in (16, max(k for k, _ in rows if k < 16)):
         batch = [group(k, s) for s in (0, k, *DICE.choices(range(1, k), k=DICE.randint(3, 9)))]
-        batch = DICE.sample(batch, len(batch))
-        cells = [(x, sum(r) / k, rows[k, int(sum(r))][0 if x else 1]) for r in batch for x in r]
-        some = DICE.sample(cells, len(cells) - DICE.randint(1, k))
-        flat = [list(part) for part in zip(*some, strict=True)]
-        for dtype in ("float64", "float32"):
-            mean = tensor([[sum(r) / k] for r in batch], dtype)
-            calls.append(Call(name, [tensor(batch, dtype), mean, k]))
-            calls.append(Call(name, [tensor(flat[0], dtype), tensor(flat[1], dtype), k]))
-            wanted += [(cells, (len(batch), k), OTHERS), (some, (len(some),), ENTRIES)]
-    for reply, (right, shape, why) in zip(student.sandbox.calls(calls), wanted, strict=True):
-        theirs = numbers(value(reply, f"{name}, for rewards of shape {shape},"), shape, name)
-        if not all(same(a, b) for a, (_, _, b) in zip(theirs.flatten(), right, strict=True)):
+        r = double(DICE.sample(batch, len(batch)))
+        mean = r.mean(dim=1, keepdim=True)
+        alone = double([[rows[k, sum(g)][0 if x else 1] for x in g] for g in r.int().tolist()])
+        some = torch.tensor(DICE.sample(range(r.numel()), r.numel() - DICE.randint(1, k)))
+        flat = [x.expand_as(r).flatten()[some] for x in (r, mean, alone)]
+        for (a, b, right), why in (((r, mean, alone), OTHERS), (flat, ENTRIES)):
+            calls += [Call(name, [a, b, k]), Call(name, [a.float(), b.float(), k])]
+            wanted += [(right, why)] * 2
+    for reply, (right, why) in zip(student.sandbox.calls(calls), wanted, strict=True):
+        shape = tuple(right.shape)
+        theirs = value(reply, f"{name}, for rewards of shape {shape},")
+        if not same(numbers(theirs, shape, name), right):
             return 0, f"{name}: {why}. Compare f(r, mean, k) with f(r[:1], mean[:1], k)"
-    return 1, ""
-
-
-def unit_variance(student: Student) -> Outcome:
-    """grpo: mean 0 and variance 1 in every live group, and its successes above its failures."""
-    rows, problems = table(student, "grpo")
-    for k, s in ((n, s) for n in (2, 5, 16) for s in range(1, n)):
-        a, b = rows[k, s]
-        mean, square = (s * a + (k - s) * b) / k, (s * a * a + (k - s) * b * b) / k
-        if not (a > b and close(mean, 0, absolute=1e-3) and close(square, 1, 2.5e-4)):
-            return 0, problems.get(k) or (
-                f"grpo: take a group with {s} of {k} right. The mean of A must be 0, the mean of "
-                "A^2 must be 1, and a success must have the larger A"
-            )
     return 1, ""
 
 
@@ -279,122 +255,69 @@ def unit_variance(student: Student) -> Outcome:
 # All checks of verify look at one list of verdicts, on pairs of a prompt and a text. Each pair is
 # of one kind: where a right answer was asked for, or what is wrong with the text or the prompt.
 
-RIGHT = ("=", "<", "operands with spaces", "leading zeros", "long operands")
-NUMBERS = ("another number",)
-FORMS = ("spaces", "zeros", "signs", "foreign digits", "a computation", "more than a number")
+RIGHT = ["=", "<", "operands with spaces", "leading zeros", "long operands"]
+NUMBERS = ["another number"]
+FORMS = list(texts("1+1=", "2"))[1:]
 Pairs = dict[tuple[str, str], str]  # the kind of each
 
 
-def some_problem(kind: str) -> str:
-    """A prompt of one of the kinds in RIGHT."""
-    least, most = (10, 18) if kind == "long operands" else (1, 2)
-    a, b = (str(DICE.randrange(10 ** DICE.randint(least, most))) for _ in "ab")
+def some_problem(kind: str, sign: str, falling: bool) -> str:
+    """A prompt of one of the kinds in RIGHT, its larger operand first or last."""
+    digits = DICE.randint(10, 18) if kind == "long operands" else DICE.randint(1, 2)
+    a, b = map(str, sorted(DICE.sample(range(10**digits), 2), reverse=falling))
     if kind == "leading zeros":
-        a, b = DICE.sample((a.zfill(DICE.randint(5, 18)), b.zfill(DICE.choice((1, 5, 18)))), 2)
+        n, m = DICE.sample((DICE.randint(5, 18), DICE.choice((1, 5, 18))), 2)
+        a, b = a.zfill(n), b.zfill(m)
     if kind == "operands with spaces":
-        a, b = DICE.sample((" " * DICE.choice((1, 2, 18)) + a, " " * DICE.choice((0, 3)) + b), 2)
-    return f"{a}{DICE.choice('+-*')}{b}{'<' if kind == '<' else '='}"
+        n, m = DICE.sample((DICE.choice((1, 2, 18)), DICE.choice((0, 3))), 2)
+        a, b = " " * n + a, " " * m + b
+    return f"{a}{sign}{b}{'<' if kind == '<' else '='}"
 
 
-def small_problems() -> list[str]:
-    """One of each sign and mark, with answers of at most three characters."""
-    a, b, tens = DICE.randint(11, 49), DICE.randint(11, 49), DICE.randint(2, 9)
-    few, more = DICE.randint(1, 9), DICE.randint(31, 99)
-    return [f"{a}+{b}=", f"{few}-{more}=", f"{tens}*{few}=", f"{10 * tens - few}+{few}<",
-            f"{few}-{more}<"]  # fmt: skip
+def no_prompts(a: int, sign: str, b: int, mark: str) -> dict[str, list[str]]:
+    """What looks like a prompt for two-digit numbers and asks for nothing, by kind."""
+    x, zeros, spaces = f"{a}{sign}{b}{mark}", "0" * 17, " " * 19
+    return {
+        "a space is where none may be": [
+            f"{a} {sign}{b}{mark}", f"{a}{sign}{b} {mark}", f"{a // 10} {a % 10}{sign}{b}{mark}",
+            *(text for s in "\t\n\xa0\u2003" for text in (f"{s}{x}", f"{a}{sign}{s}{b}{mark}"))],
+        "it has another sign": [f"-{x}", f"+{x}", f"{a}{sign}-{b}{mark}", f"{a}{sign}+{b}{mark}",
+                                f"{a}/{b}=", f"{a}%{b}=", "a+b=", "__import__('os')="],
+        "it is too long": [f"{spaces}{x}", f"{a}{sign}{spaces}{b}{mark}", f"{zeros}{x}",
+                           f"{a}{sign}{zeros}{b}{mark}", f"{spaces}{x}{spaces}"],
+        "something is missing": [x[:-1], f"{a}{sign}{mark}", f"{sign}{b}{mark}", f"{a}", ""],
+        "something is around it": [f"x{x}", f"{x}x", f"{x}{a}", f"1 {x}", f"1{sign}{x}",
+                                   f"{x}{mark}", f"{x}\n", "(" * 10**4],
+        "a digit is none": [x.replace(f"{n}", y) for n in (a, b) for y in
+                            (foreign(n), f"{n // 10}_{n % 10}", f"{n}.0", f"_{n}")],
+    }  # fmt: skip
 
 
-def changed(x: str) -> str:
-    """An answer with another digit in one place."""
-    i = DICE.choice([i for i, c in enumerate(x) if c.isdigit()])
-    return x[:i] + DICE.choice([d for d in "0123456789" if d != x[i]]) + x[i + 1 :]
-
-
-def foreign(text: str, zero: int = 0x660) -> str:
-    """With the digits of another script, whose 0 is this character: they only look like ours."""
-    return text.translate({48 + d: zero + d for d in range(10)})
-
-
-def near(prompt: str, x: str) -> list[str]:
-    """Slips of the pen, and what looks like the answer x, or holds it, or computes to it."""
-    n = x.strip("-")
-    texts = (
-        f"0{x}|{x}0|+{x}|-{x}|{x}-|{n}|{n}-|-{n}|1{x}|{x}1|{x[:-1]}|{x[1:]}|{x[::-1]}|0{n}-||"
-        f"{x}.0|{x}.|{x}e0|0x{int(n):x}|{x[0]}_{x[1:]}|{x}+0|0+{x}|{x}-0|{x}*1|1*{x}|int('{x}')|"
-        f"{x}={x}|{prompt}{x}|{prompt[:-1]}|9;{x}|a{x}|{x}a|{x}<end>|{x}\x00|the answer is {x}|"
-        f"{x}, I think|I say {x}.| {x}|{x} |\n{x}|{x}\n|\t{x}|{x[0]} {x[1:]}|{x}\n{x}"
-    ).split("|")
-    return [*texts, changed(x), changed(changed(x)), "".join(sorted(x)),
-            "".join(DICE.sample(x, len(x))), foreign(x), foreign(x, 0xFF10)]  # fmt: skip
-
-
-def kind_of(text: str, x: str) -> str:
-    """How a text differs from the answer x."""
-    if not text.isascii() or any(c.isspace() for c in text):
-        return "spaces" if text.isascii() else "foreign digits"
-    if re.fullmatch(r"[-+]?[0-9]*[-+]?", text):
-        a, b = text.strip("-+"), x.strip("-")
-        zeros = a and a.strip("0") == b.strip("0")
-        return "signs" if a == b else "zeros" if zeros else NUMBERS[0]
-    return "a computation" if re.fullmatch(r"[-+*.()'0-9a-fx_int]*", text) else FORMS[-1]
-
-
-def no_prompts(sign: str, mark: str) -> tuple[str, dict[str, list[str]]]:
-    """A prompt, and texts that look like it and ask for nothing, by their kind."""
-    a, b = (str(n) for n in DICE.sample(range(11, 50), 2))
-    prompt = f"{a}{sign}{b}{mark}"
-    before = {"a space is where none may be": "\t\u2003\xa0\n", "it has another sign": "-+",
-              "it is too long": (" " * 19, " " * 40, "0" * 17, "0" * 38)}  # fmt: skip
-    found = {
-        kind: [text for s in some for text in (s + prompt, f"{a}{sign}{s}{b}{mark}")]
-        for kind, some in before.items()
-    }
-    inside = f"{a} {sign}{b}{mark}", f"{prompt[:-1]} {mark}", f"{a[0]} {a[1]}{sign}{b}{mark}"
-    found["a space is where none may be"] += inside
-    found["it has another sign"] += [f"{a}/{b}=", f"{a}%{b}=", "a+b=", "__import__('os')="]
-    found["something is missing"] = [prompt[:-1], f"{a}{sign}{mark}", f"{sign}{b}{mark}", a, ""]
-    found["something is around it"] = [
-        f"x{prompt}", f"{prompt}x", f"{prompt}{a}", f"1 {prompt}", f"1{sign}{prompt}",
-        f"{prompt}{mark}", f"{prompt}\n", "(" * 10**4]  # fmt: skip
-    found["a digit is none"] = [prompt.replace(n, text) for n in (a, b) for text in
-                                (foreign(n), f"{n[0]}_{n[1]}", f"{n}.0", f"_{n}")]  # fmt: skip
-    return prompt, found
-
-
-PROMPTS = tuple(no_prompts("+", "=")[1])
+PROMPTS = list(no_prompts(11, "+", 12, "="))
 
 
 def asked_pairs() -> Pairs:
     """Everything that verify is asked."""
     found: Pairs = {}
-    for kind in RIGHT * 12:
-        prompt = some_problem(kind)
+    drawn = ((some_problem(*x), x[0]) for x in itertools.product(RIGHT * 2, "+-*", (True, False)))
+    for prompt, kind in (("3-3=", "="), ("7-7<", "<"), *drawn):
         x = str(truth(prompt))
-        found |= {(prompt, text): kind_of(text, x) for text in near(prompt, x)}
-        found |= {(prompt, changed(x)): kind, (prompt, x): kind}
-    for prompt in small_problems():
-        x = str(truth(prompt))
-        mine = {c for c in x if c.isdigit()} | {"0"}
-        symbols = [*"+-= \n\u0664", *mine]
-        symbols += DICE.sample(sorted({*"0123456789"} - mine), 10 - len(symbols))
-        for n in range(4):
-            for text in map("".join, itertools.product(symbols, repeat=n)):
-                found[prompt, text] = kind_of(text, x)
-        found[prompt, x] = prompt[-1]
+        for what, some in texts(prompt, x).items():
+            found |= {(prompt, text): what for text in some if text != x}
+        other = x.translate(str.maketrans("0123456789", "1234567890"))
+        found |= {(prompt, other): kind, (prompt, x): kind}
     for sign, mark in itertools.product("+-*", "=<"):
-        prompt, texts_of = no_prompts(sign, mark)
-        x = str(truth(prompt))
-        for kind, texts in texts_of.items():
-            found |= {(text, said): kind for text in texts for said in (x, x[::-1], "0", "None")}
+        a, b = DICE.sample(range(11, 50), 2)
+        x = str(truth(f"{a}{sign}{b}{mark}"))
+        for kind, prompts in no_prompts(a, sign, b, mark).items():
+            found |= {(p, said): kind for p in prompts for said in (x, x[::-1], "0", "None")}
     return found
 
 
+@functools.lru_cache(99)
 def mistakes(student: Student) -> dict[str, str]:
     """For each kind of pair the first that verify is wrong about, if there is one. All are mixed. A
     raised error, and a value that is no bool, are mistakes."""
-
-    if "verify" in student.asked:
-        return student.asked["verify"]
     pairs, found = asked_pairs(), dict[str, str]()
     mixed = DICE.sample(sorted(pairs), len(pairs))
     replies = student.sandbox.calls([Call("verify", [*pair]) for pair in mixed])
@@ -408,11 +331,10 @@ def mistakes(student: Student) -> dict[str, str]:
         if theirs is not right:
             said = f"verify {said}: {text!r:.60} for the prompt {prompt!r:.40}"
             found.setdefault(pairs[prompt, text], said)
-    student.asked["verify"] = found
     return found
 
 
-def verify(student: Student, kinds: tuple[str, ...]) -> Outcome:
+def verify(student: Student, kinds: list[str]) -> Outcome:
     """The share of these kinds without a mistake. Only if some right answers are accepted (and
     wrong digits refused), for a constant function refuses all that is wrong."""
     found = mistakes(student)
@@ -427,16 +349,14 @@ def verify(student: Student, kinds: tuple[str, ...]) -> Outcome:
 
 
 def pass_cases() -> dict[str, list[tuple[int, int, int]]]:
-    """n, c and k: all up to n = 7 with c > 0, and some more; n = 100,000, and some between; and no
-    success, n of them, n < k, with two that are no edges."""
-    one = DICE.randint
+    """n, c and k: all up to n = 7 with c > 0; n = 100,000, and some between; and no success, n of
+    them, n < k, with two that are no edges."""
+    one, N = DICE.randint, 100_000
     brute = [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
-    brute += [(n := one(8, 11), one(1, n), one(1, n)) for _ in range(20)]
-    N = 100_000
     large = [(N, N - one(500, 9000), 3), (N, one(2, 99), 1), (N, 5, N - 2)]
-    for m, many in ((one(12, 5000), one(99, N)) for _ in range(3)):
-        large += [(N, one(2, 9), one(500, 9000)), (m, one(1, m), one(1, 9)),
-                  (m, one(1, 9), one(1, m)), (many, one(9, 60), one(9, many // 9))]  # fmt: skip
+    for _ in range(3):
+        n, c, k = one(500, 5000), one(10, 60), one(10, 60)
+        large += [(n, c, 2), (n, 3, k), (n, c, k), (N, one(2, 9), one(500, 9000))]
     n, c = one(8, 11), one(3, 6)
     edges = [(m, x * m, k) for x in (0, 1) for m, k in ((n, 1), (n, n), (1, 1))]
     edges += [(n, c, 2), (n, c, 4), (n, c, n + 1), (n, 0, n + 1), (1, 1, 2)]
@@ -460,57 +380,69 @@ def pass_at_k(student: Student, which: str, see: str) -> Outcome:
 # ----------------------------------------------------------- part A: log-probability and loss
 
 
-def drawn() -> tuple[torch.Tensor, torch.Tensor, int]:
+torch.seed()
+
+
+def drawn() -> tuple[Tensor, Tensor, int]:
     """Logits (U, L, V), completions (U, L) and the end token: others each time, of another shape.
     The logits of a token are of any level, which makes no difference, and now and then far apart;
     end tokens are at one, at no and at several places."""
     L, V = DICE.randint(9, 19), DICE.randint(5, 19)
     end = DICE.randrange(V)
-    others = [v for v in range(V) if v != end]
     ends = [(1,), (), (0, 1), (3,), (2, 3), (1, 2, 3), (0, 1, 2, 3), (L - 2,), (L - 1,)]
-    ends = DICE.sample([*ends, *DICE.choices(ends, k=DICE.randint(0, 3))], k=9)
-    tokens = [[end if t in row else DICE.choice(others) for t in range(L)] for row in ends]
-    sizes = [[(DICE.choice((-150, 0, 0, 150)), DICE.choice((2, 2, 2, 9))) for _ in row]
-             for row in tokens]  # fmt: skip
-    logits = [[[a + DICE.uniform(-b, b) for _ in range(V)] for a, b in row] for row in sizes]
-    return torch.tensor(logits, dtype=torch.float64), torch.tensor(tokens), end
+    U = len(ends)
+    tokens = (end + torch.randint(1, V, (U, L))) % V  # none of them ends
+    for row, places in enumerate(DICE.sample(ends, U)):
+        tokens[row, list(places)] = end
+    levels = 150 * torch.randint(-1, 2, (U, L, 1))
+    return levels + 2 * torch.randn(U, L, V), tokens, end
+
+
+def held(student: Student, cases: list[tuple[Call, Tensor]], see: str, most: float) -> Outcome:
+    """What calls return, or the gradient in their first argument, against what is right; `most` is
+    the error that is allowed where that is 0."""
+    replies = student.sandbox.calls([call for call, _ in cases])
+    for (call, right), reply in zip(cases, replies, strict=True):
+        name = call.function
+        if call.grad:
+            theirs = gradient(reply, 0, right, name)
+        else:
+            theirs = numbers(value(reply, name), tuple(right.shape), name)
+            if right.dtype == torch.bool != reply["value"].dtype:
+                raise Failed(f"{name} returned a tensor that is not of type bool")
+        if not torch.allclose(theirs, right.double(), 1e-3, most):
+            return 0, f"{name}: {see}"
+    return 1, ""
 
 
 def mask(student: Student) -> Outcome:
     """completion_mask: true up to the first end token."""
     xs = [drawn()[1:] for _ in range(3)]
-    calls = [Call("completion_mask", [tensor(x.tolist(), "int64"), end]) for x, end in xs]
-    for (x, end), reply in zip(xs, student.sandbox.calls(calls), strict=True):
-        theirs = value(reply, "completion_mask")
-        if not is_tensor(theirs) or theirs["d"] != "bool":
-            raise Failed(f"completion_mask returned {described(theirs)} that is not a bool tensor")
-        if theirs["t"] != reference.completion_mask(x, end).tolist():
-            return 0, "completion_mask: mark what was drawn: the first end token is the last"
-    return 1, ""
+    cases = [(Call("completion_mask", [*x]), reference.completion_mask(*x)) for x in xs]
+    return held(student, cases, "mark what was drawn: the first end token is the last", 0)
 
 
 def logprobs(student: Student, differentiated: bool) -> Outcome:
     """summed_logprobs: the sum of log pi(token) up to the first end token, or its gradient."""
-    name, xs = "summed_logprobs", [drawn(), drawn()]
-    args = [[tensor(x.tolist()), tensor(tokens.tolist(), "int64"), end] for x, tokens, end in xs]
-    calls = [Call(name, a, (0,) if differentiated else ()) for a in args]
-    for (x, tokens, end), reply in zip(xs, student.sandbox.calls(calls), strict=True):
+    cases, name = [], "summed_logprobs"
+    for x, tokens, end in (drawn(), drawn()):
         right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
-        if differentiated:
-            theirs, right = gradient(reply, 0, x, name), torch.autograd.grad(right.sum(), x)[0]
-            see = "its gradient in a logit is 1{token} - softmax up to the end token, 0 after it"
-        else:
-            theirs, right = numbers(value(reply, name), (len(x),), name), right.detach()
-            see = ("add log softmax(logits)[token] of one row by hand, up to and with the first "
-                   "end token. The chances of all completions must add up to 1")  # fmt: skip
-        if not torch.allclose(theirs, right, 1e-3, 1e-5 if differentiated else 1e-4):
-            return 0, f"{name}: {see}"
-    return 1, ""
+        slope = torch.autograd.grad(right.sum(), x)[0]
+        call = Call(name, [x, tokens, end], (0,) if differentiated else ())
+        cases.append((call, slope if differentiated else right.detach()))
+    if differentiated:
+        see = "its gradient in a logit is 1{token} - softmax up to the end token, 0 after it"
+        return held(student, cases, see, 1e-5)
+    see = ("add log softmax(logits)[token] of one row by hand, up to and with the first end token. "
+           "The chances of all completions must add up to 1")  # fmt: skip
+    return held(student, cases, see, 1e-4)
 
 
-def gradient(reply: Reply, i: int, like: torch.Tensor, name: str) -> torch.Tensor:
+def gradient(reply: Reply, i: int, like: Tensor, name: str) -> Tensor:
     """The i-th gradient that was asked for, of this shape."""
     value(reply, f"{name}, differentiated,")
+    if name == LOSS:
+        number(reply.get("value"), name)
     grads = reply.get("grads")
     if not isinstance(grads, list) or i >= len(grads) or grads[i] is None:
         raise Failed(f"{name}: no gradient arrives at its argument")
@@ -520,22 +452,16 @@ def gradient(reply: Reply, i: int, like: torch.Tensor, name: str) -> torch.Tenso
 LOSS = "policy_gradient_loss"
 
 
-def some_advantages(B: int, k: int) -> torch.Tensor:
+def some_advantages(B: int, k: int) -> Tensor:
     """(B, k), none of them 0, of both signs, some large and one very large."""
     sizes = DICE.sample([900, *DICE.choices((2, 2, 2, 30), k=B * k - 1)], B * k)
     signs = DICE.sample([-1, 1] * B * k, B * k)
-    found = [sign * DICE.uniform(x / 4, x) for sign, x in zip(signs, sizes, strict=True)]
-    return torch.tensor(found, dtype=torch.float64).view(B, k)
+    return torch.tensor([DICE.uniform(x / 4, x) for x in sizes]).mul(torch.tensor(signs)).view(B, k)
 
 
-def ask_loss(student: Student, cases: list[torch.Tensor]) -> list[Reply]:
-    """The loss of the same log-probabilities (B, k) with each of these advantages (B, k)."""
-    logp = [[-(DICE.uniform(0.03, DICE.choice((1, 9))) ** 2) for _ in r] for r in cases[0]]
-    args = [[tensor(logp), tensor(A.tolist())] for A in cases]
-    replies = student.sandbox.calls([Call(LOSS, pair, (0, 1)) for pair in args])
-    for reply in replies:
-        number(value(reply, LOSS), LOSS)
-    return replies
+def loss_of(A: Tensor) -> Call:
+    """The loss with these advantages (B, k), differentiated in both arguments."""
+    return Call(LOSS, [-9 * torch.rand(A.shape).square() - 0.001, A], (0, 1))
 
 
 def two_shapes() -> list[tuple[int, int]]:
@@ -546,25 +472,23 @@ def two_shapes() -> list[tuple[int, int]]:
 
 def loss_gradient(student: Student, dead: bool) -> Outcome:
     """policy_gradient_loss: the gradient is -A / (B k); groups without a signal count in B k."""
-    for B, k in two_shapes() if dead else [*two_shapes(), (1, DICE.randint(2, 9))]:
-        A = some_advantages(B, k)
-        if dead:
-            none, live = DICE.sample(range(B), 2)
-            A[none] = A[live, DICE.randrange(k)] = 0.0
-        theirs = gradient(ask_loss(student, [A])[0], 0, A, LOSS)
-        if not torch.allclose(theirs, -A / A.numel(), rtol=1e-3):
-            see = ("A group of zeros adds nothing, but it counts in B k" if dead else
-                   "Set all but one A to 0 and look at logprobs.grad")  # fmt: skip
-            return 0, f"{LOSS}: for {B} groups of {k} its gradient is not -A / (B k). {see}"
-    return 1, ""
+    As = [some_advantages(*x) for x in [*two_shapes(), *[(1, DICE.randint(2, 9))] * (not dead)]]
+    see = "its gradient is not -A / (B k). Set all but one A to 0 and look at logprobs.grad"
+    if dead:
+        see = "its gradient is not -A / (B k): a group of zeros adds nothing, but it counts in B k"
+        for A in As:
+            none, live = DICE.sample(range(len(A)), 2)
+            A[none] = A[live, DICE.randrange(A.shape[1])] = 0.0
+    return held(student, [(loss_of(A), -A / A.numel()) for A in As], see, 1e-6)
 
 
 def loss_constant(student: Student) -> Outcome:
     """policy_gradient_loss: advantages are constants, and matter."""
     shape = two_shapes()[0]
     A, other = some_advantages(*shape), some_advantages(*shape)
-    factors = []
-    for reply, advantages in zip(ask_loss(student, [A, other, A]), (A, other, A), strict=True):
+    cases, factors = [A, other, A], []
+    replies = student.sandbox.calls([loss_of(x) for x in cases])
+    for advantages, reply in zip(cases, replies, strict=True):
         factors.append(gradient(reply, 0, A, LOSS) / advantages)
         if reply["grads"][1:] != [None] and gradient(reply, 1, A, LOSS).any():
             return 0, f"{LOSS}: a gradient flows into the advantages; detach them"
@@ -581,15 +505,8 @@ def caught(student: Student, function: str) -> Outcome:
     cases = estimators() if function == "has_order" else verifiers()
     missed: dict[int, str] = {}
     for case in DICE.sample(cases, len(cases)):
-        questions = itertools.count()
-
-        def behave(*args: Any, case: Any = case, questions: Any = questions) -> Any:
-            if next(questions) >= 2000:
-                raise ValueError("asked more than 2000 times")
-            return case.behave(*args)
-
-        reply = student.sandbox.calls([Call(function, [ASK, *case.args])], behave)[0]
-        verdict = value(reply, function)
+        call = Call(function, [ASK, *case.args])
+        verdict = value(student.sandbox.calls([call], case.behave)[0], function)
         if type(verdict) is not bool:
             raise Failed(f"{function} returned {described(verdict)}, not True or False")
         if case.lot is None and not verdict:

@@ -53,8 +53,7 @@ TABLE = [
     line("A", "verify prompts", 1, "no prompts", checks.verify, kinds=checks.PROMPTS),
     *estimator("reinforce", E=1, B=0.5),
     *estimator("rloo", E=1.5, K1=0.5, B=1, D=0.5),
-    *estimator("grpo", E=1, B=1, D=1, dead=(1, 2, 5, 16)),
-    line("A", "grpo unit", 1, "mean 0 and variance 1", checks.unit_variance),
+    *estimator("grpo", E=2, B=1, D=1, dead=(1, 2, 5, 16)),
     *estimator("maxrl", E=2.5, K1=0.5, B=1, D=1),
     *estimator("maxrl_raw", E=1.5, B=0.5, D=1, dead=(1, 2, 5)),
     *(line("A", f"pass_at_k {which}", x, title, checks.pass_at_k, which=which, see=see)

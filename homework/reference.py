@@ -144,15 +144,35 @@ ANSWERS = {
 }  # fmt: skip
 
 
-def near(prompt: str, answer: str) -> list[tuple[str, str]]:
+def foreign(text: object, zero: int = 0x660) -> str:
+    """With the digits of another script, whose 0 is this character: they only look like ours."""
+    return str(text).translate({48 + d: zero + d for d in range(10)})
+
+
+def texts(prompt: str, x: str) -> dict[str, list[str]]:
+    """What is not the answer x: other numbers, then what looks like x, or holds it, or computes to
+    it, by kind."""
+    n = x.strip("-")
+    others = [f"1{x}", f"{x}1", x[:-1], x[1:], x[::-1], "7" * len(x), x.replace(n[-1], "6")]
+    return {
+        # "50" turned is "05": no other number, but a matter of zeros
+        "another number": [y for y in others if y.strip("-0") != n.strip("0")],
+        "spaces": [f" {x}", f"{x} ", f"\n{x}", f"{x}\n", f"\t{x}", f"{x[0]} {x[1:]}", f"{x}\n{x}"],
+        "zeros": [f"0{x}", f"00{x}", f"-0{n}", f"0{n}-"],
+        "signs": [f"+{x}", f"{x}+", f"-{x}", f"{x}-", n, f"{n}-", f"-{n}", "-" + n[::-1]],
+        "foreign digits": [foreign(x), foreign(x, 0xFF10)],
+        "a computation": [f"{x}.0", f"{x}.", f"{x}e0", f"0x{int(n):x}", f"{x[0]}_{x[1:]}", f"{x}+0",
+                          f"0+{x}", f"{x}-0", f"{x}*1", f"1*{x}", f"int('{x}')"],
+        "more than a number": [f"{x}={x}", f"{prompt}{x}", prompt[:-1], f"9={x}", f"{x}=9", f"a{x}",
+                               f"{x}a", f"{x}<end>", f"{x}\x00", f"I say {x}.", ""],
+    }  # fmt: skip
+
+
+def near(prompt: str, x: str) -> list[tuple[str, str]]:
     """Pairs that are nearly right."""
-    arabic = answer.translate({48 + d: 0x660 + d for d in range(10)})
-    texts = [f"0{answer}", f"+{answer}", f"-{answer}", f" {answer}", f"{answer} ", f"{answer}\n"]
-    texts += [f"1{answer}", f"{answer}1", f"9={answer}", f"{answer}=9", f"{answer}+0", arabic, ""]
-    texts += [f"{answer}.0", f"{answer[0]}_{answer[1:]}", answer[:-1], "7" * len(answer)]
-    texts += [answer[::-1]] * (answer[::-1] != answer)
-    prompts = prompt[:-1], f"x{prompt}", f"{prompt}x", f"{prompt}{answer}"
-    return [*((prompt, text) for text in texts), *((other, answer) for other in prompts)]
+    others = prompt[:-1], f"x{prompt}", f"{prompt}x", f"{prompt}{x}"
+    wrong = [x[::-1], *(text for some in texts(prompt, x).values() for text in some)]
+    return [*((prompt, y) for y in wrong if y != x), *((other, x) for other in others)]
 
 
 def is_verifier(verify: Callable) -> bool:

@@ -19,8 +19,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import questions
@@ -36,7 +35,6 @@ GRADER = (
     "grade.py submission.py points.py checks.py break_it.py questions.py replay.py personal.py "
     "reference.py sandbox.py student/train.py student/start.pt"
 ).split()
-GIVEN_AWAY = ("completion_logits", "completion_mask", "logprobs", "summed_logprobs")  # in model.py
 HEAD = '''"""Your solution. Fill in the functions; assignment.md says what each must do.
 
 Everything must be in this file: the grader reads no other. It may import the standard library,
@@ -61,7 +59,7 @@ def starter() -> str:
     """solution.py as a student gets it: the reference's signatures and docstrings."""
     text, parts = (HERE / "reference.py").read_text(), [HEAD]
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name != "near":
+        if isinstance(node, ast.FunctionDef) and node.name in wrong.FUNCTIONS.split():
             head = text.splitlines()[node.lineno - 1 : node.body[0].end_lineno]
             todo = f'    raise NotImplementedError("{node.name}: yours to write")\n'
             parts.append("\n".join([*head, todo]))
@@ -69,16 +67,12 @@ def starter() -> str:
 
 
 def model() -> str:
-    """The project's model.py without the functions that are the student's to write."""
-    lines = (ROOT / "model.py").read_text().splitlines()
-    docstring, *nodes = ast.parse("\n".join(lines)).body
-    for node in reversed(nodes):
-        if isinstance(node, ast.FunctionDef) and node.name in GIVEN_AWAY:
-            del lines[node.lineno - 1 : node.end_lineno]
-    lines[: docstring.end_lineno] = ['"""The network: a small decoder-only transformer."""']
-    while not lines[-1] or lines[-1].startswith("#"):  # what stood above them
-        lines.pop()
-    return "\n".join(lines) + "\n"
+    """The project's model.py without what is the student's to write: its second half."""
+    network, _, theirs = (ROOT / "model.py").read_text().partition("\n\n\n# ------")
+    assert "def summed_logprobs" in theirs
+    docstring = ast.parse(network).body[0].end_lineno
+    head = '"""The network: a small decoder-only transformer."""'
+    return "\n".join([head, *network.splitlines()[docstring:], ""])
 
 
 def student_files() -> Files:
@@ -101,15 +95,13 @@ def grader_files() -> Files:
 
 
 def packed(files: Files) -> bytes:
-    """A zip file with the same bytes every time."""
+    """A zip file with the same bytes every time, whose programs may be run."""
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
-            info = zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0))
-            runs = name in ("run_autograder", "setup.sh")
-            info.external_attr = (0o100755 if runs else 0o100644) << 16
-            info.create_system, info.compress_type = 3, zipfile.ZIP_DEFLATED
-            archive.writestr(info, files[name])
+            info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+            info.external_attr = 0o100755 << 16
+            archive.writestr(info, files[name], zipfile.ZIP_DEFLATED)
     return whole.getvalue()
 
 
@@ -143,18 +135,14 @@ def solve(kit: Path) -> Files:
 
 
 def came_to(solved: Files) -> str:
-    """What the runs of questions 4 and 5 came to, for the instructor: means of the seeds."""
-    ends: dict[str, list[dict]] = {}
+    """The ends of the runs of questions 4 and 5, for the instructor, and where all began."""
+    ends: dict[str, dict] = {}
     for name, content in sorted(solved.items()):
         if name.startswith("runs/"):
             rows = [row for row in json.loads(content)["rows"] if "nll" in row]
-            ends["start.pt"] = rows[:1]
-            ends.setdefault(name[5:-5].split("-s")[0], []).append(rows[-1])
-    lines = []
-    for name, rows in ends.items():
-        figures = {f: sum(row[f] for row in rows) / len(rows) for f in rows[0] if f != "step"}
-        lines.append(f"{name:10}" + "".join(f"  {f} {x:5.3f}" for f, x in figures.items()))
-    return "\n".join(lines)
+            ends |= {"start.pt": rows[0], Path(name).stem: rows[-1]}
+    return "\n".join(f"{name:20}" + "".join(f"  {f} {x:.3f}" for f, x in row.items() if f != "step")
+                     for name, row in ends.items())  # fmt: skip
 
 
 def as_gradescope(grader: Files, submission: Files, root: Path) -> list[dict]:
@@ -174,14 +162,12 @@ def objections(place: Path, kit: Files, solved: Files) -> list[str]:
              if t["status"] != "passed"]  # fmt: skip
     said(f"the reference has {sum(test['score'] for test in tests):g} points")
     sandbox = Sandbox(trust=True)  # these programs are our own
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        wrong_ones = pool.submit(wrong.surprises, STUDENT)
-        for source in (starter(), *wrong.HOSTILE):
-            folder = unpack(kit | {"solution.py": source.encode()}, place / "blank")
-            if points := total(grade(folder, STUDENT, sandbox)):
-                found.append(f"{points:g} points for {source}")
-        said(f"the starter and {len(wrong.HOSTILE)} hostile submissions are graded")
-        found += wrong.survivors(STUDENT, sandbox) + wrong_ones.result()
+    for source in (starter(), *wrong.HOSTILE):
+        folder = unpack(kit | {"solution.py": source.encode()}, place / "blank")
+        if points := total(grade(folder, STUDENT, sandbox)):
+            found.append(f"{points:g} points for {source}")
+    said(f"the starter and {len(wrong.HOSTILE)} hostile submissions are graded")
+    found += wrong.survivors(STUDENT, sandbox) + wrong.surprises(STUDENT)
     said(f"{len(wrong.WRONG)} wrong functions are graded")
     return found
 

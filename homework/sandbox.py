@@ -1,16 +1,15 @@
-"""A submission's code in a process of its own: calls go in, plain numbers come out.
+"""A submission's code in a process of its own: calls go in, numbers and tensors come out.
 
     sandbox = Sandbox()
     sandbox.load(b"def double(x): return 2 * x")
     sandbox.calls([Call("double", [4])])           # [{"value": 8}]
 
 The process (this file, run as a script) imports torch, gives up all that student code does not
-need, runs the text of solution.py, and answers one call after the other in lines of JSON. A tensor
-is a dict of its values and its dtype, which `tensor` makes. The process never sees an expected
-value. If it crashes, ends itself, loops or floods, that function has no points, and the next one
-gets a new process. As root it belongs to another user; otherwise bubblewrap shows it Python's own
-files and nothing else. Where neither works it can do what you can, so it starts only if you trust
-it. Left out: what the numbers should be (checks.py).
+need, runs the text of solution.py, and answers one call after the other in lines of JSON. It never
+sees an expected value. If it crashes, ends itself, loops or floods, that function has no points,
+and the next one gets a new process. As root it belongs to another user; otherwise bubblewrap shows
+it Python's own files and nothing else. Where neither works it can do what you can, so it starts
+only if you trust it. Left out: what the numbers should be (checks.py).
 """
 
 import builtins
@@ -19,9 +18,9 @@ import importlib
 import json
 import os
 import resource
+import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -32,16 +31,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one test, for all tests of a process
-WALL_SECONDS = 60.0  # for one test: on a busy machine its CPU seconds take long
+WALL_SECONDS = 60.0  # for one reply: on a busy machine its CPU seconds take long
 MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
 MOST_LOST = 4  # processes: then nothing of the submission is run any more
 MOST_ANSWER = 2 << 20  # bytes in one reply
 NOBODY = 65534  # the user who owns nothing
 NO_FUNCTION, NO_NUMBERS = "is not in solution.py", "returned what is not made of numbers"
-SLOW = f"did not come back within {CPU_SECONDS} seconds"
-ASK = {"ask": True}  # stands for an argument that is a function: calling it asks the grader
+SLOW = f"did not come back within {CPU_SECONDS} seconds of CPU, or a minute by the clock"
 # Imported before the process becomes another user, who may not be allowed to read these files.
 USUAL = "dataclasses decimal fractions inspect numpy.linalg statistics torch.func torch.testing"
+ASK = {"ask": True}  # stands for an argument that is a function: calling it asks the grader
 Answer = Callable[..., Any]  # what is asked back while a call runs
 
 
@@ -65,9 +64,28 @@ class Call(NamedTuple):
     grad: tuple[int, ...] = ()
 
 
-def tensor(values: Any, dtype: str = "float32") -> dict[str, Any]:
-    """A tensor as it is sent: nested lists, and the name of a dtype."""
-    return {"t": values, "d": dtype}
+def plain(value: Any) -> Any:
+    """As JSON. TypeError for anything but numbers, texts, tensors and ASK."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return {"t": value.detach().tolist(), "d": str(value.dtype).removeprefix("torch.")}
+    if hasattr(value, "item"):  # numpy's numbers
+        value = value.item()
+    if value is None or type(value) in (bool, int, float, str) or value is ASK:
+        return value
+    if type(value) in (list, tuple):
+        return [plain(v) for v in value]
+    raise TypeError(type(value).__name__)
+
+
+def restored(value: Any) -> Any:
+    """What `plain` was given, tensors as tensors. It raises whatever it likes at rubbish."""
+    import torch
+
+    if isinstance(value, dict) and value != ASK:
+        return torch.tensor(value["t"], dtype=getattr(torch, value["d"]))
+    return [restored(v) for v in value] if isinstance(value, list) else value
 
 
 # ----------------------------------------------------------------------------- the grader's side
@@ -129,80 +147,41 @@ class Sandbox:
 
     def conversation(self, calls: list[Call], answer: Answer | None) -> list[dict[str, Any]]:
         """Which calls are still to come is nowhere in the student's process."""
-        if self.process is None:
-            self.start()
-        busy, began, replies = time.process_time(), time.monotonic(), []
-        for i, call in enumerate(calls):
-            self.send({"call": call, "first": i == 0})
-            while "ask" in (message := self.receive()):
-                if time.process_time() - busy > 2 * CPU_SECONDS:  # of the grader's, to answer
-                    raise Lost(SLOW)
-                self.send(asked(message["ask"], answer))
-            replies.append(message)
-            if time.monotonic() - began > WALL_SECONDS:
-                raise Lost(f"did not come back within {WALL_SECONDS:g} seconds by the clock")
+        process = self.process or self.start()
+        replies = []
+        for i, (name, args, grad) in enumerate(calls):
+            reply = told(process, {"call": [name, plain(args), grad], "first": i == 0})
+            while "ask" in reply:
+                reply = told(process, asked(reply["ask"], answer))
+            replies.append(reply)
         return replies
 
-    def start(self) -> None:
+    def start(self) -> subprocess.Popen:
         """Start the process and run solution.py in it, a few seconds. Failed if that fails."""
-        ours, theirs = socket.socketpair()
         environment = {"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            self.command, stdin=theirs.fileno(), stdout=theirs.fileno(),
+        self.process = process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env=environment,
         )  # fmt: skip
-        theirs.close()
-        self.socket, self.stream = ours, ours.makefile("rwb")
+        assert process.stdout
+        if process.stdout.readline() != b"ready\n":
+            raise RuntimeError("student code cannot be run: is torch installed?")
         try:
-            self.receive()
-        except Lost as lost:
-            raise RuntimeError(f"student code {lost}: is torch installed?") from None
-        try:
-            self.send({"source": self.source.decode("utf-8", "replace"), "first": True})
-            if error := self.receive().get("error"):
+            source = self.source.decode("utf-8", "replace")
+            if error := told(process, {"source": source, "first": True}).get("error"):
                 raise Lost(f"does not load: {error}")
         except Lost as lost:
             self.stop()
             self.given_up[""] = f"solution.py {lost}"
             raise Failed(self.given_up[""]) from None
-
-    def send(self, message: Any) -> None:
-        with contextlib.suppress(OSError):  # the reply that does not come will say why
-            self.stream.write(json.dumps(message).encode() + b"\n")
-            self.stream.flush()
-
-    def receive(self) -> dict[str, Any]:
-        """One line of JSON. Lost if there is none."""
-        line = b""
-        self.socket.settimeout(WALL_SECONDS)
-        try:
-            line = self.stream.readline(MOST_ANSWER)
-            message = {**json.loads(line)}
-            return message | {"error": raised(message["error"])} if "error" in message else message
-        except TimeoutError:
-            raise Lost(f"did not come back within {WALL_SECONDS:g} seconds by the clock") from None
-        except (OSError, ValueError, RecursionError, TypeError):
-            cut = not line.endswith(b"\n") and len(line) < MOST_ANSWER
-            raise Lost(self.ended() if cut else "hands back what is not an answer") from None
-
-    def ended(self) -> str:
-        """How the process came to its end, which says why."""
-        assert self.process is not None
-        code = self.process.wait()
-        number = -code if code < 0 else code - 128  # bubblewrap adds 128
-        if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
-            return SLOW
-        return "crashed its process" if number > 0 else "ended its process without an answer"
+        return process
 
     def stop(self) -> None:
         """End the process, if there is one."""
         if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+            with contextlib.suppress(OSError), self.process:  # what was sent may not arrive
+                self.process.kill()
             self.process = None
-            with contextlib.suppress(OSError):  # there may be what could not be sent
-                self.stream.close()
-                self.socket.close()
 
 
 class InProcess(Sandbox):
@@ -216,28 +195,45 @@ class InProcess(Sandbox):
         self.module = loaded(source.decode())
 
     def conversation(self, calls: list[Call], answer: Answer | None) -> list[dict[str, Any]]:
-        ask = asking(lambda args: asked(args, answer))
-        replies = [answered(self.module, *call, ask) for call in calls]
-        return [{"error": raised(r["error"])} if "error" in r else r for r in replies]
+        ask = asking(lambda args: asked(restored(args), answer))
+        return [readable(answered(self.module, *call, ask)) for call in calls]
+
+
+def told(process: subprocess.Popen, message: Any) -> dict[str, Any]:
+    """The process's reply to a message, each a line of JSON. Lost if there is none."""
+    assert process.stdin and process.stdout
+    line = b""
+    with contextlib.suppress(OSError):  # if it has ended; the line that does not come says why
+        process.stdin.write(json.dumps(message).encode() + b"\n")
+        process.stdin.flush()
+        if not select.select([process.stdout], [], [], WALL_SECONDS)[0]:
+            process.kill()
+        line = process.stdout.readline(MOST_ANSWER)
+    if line.endswith(b"\n") or len(line) == MOST_ANSWER:
+        try:
+            return readable(json.loads(line))
+        except Exception:  # a process can be made to send anything
+            raise Lost("hands back what is not an answer") from None
+    code = process.wait()
+    number = -code if code < 0 else code - 128  # bubblewrap adds 128
+    if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
+        raise Lost(SLOW)
+    raise Lost("crashed its process" if number > 0 else "ended its process without an answer")
+
+
+def readable(reply: Any) -> dict[str, Any]:
+    """A reply with its tensors and one line of error. It raises whatever it likes at rubbish."""
+    found = {key: restored(x) for key, x in reply.items()}
+    return found | {"error": str(found["error"])[:100]} if "error" in found else found
 
 
 def asked(args: Any, answer: Answer | None) -> dict[str, Any]:
     """The reply to what a student's function asked back."""
     try:
         assert answer is not None
-        return {"value": answer(*args)}
+        return {"value": plain(answer(*args))}
     except Exception as error:  # a question that makes no sense is the student's mistake
         return {"error": f"{type(error).__name__}: {error}"[:500]}
-
-
-def raised(error: Any) -> str:
-    """The type of an exception and its line. Not its text: that could be what was asked."""
-    kind, line = error if isinstance(error, list) and len(error) == 2 else ("", 0)
-    if kind in (NO_FUNCTION, NO_NUMBERS):
-        return kind
-    known = isinstance(kind, str) and isinstance(getattr(builtins, kind, None), type)
-    where = f" (line {line} of solution.py)" if type(line) is int and 0 < line < 10**5 else ""
-    return f"{kind if known else 'an exception'}{where}"
 
 
 # ---------------------------------------------------------------------------- the student's side
@@ -271,26 +267,28 @@ def asking(question: Callable[[list], dict]) -> Answer:
     """The function that a student's function is given to ask with."""
 
     def ask(*args: Any) -> Any:
-        told = question(plain([*args]))
-        if "error" in told:
-            raise ValueError(told["error"])
-        return argument(told["value"], False, ask)
+        reply = question(plain([*args]))
+        if "error" in reply:
+            raise ValueError(reply["error"])
+        return restored(reply["value"])
 
     return ask
 
 
 def answered(module: Any, name: str, args: list, grad: Any, ask: Answer) -> dict[str, Any]:
-    """One call: its value and gradients, or its error."""
+    """One call: its value and gradients, or its error, as JSON."""
     try:
         if not callable(function := getattr(module, name, None)):
-            return {"error": [NO_FUNCTION, 0]}
-        given = [argument(a, i in grad, ask) for i, a in enumerate(args)]
+            return {"error": NO_FUNCTION}
+        given: list[Any] = [ask if isinstance(a, dict) else a for a in args]
+        for i in grad:
+            given[i] = given[i].detach().clone().requires_grad_()
         # x * 1 is no leaf of the graph: a function cannot write a gradient into it by hand
         value = function(*(x * 1 if i in grad else x for i, x in enumerate(given)))
         try:
             message = {"value": plain(value)}
         except TypeError:
-            return {"error": [NO_NUMBERS, 0]}
+            return {"error": NO_NUMBERS}
         if grad:
             value.sum().backward()
             message["grads"] = [plain(given[i].grad) for i in grad]
@@ -299,51 +297,27 @@ def answered(module: Any, name: str, args: list, grad: Any, ask: Answer) -> dict
         return {"error": described(error)}
 
 
-def argument(value: Any, grad: bool, ask: Answer) -> Any:
-    """What a function is given: a tensor, a plain value, or the function that asks back."""
-    import torch
-
-    if isinstance(value, dict) and value != ASK:
-        return torch.tensor(value["t"], dtype=getattr(torch, value["d"]), requires_grad=grad)
-    return ask if value == ASK else value
-
-
-def plain(value: Any) -> Any:
-    """What a function returned, as JSON. TypeError for anything but numbers, texts and tensors."""
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        return tensor(value.detach().tolist(), str(value.dtype).removeprefix("torch."))
-    if hasattr(value, "item"):  # numpy's numbers
-        value = value.item()
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    if type(value) in (list, tuple):
-        return [plain(v) for v in value]
-    raise TypeError(type(value).__name__)
-
-
-def described(error: BaseException) -> list:
-    """The nearest of Python's own types, and the last line of solution.py that it came through."""
-    kinds = (kind.__name__ for kind in type(error).__mro__)
+def described(error: BaseException) -> str:
+    """The nearest of Python's own types, and the last line of solution.py that it came through. Not
+    its text: that could be what was asked."""
+    kind = next(kind.__name__ for kind in type(error).__mro__ if hasattr(builtins, kind.__name__))
     lines = [getattr(error, "lineno", 0)]  # a SyntaxError has its own
     lines += [step.lineno for step in traceback.extract_tb(error.__traceback__)
               if step.filename == "solution.py"]  # fmt: skip
-    return [next(kind for kind in kinds if hasattr(builtins, kind)), lines[-1]]
+    return f"{kind} (line {lines[-1]} of solution.py)" if lines[-1] else kind
 
 
 def main(user: str) -> None:
     """Answer one line after the other until the grader closes the connection."""
-    stream = socket.socket(fileno=os.dup(0)).makefile("rw", encoding="utf-8")
+    heard, said = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):  # whatever student code prints is gone
         os.dup2(nowhere, standard)
 
     def say(message: Any) -> None:
-        stream.write(json.dumps(message) + "\n")
-        stream.flush()
+        print(json.dumps(message), file=said, flush=True)
 
-    ask = asking(lambda args: say({"ask": args}) or json.loads(stream.readline()))  # type: ignore
+    ask = asking(lambda args: say({"ask": args}) or json.loads(heard.readline()))  # type: ignore
     for name in USUAL.split():
         importlib.import_module(name)
     import torch
@@ -351,9 +325,9 @@ def main(user: str) -> None:
     torch.set_num_threads(1)
     torch.zeros(1, requires_grad=True).sum().backward()  # now its parts are all there
     confine(user)
-    say({"value": "ready"})
+    print("ready", file=said, flush=True)
     module: Any = None
-    for told in map(json.loads, stream):
+    for told in map(json.loads, heard):
         if told["first"]:  # of a test: the clock starts again, and kills when it is over
             signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
         try:
@@ -362,7 +336,7 @@ def main(user: str) -> None:
                 say({"value": True})
             else:
                 name, args, grad = told["call"]
-                say(answered(module, name, args, grad, ask))
+                say(answered(module, name, restored(args), grad, ask))
         except BaseException as error:
             say({"error": described(error)})
 

@@ -9,8 +9,10 @@ of the exact pass rate, without sampling. Left out: almost everything that makes
 """
 
 import argparse
+import functools
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,6 @@ CHARACTERS = " +<0123456789"
 END = len(CHARACTERS)  # the end token; it also fills the places after it
 P, L = 6, 4  # tokens of a prompt, and of a completion: three digits and the end token
 SIZES = ModelConfig(vocab_size=END + 1, block_size=P + L, n_layer=1, n_head=2, n_embd=32)
-Problems = list[tuple[str, str]]  # prompts with their answers
 
 
 @dataclass
@@ -53,16 +54,18 @@ def text(row: list[int]) -> str:
     return "".join(CHARACTERS[t] for t in row[: row.index(END)])
 
 
-def problems(generator: torch.Generator, n: int, held_out: bool) -> Problems:
-    """n sums of numbers of one or two digits. One in ten is held out, whichever number is first."""
-    found: Problems = []
-    while len(found) < n:
+def problems(generator: torch.Generator, n: int, held_out: bool) -> tuple[list[str], list[str]]:
+    """n prompts and their answers: sums of numbers of one or two digits. One pair of numbers in ten
+    is held out from training, whichever number is first."""
+    prompts, answers = [], []
+    while len(prompts) < n:
         most = 10 ** torch.randint(1, 3, (2,), generator=generator)
         a, b = (torch.rand(2, generator=generator) * most).long().tolist()
         scattered = (min(a, b) * 100 + max(a, b)) * 2654435761 >> 16  # without a pattern
         if (scattered % 10 == 0) == held_out:
-            found.append((f"{a:2}+{b:2}<", str(a + b)[::-1]))
-    return found
+            prompts.append(f"{a:2}+{b:2}<")
+            answers.append(str(a + b)[::-1])
+    return prompts, answers
 
 
 def logprobs(model: GPT, prompts: Tensor, completions: Tensor, mine: Any) -> Tensor:
@@ -72,72 +75,58 @@ def logprobs(model: GPT, prompts: Tensor, completions: Tensor, mine: Any) -> Ten
 
 
 @torch.no_grad()
-def sample(model: GPT, prompts: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k completions of each prompt, at temperature 1: (B, P) -> (B k, L)."""
-    first = model(prompts)[:, -1].softmax(-1)  # the same for all k
-    drawn = torch.multinomial(first, k, replacement=True, generator=generator).view(-1, 1)
-    completions, given = drawn, prompts.repeat_interleave(k, dim=0)
-    while completions.shape[1] < L:
-        chances = model(torch.cat((given, completions), dim=1))[:, -1].softmax(-1)
-        drawn = torch.multinomial(chances, 1, generator=generator)
-        drawn[(completions == END).any(1)] = END
-        completions = torch.cat((completions, drawn), dim=1)
-    return completions
+def sample(model: GPT, prompts: Tensor, generator: torch.Generator) -> Tensor:
+    """A completion of each prompt, token by token, at temperature 1: (N, P) -> (N, L)."""
+    rows, ended = prompts, torch.zeros(len(prompts), 1, dtype=torch.bool)
+    for _ in range(L):
+        token = torch.multinomial(model(rows)[:, -1].softmax(-1), 1, generator=generator)
+        token[ended] = END
+        ended |= token == END
+        rows = torch.cat((rows, token), dim=1)
+    return rows[:, P:]
 
 
 def policy_gradient(
-    model: GPT, batch: Problems, s: Settings, mine: Any, generator: torch.Generator
+    model: GPT, prompts: list[str], s: Settings, mine: Any, generator: torch.Generator
 ) -> tuple[Tensor, float]:
     """The loss of k rollouts of each prompt, and their pass rate."""
-    prompts = tokens([prompt for prompt, _ in batch], P)
-    completions = sample(model, prompts, s.k, generator)  # (B k, L)
-    asked = [prompt for prompt, _ in batch for _ in range(s.k)]
-    r = torch.tensor([END in row and mine.verify(prompt, text(row)) for prompt, row in
-                      zip(asked, completions.tolist(), strict=True)]).double()  # fmt: skip
-    mean = r.view(-1, s.k).mean(dim=1).repeat_interleave(s.k)
-    A = getattr(mine, s.method)(r, mean, s.k).view(-1, s.k).float()
-    rollouts = torch.cat((prompts.repeat_interleave(s.k, dim=0), completions), dim=1)
-    distinct, which = rollouts.unique(dim=0, return_inverse=True)  # equal rollouts are run once
-    logp = logprobs(model, distinct[:, :P], distinct[:, P:], mine)[which].view(-1, s.k)
+    asked = [prompt for prompt in prompts for _ in range(s.k)]  # B k, those of a group together
+    completions = sample(model, tokens(asked, P), generator)
+    right = [END in row and mine.verify(prompt, text(row)) for prompt, row in
+             zip(asked, completions.tolist(), strict=True)]  # fmt: skip
+    r = torch.tensor(right).double().view(-1, s.k)  # (B, k)
+    A = getattr(mine, s.method)(r, r.mean(dim=1, keepdim=True), s.k).float()
+    logp = logprobs(model, tokens(asked, P), completions, mine).view(-1, s.k)
     return mine.policy_gradient_loss(logp, A), r.mean().item()
 
 
-def answers(model: GPT, batch: Problems, mine: Any) -> Tensor:
-    """log p of each problem, (N,): there is one right answer, so nothing is sampled."""
-    prompts, right = ([pair[i] for pair in batch] for i in (0, 1))
-    return logprobs(model, tokens(prompts, P), tokens(right, L), mine)
-
-
-def exact(model: GPT, batch: Problems, s: Settings, mine: Any) -> tuple[Tensor, float]:
-    """The loss with the gradient of -J_T: pass@T, taken as a constant, times log p."""
-    logp = answers(model, batch, mine)
+def exact(
+    model: GPT, batch: tuple[list[str], list[str]], T: float, mine: Any
+) -> tuple[Tensor, float]:
+    """The loss with the gradient of -J_T, and the pass rate. Each prompt has one right answer, so
+    nothing is sampled: the gradient of J_T is pass@T, taken as a constant, times that of log p."""
+    logp = logprobs(model, tokens(batch[0], P), tokens(batch[1], L), mine)
     p = logp.detach().exp()
-    return -((1 - (1 - p) ** s.order) * logp).mean(), p.mean().item()
+    return -((1 - (1 - p) ** T) * logp).mean(), p.mean().item()
+
+
+@functools.cache
+def held_out_problems() -> tuple[list[str], list[str]]:
+    """The same 500 in every evaluation."""
+    return problems(torch.Generator().manual_seed(0), 500, held_out=True)
 
 
 @torch.no_grad()
 def evaluate(model: GPT, mine: Any) -> dict[str, float]:
-    """nll = -log p and pass@k = 1 - (1-p)^k, averaged over the same 500 held-out problems."""
-    held_out = problems(torch.Generator().manual_seed(0), 500, held_out=True)
-    logp = answers(model, held_out, mine).double()
+    """nll = -log p and pass@k = 1 - (1-p)^k, averaged over the held-out problems."""
+    prompts, answers = held_out_problems()
+    logp = logprobs(model, tokens(prompts, P), tokens(answers, L), mine).double()
     passed = {f"pass@{k}": (1 - (1 - logp.exp()) ** k).mean().item() for k in (1, 8, 128, 1024)}
     return {"nll": -logp.mean().item()} | passed
 
 
-def table(estimator: Any, k: int) -> list[list[float]]:
-    """For 0..k successes the advantages of a success and of a failure (0 where there is none)."""
-    rows = []
-    for S in range(k + 1):
-        r = (torch.arange(k) < S).double().unsqueeze(0)
-        A = estimator(r, r.mean(dim=1, keepdim=True), k)[0].tolist()
-        rows.append([A[0] if S > 0 else 0.0, A[-1] if S < k else 0.0])
-    return rows
-
-
-def train(
-    s: Settings, mine: Any, folder: Path, steps: int | None = None, quiet: bool = False
-) -> tuple[GPT, list[dict[str, Any]]]:
-    """The model after all steps (or after the first `steps`), and the rows of the log.
+def train(s: Settings, mine: Any, folder: Path, save: Path | None = None) -> Iterator[dict]:
+    """The rows of the log, as they come.
 
     mine: the module with your functions. folder: where the file `init` is.
     """
@@ -146,13 +135,13 @@ def train(
     if s.init != "none":
         model.load_state_dict(torch.load(folder / s.init, weights_only=True))
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
-    rows: list[dict[str, Any]] = [{"step": 0} | evaluate(model, mine)]
-    for step in range(1, (steps or s.steps) + 1):
+    yield {"step": 0} | evaluate(model, mine)
+    for step in range(1, s.steps + 1):
         batch = problems(generator, s.batch, held_out=False)
         if s.method == "exact":
-            loss, pass_rate = exact(model, batch, s, mine)
+            loss, pass_rate = exact(model, batch, s.order, mine)
         else:
-            loss, pass_rate = policy_gradient(model, batch, s, mine, generator)
+            loss, pass_rate = policy_gradient(model, batch[0], s, mine, generator)
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
@@ -160,12 +149,11 @@ def train(
             raise SystemExit(f"step {step}: the gradient is {norm}. Is an advantage not finite?")
         optimizer.param_groups[0]["lr"] = s.lr * min(1, step / 20)  # rises, then stays
         optimizer.step()
-        rows.append({"step": step, "pass_rate": pass_rate, "grad_norm": norm})
+        yield {"step": step, "pass_rate": pass_rate, "grad_norm": norm}
         if step % s.every == 0:
-            rows.append({"step": step} | evaluate(model, mine))
-            if not quiet:
-                print(*(f"{name} {x:.3g}" for name, x in rows[-1].items()), sep="  ", flush=True)
-    return model, rows
+            yield {"step": step} | evaluate(model, mine)
+    if save:
+        torch.save(model.state_dict(), save)
 
 
 def main() -> None:
@@ -178,17 +166,17 @@ def main() -> None:
     out, save = args.pop("out"), args.pop("save")
     import solution
 
-    s = Settings(**args)
+    s, rows = Settings(**args), []
     if s.method != "exact" and not hasattr(solution, s.method):
         parser.exit(2, f"train.py: there is no {s.method} in solution.py\n")
     torch.set_num_threads(1)  # so small a model gains nothing by more
-    known = table(getattr(solution, s.method), s.k) if s.method != "exact" else []
-    model, rows = train(s, solution, Path(__file__).resolve().parent)
-    if save:
-        torch.save(model.state_dict(), save)
+    for row in train(s, solution, Path(__file__).resolve().parent, save):
+        rows.append(row)
+        if "nll" in row:
+            print(*(f"{name} {x:.3g}" for name, x in row.items()), sep="  ", flush=True)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps({"settings": asdict(s), "table": known, "rows": rows}))
+        out.write_text(json.dumps({"settings": asdict(s), "rows": rows}))
 
 
 if __name__ == "__main__":
