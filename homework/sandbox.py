@@ -18,11 +18,11 @@ import importlib
 import json
 import os
 import resource
-import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import types
@@ -203,18 +203,20 @@ def told(process: subprocess.Popen, message: Any) -> dict[str, Any]:
     """The process's reply to a message, each a line of JSON. Lost if there is none."""
     assert process.stdin and process.stdout
     line = b""
-    with contextlib.suppress(OSError):  # if it has ended; the line that does not come says why
-        process.stdin.write(json.dumps(message).encode() + b"\n")
-        process.stdin.flush()
-        if not select.select([process.stdout], [], [], WALL_SECONDS)[0]:
-            process.kill()
-        line = process.stdout.readline(MOST_ANSWER)
-    if line.endswith(b"\n") or len(line) == MOST_ANSWER:
-        try:
+    watchdog = threading.Timer(WALL_SECONDS, process.kill)
+    watchdog.start()
+    try:
+        with contextlib.suppress(OSError):  # if it has ended; the line that does not come says why
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline(MOST_ANSWER)
+        if line.endswith(b"\n") or len(line) == MOST_ANSWER:
             return readable(json.loads(line))
-        except Exception:  # a process can be made to send anything
-            raise Lost("hands back what is not an answer") from None
-    code = process.wait()
+        code = process.wait()
+    except Exception:  # a process can be made to send anything
+        raise Lost("hands back what is not an answer") from None
+    finally:
+        watchdog.cancel()
     number = -code if code < 0 else code - 128  # bubblewrap adds 128
     if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
         raise Lost(SLOW)
