@@ -197,8 +197,12 @@ def new_figure(columns: int, height: float = 3.6, rows: int = 1, **options: Any)
     return fig, axes.flat
 
 
-def panel(ax: Any, lines: Iterable[Line], **settings: Any) -> None:
-    """Draw lines through the means, with their spread; settings as of matplotlib's Axes.set."""
+def panel(
+    ax: Any, lines: Iterable[Line], xticks: Sequence[float] = (), yticks: Sequence[float] = (),
+    **settings: Any,
+) -> None:  # fmt: skip
+    """Draw lines through the means, with their spread; settings as of matplotlib's Axes.set.
+    xticks, yticks: of a logarithmic axis, all that it has, in plain numbers."""
     for line in lines:
         style = {"color": line.color, "ls": line.dash}
         means = [mean(v) for v in line.values]
@@ -211,6 +215,11 @@ def panel(ax: Any, lines: Iterable[Line], **settings: Any) -> None:
                 ax.plot(line.x, seed, lw=0.7, alpha=0.45, **style)
     ax.set(**settings)
     ax.grid(alpha=0.25)
+    for axis, ticks in (("x", xticks), ("y", yticks)):
+        if ticks:
+            ax.set(**{f"{axis}scale": "log"})
+            ax.set(**{f"{axis}ticks": ticks, f"{axis}ticklabels": [f"{t:,}" for t in ticks]})
+            ax.minorticks_off()
 
 
 def save_figure(fig: Any, path: Path, legend_of: Iterable[Any] = ()) -> None:
@@ -243,18 +252,17 @@ def draw(path: Path, groups: dict[str, Group]) -> None:
         task, figure = tasks[i // 2], ("pass@1", "pass@128")[i % 2]
         mine = {x: one for x, one in groups.items() if one.task == task}
         title = task if len(tasks) > 1 else ""
-        lines = [line_of(x, one, figure, style[x]) for x, one in mine.items()]
+        lines = [against_steps(x, one.runs, figure, **style[x]) for x, one in mine.items()]
         panel(ax, lines, title=title, xlabel="training steps", ylabel=f"held-out {figure}")
     save_figure(fig, path, fig.axes)
 
 
-def line_of(label: str, one: Group, figure: str, style: dict[str, str]) -> Line:
-    """A held-out figure at those steps at which all runs of a group have it."""
-    at = [{row["step"]: row[figure] for row in rows if is_number(row.get(figure))}
-          for rows in one.runs]  # fmt: skip
+def against_steps(label: str, runs: Sequence[Rows], figure: str, **style: Any) -> Line:
+    """A held-out figure at those steps at which all runs have it."""
+    at = [{x["step"]: x[figure] for x in rows if is_number(x.get(figure))} for rows in runs]
     steps = [s for s in at[0] if all(s in run for run in at)]
-    values = [[run[s] for run in at] for s in steps]
-    return Line(label, steps, values, marker="o" if len(steps) == 1 else "", **style)
+    style = {"marker": "o" if len(steps) == 1 else ""} | style
+    return Line(label, steps, [[run[s] for run in at] for s in steps], **style)
 
 
 # ---------------------------------------------------------------------------- the command

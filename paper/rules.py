@@ -38,9 +38,6 @@ RULE_OF_CONVERGENCE = (
 )
 
 
-# -------------------------------------------------------------------- one comparison
-
-
 @dataclass(frozen=True)
 class Interval:
     """An effect, its interval, and what it was read from."""
@@ -99,9 +96,9 @@ def p_value(values: Sequence[float]) -> float:
     return min(1.0, 2 * tails[min(positive, negative)])
 
 
-def of_ratio(ratios: Sequence[float]) -> Interval:
-    """The same of ratios, by their logarithms; an effect of 1 is none."""
-    logs = interval([math.log(r) for r in ratios])
+def of_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """The same of paired ratios, by their logarithms; an effect of 1 is none."""
+    logs = interval([math.log(a / b) for a, b in zip(ours, theirs, strict=True)])
     centre, low, high = map(math.exp, (logs.centre, logs.low, logs.high))
     return replace(logs, centre=centre, low=low, high=high)
 
@@ -122,14 +119,6 @@ def say(v: Interval, ratio: bool = False) -> str:
     if v.n < 2:
         return text[0]
     return f"{text[0]} [{text[1]}, {text[2]}]" if v.exact else f"{text[0]} ({text[1]} to {text[2]})"
-
-
-# ------------------------------------------------------------- experiment 1: convergence
-
-
-def distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """D: the mean over evaluations of the absolute difference of a figure."""
-    return mean(abs(a - b) for a, b in zip(ours, theirs, strict=True))
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,6 @@ class Sweep:
     figures: tuple[str, ...] = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")  # kept
 
 
-# ------------------------------------------------------------------------ learning rates
-
-
 def rate_text(n: int) -> str:
     """1e-4 times 2^n, as a flag has it: 2e-4, 1.6e-3."""
     mantissa, exponent = f"{1e-4 * 2.0**n:e}".split("e")
@@ -70,9 +67,6 @@ def to_tune(tried: Tried, middle: int) -> list[tuple[int, int]]:
     return []
 
 
-# ------------------------------------------------------------------------- command lines
-
-
 def each(labels: Iterable[str]) -> dict[str, str]:
     """Every label has a rate of its own."""
     return {label: label for label in labels}
@@ -82,8 +76,6 @@ def by_k(methods: Sequence[str], ks: Sequence[int]) -> dict[str, str]:
     """Each method at each k."""
     return {f"{m} k={k}": f"--method {m} --k {k}" for k in ks for m in methods}
 
-
-# ------------------------------------------------------------------------------ the list
 
 RIVALS = ("grpo", "rloo")
 EVERY_K = tuple(f"pass@{2**i}" for i in range(15))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import defaultdict, deque
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -74,23 +75,16 @@ def small_first_token(prompt: str, completion: list[int]) -> bool:
     return completion[0] % 3 == len(prompt) % 3 and completion[0] < 9
 
 
-def test_any_number_of_processes_gives_the_same_weights(tmp_path, monkeypatch):
-    """With rft, whose mean is that of the whole batch, and so for all that stay in their group."""
-    monkeypatch.setattr(ddp, "is_right", lambda task, *pair: small_first_token(*pair))
-    one, two, three = (trained_by(world, tmp_path, "rft", 20) for world in (1, 2, 3))
+@pytest.mark.parametrize(("method", "dead"), [("rft", []), ("maxrl", PROBLEMS[1::2])])
+def test_any_number_of_processes_gives_the_same_weights(tmp_path, monkeypatch, method, dead):
+    """With rft, whose mean is that of the whole batch, and so for all that stay in their group.
+    Then the second of two ranks has prompts that are never solved: it does not hang the other."""
+    unsolved = {prompt for prompt, _ in dead}
+    verdict = lambda task, p, said: p not in unsolved and small_first_token(p, said)  # noqa: E731
+    monkeypatch.setattr(ddp, "is_right", verdict)
+    one, two, three = (trained_by(world, tmp_path, method, 6) for world in (1, 2, 3))
     assert (one - flat(random_model())).abs().max() > 1e-4
     assert (one - two).abs().max() < 1e-9 and (one - three).abs().max() < 1e-9
-
-
-def test_a_rank_without_a_live_group_does_not_hang_the_others(tmp_path, monkeypatch):
-    """Of two ranks the second has the prompts of odd index: none of those is ever solved."""
-    dead = {prompt for prompt, _ in PROBLEMS[1::2]}
-    monkeypatch.setattr(
-        ddp, "is_right", lambda task, p, text: p not in dead and small_first_token(p, text)
-    )
-    one, two = trained_by(1, tmp_path), trained_by(2, tmp_path)
-    assert (one - flat(random_model())).abs().max() > 1e-4
-    assert (one - two).abs().max() < 1e-9
 
 
 def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
@@ -105,13 +99,11 @@ def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
         return torch.cat([ddp.sample(model, part, L, end, draw) for part, draw in parts])
 
     monkeypatch.setattr(plain, "sample", by_prompt)
-    batch = make_batch(PROBLEMS, task, ddp.CPU)
+    prompts = make_batch(PROBLEMS, task, ddp.CPU).prompts
     verdict = lambda prompt, tokens: small_first_token(decode(prompt), tokens)  # noqa: E731
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
-    rate = plain.train_step(
-        model, optimizer, batch.prompts, verdict, "maxrl", K, task.max_new_tokens, END,
-        torch.Generator(),
-    )  # fmt: skip
+    words = (verdict, "maxrl", K, task.max_new_tokens, END, torch.Generator())
+    rate = plain.train_step(model, optimizer, prompts, *words)
     assert 0 < rate < 1 and torch.allclose(flat(model), one, rtol=0, atol=1e-12)
 
 
@@ -211,25 +203,26 @@ def test_wrong_use_of_the_trainer_is_an_error(trl_maxrl):
         fake_trainer(trl_maxrl, beta=0.1, temperature=0.9, steps_per_generation=8)
 
 
-SAME = "42.0=42 1,000=1000 12,345,678.50=12345678.5 $5.=5 5=5% -$5=-5 $-5=-5.0 .5=0.50 +3=3"
-OTHER = "4,2=42 3,7=37 1,0000=10000 1,00=100 0,123=123 ,5=5 1,000,00=100000 1000,000=1000000"
-OTHER += " 43=42 -5=5 9**9**9=0 .=0 -=0 nan=0 1e9=1000000000 1_000=1000 \u0664\u0662=42 x=y"
-PAIRS = [(*pair.split("="), True) for pair in SAME.split()] + [("5 %", "5", True)]
-PAIRS += [(*pair.split("="), False) for pair in OTHER.split()] + [("4 2", "42", False)]
-PAIRS += [("x + 1", "x + 1", True), ("9" * 10**5, "9", False), ("", "0", False)]
+SAME = "42.0=42 12,345,678.50=12345678.5 $5.=5 5=5% $-5=-5.0 .5=0.50 +3=3 1,000=1000"
+OTHER = "4,2=42 1,0000=10000 0,123=123 ,5=5 1,000,00=100000 1000,000=1000000 43=42 -5=5 9**9**9=0"
+OTHER += " .=0 -=0 nan=0 1e9=1000000000 1_000=1000 \u0664\u0662=42 x=y"
+PAIRS = [(*pair.split("="), True) for pair in SAME.split()]
+PAIRS += [(*pair.split("="), False) for pair in OTHER.split()]
+PAIRS += [("5 %", "5", True), ("4 2", "42", False), ("x + 1", "x + 1", True), ("", "0", False)]
+PAIRS.append(("9" * 10**5, "9", False))
 
 
-@pytest.mark.parametrize(("one", "other", "same"), PAIRS, ids=range(len(PAIRS)))
-def test_a_comma_separates_groups_of_three_digits_and_nothing_else(trl_maxrl, one, other, same):
-    assert trl_maxrl.same_answer(one, other) == trl_maxrl.same_answer(other, one) == same
-    text = f"6 * 7 = 42\n#### {one}"
-    assert trl_maxrl.is_right([text], [other], other="ignored") == [float(same)]
+def test_a_comma_separates_groups_of_three_digits_and_nothing_else(trl_maxrl):
+    for one, other, same in PAIRS:
+        assert trl_maxrl.same_answer(one, other) == trl_maxrl.same_answer(other, one) == same, one
+        text = f"6 * 7 = 42\n#### {one}"
+        assert trl_maxrl.is_right([text], [other], other="ignored") == [float(same)], one
 
 
-@pytest.mark.parametrize("text", ["42", "", "####", "#### 42 #### 42", "#### 4 #### 42", "42 ####"])
-def test_an_answer_follows_one_marker(trl_maxrl, text):
-    conversation = [{"role": "assistant", "content": text}]
-    assert trl_maxrl.is_right([text, conversation, "####42"], ["42"] * 3) == [0.0, 0.0, 1.0]
+def test_an_answer_follows_one_marker(trl_maxrl):
+    for text in ("42", "", "####", "#### 42 #### 42", "#### 4 #### 42", "42 ####"):
+        conversation = [{"role": "assistant", "content": text}]
+        assert trl_maxrl.is_right([text, conversation, "####42"], ["42"] * 3) == [0.0, 0.0, 1.0]
 
 
 def test_rows_become_problems(trl_maxrl):
@@ -276,21 +269,15 @@ REWARDS[1, 0] = REWARDS[4, 1] = REWARDS[6, 2] = REWARDS[2, 2] = 1.0
 WANT = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0])
 
 
-@pytest.mark.parametrize(
-    "uids",
-    [
-        UIDS, np.array(UIDS), np.array(UIDS, dtype=object), "".join(UIDS),
-        NUMBERS, np.array(NUMBERS), torch.tensor(NUMBERS), list(torch.tensor(NUMBERS)),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize(
-    "kind", [torch.float, torch.double, torch.bfloat16, torch.long, torch.bool]
-)
-def test_groups_of_verl_are_rows_of_one_uid(uids, kind):
+def test_groups_of_verl_are_rows_of_one_uid():
     """Shuffled, of three sizes, by hand; uids and rewards of any type."""
-    advantages, returns = verl_maxrl.uid_advantages("maxrl", REWARDS.to(kind), MASK, uids)
-    assert advantages.is_floating_point() and torch.equal(returns, advantages)
-    assert torch.equal(advantages.float(), WANT.unsqueeze(1) * MASK)
+    types = (torch.float, torch.double, torch.bfloat16, torch.long, torch.bool)
+    kinds = [UIDS, np.array(UIDS), np.array(UIDS, dtype=object), "".join(UIDS), NUMBERS]
+    kinds += [np.array(NUMBERS), torch.tensor(NUMBERS), list(torch.tensor(NUMBERS))]
+    for uids, kind in product(kinds, types):
+        advantages, returns = verl_maxrl.uid_advantages("maxrl", REWARDS.to(kind), MASK, uids)
+        assert advantages.is_floating_point() and torch.equal(returns, advantages)
+        assert torch.equal(advantages.float(), WANT.unsqueeze(1) * MASK), (uids, kind)
 
 
 def test_tailrl_in_verl_takes_any_reward():
