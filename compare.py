@@ -25,26 +25,15 @@ from harness.log import read_lines
 from harness.report import steady_output
 
 COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour in every figure
-    "reinforce": "#999999",
-    "rloo": "#56B4E9",
-    "grpo": "#009E73",
-    "maxrl": "#D55E00",
-    "maxrl-raw": "#0072B2",
-    "maxrl-loo": "#CC79A7",
-    "maxrl-std": "#E69F00",
-    "rft": "#7A5230",
-    "expert-iteration": "#B3A800",
-    "star": "#5B2A86",
-    "ce": "#000000",
-}
+    "reinforce": "#999999", "rloo": "#56B4E9", "grpo": "#009E73", "maxrl": "#D55E00",
+    "maxrl-raw": "#0072B2", "maxrl-loo": "#CC79A7", "maxrl-std": "#E69F00", "rft": "#7A5230",
+    "expert-iteration": "#B3A800", "star": "#5B2A86", "ce": "#000000",
+}  # fmt: skip
 DASHES = ("-", "--", ":", "-.")  # of lines that share a colour
 FIGURES = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
 NO_PART = ("seed", "out", "device", "threads")  # settings in which one method's runs may differ
 LONGEST_LABEL = 24
 Rows = list[dict[str, Any]]  # the evaluations of a run, first to last
-
-
-# -------------------------------------------------------------------------- what was run
 
 
 @dataclass
@@ -101,8 +90,7 @@ def group(folders: Sequence[Path]) -> dict[str, Group]:
 
 
 def labels_of(groups: Sequence[Group]) -> list[str]:
-    """The method and the settings in which runs of its task differ; where that is long, or is the
-    name of several groups, the name of the folder."""
+    """The method and the settings in which runs of a task differ; the folder where that is long."""
     found = []
     for one in groups:
         peers = [g.config for g in groups if g.task == one.task]
@@ -116,9 +104,6 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
         named.append(one.folder.name if long or found.count(label) > 1 else label)
     cut = [x if len(x) <= LONGEST_LABEL else f"{x[: LONGEST_LABEL - 3]}..." for x in named]
     return [f"{x} ({i})" if cut.count(x) > 1 else x for i, x in enumerate(cut, 1)]
-
-
-# ------------------------------------------------------------------------------ the table
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], align: bool = False) -> str:
@@ -160,9 +145,6 @@ def is_best(one: Group, peers: Sequence[Group], figure: str) -> bool:
     ends = [round(mean(x), 3) for g in peers if (x := g.figures(figure))]
     mine, best = one.figures(figure), min if figure == "nll" else max
     return len(ends) > 1 and bool(mine) and round(mean(mine), 3) == best(ends)
-
-
-# ----------------------------------------------------------------------------- the figure
 
 
 @dataclass
@@ -265,37 +247,30 @@ def against_steps(label: str, runs: Sequence[Rows], figure: str, **style: Any) -
     return Line(label, steps, [[run[s] for run in at] for s in steps], **style)
 
 
-# ---------------------------------------------------------------------------- the command
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command line: 0, or one line on stderr and 2."""
     parser = Parser(prog="compare.py", description="Runs side by side, in a table and a figure.")
     parser.add_argument("dir", nargs="+", type=Path, help="the --out of a run")
     parser.add_argument("--figure", type=Path, default=Path("compare.png"), help="where it goes")
     args = parser.parse_args(argv)
+    figure = args.figure
     with steady_output():
-        return compare(args.dir, args.figure)
-
-
-def compare(folders: Sequence[Path], figure: Path) -> int:
-    """Print the table and draw the figure; the exit status."""
-    try:
-        if figure.is_dir():
-            raise CheckpointError(f"--figure {figure} is a folder: name a file, as compare.png")
-        figure = figure if figure.suffix else figure.with_suffix(".png")
-        groups = group(folders)
-        print(table(groups), flush=True)
-        draw(figure, groups)
-        print(f"\ncurves: {figure}", flush=True)
-    except ImportError as error:
-        print(f"no figure: {error}")
-    except CheckpointError as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return 2
-    except (OSError, ValueError) as error:  # no such folder, no such format
-        print(f"compare.py: cannot write --figure {figure}: {error}", file=sys.stderr)
-        return 2
+        try:
+            if figure.is_dir():
+                raise CheckpointError(f"--figure {figure} is a folder: name a file, as compare.png")
+            figure = figure if figure.suffix else figure.with_suffix(".png")
+            groups = group(args.dir)
+            print(table(groups), flush=True)
+            draw(figure, groups)
+            print(f"\ncurves: {figure}", flush=True)
+        except ImportError as error:
+            print(f"no figure: {error}")
+        except CheckpointError as error:
+            print(f"compare.py: {error}", file=sys.stderr)
+            return 2
+        except (OSError, ValueError) as error:  # no such folder, no such format
+            print(f"compare.py: cannot write --figure {figure}: {error}", file=sys.stderr)
+            return 2
     return 0
 
 

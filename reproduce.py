@@ -7,11 +7,9 @@
 
 Every run is a process of train.py in runs/reproduce (the lists are in paper/sweeps.py). One that
 has ended becomes a line of its sweep's file in results/ (command, commit, configuration,
-evaluations) and is not made again, so a sweep that is interrupted goes on where it stopped; which
-runs choose a learning rate depends on those before them. Figures and tables are made when their
-experiment is complete. As many runs at a time as there are cores, one thread each. A run names its
-commit, so none is made while code that it depends on has changes that are not committed. --quick
-leaves results/, README.md and RESULTS.md alone: its logs and figures go to runs/quick.
+evaluations) and is not made again, so a sweep that is interrupted goes on where it stopped. Figures
+and tables are made when their experiment is complete. A run names its commit, so none is made while
+code that it depends on has changes that are not committed. --quick keeps all in runs/quick.
 """
 
 import json
@@ -38,9 +36,8 @@ NOT_OF_RUNS = ("reproduce.py", "compare.py", "bench.py", "plain.py", "sample.py"
 
 def git(*words: str) -> str:
     """What git says of this folder, or nothing."""
-    words = ("git", "-C", str(ROOT), *words)
     try:
-        return run(words, capture_output=True, text=True).stdout.strip()
+        return run(("git", "-C", ROOT, *words), capture_output=True, text=True).stdout.strip()
     except OSError:
         return ""
 
@@ -55,14 +52,10 @@ def begin(job: Job) -> Popen[str]:
     return Popen(words, cwd=ROOT, env=environment, text=True, stdout=DEVNULL, stderr=PIPE)
 
 
-def finish(logs: Logs, job: Job, process: Popen[str], commit: str) -> None:
+def keep(logs: Logs, job: Job, commit: str) -> None:
     """Keep the line of a run that has ended."""
-    _, printed = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"reproduce.py: python train.py {job.flags}\n{printed}")
-    end = add(logs, job, commit)["evaluations"][-1]
+    end, figure = add(logs, job, commit)["evaluations"][-1], SWEEPS[job.sweep].criterion
     shutil.rmtree(job.out)
-    figure = SWEEPS[job.sweep].criterion
     print(f"  {end['seconds']:4.0f} s   {figure} {end[figure]:.3f}   {job.flags}", flush=True)
 
 
@@ -82,7 +75,10 @@ def run_all(logs: Logs, jobs: Callable[[], Iterable[Job]], at_once: int, commit:
             while all(process.poll() is None for process in running.values()):
                 time.sleep(0.1)
             for job in [job for job, process in running.items() if process.poll() is not None]:
-                finish(logs, job, running.pop(job), commit)
+                _, printed = (process := running.pop(job)).communicate()
+                if process.returncode:
+                    raise SystemExit(f"reproduce.py: {job.command}\n{printed}")
+                keep(logs, job, commit)
     finally:
         for process in running.values():
             process.send_signal(signal.SIGINT)

@@ -101,8 +101,7 @@ def distances(logs: Logs, label: str, figure: str = "pass@1") -> list[float]:
 
 
 def lost(logs: Logs, label: str) -> list[list[int]]:
-    """For each seed the kinds of problems that at the end 128 tries solve less than half the
-    time."""
+    """For each seed the kinds of problems whose pass@128 is below a half at the end."""
     ends = [rows[-1]["kinds"] for rows in logs.runs("convergence", label)]
     return [[i for i, (_, _, p) in enumerate(kinds) if p < 0.5] for kinds in ends]
 
@@ -124,36 +123,27 @@ def of_convergence(logs: Logs) -> list[Finding]:
     v = interval([a - b - MARGIN for a, b in zip(D[ks[-1]], floor, strict=True)])
     p, k = v.p if v.centre < 0 else 1.0, ROLLOUTS["grpo"][-1]
     ours, theirs = (("convergence", f"{m} k={k}") for m in ("maxrl", "grpo"))
+    E = distances(logs, f"exact order={ORDERS[1]}")
+    verb = "is" if interval(E).high < rule.limit else "is not"
+    exact = f"The objective of order {ORDERS[1]:,}, without sampling, {verb} as near as can be told"
+    close = sum(a < b + MARGIN for a, b in zip(E, floor, strict=True))
+    is_exact = f"D = {mean(E):.3f}; twins {mean(floor):.3f}"
     lose = {k: sum(map(bool, lost(logs, f"maxrl k={k}"))) for k in ks}
     kinds = (f"A whole kind of problem is lost for good on {lose[ks[0]]} seeds with k = {ks[0]}, on"
              f" {lose[ks[-1]]} with k = {ks[-1]:,}")  # fmt: skip
     losers = ", ".join(f"{n} at {k:,}" for k, n in lose.items())
     return [
         Finding(1, words, start, effect, seeds, True, "convergence", p),
-        of_exact(logs, rule.limit, floor),
+        Finding(1, exact, base(logs, "convergence"), is_exact, f"{close} of {len(E)}", True),
         pair(logs, ours, theirs, "pass@1", f"{k:,}", chief=True),
         Finding(1, kinds, start, losers, str(len(floor))),
     ]
 
 
-def of_exact(logs: Logs, limit: float, floor: Sequence[float]) -> Finding:
-    """Whether the objective of order 1,023 is maximum likelihood for all that can be seen."""
-    D = distances(logs, f"exact order={ORDERS[1]}")
-    verb = "is" if interval(D).high < limit else "is not"
-    words = f"The objective of order {ORDERS[1]:,}, without sampling, {verb} as near as can be told"
-    near = sum(a < b + MARGIN for a, b in zip(D, floor, strict=True))
-    effect = f"D = {mean(D):.3f}; twins {mean(floor):.3f}"
-    return Finding(1, words, base(logs, "convergence"), effect, f"{near} of {len(D)}", True)
-
-
-def curve_of(logs: Logs, label: str) -> list[list[float]]:
-    """For all KS, pass@k of each seed at the end. label: of "fresh", or base."""
-    return [logs.ends("fresh", label, f"pass@{k}") for k in KS]
-
-
 def samples(logs: Logs, label: str) -> list[float]:
-    """The samples that each seed needs to cover COVERED of the problems."""
-    return [samples_for(COVERED, seed) for seed in zip(*curve_of(logs, label), strict=True)]
+    """The samples that each seed of a label needs to cover COVERED of the problems."""
+    seeds = zip(*(logs.ends("fresh", label, f"pass@{k}") for k in KS), strict=True)
+    return [samples_for(COVERED, seed) for seed in seeds]
 
 
 def of_fresh(logs: Logs) -> list[Finding]:
@@ -180,12 +170,13 @@ def comparative(v: Interval, above: str, below: str) -> str:
     return above if v.low > 1 else below if v.high < 1 else f"neither {above} nor {below}"
 
 
-def cells(logs: Logs, ours: str, theirs: str) -> dict[Side, Interval]:
-    """(sweep, pool) -> ours minus theirs in pass@1 at the end, over the map of experiment 3."""
-    return {
-        (s, pool): logs.gap((s, f"{ours} pool={pool}"), (s, f"{theirs} pool={pool}"), "pass@1")
-        for s, pool in product(BASES, POOLS)
-    }
+def cells(logs: Logs, *methods: str) -> dict[Side, Interval]:
+    """(sweep, pool) -> one method minus another in pass@1 at the end, over the map."""
+    found = {}
+    for sweep, pool in product(BASES, POOLS):
+        ours, theirs = ((sweep, f"{m} pool={pool}") for m in methods)
+        found[sweep, pool] = logs.gap(ours, theirs, "pass@1")
+    return found
 
 
 def of_border(logs: Logs) -> list[Finding]:

@@ -3,22 +3,20 @@
     draw(Logs(), Path("assets"), 3)      # that of experiment 3
 
 Every panel is drawn by compare.panel, and an axis says which way is better where that is not plain.
-Left out: any computation that is not a mean, a range, an interval or a closed form.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import maxrl
 from compare import COLORS, Line, against_steps, new_figure, panel, save_figure
-from paper.claims import HARD, PAIRS, Side, cells, curve_of, distances, lost
+from paper.claims import HARD, PAIRS, Side, cells, distances, lost
 from paper.logs import KINDS, KS, Logs
 from paper.measure import expected_norms, expected_weight
 from paper.rules import MARGIN, interval
@@ -30,14 +28,13 @@ SHADES = ("#F8CDB0", "#F09A5E", "#E4762A", "#D55E00", "#8A3A00")  # of maxrl, by
 OF_GRADED = {"maxrl-loo": "#CC79A7", "tailrl": "#D55E00", "reinforce": "#999999",
              "regression": "#0072B2"}  # fmt: skip
 EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 1.0)  # of bins of pass rates
-OF_P: dict[str, Any] = {"xticks": (0.01, 0.1, 1), "xlabel": "pass rate p of a prompt"}
-OF_P |= {"yscale": "log"}
+OF_P: Any = {"xticks": (0.01, 0.1, 1), "yscale": "log", "xlabel": "pass rate p of a prompt"}
 SHOWN = {"pass@1": "pass@1", "nll": "nll in nats (lower is better)"}
 
 
-def curve(logs: Logs, side: Side, figure: str, **style: Any) -> Line:
+def curve(logs: Logs, side: Side, figure: str, color: str, **style: Any) -> Line:
     """A held-out figure against steps."""
-    return against_steps(side[1], logs.runs(*side), figure, **style)
+    return against_steps(side[1], logs.runs(*side), figure, color=color, **style)
 
 
 def by_k(logs: Logs, sides: dict[int, Side], figure: str, method: str) -> Line:
@@ -51,9 +48,7 @@ def default(logs: Logs, path: Path) -> None:
     fig, axes = new_figure(2)
     dashes = {"rloo": "-", "grpo": "-", "maxrl": "-", "ce": "--"}
     for ax, (figure, name) in zip(axes, SHOWN.items(), strict=True):
-        lines = [
-            curve(logs, ("default", m), figure, color=COLORS[m], dash=d) for m, d in dashes.items()
-        ]
+        lines = [curve(logs, ("default", m), figure, COLORS[m], dash=d) for m, d in dashes.items()]
         panel(ax, lines, xlabel="training steps", ylabel=name)
     save_figure(fig, path, axes[:1])
 
@@ -66,13 +61,17 @@ def convergence(logs: Logs, path: Path) -> None:
     shades = {f"maxrl k={k}": c for k, c in zip(ROLLOUTS["maxrl"], SHADES, strict=True)}
     shades |= {f"grpo k={ROLLOUTS['grpo'][-1]}": COLORS["grpo"], "ce": "#000000"}
     sides = {("convergence", label): color for label, color in shades.items()}
-    lines = [curve(logs, side, "pass@1", color=c, spread="seeds") for side, c in sides.items()]
+    lines = [curve(logs, side, "pass@1", c, spread="seeds") for side, c in sides.items()]
     panel(right, lines, xlabel="training steps", ylabel="held-out pass@1", ylim=(0, 1.02))
     for (sweep, label), color in sides.items():
         ends = [rows[-1] for rows in logs.runs(sweep, label)]
         for row in (row for row, kinds in zip(ends, lost(logs, label), strict=True) if kinds):
             right.plot(row["step"], row["pass@1"], "X", color=color, ms=8, clip_on=False)
-    plateaus(right, [weight for weight, _, _ in logs.runs("convergence", "ce")[0][-1]["kinds"]])
+    weights = [weight for weight, _, _ in logs.runs("convergence", "ce")[0][-1]["kinds"]]
+    for solved, words in ((2, f"X: without {KINDS[2]}"), (1, f"X: only {KINDS[0]}")):
+        x, y = right.get_xlim()[1], sum(weights[:solved])  # where those end that solve no more
+        right.axhline(y, color=GREY, ls=":", lw=1)
+        right.text(x, y - 0.015, words, fontsize=8, ha="right", va="top")
     for ax in (left, right):
         ax.legend(frameon=False, fontsize=8)
     save_figure(fig, path)
@@ -95,14 +94,6 @@ def by_distance(logs: Logs, ax: Any) -> None:
     ax.set_ylabel("D: mean distance in pass@1 from the\nlearning curve of maximum likelihood")
 
 
-def plateaus(ax: Any, weights: Sequence[float]) -> None:
-    """Where a model ends that solves all problems except for those of some kinds."""
-    for kinds, words in (((2,), f"X: without {KINDS[2]}"), ((1, 2), f"X: only {KINDS[0]}")):
-        height = 1 - sum(weights[i] for i in kinds)
-        ax.axhline(height, color=GREY, ls=":", lw=1)
-        ax.text(ax.get_xlim()[1], height - 0.015, words, fontsize=8, ha="right", va="top")
-
-
 def fresh(logs: Logs, path: Path) -> None:
     """Where each method ended, by k; and what is left unsolved after K tries."""
     fig, axes = new_figure(3, height=4.0)
@@ -115,7 +106,8 @@ def fresh(logs: Logs, path: Path) -> None:
     lines = []
     for label in ("base", "ce", *(f"{m} k=64" for m in methods)):
         name = label.removesuffix(" k=64")
-        left = [[max(1 - x, 1e-9) for x in seeds] for seeds in curve_of(logs, label)]
+        curves = (logs.ends("fresh", label, f"pass@{K}") for K in KS)
+        left = [[max(1 - x, 1e-9) for x in seeds] for seeds in curves]
         dash = {"base": DASHED, "ce": "--"}.get(name, "-")
         lines.append(Line(name, KS, left, COLORS.get(name, GREY), dash, spread="none"))
     panel(axes[2], lines, (1, 8, 128, 1024, 16384), yscale="log", ylim=(1e-4, 1))
@@ -155,7 +147,7 @@ def answers(logs: Logs, path: Path) -> None:
     for ax, (task, sweeps) in zip(axes, sources.items(), strict=True):
         for side in ((sweep, label) for sweep in sweeps for label in SWEEPS[sweep].labels):
             color = COLORS[side[1]]
-            curves = (curve(logs, side, f, color=color).values for f in ("pass@1", "pass@64"))
+            curves = (curve(logs, side, f, color).values for f in ("pass@1", "pass@64"))
             x, y = ([mean(seeds) for seeds in values] for values in curves)
             panel(ax, [Line(side[1], x, [[p] for p in y], color)])
             ax.plot(x[-1:], y[-1:], "o", color=color, ms=8)
@@ -171,30 +163,19 @@ def gradient(logs: Logs, path: Path) -> None:
     for ax, k in zip(axes, (16, 64, 1024), strict=True):
         lines = []
         for method in ("ce", *RIVALS, "maxrl"):
-            bins = [by_bin(*expected_norms(method, rows, k)) for rows in seeds]
-            found = {x: [b[x] for b in bins if x in b] for x in sorted(set().union(*bins))}
+            found: dict[float, list[float]] = {}
+            for low, high in pairwise(EDGES):
+                for p, sizes in (expected_norms(method, rows, k) for rows in seeds):
+                    inside = sizes[(p > low) & (p <= high)]
+                    if len(inside) >= 5:  # their root mean square, at the middle of the bin
+                        at = found.setdefault(math.sqrt(low * high), [])
+                        at.append((inside**2).mean().sqrt().item())
             name, dash = ("maximum likelihood", "--") if method == "ce" else (method, "-")
             lines.append(Line(name, list(found), list(found.values()), COLORS[method], dash))
         panel(ax, lines, title=f"k = {k:,}", xlim=(0.002, 1), **OF_P)
         ax.axvspan(0.002, HARD, color="#F2F2F2", zorder=0)
     axes[0].set_ylabel("norm of a prompt's expected gradient")
     save_figure(fig, path, axes[:1])
-
-
-def by_bin(ps: Tensor, sizes: Tensor) -> dict[float, float]:
-    """Middle of a bin of p -> the root mean square of the sizes in it, if it has 5 prompts."""
-    found = {}
-    for low, high in pairwise(EDGES):
-        inside = sizes[(ps > low) & (ps <= high)]
-        if len(inside) >= 5:
-            found[math.sqrt(low * high)] = (inside**2).mean().sqrt().item()
-    return found
-
-
-def signal_to_noise(method: str, p: float, k: int) -> float:
-    """|E[g]|^2 / (k var g), exact for a policy of two outcomes; infinite without noise."""
-    w, sd = maxrl.enumerated_weight(method, p, k)
-    return w**2 / (k * sd**2) if sd > 1e-12 else math.inf
 
 
 def theory(logs: Logs, path: Path) -> None:
@@ -211,7 +192,8 @@ def theory(logs: Logs, path: Path) -> None:
         panel(ax, lines, title=f"weight w(p), k = {k}", **settings)
     lines = []
     for m in ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw"):
-        ratios = [[signal_to_noise(m, p, 16)] for p in ps.tolist()]
+        exact = (maxrl.enumerated_weight(m, p, 16) for p in ps.tolist())
+        ratios = [[w**2 / (16 * sd**2) if sd > 1e-12 else math.inf] for w, sd in exact]
         lines.append(Line(m, ps, ratios, COLORS[m]))
     title = "signal to noise of one rollout, k = 16"
     panel(axes[2], lines, title=title, ylim=(3e-3, 300), **OF_P)

@@ -3,8 +3,7 @@
     Logs().runs("fresh", "maxrl k=16")[0][-1]["pass@1024"]   # seed 0, the last evaluation
 
 results/ has a file for each sweep, in which a line of JSON is a run that has ended: its label,
-seed, command, commit, configuration and evaluations. Left out: drawing (figures.py), writing
-(tables.py), and when a difference counts (rules.py).
+seed, command, commit, configuration and evaluations. Left out: what is made of them.
 """
 
 import json
@@ -69,7 +68,12 @@ def line_of(job: Job, commit: str) -> Line:
         rows = [rows[-1] | {sweep.criterion: ending(rows, sweep.criterion)}]
         kept = (*KEPT, sweep.criterion)
     evaluations = [{n: short(row[n]) for n in kept if n in row} for row in rows]
-    about = {"sweep": job.sweep, "label": job.label, "seed": job.seed, "command": job.command}
+    about = {
+        "sweep": job.sweep,
+        "label": job.label,
+        "seed": job.seed,
+        "command": job.command,
+    }
     return about | {"commit": commit, "config": config, "evaluations": evaluations}
 
 
@@ -149,11 +153,10 @@ class Logs:
         return [ending(rows, figure) for rows in self.runs(sweep, label)]
 
     def starts(self, sweep: str, figure: str) -> list[float]:
-        """The figure of the weights that all runs of a sweep start from, for each seed.
-
-        A warm start made again on another machine is not the same one: SystemExit."""
-        labels = SWEEPS[sweep].labels
-        found = {tuple(rows[0][figure] for rows in self.runs(sweep, m)) for m in labels}
+        """That of the weights that all runs of a sweep start from. SystemExit if they differ: a
+        warm start that is made again on another machine is not the same one."""
+        found = {tuple(rows[0][figure] for rows in self.runs(sweep, label))
+                 for label in SWEEPS[sweep].labels}  # fmt: skip
         if len(found) > 1:
             raise SystemExit(
                 f"{self.folder / sweep}.jsonl: runs of one seed start from different weights, "

@@ -2,7 +2,7 @@
 
     python reproduce.py --only 5
 
-The models are warm starts, which train.py keeps. Left out: drawing.
+The models are warm starts, which train.py keeps.
 """
 
 from typing import Any
@@ -23,18 +23,14 @@ STAGES = {"default base": "default", "base .5": "border-50"}  # -> the sweep who
 
 
 def gradients(quick: bool) -> dict[str, Any]:
-    """stage -> seed -> p of single prompts, and the norm of grad log p.
-
-    No more has to be measured: E[g] = w(p) grad p, and its norm is w(p) p |grad log p|.
-    """
+    """stage -> seed -> p of single prompts, and the norm of grad log p. No more has to be measured:
+    E[g] = w(p) grad p, and its norm is w(p) p |grad log p|."""
     n, seeds = (40, 1) if quick else (500, 8)
-    return {
-        stage: {
-            seed: of_prompts(f"{SWEEPS[sweep].flags} --batch-size {n} --seed {seed}")
-            for seed in range(seeds)
-        }
-        for stage, sweep in STAGES.items()
-    }
+    found = {}
+    for stage, sweep in STAGES.items():
+        flags = f"{SWEEPS[sweep].flags} --batch-size {n}"
+        found[stage] = {seed: of_prompts(f"{flags} --seed {seed}") for seed in range(seeds)}
+    return found
 
 
 def of_prompts(flags: str) -> dict[str, list[float]]:

@@ -2,8 +2,8 @@
 
     <!-- results:NAME -->  ...  <!-- end -->
 
-Every block is a function here, and `write` puts it in. An experiment whose runs are not all there
-says so. Left out: which findings there are (claims.py), and the rules (rules.py).
+`write` puts every block in. An experiment whose runs are not all there says so. Left out: which
+findings there are (claims.py), and the rules (rules.py).
 """
 
 import json
@@ -25,7 +25,7 @@ from paper.rules import RULE, RULE_OF_CONVERGENCE, say
 from paper.sweeps import BASES, BEST_OF, EXPERIMENTS, SWEEPS, rate_text, sweeps_of
 
 LOGS = Logs()
-Table = tuple[list[str], list[list[str]]]  # its head and its rows
+SEED_0 = {"rloo": "rloo", "maxrl": "maxrl lr=8e-4"}  # as README shows them
 NOT_RUN = "*Not run yet.*"
 PAGES = ("README.md", "RESULTS.md", "PROMISES.md")
 
@@ -51,16 +51,14 @@ def told(f: claims.Finding) -> str:
     return f"**{f.sentence}:** {f.effect} ({f.start}; {f.seeds} seeds)."
 
 
-def ends(sweep: str, names: Sequence[str]) -> Table:
+def ends(sweep: str, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """A row for the weights that a sweep starts from and one for each label: means and ranges."""
     head = ["at the end", *(claims.SPOKEN.get(name, name) for name in names)]
-    labels = ("base", *SWEEPS[sweep].labels)
-    return head, [[code(m), *(shown(LOGS.ends(sweep, m, f)) for f in names)] for m in labels]
-
-
-def code(label: str) -> str:
-    """How a table names a label."""
-    return "*base*" if label == "base" else f"`{label}`"
+    rows = []
+    for label in ("base", *SWEEPS[sweep].labels):
+        name = "*base*" if label == "base" else f"`{label}`"
+        rows.append([name, *(shown(LOGS.ends(sweep, label, f)) for f in names)])
+    return head, rows
 
 
 def first_runs(labels: Mapping[str, str], n: int) -> str:
@@ -74,10 +72,6 @@ def default_seeds() -> str:
     first = {x["label"]: x["config"] for x in LOGS.lines("default") if x["seed"] == 0}
     order = sorted(first, key=lambda label: mean(LOGS.ends("default", label, "pass@1")))
     return first_runs({"{method} lr={lr:g}".format(**first[label]): label for label in order}, 8)
-
-
-def default_seed_0() -> str:
-    return f"```\n{first_runs({'rloo': 'rloo', 'maxrl': 'maxrl lr=8e-4'}, 1)}\n```"
 
 
 def default() -> str:
@@ -94,7 +88,7 @@ def convergence() -> str:
         D = (claims.distances(LOGS, label, f) for f in ("pass@1", "nll"))
         found = (LOGS.ends("convergence", label, f) for f in ("pass@1", "pass@128", "nll"))
         losers = sum(map(bool, claims.lost(LOGS, label)))
-        rows.append([code(label), *map(shown, (*D, *found)), str(losers)])
+        rows.append([f"`{label}`", *map(shown, (*D, *found)), str(losers)])
     head = ["", "D", "D in nll", "pass@1 at the end", "pass@128", "nll", "seeds that lose a kind"]
     return block(markdown(head, rows), fold("The rule", RULE_OF_CONVERGENCE))
 
@@ -135,7 +129,7 @@ def theory() -> str:
     ps, rows = torch.tensor([0.01, 0.05, 0.3, 0.8]).double(), []
     for m, k in product(figures.METHODS, (8, 64)):
         weights = (f"{w:.3g}" for w in expected_weight(m, ps, k).tolist())
-        rows.append([code(m), str(k), *weights])
+        rows.append([f"`{m}`", str(k), *weights])
     return markdown(["weight w(p)", "k", *(f"p = {p:g}" for p in ps.tolist())], rows)
 
 
@@ -178,8 +172,7 @@ def rates(sweep: str) -> str:
 
 
 def claims_table(short: bool = False) -> str:
-    """Every finding that is there, what survives Holm's correction, and the rules; or the chief
-    ones alone."""
+    """All findings, what survives Holm's correction, and the rules; or the chief ones alone."""
     found = claims.findings(LOGS)
     rows = [[f.sentence, f.start, f.effect, f.seeds] for f in found if f.chief or not short]
     not_yet = ", ".join(str(n) for n in EXPERIMENTS if not ready(LOGS, n))
@@ -209,6 +202,7 @@ def first_figure() -> str:
     )
 
 
+WARM = "warm, pass rate {pass_rate:.2f}"  # of a test
 BENCHES = ("bench.json", "bench-longer.json")  # the default warm start, and a longer one
 
 
@@ -217,18 +211,13 @@ def read(name: str) -> dict:
     return json.loads((RESULTS / name).read_text(encoding="utf-8"))
 
 
-def named(test: str, measured: dict) -> str:
-    """A test, with the pass rate of a warm model."""
-    return test.replace("warm", f"warm, pass rate {measured['scaling']['pass_rate']:.2f}")
-
-
 def contenders(*measured: dict) -> str:
-    """A table of tests by contenders: seconds, median and range, and how many times ours. Cold
-    tests are those that were measured first."""
+    """Tests by contenders: seconds, median and range, and how many times ours; cold ones once."""
     tests: dict[str, dict] = {}
     for one in measured:
+        warm = WARM.format(**one["scaling"])
         for name, rows in (one["sampling"] | one["step"]).items():
-            tests.setdefault(named(name, one), rows)
+            tests.setdefault(name.replace("warm", warm), rows)
     names = [n for n in dict.fromkeys(n for rows in tests.values() for n in rows) if n != "ours"]
     lines = []
     for test, rows in sorted(tests.items(), key=lambda item: item[0].split(",")[0]):
@@ -240,10 +229,10 @@ def contenders(*measured: dict) -> str:
 
 def scaling(*measured: dict) -> str:
     """A step against the number of rollouts."""
-    row = "{:.2f}|{k:,}|{distinct:,}|{seconds:.3g}|{peak_mb:.0f}"
-    rows = [row.format(one["scaling"]["pass_rate"], **r).split("|")
-            for one in measured for r in one["scaling"]["rows"]]  # fmt: skip
     head = ("pass rate", "rollouts per prompt", "distinct, in all", "seconds", "peak memory, MB")
+    row, rows = "{:.2f}|{k:,}|{distinct:,}|{seconds:.3g}|{peak_mb:.0f}", []
+    for one in (one["scaling"] for one in measured):
+        rows += [row.format(one["pass_rate"], **found).split("|") for found in one["rows"]]
     return markdown(head, rows)
 
 
@@ -268,7 +257,8 @@ def nodes_table() -> str:
     for name, row in first["nodes"].items():
         counts = (row["distinct_tokens"], row["all_tokens"])
         more = (f"{n:,} ({n / row['nodes']:,.1f}x)" for n in counts)
-        rows.append([named(name, first), f"{row['nodes']:,}", *more])
+        test = name.replace("warm", WARM.format(**first["scaling"]))
+        rows.append([test, f"{row['nodes']:,}", *more])
     return markdown(["", "nodes", "distinct completions", "all rollouts"], rows)
 
 
@@ -281,7 +271,7 @@ def gpu() -> str:
         "On a GPU: {gpu}, torch {torch}, float32, commit {commit}. Of {tests[of]} tests that need"
         " one, {tests[passed]} pass. `make gpu` took {minutes:.1f} minutes."
     )
-    ran = {code(label): run for label, run in found["runs"].items() if run}
+    ran = {f"`{label}`": run for label, run in found["runs"].items() if run}
     rows = [[m, f"{run['seconds']:.0f}", f"{run['pass@1']:.3f}"] for m, run in ran.items()]
     runs = markdown(["of experiment 1, on the GPU", "seconds", "pass@1 at the end"], rows)
     speed = [table(found["bench"]) for table in (contenders, scaling) if found["bench"]]
@@ -303,7 +293,7 @@ def soak_text() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "first-figure": first_figure,
     "default-seeds": default_seeds,
-    "default-seed-0": default_seed_0,
+    "default-seed-0": lambda: f"```\n{first_runs(SEED_0, 1)}\n```",
     "claims": claims_table,
     "headlines": partial(claims_table, short=True),
     "speed": lambda: contenders(*map(read, BENCHES)),
@@ -312,8 +302,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "gpu": gpu,
     "soak": soak_text,
 }
-BLOCKS |= {f"experiment-{n}": partial(experiment, n) for n in EXPERIMENTS}
 NEEDS = {f"experiment-{n}": n for n in EXPERIMENTS}  # the runs of this experiment
+BLOCKS |= {name: partial(experiment, n) for name, n in NEEDS.items()}
 NEEDS |= {"default-seeds": 0, "default-seed-0": 0, "first-figure": 1}
 
 
