@@ -28,8 +28,6 @@ from recipes import ddp, measure, verl_maxrl
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ROOT / "recipes"
 
-# ------------------------------------------------------------------------------------------ ddp
-
 PROBLEMS = [(f"{a}+{b}=", str(a + b)) for a, b in ((1, 2), (9, 9), (7, 0), (4, 5), (2, 2), (6, 8))]
 PROBLEMS.append(("3+5=", "8"))  # 7 prompts: they divide by neither 2 nor 3
 K = 5
@@ -117,9 +115,6 @@ def test_wrong_use_of_ddp_is_one_line(monkeypatch, capsys, flags):
     assert end.value.code == 2 and len(lines) == 1 and (flags or "torchrun" in lines[0])
 
 
-# ------------------------------------------------------------------- TRL, without TRL
-
-
 class FakeTrainer:
     """As much of GRPOTrainer as EstimatorTrainer touches: rank 1 of 2, three rows on each."""
 
@@ -178,19 +173,6 @@ def test_the_trainer_replaces_this_ranks_advantages(trl_maxrl, estimator, reward
     assert list(trainer._logs["advantages"]) == [0.5, *want]
 
 
-def test_an_evaluation_logs_unbiased_figures_of_each_prompt(trl_maxrl):
-    """A success is a reward of 1 or more; 0.5 is none."""
-    for rewards, estimator in (([1, 0, 0, 0, 1, 1], "maxrl"), ([1, 0, 0.5, -2, 5, 3], "tailrl")):
-        trainer = fake_trainer(trl_maxrl, torch.tensor(rewards, dtype=torch.float), estimator)
-        trainer._generate_and_score_completions([{}] * 3)
-        figures = {"pass_rate": [0.5, 0.0, 0.5], "live": [1.0, 0.0, 1.0]}
-        assert trainer._metrics["train"] == figures
-        trainer.model.eval()
-        trainer._generate_and_score_completions([{}] * 3)
-        figures |= {"pass@1": [0.5, 0.0, 0.5], "pass@2": [1.0, 0.0, 1.0]}
-        assert trainer._metrics["eval"] == figures
-
-
 def test_wrong_use_of_the_trainer_is_an_error(trl_maxrl):
     with pytest.raises(ValueError, match="no estimator ppo; there are"):
         fake_trainer(trl_maxrl, estimator="ppo")
@@ -235,14 +217,6 @@ def test_rows_become_problems(trl_maxrl):
             trl_maxrl.problem(row | bad, "", chat=False)
 
 
-def test_the_last_lines_of_a_run(trl_maxrl, capsys):
-    """In the order of k, also after a resume, whose log is sorted by name."""
-    first = {"eval_pass@1": 0.1, "eval_pass@16": 0.5, "eval_pass@2": 0.2, "step": 0}
-    trl_maxrl.report([first, first, first | {"eval_pass@16": 1.0}])
-    want = ["pass@1 0.100 -> 0.100", "pass@2 0.200 -> 0.200", "pass@16 0.500 -> 1.000"]
-    assert capsys.readouterr().out.splitlines() == [f"held-out {line}" for line in want]
-
-
 def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
     """And not one in the folder above; in a project without TRL."""
     (tmp_path / "mine").mkdir()
@@ -257,8 +231,6 @@ def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert "requirements-trl.txt" in done.stderr
 
-
-# ------------------------------------------------------------------ verl, without verl
 
 UIDS = ["b", "a", "c", "a", "b", "a", "b", "a"]
 NUMBERS = [ord(uid) for uid in UIDS]
@@ -278,13 +250,6 @@ def test_groups_of_verl_are_rows_of_one_uid():
         advantages, returns = verl_maxrl.uid_advantages("maxrl", REWARDS.to(kind), MASK, uids)
         assert advantages.is_floating_point() and torch.equal(returns, advantages)
         assert torch.equal(advantages.float(), WANT.unsqueeze(1) * MASK), (uids, kind)
-
-
-def test_tailrl_in_verl_takes_any_reward():
-    """By hand. Of the four of "a", two are above 0 and one is above 1."""
-    rewards = torch.tensor([[0.0], [2.0], [-1.0], [3.0], [0.0], [1.0]])
-    advantages, _ = verl_maxrl.uid_advantages("tailrl", rewards, torch.ones(6, 1), "abbaaa")
-    assert advantages.flatten().tolist() == [-3.0, 3.0, -3.0, 7.0, -3.0, -1.0]
 
 
 def test_the_order_of_verls_estimators_is_in_the_environment(monkeypatch):
@@ -308,9 +273,6 @@ def test_verl_gets_errors_that_say_what_is_wrong(monkeypatch, capsys):
     assert verl_maxrl.main() == 2
     said = capsys.readouterr().err
     assert said == "verl_maxrl.py: verl is not installed; try: make recipe-verl\n"
-
-
-# ------------------------------------------------------------------------------ the table
 
 
 def test_the_readme_shows_what_was_measured(trl_maxrl):

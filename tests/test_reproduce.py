@@ -1,6 +1,7 @@
 """reproduce.py: README and RESULTS say what the logs say, and the logs what the runs said."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -64,19 +65,14 @@ def prose(page):
     return re.sub(r"```.*?```|`[^`\n]*`", "", PAGES[page], flags=re.DOTALL)
 
 
-def slug(heading):
-    """A heading's name in a link, as GitHub makes it."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page):
+    """To a file, and to a heading as GitHub names it."""
     for path, heading in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", prose(page)):
-        target = path or page
-        assert (ROOT / target).exists(), path
-        if heading:
-            headings = re.findall(r"^#+ (.*)", prose(target), flags=re.MULTILINE)
-            assert heading in map(slug, headings), f"{target} has no #{heading}"
+        assert (ROOT / (path or page)).exists(), path
+        headings = re.findall(r"^#+ (.*)", prose(path or page) if heading else "", re.MULTILINE)
+        names = {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+        assert not heading or heading in names, f"{path or page} has no #{heading}"
 
 
 def test_every_figure_there_is_is_shown():
@@ -99,9 +95,6 @@ def test_every_command_that_is_shown_is_one(page):
     for command in re.findall(r"python train\.py (--[^`#\n]*)", text):
         if not re.search(r"--help|--resume|--init|mine\.py", command):  # files they need
             checked_task(parse_args(command.split())[0])
-
-
-# ------------------------------------------------------------------------------- the lists
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -144,20 +137,17 @@ def test_the_same_number_of_rollouts():
     assert {c.batch_size * c.k for c in budget} == {Config().batch_size * 8} == {sweeps.BUDGET}
 
 
-def test_the_default_sweep_is_the_default_run():
-    """The README's first command, at the learning rate that is said to be the default."""
+def test_the_default_sweep_is_the_default_run_and_twins_have_other_prompts():
+    """The README's first command, at the learning rate that is said to be the default. Twins have
+    the first weights and see each of their own prompts once, as if they were fresh."""
     config = parse_args(job_of(Logs(), "default", "maxrl lr=8e-4", 0, None).flags.split())[0]
     assert config == parse_args("--method maxrl --k 8".split())[0]
-
-
-def test_twins_have_the_first_weights_and_other_prompts():
-    """And as many as they use: each once, as if they were fresh."""
     jobs = (job_of(Logs(), "convergence", m, 8, None) for m in ("ce", "ce twin"))
     ce, twin = (parse_args(job.flags.split())[0] for job in jobs)
     assert {n for n, x in vars(ce).items() if x != getattr(twin, n)} == {"train_prompts"}
     assert twin.train_prompts == twin.steps * twin.batch_size
-    task = checked_task(ce)
-    draws = [train.draw_problems(task, 8, 3, 32, fixed=c.train_prompts) for c in (ce, twin)]
+    draws = [train.draw_problems(checked_task(ce), 8, 3, 32, fixed=c.train_prompts)
+             for c in (ce, twin)]  # fmt: skip
     assert draws[0] != draws[1]
 
 
@@ -186,9 +176,6 @@ def test_lines_are_of_the_runs_they_name(name):
         "rev-parse", "--is-shallow-repository"
     ) == "false":
         assert all(reproduce.git("cat-file", "-t", c) == "commit" for c in commits)
-
-
-# ---------------------------------------------------------------------------------- running
 
 
 @pytest.fixture
@@ -228,13 +215,11 @@ def test_what_is_kept_of_a_run(toy):
 
 def test_what_is_missing_comes_in_order_and_is_not_made_again(toy, monkeypatch):
     """Tuning first; runs without a rate at once; the others when it is chosen. A run of another
-    rate is replaced, and a label that has left the list goes."""
-    ends = {3: 0.7, 2: 0.5, 4: 0.6}
+    rate is replaced."""
 
     def stand_in(job, commit):
         config = vars(parse_args(job.flags.split())[0])
-        rate = round(config["lr"] / 1e-4).bit_length() - 1
-        row = {"step": 4, "seconds": 1.0, "pass@1": ends.get(rate, 0.1)}
+        row = {"step": 4, "seconds": 1.0, "pass@1": {8e-4: 0.7, 1.6e-3: 0.6}.get(config["lr"], 0.5)}
         about = {"sweep": "toy", "label": job.label, "seed": job.seed, "command": job.command}
         return about | {"commit": commit, "config": config, "evaluations": [row]}
 
@@ -246,33 +231,27 @@ def test_what_is_missing_comes_in_order_and_is_not_made_again(toy, monkeypatch):
         add(toy, job, "abc")
     later = missing(toy, "toy")
     assert [(job.label, job.seed) for job in later] == [("ce", 0), ("ce", 1)]
-    assert all("--lr 8e-4" in job.flags for job in later)
+    assert all("--lr 8e-4" in job.flags for job in later), "the best"
     for job in later:
         add(toy, job, "abc")
     assert not missing(toy, "toy") and ready(toy, 1)
-    lines = toy.lines("toy")
-    assert [x["label"] for x in lines] == ["ce"] * 8 + ["maxrl k=5"] * 2
-    other = job_of(toy, "toy", "ce", 0, 4)
-    add(toy, other, "abc")
+    assert [x["label"] for x in toy.lines("toy")] == ["ce"] * 8 + ["maxrl k=5"] * 2
+    add(toy, job_of(toy, "toy", "ce", 0, 4), "abc")
     assert len(toy.lines("toy")) == 10 and missing(toy, "toy") == [later[0]]
-    quick = Logs(toy.folder.parent / "quick", quick=True)
-    assert [j.flags.split()[-3:] for j in missing(quick, "toy")] == [["2", "--seed", "0"]] * 2
-    assert "--lr 8e-4" in missing(quick, "toy")[0].flags, "the committed choice"
+    quick = missing(Logs(toy.folder.parent / "quick", quick=True), "toy")
+    assert [j.flags.split()[-3:] for j in quick] == [["2", "--seed", "0"]] * 2
+    assert "--lr 8e-4" in quick[0].flags, "the committed choice"
 
 
 def test_runs_of_one_seed_that_start_from_two_weights_are_refused(toy):
-    lines = [{"label": label, "seed": s, "evaluations": [{"step": 0, "pass@1": p}]}
+    """And infinity is kept."""
+    lines = [{"label": label, "seed": s, "evaluations": [{"step": 0, "pass@1": p, "nll": math.inf}]}
              for label, p in (("ce", 0.1), ("maxrl k=5", 0.2)) for s in (0, 1)]  # fmt: skip
     toy.write("toy.jsonl", "".join(json.dumps(x) + "\n" for x in lines))
+    assert toy.starts("toy", "nll") == [math.inf] * 2
+    assert "Infinity" not in (toy.folder / "toy.jsonl").read_text()
     with pytest.raises(SystemExit, match="different weights"):
         toy.starts("toy", "pass@1")
-
-
-def test_infinity_is_kept(toy):
-    row = {"step": 1, "nll": float("inf")}
-    toy.write("toy.jsonl", json.dumps({"label": "ce", "seed": 0, "evaluations": [row]}) + "\n")
-    assert "Infinity" not in (toy.folder / "toy.jsonl").read_text()
-    assert toy.lines("toy")[0]["evaluations"][0]["nll"] == float("inf")
 
 
 class Forked:

@@ -128,9 +128,6 @@ def called(page, name, cases):
     return page.evaluate(f"cases => cases.map(words => maxrl.{name}(...words))", cases)
 
 
-# ------------------------------------------------------------------------------ the mathematics
-
-
 def groups_at_random(rng, name):
     B, k = rng.randint(1, 4), rng.randint(1, 33)
     fractions = name in ("maxrl-loo", "reinforce", "rloo") and rng.random() < 0.3
@@ -195,9 +192,6 @@ def test_wrong_use_is_an_error(page, call):
     assert page.evaluate(f"(() => {{ try {{ maxrl.{call} }} catch (e) {{ return e.message }} }})()")
 
 
-# ------------------------------------------------------------------------------------ the models
-
-
 def models_of_the_page():
     content = json.loads((build.HERE / "models.json").read_text(encoding="utf-8"))
     for name, packed in content["models"].items():
@@ -240,9 +234,6 @@ def test_the_tree_counts_every_rollout(page):
     page.locator("#models").get_by_label("Tries, k, typed").fill("1")
     page.keyboard.press("Enter")
     playwright.expect(card).to_contain_text("of 1 right · 1 different")
-
-
-# ------------------------------------------------------------------------------ what the page says
 
 
 LABELS = {"reinforce": "REINFORCE", "grpo": "GRPO", "maxrl": "MaxRL"}
@@ -317,12 +308,11 @@ def test_the_race_runs_by_itself_for_five_seconds_and_stops(open_page):
 
 def test_with_reduced_motion_the_race_is_still_until_it_is_asked_for(open_page):
     page = open_page(clock=True)
-    step = page.get_by_label("Step, typed")
     page.clock.run_for(1000)
-    assert step.input_value() == "500"
+    assert page.get_by_label("Step, typed").input_value() == "500"
     page.locator("#race .primary").press("Enter")
     page.clock.run_for(1330)
-    assert step.input_value() == "100", "it moves in leaps"
+    assert page.get_by_label("Step, typed").input_value() == "100", "it moves in leaps"
 
 
 def columns(page):
@@ -381,16 +371,10 @@ def test_dead_groups_and_more_methods(page):
     playwright.expect(dead).to_contain_text("dead")
     dead.locator(".box").nth(0).click()
     playwright.expect(table).to_contain_text("1 / (4/12)")
-    playwright.expect(dead).to_contain_text("mean 1/4")
     playwright.expect(table.locator("tbody tr")).to_have_count(6)
-    assert list(columns(page))[-2:] == ["passk", "rft"]
     for chip in page.locator("#group .chip").all():
         chip.click()
-    playwright.expect(table.locator("tbody tr")).to_have_count(len(METHODS) - 2)
     assert list(columns(page))[-3:] == ["maxrl-raw", "maxrl-loo", "maxrl-std"]
-
-
-# ---------------------------------------------------------------------------------- every control
 
 
 STATE = """id => {
@@ -498,13 +482,7 @@ def test_every_slider_by_mouse_by_key_and_by_typing(page):
             playwright.expect(complaint).to_be_empty()
 
 
-def test_choices_and_boxes_by_key(page):
-    follow(page, "#weights?share=step")
-    before = state(page, "weights")
-    page.locator("#weights .segments label").nth(1).click()
-    assert state(page, "weights") != before
-    page.keyboard.press("ArrowLeft")
-    assert state(page, "weights") == before
+def test_boxes_by_key(page):
     follow(page, "#group?r=10000000.11110000")
     boxes = page.locator("#group .group").nth(1).locator(".box")
     boxes.nth(0).focus()
@@ -515,8 +493,7 @@ def test_choices_and_boxes_by_key(page):
     playwright.expect(page.locator("#group thead")).to_contain_text("for prompt 2")
 
 
-@pytest.mark.parametrize("part", ["series", "weights"])
-def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page, part):
+def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page):
     page = open_page(width=360, height=740, has_touch=True, is_mobile=True)
     touch = page.context.new_cdp_session(page)
 
@@ -531,7 +508,7 @@ def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
-    for target in (".u-over", ".handle"):
+    for part, target in itertools.product(("series", "weights"), (".u-over", ".handle")):
         node = shown(page, part).locator(target).first
         before = state(page, part)
         swipe(node, 4, -150)
@@ -547,17 +524,6 @@ def test_the_theme_by_the_system_and_by_the_button(open_page):
     page.locator("#theme").press("Enter")
     page.reload()
     assert page.evaluate(background) == dark, "it is remembered"
-
-
-# ------------------------------------------------------------------------------- links and mistakes
-
-
-def test_a_link_goes_to_its_part(open_page):
-    for part, settings, width in (("results", "", 360), ("weights", "?k=7", 1440)):
-        page = open_page(f"#{part}{settings}", width)
-        heading = f"document.querySelector('#{part} h2').getBoundingClientRect().top"
-        bar = "document.querySelector('.bar').getBoundingClientRect().bottom"
-        page.wait_for_function(f"{bar} <= {heading} && {heading} < {bar} + 100")
 
 
 def test_links_that_make_no_sense_are_said_and_the_page_goes_on(open_page):
@@ -590,9 +556,6 @@ def test_prompts_that_the_models_cannot_read(page):
     section.get_by_label("Addition").fill("8 + 30")
     playwright.expect(complaint).to_be_empty()
     playwright.expect(section.locator(".card").first).to_contain_text("chance of 38")
-
-
-# --------------------------------------------------------------------------------- how it looks
 
 
 def all_shown(page):

@@ -213,35 +213,47 @@ def check_default(results, block):
             agree(cell, results.gap(ours, other, figure), (name, figure))
 
 
-def check_convergence(results, block):
-    for name, *cells in next(tables_of(block))[1]:
-        label = name.strip("`")
-        want = [spread(D(results, label, f)) for f in ("pass@1", "nll")]
-        ends = (results.ends("convergence", label, f) for f in ("pass@1", "pass@128", "nll"))
-        for cell, x in zip(
-            cells, [*want, *map(spread, ends), [losers(results, label)]], strict=True
-        ):
-            agree(cell, x, label)
-
-
 PAIRS = (("maxrl", "grpo"), ("maxrl", "rloo"), ("ce", "grpo"))
 
 
-def check_border(results, block):
-    for base, pool, ours, *gaps in next(tables_of(block))[1]:
-        sweep = BASES[base]
-        agree(ours, spread(results.ends(sweep, f"maxrl pool={pool}", "pass@1")), (base, pool))
-        for cell, pair in zip(gaps, PAIRS, strict=True):
-            sides = ((sweep, f"{m} pool={pool}") for m in pair)
-            agree(cell, results.gap(*sides, "pass@1"), (base, pool, pair))
+def check_rows(want, keys=1):
+    """The first table of a block: want(results, *keys of a row) are the numbers of its cells."""
+
+    def check(results, block):
+        for row in next(tables_of(block))[1]:
+            names = [text.strip("`").replace(",", "") for text in row[:keys]]
+            for cell, numbers in zip(row[keys:], want(results, *names), strict=True):
+                agree(cell, numbers, names)
+
+    return check
 
 
-def check_gradient(results, block):
-    for stage, k, share, *cells in next(tables_of(block))[1]:
-        seeds = json.loads((results.folder / "gradients.json").read_text())["found"][stage]
-        agree(share, [mean(p < 0.1 for rows in seeds.values() for p in rows["p"])], stage)
-        for m, cell in zip(("rloo", "grpo", "maxrl", "ce"), cells, strict=True):
-            agree(cell, spread(hard(results, stage, m, int(k.replace(",", "")))), (stage, k, m))
+def of_convergence(results, label):
+    ends = (results.ends("convergence", label, f) for f in ("pass@1", "pass@128", "nll"))
+    distances = (D(results, label, f) for f in ("pass@1", "nll"))
+    return [*map(spread, (*distances, *ends)), [losers(results, label)]]
+
+
+def of_border(results, base, pool):
+    at = {m: (BASES[base], f"{m} pool={pool}") for m in ("maxrl", "grpo", "rloo", "ce")}
+    gaps = (results.gap(at[a], at[b], "pass@1") for a, b in PAIRS)
+    return [spread(results.ends(*at["maxrl"], "pass@1")), *gaps]
+
+
+def of_gradient(results, stage, k):
+    seeds = json.loads((results.folder / "gradients.json").read_text())["found"][stage]
+    share = mean(p < 0.1 for rows in seeds.values() for p in rows["p"])
+    methods = ("rloo", "grpo", "maxrl", "ce")
+    return [[share], *(spread(hard(results, stage, m, int(k))) for m in methods)]
+
+
+def of_budget(results, k):
+    of = {m: ("budget", f"{m} k={k}") for m in ("maxrl", "rloo")}
+    if k == "2":
+        of["rloo"] = of["maxrl"]
+    if k == "8":
+        of = {"maxrl": ("default", OURS), "rloo": ("default", "rloo")}
+    return [spread(results.ends(*of[m], f)) for m in of for f in ("pass@1", "nll")]
 
 
 def check_theory(results, block):
@@ -252,18 +264,6 @@ def check_theory(results, block):
         for p, cell in zip((0.01, 0.05, 0.3, 0.8), cells, strict=True):
             (value, unit), want = numbers(cell)[0], (1 - (1 - p) ** orders.get(method, 1)) / p
             assert method == "grpo" or abs(value - want) <= max(0.51 * unit, 0.006 * want), name
-
-
-def check_budget(results, block):
-    for k, *cells in next(tables_of(block))[1]:
-        of = {m: ("budget", f"{m} k={k}") for m in ("maxrl", "rloo")}
-        if k == "2":
-            of["rloo"] = of["maxrl"]
-        if k == "8":
-            of = {"maxrl": ("default", OURS), "rloo": ("default", "rloo")}
-        columns = itertools.product(of, ("pass@1", "nll"))
-        for (m, figure), cell in zip(columns, cells, strict=True):
-            agree(cell, spread(results.ends(*of[m], figure)), (k, m, figure))
 
 
 def effects(results, there):
@@ -337,13 +337,13 @@ def blocks_of(results):
     return getattr(results, "blocks", None) or blocks()
 
 
-CHECKS = {
-    "experiment-0": check_default, "default-seeds": check_default, "default-seed-0": check_default,
-    "experiment-1": check_convergence, "experiment-2": check_ends("fresh"),
-    "experiment-3": check_border, "experiment-4": check_ends("countdown", "relatives", "chain"),
-    "experiment-5": check_gradient, "experiment-6": check_theory,
-    "experiment-7": check_ends("graded"), "experiment-8": check_budget, "claims": check_claims,
-    "headlines": check_headlines,
+CHECKS = dict.fromkeys(("experiment-0", "default-seeds", "default-seed-0"), check_default)
+CHECKS |= {
+    "experiment-1": check_rows(of_convergence), "experiment-2": check_ends("fresh"),
+    "experiment-3": check_rows(of_border, 2), "experiment-5": check_rows(of_gradient, 2),
+    "experiment-4": check_ends("countdown", "relatives", "chain"), "experiment-6": check_theory,
+    "experiment-7": check_ends("graded"), "experiment-8": check_rows(of_budget),
+    "claims": check_claims, "headlines": check_headlines,
 }  # fmt: skip
 
 
