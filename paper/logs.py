@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise, product
 from pathlib import Path
 from statistics import mean
@@ -48,7 +48,7 @@ class Job:
     flags: str  # of train.py
     out: Path
 
-    @property
+    @cached_property
     def command(self) -> str:
         """What its line calls it."""
         return f"python train.py {self.flags}"
