@@ -25,26 +25,15 @@ from harness.log import read_lines
 from harness.report import steady_output
 
 COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour in every figure
-    "reinforce": "#999999",
-    "rloo": "#56B4E9",
-    "grpo": "#009E73",
-    "maxrl": "#D55E00",
-    "maxrl-raw": "#0072B2",
-    "maxrl-loo": "#CC79A7",
-    "maxrl-std": "#E69F00",
-    "rft": "#7A5230",
-    "expert-iteration": "#B3A800",
-    "star": "#5B2A86",
-    "ce": "#000000",
-}
+    "reinforce": "#999999", "rloo": "#56B4E9", "grpo": "#009E73", "maxrl": "#D55E00",
+    "maxrl-raw": "#0072B2", "maxrl-loo": "#CC79A7", "maxrl-std": "#E69F00", "rft": "#7A5230",
+    "expert-iteration": "#B3A800", "star": "#5B2A86", "ce": "#000000",
+}  # fmt: skip
 DASHES = ("-", "--", ":", "-.")  # of lines that share a colour
 FIGURES = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
 NO_PART = ("seed", "out", "device", "threads")  # settings in which one method's runs may differ
 LONGEST_LABEL = 24
 Rows = list[dict[str, Any]]  # the evaluations of a run, first to last
-
-
-# -------------------------------------------------------------------------- what was run
 
 
 @dataclass
@@ -101,8 +90,7 @@ def group(folders: Sequence[Path]) -> dict[str, Group]:
 
 
 def labels_of(groups: Sequence[Group]) -> list[str]:
-    """The method and the settings in which runs of its task differ; where that is long, or is the
-    name of several groups, the name of the folder."""
+    """The method and the settings in which runs of a task differ; the folder where that is long."""
     found = []
     for one in groups:
         peers = [g.config for g in groups if g.task == one.task]
@@ -116,9 +104,6 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
         named.append(one.folder.name if long or found.count(label) > 1 else label)
     cut = [x if len(x) <= LONGEST_LABEL else f"{x[: LONGEST_LABEL - 3]}..." for x in named]
     return [f"{x} ({i})" if cut.count(x) > 1 else x for i, x in enumerate(cut, 1)]
-
-
-# ------------------------------------------------------------------------------ the table
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], align: bool = False) -> str:
@@ -162,9 +147,6 @@ def is_best(one: Group, peers: Sequence[Group], figure: str) -> bool:
     return len(ends) > 1 and bool(mine) and round(mean(mine), 3) == best(ends)
 
 
-# ----------------------------------------------------------------------------- the figure
-
-
 @dataclass
 class Line:
     """What is drawn for one label in a panel: at each x the values of all seeds."""
@@ -197,8 +179,12 @@ def new_figure(columns: int, height: float = 3.6, rows: int = 1, **options: Any)
     return fig, axes.flat
 
 
-def panel(ax: Any, lines: Iterable[Line], **settings: Any) -> None:
-    """Draw lines through the means, with their spread; settings as of matplotlib's Axes.set."""
+def panel(
+    ax: Any, lines: Iterable[Line], xticks: Sequence[float] = (), yticks: Sequence[float] = (),
+    **settings: Any,
+) -> None:  # fmt: skip
+    """Draw lines through the means, with their spread; settings as of matplotlib's Axes.set.
+    xticks, yticks: of a logarithmic axis, all that it has, in plain numbers."""
     for line in lines:
         style = {"color": line.color, "ls": line.dash}
         means = [mean(v) for v in line.values]
@@ -211,6 +197,11 @@ def panel(ax: Any, lines: Iterable[Line], **settings: Any) -> None:
                 ax.plot(line.x, seed, lw=0.7, alpha=0.45, **style)
     ax.set(**settings)
     ax.grid(alpha=0.25)
+    for axis, ticks in (("x", xticks), ("y", yticks)):
+        if ticks:
+            ax.set(**{f"{axis}scale": "log"})
+            ax.set(**{f"{axis}ticks": ticks, f"{axis}ticklabels": [f"{t:,}" for t in ticks]})
+            ax.minorticks_off()
 
 
 def save_figure(fig: Any, path: Path, legend_of: Iterable[Any] = ()) -> None:
@@ -243,21 +234,17 @@ def draw(path: Path, groups: dict[str, Group]) -> None:
         task, figure = tasks[i // 2], ("pass@1", "pass@128")[i % 2]
         mine = {x: one for x, one in groups.items() if one.task == task}
         title = task if len(tasks) > 1 else ""
-        lines = [line_of(x, one, figure, style[x]) for x, one in mine.items()]
+        lines = [against_steps(x, one.runs, figure, **style[x]) for x, one in mine.items()]
         panel(ax, lines, title=title, xlabel="training steps", ylabel=f"held-out {figure}")
     save_figure(fig, path, fig.axes)
 
 
-def line_of(label: str, one: Group, figure: str, style: dict[str, str]) -> Line:
-    """A held-out figure at those steps at which all runs of a group have it."""
-    at = [{row["step"]: row[figure] for row in rows if is_number(row.get(figure))}
-          for rows in one.runs]  # fmt: skip
+def against_steps(label: str, runs: Sequence[Rows], figure: str, **style: Any) -> Line:
+    """A held-out figure at those steps at which all runs have it."""
+    at = [{x["step"]: x[figure] for x in rows if is_number(x.get(figure))} for rows in runs]
     steps = [s for s in at[0] if all(s in run for run in at)]
-    values = [[run[s] for run in at] for s in steps]
-    return Line(label, steps, values, marker="o" if len(steps) == 1 else "", **style)
-
-
-# ---------------------------------------------------------------------------- the command
+    style = {"marker": "o" if len(steps) == 1 else ""} | style
+    return Line(label, steps, [[run[s] for run in at] for s in steps], **style)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -266,28 +253,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("dir", nargs="+", type=Path, help="the --out of a run")
     parser.add_argument("--figure", type=Path, default=Path("compare.png"), help="where it goes")
     args = parser.parse_args(argv)
+    figure = args.figure
     with steady_output():
-        return compare(args.dir, args.figure)
-
-
-def compare(folders: Sequence[Path], figure: Path) -> int:
-    """Print the table and draw the figure; the exit status."""
-    try:
-        if figure.is_dir():
-            raise CheckpointError(f"--figure {figure} is a folder: name a file, as compare.png")
-        figure = figure if figure.suffix else figure.with_suffix(".png")
-        groups = group(folders)
-        print(table(groups), flush=True)
-        draw(figure, groups)
-        print(f"\ncurves: {figure}", flush=True)
-    except ImportError as error:
-        print(f"no figure: {error}")
-    except CheckpointError as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return 2
-    except (OSError, ValueError) as error:  # no such folder, no such format
-        print(f"compare.py: cannot write --figure {figure}: {error}", file=sys.stderr)
-        return 2
+        try:
+            if figure.is_dir():
+                raise CheckpointError(f"--figure {figure} is a folder: name a file, as compare.png")
+            figure = figure if figure.suffix else figure.with_suffix(".png")
+            groups = group(args.dir)
+            print(table(groups), flush=True)
+            draw(figure, groups)
+            print(f"\ncurves: {figure}", flush=True)
+        except ImportError as error:
+            print(f"no figure: {error}")
+        except CheckpointError as error:
+            print(f"compare.py: {error}", file=sys.stderr)
+            return 2
+        except (OSError, ValueError) as error:  # no such folder, no such format
+            print(f"compare.py: cannot write --figure {figure}: {error}", file=sys.stderr)
+            return 2
     return 0
 
 

@@ -47,26 +47,20 @@ def evaluate(
     logp_all, greedy_all = torch.cat(logp), torch.cat(greedy).cpu().double()
     figures: dict[str, Any] = {"nll": -(weight @ logp_all).item()}
     if task.single_answer:
-        figures |= exact_figures(logp_all, weight) | {"greedy": (weight @ greedy_all).item()}
+        p = logp_all.exp()
+        figures |= {f"pass@{k}": (weight @ maxrl.exact_pass_at_k(p, k)).item() for k in EVAL_K}
+        figures |= {"exact": True, "logp": [round(x, 5) for x in logp_all.tolist()]}
+        figures["greedy"] = (weight @ greedy_all).item()
     else:
         figures |= sampled_figures(model, batch, weight, task, config)
     return figures | {"weight": [float(f"{w:.6g}") for w in weight.tolist()]}
 
 
-def exact_figures(logp: Tensor, weight: Tensor) -> dict[str, Any]:
-    """From the exact log p (E,) of a single-answer task, all of which is kept for other pass@k."""
-    p = logp.exp()
-    pass_at = {f"pass@{k}": (weight @ maxrl.exact_pass_at_k(p, k)).item() for k in EVAL_K}
-    return pass_at | {"exact": True, "logp": [round(x, 5) for x in logp.tolist()]}
-
-
 def sampled_figures(
     model: GPT, batch: Batch, weight: Tensor, task: Task, config: Config
 ) -> dict[str, Any]:
-    """From n rollouts of each prompt: pass@k, and how many different right answers they hold.
-
-    The prompts and random numbers are the same at every evaluation, so that curves are comparable.
-    """
+    """From n rollouts of each prompt: pass@k, and how many different right answers they hold. All
+    evaluations have the same prompts and random numbers, so that curves are comparable."""
     n, E = config.eval_rollouts, len(batch.texts)
     device = batch.prompts.device
     rollouts = roll_out(model, batch.prompts, n, task, torch_rng(0, "evaluation", 0, device))
@@ -86,13 +80,10 @@ def sampled_figures(
 
 
 def graded_figures(batch: Batch, weight: Tensor, rollouts: Rollouts, task: Any) -> dict[str, float]:
-    """How likely the numbers that were written make the targets, in three ways.
-
-    log_likelihood: the mean over prompts of log((1/n) sum l), which is too low by about the
-    variance of l over 2 n E[l]^2; a prompt without a number counts as 1e-30. log_tail: the mean
-    over prompts and THRESHOLDS of log((c + 1/2) / (n + 1)), where c of n likelihoods are above the
-    threshold. best@m: the largest likelihood of m rollouts, on average (without bias).
-    """
+    """How likely the numbers that were written make the targets. log_likelihood: the mean over
+    prompts of log((1/n) sum l), too low by about the variance of l over 2 n E[l]^2; without a
+    number 1e-30 counts. log_tail: that of log((c + 1/2) / (n + 1)), also over THRESHOLDS, where c
+    of n likelihoods are above. best@m: the mean of the largest of m, without bias."""
     l = graded_by(task.likelihood, batch, rollouts, task).cpu().double()
     l = l.repeat_interleave(rollouts.count.cpu()).view(len(batch.texts), -1)  # (E, n)
     l, n = l.sort(1).values, l.shape[1]

@@ -7,28 +7,26 @@
 
 Every run is a process of train.py in runs/reproduce (the lists are in paper/sweeps.py). One that
 has ended becomes a line of its sweep's file in results/ (command, commit, configuration,
-evaluations) and is not made again, so a sweep that is interrupted goes on where it stopped; which
-runs choose a learning rate depends on those before them. Figures and tables are made when their
-experiment is complete. As many runs at a time as there are cores, one thread each. A run names its
-commit, so none is made while code that it depends on has changes that are not committed. --quick
-leaves results/, README.md and RESULTS.md alone: its logs and figures go to runs/quick.
+evaluations) and is not made again, so a sweep that is interrupted goes on where it stopped. Figures
+and tables are made when their experiment is complete. A run names its commit, so none is made while
+code that it depends on has changes that are not committed. --quick keeps all in runs/quick.
 """
 
 import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, run
 
 from compare import pyplot
 from harness.config import Parser, whole
 from paper import figures, tables
-from paper.logs import ROOT, Job, Logs, add, is_of, missing, missing_measurements, ready
+from paper.logs import ROOT, Job, Logs, add, is_measured, is_of, missing, ready
 from paper.measure import MEASUREMENTS
 from paper.sweeps import EXPERIMENTS, SWEEPS, sweeps_of
 
@@ -36,47 +34,35 @@ NOT_OF_RUNS = ("reproduce.py", "compare.py", "bench.py", "plain.py", "sample.py"
                "explorer", "homework", "recipes")  # fmt: skip
 
 
-class RunFailed(Exception):
-    """A run of train.py that did not end well: what it printed."""
-
-
 def git(*words: str) -> str:
     """What git says of this folder, or nothing."""
-    words = ("git", "-C", str(ROOT), *words)
     try:
-        return subprocess.run(words, capture_output=True, text=True).stdout.strip()
+        return run(("git", "-C", ROOT, *words), capture_output=True, text=True).stdout.strip()
     except OSError:
         return ""
 
 
-def begin(job: Job) -> subprocess.Popen[str]:
+def begin(job: Job) -> Popen[str]:
     """Start a run, or go on with it if it was cut off."""
     config = job.out / "config.json"
     cut_off = config.exists() and is_of(json.loads(config.read_text(encoding="utf-8")), job.flags)
     go_on = "--resume" if cut_off and (job.out / "ckpt.pt").exists() else "--overwrite"
     words = [sys.executable, "train.py", *job.flags.split(), "--out", str(job.out), go_on]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    devnull, pipe = subprocess.DEVNULL, subprocess.PIPE
-    return subprocess.Popen(
-        words, cwd=ROOT, env=environment, text=True, stdout=devnull, stderr=pipe
-    )
+    return Popen(words, cwd=ROOT, env=environment, text=True, stdout=DEVNULL, stderr=PIPE)
 
 
-def finish(logs: Logs, job: Job, process: subprocess.Popen[str], commit: str) -> None:
+def keep(logs: Logs, job: Job, commit: str) -> None:
     """Keep the line of a run that has ended."""
-    _, printed = process.communicate()
-    if process.returncode:
-        raise RunFailed(f"python train.py {job.flags}\n{printed}")
-    end = add(logs, job, commit)["evaluations"][-1]
+    end, figure = add(logs, job, commit)["evaluations"][-1], SWEEPS[job.sweep].criterion
     shutil.rmtree(job.out)
-    figure = SWEEPS[job.sweep].criterion
     print(f"  {end['seconds']:4.0f} s   {figure} {end[figure]:.3f}   {job.flags}", flush=True)
 
 
 def run_all(logs: Logs, jobs: Callable[[], Iterable[Job]], at_once: int, commit: str) -> None:
     """Do what `jobs` lists until it lists nothing. It is asked again whenever a run has ended: then
     there may be others. Runs that are stopped save themselves, and are gone on with."""
-    running: dict[Job, subprocess.Popen[str]] = {}
+    running: dict[Job, Popen[str]] = {}
     try:
         while True:
             for job in jobs():
@@ -89,7 +75,10 @@ def run_all(logs: Logs, jobs: Callable[[], Iterable[Job]], at_once: int, commit:
             while all(process.poll() is None for process in running.values()):
                 time.sleep(0.1)
             for job in [job for job, process in running.items() if process.poll() is not None]:
-                finish(logs, job, running.pop(job), commit)
+                _, printed = (process := running.pop(job)).communicate()
+                if process.returncode:
+                    raise SystemExit(f"reproduce.py: {job.command}\n{printed}")
+                keep(logs, job, commit)
     finally:
         for process in running.values():
             process.send_signal(signal.SIGINT)
@@ -101,14 +90,15 @@ def jobs_of(logs: Logs, numbers: list[int], assets: Path) -> Iterator[Job]:
     """The runs that can be made now, in the order of the experiments. An experiment of which
     nothing is missing leaves the list, and is drawn."""
     for number in list(numbers):
-        for sweep in sweeps_of(number):
-            yield from missing(logs, sweep)
-        if not any(missing(logs, sweep) for sweep in sweeps_of(number)):
-            for name in missing_measurements(logs, number):
-                print(f"  measuring {name}", flush=True)
-                found = MEASUREMENTS[number][name](logs.quick)
-                about = {"commit": git("rev-parse", "--short", "HEAD"), "found": found}
-                logs.write(f"{name}.json", json.dumps(about) + "\n")
+        jobs = [job for sweep in sweeps_of(number) for job in missing(logs, sweep)]
+        yield from jobs
+        if not jobs:
+            if not is_measured(logs, number):
+                measure = MEASUREMENTS[number]
+                print(f"  measuring {measure.__name__}", flush=True)
+                commit = git("rev-parse", "--short", "HEAD")
+                about = {"commit": commit, "found": measure(logs.quick)}
+                logs.write(f"{measure.__name__}.json", json.dumps(about) + "\n")
             numbers.remove(number)
             publish(logs, assets, [number])
 
@@ -125,9 +115,7 @@ def publish(logs: Logs, assets: Path, numbers: Iterable[int]) -> None:
 def main() -> int:
     """The command line: 0, or one line on stderr and 2 (wrong use), 1 (failed), 130 (stopped)."""
     parser = Parser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    last = max(EXPERIMENTS)
-    only = f"this experiment, 0 to {last}"
-    parser.add_argument("--only", type=whole(0, last), metavar="N", help=only)
+    parser.add_argument("--only", type=whole(0, 8), metavar="N", help="this experiment, 0 to 8")
     parser.add_argument("--quick", action="store_true", help="one seed, shorter runs")
     parser.add_argument("--figures-only", action="store_true", help="run nothing")
     parser.add_argument("--jobs", type=whole(1), help="runs at a time (default: as many as cores)")
@@ -150,9 +138,6 @@ def main() -> int:
         else:
             jobs, commit = args.jobs or os.cpu_count() or 1, git("rev-parse", "--short", "HEAD")
             run_all(logs, lambda: jobs_of(logs, numbers, assets), jobs, commit)
-    except RunFailed as error:
-        print(f"reproduce.py: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("reproduce.py: stopped; the same command goes on", file=sys.stderr)
         return 130

@@ -7,14 +7,13 @@ Left out: the rules (rules.py), the tables and figures of an experiment (tables.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import mean
-
-import torch
 
 from compare import FIGURES
 from paper.logs import KS, Logs, ready, samples_for
-from paper.measure import expected_weight
-from paper.rules import MARGIN, Interval, convergence, distance, holm, interval, of_ratio, say
+from paper.measure import expected_norms
+from paper.rules import MARGIN, Interval, convergence, holm, interval, of_ratio, say
 from paper.sweeps import BASES, EXPERIMENTS, ORDERS, POOLS, ROLLOUTS, SWEEPS
 
 NAMES = {"maxrl": "MaxRL", "grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE",
@@ -26,6 +25,7 @@ FAMILY = (  # claims that are corrected together; with eight seeds no more than 
     "default over RLOO", "default over GRPO", "convergence", "fresh over GRPO", "more rollouts",
     "countdown over GRPO",
 )  # fmt: skip
+PAIRS = (("maxrl", "grpo"), ("maxrl", "rloo"), ("ce", "grpo"))  # of experiment 3
 COVERED = 0.99  # share of test problems that are to be solved at least once
 HARD = 0.1  # pass rate below which a prompt counts as hard
 Side = tuple[str, str]  # a sweep and a label
@@ -80,9 +80,6 @@ def pair(
     return Finding(number, words, base(logs, ours[0], k), say(v), agreeing(v), chief, name, p)
 
 
-# ------------------------------------------------------------------------ the experiments
-
-
 def of_default(logs: Logs) -> list[Finding]:
     ours, rivals = ("default", "maxrl"), {m: ("default", m) for m in ("rloo", "grpo")}
     found = [pair(logs, ours, side, "pass@1", "8", (), f"default over {NAMES[m]}", True)
@@ -98,14 +95,13 @@ def of_default(logs: Logs) -> list[Finding]:
 
 
 def distances(logs: Logs, label: str, figure: str = "pass@1") -> list[float]:
-    """D of each seed: how far its curve is from that of its `ce`."""
+    """D of each seed: the mean over its evaluations of how far it is from its `ce` in a figure."""
     pairs = zip(logs.runs("convergence", label), logs.runs("convergence", "ce"), strict=True)
-    return [distance([r[figure] for r in a], [r[figure] for r in b]) for a, b in pairs]
+    return [mean(abs(x[figure] - y[figure]) for x, y in zip(*both, strict=True)) for both in pairs]
 
 
 def lost(logs: Logs, label: str) -> list[list[int]]:
-    """For each seed the kinds of problems that at the end 128 tries solve less than half the
-    time."""
+    """For each seed the kinds of problems whose pass@128 is below a half at the end."""
     ends = [rows[-1]["kinds"] for rows in logs.runs("convergence", label)]
     return [[i for i, (_, _, p) in enumerate(kinds) if p < 0.5] for kinds in ends]
 
@@ -127,46 +123,27 @@ def of_convergence(logs: Logs) -> list[Finding]:
     v = interval([a - b - MARGIN for a, b in zip(D[ks[-1]], floor, strict=True)])
     p, k = v.p if v.centre < 0 else 1.0, ROLLOUTS["grpo"][-1]
     ours, theirs = (("convergence", f"{m} k={k}") for m in ("maxrl", "grpo"))
+    E = distances(logs, f"exact order={ORDERS[1]}")
+    verb = "is" if interval(E).high < rule.limit else "is not"
+    exact = f"The objective of order {ORDERS[1]:,}, without sampling, {verb} as near as can be told"
+    close = sum(a < b + MARGIN for a, b in zip(E, floor, strict=True))
+    is_exact = f"D = {mean(E):.3f}; twins {mean(floor):.3f}"
+    lose = {k: sum(map(bool, lost(logs, f"maxrl k={k}"))) for k in ks}
+    kinds = (f"A whole kind of problem is lost for good on {lose[ks[0]]} seeds with k = {ks[0]}, on"
+             f" {lose[ks[-1]]} with k = {ks[-1]:,}")  # fmt: skip
+    losers = ", ".join(f"{n} at {k:,}" for k, n in lose.items())
     return [
         Finding(1, words, start, effect, seeds, True, "convergence", p),
-        of_exact(logs, rule.limit, floor),
+        Finding(1, exact, base(logs, "convergence"), is_exact, f"{close} of {len(E)}", True),
         pair(logs, ours, theirs, "pass@1", f"{k:,}", chief=True),
-        of_lost(logs, start),
+        Finding(1, kinds, start, losers, str(len(floor))),
     ]
 
 
-def of_exact(logs: Logs, limit: float, floor: Sequence[float]) -> Finding:
-    """Whether the objective of order 1,023 is maximum likelihood for all that can be seen."""
-    D = distances(logs, f"exact order={ORDERS[1]}")
-    verb = "is" if interval(D).high < limit else "is not"
-    words = f"The objective of order {ORDERS[1]:,}, without sampling, {verb} as near as can be told"
-    near = sum(a < b + MARGIN for a, b in zip(D, floor, strict=True))
-    effect = f"D = {mean(D):.3f}; twins {mean(floor):.3f}"
-    return Finding(1, words, base(logs, "convergence"), effect, f"{near} of {len(D)}", True)
-
-
-def of_lost(logs: Logs, start: str) -> Finding:
-    """How many seeds lose a kind of problem, by k."""
-    counts = {k: sum(map(bool, lost(logs, f"maxrl k={k}"))) for k in ROLLOUTS["maxrl"]}
-    few, *_, many = counts
-    words = (f"A whole kind of problem is lost for good on {counts[few]} seeds with k = {few}, on"
-             f" {counts[many]} with k = {many:,}")  # fmt: skip
-    effect = ", ".join(f"{c} at {k:,}" for k, c in counts.items())
-    return Finding(1, words, start, effect, str(len(logs.seeds("convergence"))))
-
-
-def curve_of(logs: Logs, label: str) -> list[list[float]]:
-    """For all KS, pass@k of each seed at the end. label: of "fresh", or base."""
-    if label in ("base", "*base*"):
-        return [logs.starts("fresh", f"pass@{k}") for k in KS]
-    return [logs.ends("fresh", label, f"pass@{k}") for k in KS]
-
-
 def samples(logs: Logs, label: str) -> list[float]:
-    """The samples that each seed needs to cover COVERED of the problems; where the most that were
-    computed are not enough, these count."""
-    seeds = zip(*curve_of(logs, label), strict=True)
-    return [min(samples_for(COVERED, seed), KS[-1]) for seed in seeds]
+    """The samples that each seed of a label needs to cover COVERED of the problems."""
+    seeds = zip(*(logs.ends("fresh", label, f"pass@{k}") for k in KS), strict=True)
+    return [samples_for(COVERED, seed) for seed in seeds]
 
 
 def of_fresh(logs: Logs) -> list[Finding]:
@@ -179,39 +156,39 @@ def of_fresh(logs: Logs) -> list[Finding]:
         pair(logs, ours, rloo, "pass@1", "64"),
     ]
     for label, name in (("grpo k=64", "GRPO"), ("base", "the base")):
-        both = zip(samples(logs, label), samples(logs, "maxrl k=64"), strict=True)
-        v = of_ratio([a / b for a, b in both])
-        how = "fewer" if v.low > 1 else "more" if v.high < 1 else "neither fewer nor more"
-        words = (
-            f"To solve {COVERED:.0%} of the problems once, MaxRL needs {how} samples than {name}"
-        )
+        v = of_ratio(samples(logs, label), samples(logs, "maxrl k=64"))
+        how = comparative(v, "fewer", "more")
+        words = f"To solve {COVERED:.0%} of the problems once, MaxRL needs {how} samples than"
         effect, start = f"by a factor of {say(v, ratio=True)}", base(logs, "fresh", "64")
-        found.append(Finding(2, words, start, effect, agreeing(v, 1), label != "base"))
+        chief = label != "base"
+        found.append(Finding(2, f"{words} {name}", start, effect, agreeing(v, 1), chief))
     return found
 
 
-def cells(logs: Logs, ours: str, theirs: str) -> dict[Side, Interval]:
-    """(sweep, pool) -> ours minus theirs in pass@1 at the end, over the map of experiment 3."""
-    places = ((sweep, pool) for sweep in BASES for pool in POOLS)
-    return {
-        (s, pool): logs.gap((s, f"{ours} pool={pool}"), (s, f"{theirs} pool={pool}"), "pass@1")
-        for s, pool in places
-    }
+def comparative(v: Interval, above: str, below: str) -> str:
+    """The word for a ratio whose interval lies above 1, below 1, or on both sides."""
+    return above if v.low > 1 else below if v.high < 1 else f"neither {above} nor {below}"
+
+
+def cells(logs: Logs, *methods: str) -> dict[Side, Interval]:
+    """(sweep, pool) -> one method minus another in pass@1 at the end, over the map."""
+    found = {}
+    for sweep, pool in product(BASES, POOLS):
+        ours, theirs = ((sweep, f"{m} pool={pool}") for m in methods)
+        found[sweep, pool] = logs.gap(ours, theirs, "pass@1")
+    return found
 
 
 def of_border(logs: Logs) -> list[Finding]:
-    found = []
+    found, seeds = [], str(len(logs.seeds(next(iter(BASES)))))
     for ours, theirs in (("maxrl", "grpo"), ("ce", "grpo"), ("maxrl", "rloo")):
         vs = cells(logs, ours, theirs)
-        ahead, behind = ({place for place, v in vs.items() if v.above == n * v.n} for n in (1, 0))
+        ahead = [sweep for (sweep, _), v in vs.items() if v.above == v.n]
+        behind = [sweep for (sweep, _), v in vs.items() if v.above == 0]
         words = (f"{NAMES[ours]} is ahead of {NAMES[theirs]} in pass@1 on all seeds in {len(ahead)}"
                  f" of {len(vs)} settings, behind in {len(behind)}")  # fmt: skip
-        effect = "; ".join(
-            f"{sum(s == sweep for s, _ in ahead)} ahead, {sum(s == sweep for s, _ in behind)}"
-            f" behind from {base(logs, sweep)}"
-            for sweep in BASES
-        )
-        seeds = str(len(logs.seeds(next(iter(BASES)))))
+        counts = {s: f"{ahead.count(s)} ahead, {behind.count(s)} behind" for s in BASES}
+        effect = "; ".join(f"{count} from {base(logs, s)}" for s, count in counts.items())
         found.append(Finding(3, words, "three bases, k = 16", effect, seeds, theirs == "grpo"))
     return found
 
@@ -229,20 +206,17 @@ def of_answers(logs: Logs) -> list[Finding]:
 def share_of_hard(logs: Logs, stage: str, method: str, k: int) -> list[float]:
     """For each seed, the share of the summed norms of expected gradients that lies on prompts with
     p < HARD. method: of maxrl.ADVANTAGES, or ce."""
-    found = []
-    for rows in logs.measured("gradients")[stage].values():
-        p, norm = (torch.tensor(rows[name], dtype=torch.float64) for name in ("p", "norm"))
-        sizes = expected_weight(method, p.clamp(max=1 - 1e-9), k) * p * norm
-        found.append((sizes[p < HARD].sum() / sizes.sum()).item())
-    return found
+    seeds = logs.measured("gradients")[stage].values()
+    sized = (expected_norms(method, rows, k) for rows in seeds)
+    return [(sizes[p < HARD].sum() / sizes.sum()).item() for p, sizes in sized]
 
 
 def of_gradients(logs: Logs) -> list[Finding]:
     found = []
     for k in (16, 1024):
         ours, theirs = (share_of_hard(logs, "base .5", m, k) for m in ("maxrl", "grpo"))
-        v = of_ratio([a / b for a, b in zip(ours, theirs, strict=True)])
-        how = "more" if v.low > 1 else "less" if v.high < 1 else "neither more nor less"
+        v = of_ratio(ours, theirs)
+        how = comparative(v, "more", "less")
         words = f"With k = {k:,} MaxRL puts {how} of its gradient on prompts with p < .1 than GRPO"
         effect = f"{mean(ours):.2f} against {mean(theirs):.2f}, {say(v, ratio=True)}"
         found.append(Finding(5, words, f"p = .5, k = {k:,}", effect, agreeing(v, 1)))

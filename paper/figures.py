@@ -3,12 +3,10 @@
     draw(Logs(), Path("assets"), 3)      # that of experiment 3
 
 Every panel is drawn by compare.panel, and an axis says which way is better where that is not plain.
-Left out: any computation that is not a mean, a range, an interval or a closed form.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -17,42 +15,26 @@ from typing import Any
 import torch
 
 import maxrl
-from compare import COLORS, Line, new_figure, panel, save_figure
-from paper.claims import HARD, Side, cells, curve_of, distances, lost
+from compare import COLORS, Line, against_steps, new_figure, panel, save_figure
+from paper.claims import HARD, PAIRS, Side, cells, distances, lost
 from paper.logs import KINDS, KS, Logs
-from paper.measure import expected_weight
+from paper.measure import expected_norms, expected_weight
 from paper.rules import MARGIN, interval
 from paper.sweeps import BASES, BEST_OF, BUDGET, ORDERS, POOLS, RIVALS, ROLLOUTS, SWEEPS
 
 METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
-DASHED = (0, (4, 3))
-BASE = {"color": "#555555", "ls": DASHED, "lw": 1.2}
+GREY, DASHED = "#555555", (0, (4, 3))  # of the base, and of limits
 SHADES = ("#F8CDB0", "#F09A5E", "#E4762A", "#D55E00", "#8A3A00")  # of maxrl, by k
 OF_GRADED = {"maxrl-loo": "#CC79A7", "tailrl": "#D55E00", "reinforce": "#999999",
              "regression": "#0072B2"}  # fmt: skip
 EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 1.0)  # of bins of pass rates
-OF_P = {"xscale": "log", "xlabel": "pass rate p of a prompt"}
-NLL = "nll in nats (lower is better)"
+OF_P: Any = {"xticks": (0.01, 0.1, 1), "yscale": "log", "xlabel": "pass rate p of a prompt"}
+SHOWN = {"pass@1": "pass@1", "nll": "nll in nats (lower is better)"}
 
 
-def ticks(ax: Any, xs: Iterable[float], ys: Sequence[float] = ()) -> None:
-    """These ticks and no others, in plain numbers."""
-    ax.set_xticks(list(xs), [f"{x:,}" for x in xs])
-    if ys:
-        ax.set_yticks(ys, [f"{y:g}" for y in ys])
-    ax.minorticks_off()
-
-
-def single(values: Iterable[float]) -> list[list[float]]:
-    """The values of a line that has one at each x."""
-    return [[v] for v in values]
-
-
-def curve(logs: Logs, side: Side, figure: str, color: str, **more: Any) -> Line:
+def curve(logs: Logs, side: Side, figure: str, color: str, **style: Any) -> Line:
     """A held-out figure against steps."""
-    runs = logs.runs(*side)
-    values = [[rows[i][figure] for rows in runs] for i in range(len(runs[0]))]
-    return Line(side[1], [row["step"] for row in runs[0]], values, color, **more)
+    return against_steps(side[1], logs.runs(*side), figure, color=color, **style)
 
 
 def by_k(logs: Logs, sides: dict[int, Side], figure: str, method: str) -> Line:
@@ -64,85 +46,73 @@ def by_k(logs: Logs, sides: dict[int, Side], figure: str, method: str) -> Line:
 def default(logs: Logs, path: Path) -> None:
     """pass@1 and nll against steps: means and ranges."""
     fig, axes = new_figure(2)
-    for ax, figure in zip(axes, ("pass@1", "nll"), strict=True):
-        lines = [
-            curve(logs, ("default", m), figure, COLORS[m], dash="--" if m == "ce" else "-")
-            for m in ("rloo", "grpo", "maxrl", "ce")
-        ]
-        panel(ax, lines, xlabel="training steps", ylabel=NLL if figure == "nll" else figure)
+    dashes = {"rloo": "-", "grpo": "-", "maxrl": "-", "ce": "--"}
+    for ax, (figure, name) in zip(axes, SHOWN.items(), strict=True):
+        lines = [curve(logs, ("default", m), figure, COLORS[m], dash=d) for m, d in dashes.items()]
+        panel(ax, lines, xlabel="training steps", ylabel=name)
     save_figure(fig, path, axes[:1])
-
-
-# ----------------------------------------------------------------------------- 1: convergence
 
 
 def convergence(logs: Logs, path: Path) -> None:
     """D against k beside its floor; then the learning curves, with the seeds that lose a kind of
     problem marked where they end."""
     fig, (left, right) = new_figure(2, height=4.6, gridspec_kw={"width_ratios": (2, 3)})
-    floor = interval(distances(logs, "ce twin"))
-    left.axhspan(floor.low, floor.high, color="#DDDDDD", label="floor: twins of ce, 95 %")
-    left.axhline(floor.high + MARGIN, label="limit of the rule", **BASE)
-    lines = []
-    for method, ks in ROLLOUTS.items():
-        D = [distances(logs, f"{method} k={k}") for k in ks]
-        lines.append(Line(method, ks, D, COLORS[method], marker="o", spread="seeds"))
-    exact = [distances(logs, f"exact order={T}") for T in ORDERS]
-    lines.append(
-        Line("exact, order k - 1", [T + 1 for T in ORDERS], exact, "#0072B2", ":", "s", "none")
-    )
-    panel(left, lines, xscale="log", yscale="log", xlabel="rollouts per prompt, k")
-    left.set_ylabel("D: mean distance in pass@1 from the\nlearning curve of maximum likelihood")
-    ticks(left, ROLLOUTS["maxrl"], [0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
+    by_distance(logs, left)
     shades = {f"maxrl k={k}": c for k, c in zip(ROLLOUTS["maxrl"], SHADES, strict=True)}
     shades |= {f"grpo k={ROLLOUTS['grpo'][-1]}": COLORS["grpo"], "ce": "#000000"}
-    lines = [
-        curve(logs, ("convergence", m), "pass@1", c, spread="seeds") for m, c in shades.items()
-    ]
+    sides = {("convergence", label): color for label, color in shades.items()}
+    lines = [curve(logs, side, "pass@1", c, spread="seeds") for side, c in sides.items()]
     panel(right, lines, xlabel="training steps", ylabel="held-out pass@1", ylim=(0, 1.02))
-    for label, color in shades.items():
-        for rows, kinds in zip(logs.runs("convergence", label), lost(logs, label), strict=True):
-            if kinds:
-                right.plot(
-                    rows[-1]["step"], rows[-1]["pass@1"], "X", color=color, ms=8, clip_on=False
-                )
-    plateaus(right, [weight for weight, _, _ in logs.runs("convergence", "ce")[0][-1]["kinds"]])
+    for (sweep, label), color in sides.items():
+        ends = [rows[-1] for rows in logs.runs(sweep, label)]
+        for row in (row for row, kinds in zip(ends, lost(logs, label), strict=True) if kinds):
+            right.plot(row["step"], row["pass@1"], "X", color=color, ms=8, clip_on=False)
+    weights = [weight for weight, _, _ in logs.runs("convergence", "ce")[0][-1]["kinds"]]
+    for solved, words in ((2, f"X: without {KINDS[2]}"), (1, f"X: only {KINDS[0]}")):
+        x, y = right.get_xlim()[1], sum(weights[:solved])  # where those end that solve no more
+        right.axhline(y, color=GREY, ls=":", lw=1)
+        right.text(x, y - 0.015, words, fontsize=8, ha="right", va="top")
     for ax in (left, right):
         ax.legend(frameon=False, fontsize=8)
     save_figure(fig, path)
 
 
-def plateaus(ax: Any, weights: Sequence[float]) -> None:
-    """Where a model ends that solves all problems except for those of some kinds."""
-    for kinds, words in (((2,), f"X: without {KINDS[2]}"), ((1, 2), f"X: only {KINDS[0]}")):
-        height = 1 - sum(weights[i] for i in kinds)
-        ax.axhline(height, color="#555555", ls=":", lw=1)
-        ax.text(ax.get_xlim()[1], height - 0.015, words, fontsize=8, ha="right", va="top")
-
-
-# ---------------------------------------------------------------- 2: fresh prompts, 3: the border
+def by_distance(logs: Logs, ax: Any) -> None:
+    """D against k: of maxrl, of grpo, and of the exact objective of the same order."""
+    floor = interval(distances(logs, "ce twin"))
+    ax.axhspan(floor.low, floor.high, color="#DDDDDD", label="floor: twins of ce, 95 %")
+    ax.axhline(floor.high + MARGIN, label="limit of the rule", color=GREY, ls=DASHED, lw=1.2)
+    lines = []
+    for method, ks in ROLLOUTS.items():
+        D = [distances(logs, f"{method} k={k}") for k in ks]
+        lines.append(Line(method, ks, D, COLORS[method], marker="o", spread="seeds"))
+    D = [distances(logs, f"exact order={T}") for T in ORDERS]
+    above = [T + 1 for T in ORDERS]
+    lines.append(Line("exact, order k - 1", above, D, "#0072B2", ":", "s", "none"))
+    panel(ax, lines, ROLLOUTS["maxrl"], (0.01, 0.02, 0.05, 0.1, 0.2, 0.5))
+    ax.set_xlabel("rollouts per prompt, k")
+    ax.set_ylabel("D: mean distance in pass@1 from the\nlearning curve of maximum likelihood")
 
 
 def fresh(logs: Logs, path: Path) -> None:
     """Where each method ended, by k; and what is left unsolved after K tries."""
     fig, axes = new_figure(3, height=4.0)
-    ks = (16, 64, 256)
-    for ax, figure in zip(axes, ("pass@1", "nll"), strict=False):
-        of = {m: {k: ("fresh", f"{m} k={k}") for k in ks} for m in (*RIVALS, "maxrl")}
-        panel(ax, [by_k(logs, sides, figure, m) for m, sides in of.items()], xscale="log")
+    ks, methods = (16, 64, 256), (*RIVALS, "maxrl")
+    for ax, (figure, name) in zip(axes, SHOWN.items(), strict=False):
+        sides = {m: {k: ("fresh", f"{m} k={k}") for k in ks} for m in methods}
+        lines = [by_k(logs, of, figure, m) for m, of in sides.items()]
+        panel(ax, lines, ks, xlabel="training rollouts per prompt, k", ylabel=f"{name}, at the end")
         ax.axhline(mean(logs.ends("fresh", "ce", figure)), color="black", ls="--")
-        what = NLL if figure == "nll" else figure
-        ax.set(xlabel="training rollouts per prompt, k", ylabel=f"{what}, at the end")
-        ticks(ax, ks)
-    shown = {"base": "#555555", "ce": "#000000"} | {f"{m} k=64": COLORS[m] for m in of}
     lines = []
-    for label, color in shown.items():
-        left = [[max(1 - x, 1e-9) for x in seeds] for seeds in curve_of(logs, label)]
-        dash = {"base": DASHED, "ce": "--"}.get(label, "-")
-        lines.append(Line(label.removesuffix(" k=64"), KS, left, color, dash, spread="none"))
-    panel(axes[2], lines, xscale="log", yscale="log", xlabel="tries K at test time", ylim=(1e-4, 1))
+    for label in ("base", "ce", *(f"{m} k=64" for m in methods)):
+        name = label.removesuffix(" k=64")
+        curves = (logs.ends("fresh", label, f"pass@{K}") for K in KS)
+        left = [[max(1 - x, 1e-9) for x in seeds] for seeds in curves]
+        dash = {"base": DASHED, "ce": "--"}.get(name, "-")
+        lines.append(Line(name, KS, left, COLORS.get(name, GREY), dash, spread="none"))
+    panel(axes[2], lines, (1, 8, 128, 1024, 16384), yscale="log", ylim=(1e-4, 1))
+    axes[2].set_xlabel("tries K at test time")
     axes[2].set_ylabel("1 - pass@K, after training with k = 64\n(lower is better)")
-    ticks(axes[2], (1, 8, 128, 1024, 16384))
     save_figure(fig, path, axes[2:])
 
 
@@ -151,9 +121,9 @@ def border(logs: Logs, path: Path) -> None:
     first is ahead, framed where all seeds agree, hatched where neither ends above the base."""
     fig, axes = new_figure(3, height=3.4, sharey=True)
     rows, columns = list(BASES)[::-1], list(POOLS)
-    for ax, (ours, theirs) in zip(
-        axes, (("maxrl", "grpo"), ("maxrl", "rloo"), ("ce", "grpo")), strict=True
-    ):
+    for ax, (ours, theirs) in zip(axes, PAIRS, strict=True):
+        panel(ax, [], title=f"{ours} minus {theirs}", xlabel="training prompts")
+        ax.grid(False)
         for (sweep, pool), v in cells(logs, ours, theirs).items():
             x, y = columns.index(pool), rows.index(sweep)
             ends = [mean(logs.ends(sweep, f"{m} pool={pool}", "pass@1")) for m in (ours, theirs)]
@@ -161,19 +131,13 @@ def border(logs: Logs, path: Path) -> None:
             size = max(-1.0, min(1.0, v.centre / 0.15))
             fill = (1, 1 - size * 0.6, 1 - size) if size > 0 else (1 + size, 1 + size * 0.45, 1)
             frame = "black" if v.above in (0, v.n) else "#CCCCCC"
-            ax.bar(
-                x, 0.9, 0.9, y - 0.45, color=fill, ec=frame, hatch="" if learns else "///", zorder=2
-            )
+            style = {"color": fill, "ec": frame, "hatch": "" if learns else "///", "zorder": 2}
+            ax.bar(x, 0.9, 0.9, y - 0.45, **style)
             ax.text(x, y, f"{v.centre:+.3f}", ha="center", va="center", zorder=3)
-        panel(ax, [], title=f"{ours} minus {theirs}", xlabel="training prompts")
         ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
         ax.set_xticks(range(len(columns)), columns)
         ax.set_yticks(range(len(rows)), [f"base {BASES[r]:g}" for r in rows])
-        ax.grid(False)
     save_figure(fig, path)
-
-
-# ------------------------------------------------ 4: many right answers, 5: the gradient, 6: theory
 
 
 def answers(logs: Logs, path: Path) -> None:
@@ -181,13 +145,13 @@ def answers(logs: Logs, path: Path) -> None:
     fig, axes = new_figure(2, height=4.2)
     sources = {"countdown": ("countdown", "relatives"), "chain": ("chain",)}
     for ax, (task, sweeps) in zip(axes, sources.items(), strict=True):
-        for sweep, label in ((s, m) for s in sweeps for m in SWEEPS[s].labels):
-            runs = logs.runs(sweep, label)
-            x, y = ([mean(rows[i][f] for rows in runs) for i in range(len(runs[0]))]
-                    for f in ("pass@1", "pass@64"))  # fmt: skip
-            panel(ax, [Line(label, x, single(y), COLORS[label])])
-            ax.plot(x[-1:], y[-1:], "o", color=COLORS[label], ms=8)
-        ax.plot(x[:1], y[:1], "s", color="#555555", ms=8, label="base", zorder=4)
+        for side in ((sweep, label) for sweep in sweeps for label in SWEEPS[sweep].labels):
+            color = COLORS[side[1]]
+            curves = (curve(logs, side, f, color).values for f in ("pass@1", "pass@64"))
+            x, y = ([mean(seeds) for seeds in values] for values in curves)
+            panel(ax, [Line(side[1], x, [[p] for p in y], color)])
+            ax.plot(x[-1:], y[-1:], "o", color=color, ms=8)
+        ax.plot(x[:1], y[:1], "s", color=GREY, ms=8, label="base", zorder=4)
         ax.set(title=task, xlabel="held-out pass@1", ylabel="held-out pass@64")
     save_figure(fig, path, axes[:1])
 
@@ -199,62 +163,41 @@ def gradient(logs: Logs, path: Path) -> None:
     for ax, k in zip(axes, (16, 64, 1024), strict=True):
         lines = []
         for method in ("ce", *RIVALS, "maxrl"):
-            bins = [norms(rows["p"], rows["norm"], method, k) for rows in seeds]
-            found = {x: [b[x] for b in bins if x in b] for x in sorted(set().union(*bins))}
+            found: dict[float, list[float]] = {}
+            for low, high in pairwise(EDGES):
+                for p, sizes in (expected_norms(method, rows, k) for rows in seeds):
+                    inside = sizes[(p > low) & (p <= high)]
+                    if len(inside) >= 5:  # their root mean square, at the middle of the bin
+                        at = found.setdefault(math.sqrt(low * high), [])
+                        at.append((inside**2).mean().sqrt().item())
             name, dash = ("maximum likelihood", "--") if method == "ce" else (method, "-")
             lines.append(Line(name, list(found), list(found.values()), COLORS[method], dash))
-        panel(ax, lines, yscale="log", title=f"k = {k:,}", xlim=(0.002, 1), **OF_P)
+        panel(ax, lines, title=f"k = {k:,}", xlim=(0.002, 1), **OF_P)
         ax.axvspan(0.002, HARD, color="#F2F2F2", zorder=0)
-        ticks(ax, (0.01, 0.1, 1))
     axes[0].set_ylabel("norm of a prompt's expected gradient")
     save_figure(fig, path, axes[:1])
-
-
-def norms(p: Sequence[float], norm: Sequence[float], method: str, k: int) -> dict[float, float]:
-    """Middle of a bin of p -> the root mean square of w(p) |grad p| in it, if it has 5 prompts."""
-    ps = torch.tensor(p).double().clamp(max=1 - 1e-9)
-    sizes = expected_weight(method, ps, k) * ps * torch.tensor(norm).double()
-    found = {}
-    for low, high in pairwise(EDGES):
-        inside = sizes[(ps > low) & (ps <= high)]
-        if len(inside) >= 5:
-            found[math.sqrt(low * high)] = (inside**2).mean().sqrt().item()
-    return found
-
-
-@cache
-def signal_to_noise(method: str, p: float, k: int) -> float:
-    """|E[g]|^2 / (k var g), exact for a policy of two outcomes; infinite without noise."""
-    w, sd = maxrl.enumerated_weight(method, p, k)
-    return w**2 / (k * sd**2) if sd > 1e-12 else math.inf
 
 
 def theory(logs: Logs, path: Path) -> None:
     """w(p) at two k, exactly, and the signal to noise of a rollout's worth of gradient."""
     ps = torch.logspace(-2, -0.005, 60).double()
     fig, axes = new_figure(3, height=4.2)
+    dashes = {"ce": "--", "maxrl-std": ":", "rloo": "-", "grpo": "-", "maxrl": "-"}
     for ax, k in zip(axes, (8, 64), strict=False):
-        lines = [Line("maximum likelihood, 1/p", ps, single((1 / ps).tolist()), "#000000", "--")]
-        for m in ("maxrl-std", *METHODS[1:4]):
-            dash = ":" if m == "maxrl-std" else "-"
-            lines.append(Line(m, ps, single(expected_weight(m, ps, k).tolist()), COLORS[m], dash))
-        panel(ax, lines, yscale="log", ylim=(0.5, 300), title=f"weight w(p), k = {k}", **OF_P)
-        ticks(ax, (0.01, 0.1, 1), (1, 3, 10, 30, 100))
+        lines = []
+        for m, dash in dashes.items():
+            w = expected_weight(m, ps, k)[:, None].tolist()
+            lines.append(Line({"ce": "maximum likelihood, 1/p"}.get(m, m), ps, w, COLORS[m], dash))
+        settings = OF_P | {"ylim": (0.5, 300), "yticks": (1, 3, 10, 30, 100)}
+        panel(ax, lines, title=f"weight w(p), k = {k}", **settings)
+    lines = []
     for m in ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw"):
-        ratios = [signal_to_noise(m, p, 16) for p in ps.tolist()]
-        panel(
-            axes[2],
-            [Line(m, ps, single(ratios), COLORS[m])],
-            yscale="log",
-            ylim=(3e-3, 300),
-            **OF_P,
-        )
-    axes[2].set_title("signal to noise of one rollout, k = 16")
-    ticks(axes[2], (0.01, 0.1, 1))
+        exact = (maxrl.enumerated_weight(m, p, 16) for p in ps.tolist())
+        ratios = [[w**2 / (16 * sd**2) if sd > 1e-12 else math.inf] for w, sd in exact]
+        lines.append(Line(m, ps, ratios, COLORS[m]))
+    title = "signal to noise of one rollout, k = 16"
+    panel(axes[2], lines, title=title, ylim=(3e-3, 300), **OF_P)
     save_figure(fig, path, axes[1:])
-
-
-# ----------------------------------------------------------------- 7: graded rewards, 8: budget
 
 
 def graded(logs: Logs, path: Path) -> None:
@@ -268,8 +211,7 @@ def graded(logs: Logs, path: Path) -> None:
         best.append(Line(label, tries, values, color, marker="o"))
     panel(left, [], xlabel="held-out log E[l] (right is better)")
     left.set_ylabel("mean of log P(l > threshold)\nover ten thresholds (up is better)")
-    panel(right, best, xscale="log", xlabel="tries", ylabel="expected best l of several tries")
-    ticks(right, tries)
+    panel(right, best, tries, xlabel="tries", ylabel="expected best l of several tries")
     save_figure(fig, path, [left])
 
 
@@ -283,9 +225,8 @@ def budget(logs: Logs, path: Path) -> None:
     """pass@1 at the end against k, at the same number of rollouts a step."""
     fig, (ax,) = new_figure(1)
     lines = [by_k(logs, of_budget(m), "pass@1", m) for m in ("rloo", "maxrl")]
-    panel(ax, lines, xscale="log", ylabel="held-out pass@1 at the end")
+    panel(ax, lines, list(of_budget("maxrl")), ylabel="held-out pass@1 at the end")
     ax.set_xlabel(f"rollouts per prompt, k; a step has {BUDGET} rollouts, on {BUDGET}/k prompts")
-    ticks(ax, of_budget("maxrl"))
     save_figure(fig, path, [ax])
 
 

@@ -3,8 +3,7 @@
     Logs().runs("fresh", "maxrl k=16")[0][-1]["pass@1024"]   # seed 0, the last evaluation
 
 results/ has a file for each sweep, in which a line of JSON is a run that has ended: its label,
-seed, command, commit, configuration and evaluations. Left out: drawing (figures.py), writing
-(tables.py), and when a difference counts (rules.py).
+seed, command, commit, configuration and evaluations. Left out: what is made of them.
 """
 
 import json
@@ -12,8 +11,8 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import pairwise
+from functools import cache, cached_property, lru_cache
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -39,9 +38,6 @@ MAY_DIFFER = ("out", "threads")  # settings that do not make another run
 Line = dict[str, Any]  # what is kept of a run
 
 
-# ------------------------------------------------------------------------------------- keeping
-
-
 @dataclass(frozen=True)
 class Job:
     """A run whose line is missing."""
@@ -52,7 +48,7 @@ class Job:
     flags: str  # of train.py
     out: Path
 
-    @property
+    @cached_property
     def command(self) -> str:
         """What its line calls it."""
         return f"python train.py {self.flags}"
@@ -72,7 +68,12 @@ def line_of(job: Job, commit: str) -> Line:
         rows = [rows[-1] | {sweep.criterion: ending(rows, sweep.criterion)}]
         kept = (*KEPT, sweep.criterion)
     evaluations = [{n: short(row[n]) for n in kept if n in row} for row in rows]
-    about = {"sweep": job.sweep, "label": job.label, "seed": job.seed, "command": job.command}
+    about = {
+        "sweep": job.sweep,
+        "label": job.label,
+        "seed": job.seed,
+        "command": job.command,
+    }
     return about | {"commit": commit, "config": config, "evaluations": evaluations}
 
 
@@ -124,9 +125,6 @@ def settings(flags: str) -> dict[str, str]:
     return {n: str(v) for n, v in vars(config).items() if n not in MAY_DIFFER}
 
 
-# ------------------------------------------------------------------------------------- reading
-
-
 @dataclass(frozen=True)
 class Logs:
     """A folder with a file for each sweep, whole or of --quick."""
@@ -149,15 +147,16 @@ class Logs:
         return [mine[seed] for seed in self.seeds(sweep)]
 
     def ends(self, sweep: str, label: str, figure: str) -> list[float]:
-        """Where a held-out figure ended, for each seed."""
+        """Where a held-out figure ended, for each seed; of "base" where all began."""
+        if label == "base":
+            return self.starts(sweep, figure)
         return [ending(rows, figure) for rows in self.runs(sweep, label)]
 
     def starts(self, sweep: str, figure: str) -> list[float]:
-        """The figure of the weights that all runs of a sweep start from, for each seed.
-
-        A warm start made again on another machine is not the same one: SystemExit."""
-        labels = SWEEPS[sweep].labels
-        found = {tuple(rows[0][figure] for rows in self.runs(sweep, m)) for m in labels}
+        """That of the weights that all runs of a sweep start from. SystemExit if they differ: a
+        warm start that is made again on another machine is not the same one."""
+        found = {tuple(rows[0][figure] for rows in self.runs(sweep, label))
+                 for label in SWEEPS[sweep].labels}  # fmt: skip
         if len(found) > 1:
             raise SystemExit(
                 f"{self.folder / sweep}.jsonl: runs of one seed start from different weights, "
@@ -196,14 +195,11 @@ def ending(rows: Rows, figure: str) -> float:
 
 def samples_for(target: float, curve: Sequence[float]) -> float:
     """The k, interpolated in log k, at which pass@k is `target`; curve[i] is pass@2^i and rises.
-    1 where the first is enough, infinity where the last is not."""
+    1 where the first is enough; where the last is not, still that."""
     for i, (low, high) in enumerate(pairwise(curve)):
         if low < target <= high:
             return 2 ** (i + (target - low) / (high - low))
-    return 1.0 if curve[0] >= target else math.inf
-
-
-# ------------------------------------------------------------------- what is still to be run
+    return 1.0 if curve[0] >= target else 2.0 ** (len(curve) - 1)
 
 
 def job_of(logs: Logs, sweep: str, label: str, seed: int, rate: int | None) -> Job:
@@ -217,72 +213,57 @@ def job_of(logs: Logs, sweep: str, label: str, seed: int, rate: int | None) -> J
     return Job(sweep, label, seed, flags, logs.folder.parent / "runs" / "reproduce" / sweep / name)
 
 
-def has(logs: Logs, job: Job) -> bool:
-    """Whether a run with these flags has ended."""
+def line_from(logs: Logs, job: Job) -> Line | None:
+    """That of the run with these flags, if it has ended."""
     same = (x for x in logs.lines(job.sweep) if x["command"] == job.command)
-    return any(is_of(line["config"], job.flags) for line in same)
+    return next((line for line in same if is_of(line["config"], job.flags)), None)
 
 
 def tried(sweep: str, label: str) -> dict[tuple[int, int], float]:
     """(rate, seed) -> where the criterion ended, of the committed tuning runs of a label."""
     logs, found = Logs(RESULTS), {}
-    ends = {x["command"]: x["evaluations"][-1] for x in logs.lines(sweep) if x["label"] == label}
-    for rate, seed in ((rate, seed) for rate in EVERY_RATE for seed in TUNING_SEEDS):
-        job = job_of(logs, sweep, label, seed, rate)
-        if job.command in ends and has(logs, job):
-            found[rate, seed] = ends[job.command][SWEEPS[sweep].criterion]
+    for rate, seed in product(EVERY_RATE, TUNING_SEEDS):
+        if line := line_from(logs, job_of(logs, sweep, label, seed, rate)):
+            found[rate, seed] = line["evaluations"][-1][SWEEPS[sweep].criterion]
     return found
 
 
-def chosen(sweep: str) -> dict[str, int | None]:
-    """label -> the rate of its runs, for all labels that are tuned; None if it is not known yet."""
-    of, found = SWEEPS[sweep], {}
+def tuned(sweep: str) -> tuple[list[Job], dict[str, int | None]]:
+    """The tuning runs that are needed next, none at the end; and for all labels that are tuned the
+    rate of their runs, None if it is not known yet."""
+    of, jobs, rates = SWEEPS[sweep], [], {}
     for source in dict.fromkeys(of.tuned_at.values()):
         ends = tried(sweep, source)
-        known = not to_tune(ends, of.middle)
-        found[source] = best_rate(ends, {seed for _, seed in ends}) if known else None
-    return {label: found[source] for label, source in of.tuned_at.items()}
-
-
-def tuning_jobs(sweep: str) -> list[Job]:
-    """The tuning runs that are needed next; none at the end."""
-    of = SWEEPS[sweep]
-    return [
-        job_of(Logs(RESULTS), sweep, label, seed, rate)
-        for label in dict.fromkeys(of.tuned_at.values())
-        for rate, seed in to_tune(tried(sweep, label), of.middle)
-    ]
-
-
-def reported_jobs(logs: Logs, sweep: str) -> list[Job]:
-    """All runs that are drawn and have a rate already; --quick takes the middle one meanwhile."""
-    of, rates = SWEEPS[sweep], chosen(sweep)
-    if logs.quick:
-        rates = {label: of.middle if n is None else n for label, n in rates.items()}
-    return [
-        job_of(logs, sweep, label, seed, rates.get(label))
-        for label in of.labels
-        for seed in logs.seeds(sweep)
-        if rates.get(label, 0) is not None
-    ]
+        todo = to_tune(ends, of.middle)
+        jobs += [job_of(Logs(RESULTS), sweep, source, seed, rate) for rate, seed in todo]
+        rates[source] = None if todo else best_rate(ends, {seed for _, seed in ends})
+    return jobs, {label: rates[source] for label, source in of.tuned_at.items()}
 
 
 def missing(logs: Logs, sweep: str) -> list[Job]:
-    """The runs that can be made now, in their order."""
-    tuning = [] if logs.quick else tuning_jobs(sweep)
-    return tuning + [job for job in reported_jobs(logs, sweep) if not has(logs, job)]
+    """The runs that can be made now, in their order: those that choose a rate, then all that are
+    drawn and have a rate already. --quick takes the middle one until one is chosen."""
+    of, (jobs, rates) = SWEEPS[sweep], tuned(sweep)
+    if logs.quick:
+        jobs, rates = [], {label: of.middle if n is None else n for label, n in rates.items()}
+    for label, seed in product(of.labels, logs.seeds(sweep)):
+        if rates.get(label, 0) is not None:
+            job = job_of(logs, sweep, label, seed, rates.get(label))
+            if not line_from(logs, job):
+                jobs.append(job)
+    return jobs
 
 
-def missing_measurements(logs: Logs, number: int) -> list[str]:
-    """Those of measure.py that an experiment needs and that are not there."""
-    names = MEASUREMENTS.get(number, ())
-    return [name for name in names if not (logs.folder / f"{name}.json").exists()]
+def is_measured(logs: Logs, number: int) -> bool:
+    """Whether an experiment needs nothing of measure.py, or has it."""
+    measure = MEASUREMENTS.get(number)
+    return not measure or (logs.folder / f"{measure.__name__}.json").exists()
 
 
 def ready(logs: Logs, number: int) -> bool:
     """Whether all that an experiment is made from is there."""
     runs = any(missing(logs, sweep) for sweep in sweeps_of(number))
-    return not runs and not missing_measurements(logs, number)
+    return not runs and is_measured(logs, number)
 
 
 def add(logs: Logs, job: Job, commit: str) -> Line:

@@ -2,7 +2,7 @@
 
     python reproduce.py --only 5
 
-The models are warm starts, which train.py keeps. Left out: drawing.
+The models are warm starts, which train.py keeps.
 """
 
 from typing import Any
@@ -23,18 +23,14 @@ STAGES = {"default base": "default", "base .5": "border-50"}  # -> the sweep who
 
 
 def gradients(quick: bool) -> dict[str, Any]:
-    """stage -> seed -> p of single prompts, and the norm of grad log p.
-
-    No more has to be measured: E[g] = w(p) grad p, and its norm is w(p) p |grad log p|.
-    """
+    """stage -> seed -> p of single prompts, and the norm of grad log p. No more has to be measured:
+    E[g] = w(p) grad p, and its norm is w(p) p |grad log p|."""
     n, seeds = (40, 1) if quick else (500, 8)
-    return {
-        stage: {
-            seed: of_prompts(f"{SWEEPS[sweep].flags} --batch-size {n} --seed {seed}")
-            for seed in range(seeds)
-        }
-        for stage, sweep in STAGES.items()
-    }
+    found = {}
+    for stage, sweep in STAGES.items():
+        flags = f"{SWEEPS[sweep].flags} --batch-size {n}"
+        found[stage] = {seed: of_prompts(f"{flags} --seed {seed}") for seed in range(seeds)}
+    return found
 
 
 def of_prompts(flags: str) -> dict[str, list[float]]:
@@ -67,4 +63,11 @@ def expected_weight(method: str, p: Tensor, k: int) -> Tensor:
     return chance @ right / p - chance @ wrong / (1 - p)
 
 
-MEASUREMENTS = {5: {"gradients": gradients}}  # experiment -> name of its file -> how
+def expected_norms(method: str, rows: dict[str, list[float]], k: int) -> tuple[Tensor, Tensor]:
+    """p of the prompts of a seed, and the norms of their expected gradients, w(p) |grad p|."""
+    p, norm = (torch.tensor(rows[name], dtype=torch.float64) for name in ("p", "norm"))
+    p = p.clamp(max=1 - 1e-9)
+    return p, expected_weight(method, p, k) * p * norm
+
+
+MEASUREMENTS = {5: gradients}  # experiment -> what it needs; its file has the name of the function

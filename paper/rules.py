@@ -10,11 +10,11 @@ Left out: which differences are claimed (claims.py), and where the numbers come 
 """
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import mean, median
+from typing import NamedTuple
 
 MARGIN = 0.015  # of experiment 1, in pass@1
 RULE = (
@@ -38,9 +38,6 @@ RULE_OF_CONVERGENCE = (
 )
 
 
-# -------------------------------------------------------------------- one comparison
-
-
 @dataclass(frozen=True)
 class Interval:
     """An effect, its interval, and what it was read from."""
@@ -53,55 +50,44 @@ class Interval:
     p: float  # two-sided, of the exact signed-rank test against zero (a ratio: one)
 
     @property
-    def exact(self) -> bool:
-        """Whether it is a 95 % interval and not a range of few seeds."""
-        return self.n >= 6
-
-    @property
     def sign(self) -> int:
         """1 above zero, -1 below, 0 where the interval holds it or is none. Not for ratios."""
-        return ((self.low > 0) - (self.high < 0)) * self.exact
+        return ((self.low > 0) - (self.high < 0)) * (self.n >= 6)
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """The signed-rank interval of 95 % of paired differences: the Walsh averages between the c-th
-    from below and the c-th from above, where c - 1 is the largest rank sum that has a chance of
-    2.5 % at most to be reached or undercut."""
+    """The signed-rank interval of 95 %: the Walsh averages between the c-th from either end, where
+    c - 1 is the largest rank sum that has a chance of 2.5 % at most to be reached or undercut."""
     n = len(values)
     walsh = sorted(mean((values[i], values[j])) for i in range(n) for j in range(i, n))
-    c = sum(tail <= 0.025 for tail in lower_tails(range(2, 2 * n + 2, 2)).values())
-    cut = max(c - 1, 0)
+    c = rank_sums(range(1, n + 1))[int(0.025 * 2**n)]
+    cut = max(int(c) - 1, 0)
     above = sum(x > 0 for x in values)
     return Interval(median(walsh), walsh[cut], walsh[-1 - cut], n, above, p_value(values))
 
 
-def lower_tails(twice_ranks: Sequence[int]) -> dict[int, float]:
-    """P(T <= t) at each value t that T takes: the sum of those ranks, all doubled, whose signs come
-    out positive when every sign is as likely as the other."""
-    counts = Counter({0: 1})
-    for r in twice_ranks:
-        counts += Counter({t + r: c for t, c in counts.items()})
-    total, tails, below = 2 ** len(twice_ranks), {}, 0
-    for t in sorted(counts):
-        below += counts[t]
-        tails[t] = below / total
-    return tails
+def rank_sums(ranks: Iterable[float]) -> list[float]:
+    """Of the positive, for all flips of signs, from the smallest on."""
+    sums = [0.0]
+    for r in ranks:
+        sums += [t + r for t in sums]
+    return sorted(sums)
 
 
 def p_value(values: Sequence[float]) -> float:
     """Two-sided, of the signed-rank test, exact over all flips of signs. Equal sizes share their
     ranks, and zeros have ranks that count for neither side (Pratt 1959)."""
     sizes = [abs(x) for x in values]
-    ranks = [2 * sum(s < x for s in sizes) + sum(s == x for s in sizes) + 1 for x in sizes]
+    ranks = [sum(s < x for s in sizes) + (sum(s == x for s in sizes) + 1) / 2 for x in sizes]
     signed = [(r, x > 0) for r, x in zip(ranks, values, strict=True) if x]
-    tails = lower_tails([r for r, _ in signed])
-    positive, negative = (sum(r for r, up in signed if up == side) for side in (True, False))
-    return min(1.0, 2 * tails[min(positive, negative)])
+    smaller = min(sum(r for r, up in signed if up == side) for side in (True, False))
+    sums = rank_sums(r for r, _ in signed)
+    return min(1.0, 2 * sum(t <= smaller for t in sums) / len(sums))
 
 
-def of_ratio(ratios: Sequence[float]) -> Interval:
-    """The same of ratios, by their logarithms; an effect of 1 is none."""
-    logs = interval([math.log(r) for r in ratios])
+def of_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """The same of paired ratios, by their logarithms; an effect of 1 is none."""
+    logs = interval([math.log(a / b) for a, b in zip(ours, theirs, strict=True)])
     centre, low, high = map(math.exp, (logs.centre, logs.low, logs.high))
     return replace(logs, centre=centre, low=low, high=high)
 
@@ -121,19 +107,10 @@ def say(v: Interval, ratio: bool = False) -> str:
     text = [f"{x:#.3g}x" if ratio else f"{x:+.{digits}f}" for x in (v.centre, v.low, v.high)]
     if v.n < 2:
         return text[0]
-    return f"{text[0]} [{text[1]}, {text[2]}]" if v.exact else f"{text[0]} ({text[1]} to {text[2]})"
+    return ("{} [{}, {}]" if v.n >= 6 else "{} ({} to {})").format(*text)
 
 
-# ------------------------------------------------------------- experiment 1: convergence
-
-
-def distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """D: the mean over evaluations of the absolute difference of a figure."""
-    return mean(abs(a - b) for a, b in zip(ours, theirs, strict=True))
-
-
-@dataclass(frozen=True)
-class Convergence:
+class Convergence(NamedTuple):
     """What the rule says."""
 
     near: tuple[int, ...]  # the k that are as near as can be told
@@ -146,8 +123,6 @@ def convergence(D: Mapping[int, Sequence[float]], floor: Sequence[float]) -> Con
     """Apply RULE_OF_CONVERGENCE. D: k, rising -> D(k) of each seed; floor: that of the twins."""
     limit = interval(floor).high + MARGIN
     near = tuple(k for k, values in D.items() if interval(values).high < limit)
-    ks = [k for k in D if k <= near[0]] if near else list(D)
-    falling = sum(
-        all(a > b for a, b in pairwise(seed)) for seed in zip(*(D[k] for k in ks), strict=True)
-    )
+    seeds = zip(*(values for k, values in D.items() if k <= min(near, default=k)), strict=True)
+    falling = sum(all(a > b for a, b in pairwise(seed)) for seed in seeds)
     return Convergence(near, falling, bool(near) and falling == len(floor), limit)

@@ -4,10 +4,7 @@ A sweep is a set of runs that start from the same weights. Learning rates are 1e
 two. The runs by which one is chosen have seeds of their own and look at the validation half of the
 held-out problems; neither is reported. The grid is three rates, and grows where its best is at an
 edge (`to_tune`). The order of SWEEPS is that in which they are run. Left out: running them
-(reproduce.py). Example:
-
-    >>> rate_text(1), to_tune({(n, s): n for n in (0, 1, 2) for s in TUNING_SEEDS[:2]}, middle=1)
-    ('2e-4', [(3, 100), (3, 101)])
+(reproduce.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,9 +32,6 @@ class Sweep:
     figures: tuple[str, ...] = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")  # kept
 
 
-# ------------------------------------------------------------------------ learning rates
-
-
 def rate_text(n: int) -> str:
     """1e-4 times 2^n, as a flag has it: 2e-4, 1.6e-3."""
     mantissa, exponent = f"{1e-4 * 2.0**n:e}".split("e")
@@ -51,11 +45,9 @@ def best_rate(tried: Tried, seeds: Iterable[int]) -> int:
 
 
 def to_tune(tried: Tried, middle: int) -> list[tuple[int, int]]:
-    """The (rate, seed) that are still to be run before a rate can be chosen; none at the end.
-
-    Three rates with two seeds. While the best is at an edge, one more on that side. Then a third
-    seed if the two choose different rates, and edges once more.
-    """
+    """The (rate, seed) that are still to be run before a rate can be chosen; none at the end: three
+    rates with two seeds; while the best is at an edge, one more on that side; then a third seed if
+    the two choose different rates, and edges once more."""
     rates = sorted({n for n, _ in tried} | {middle - 1, middle, middle + 1})
     seeds = [s for s in TUNING_SEEDS if s in {s for _, s in tried} | set(TUNING_SEEDS[:2])]
     missing = [(n, s) for n in rates for s in seeds if (n, s) not in tried]
@@ -70,9 +62,6 @@ def to_tune(tried: Tried, middle: int) -> list[tuple[int, int]]:
     return []
 
 
-# ------------------------------------------------------------------------- command lines
-
-
 def each(labels: Iterable[str]) -> dict[str, str]:
     """Every label has a rate of its own."""
     return {label: label for label in labels}
@@ -83,15 +72,13 @@ def by_k(methods: Sequence[str], ks: Sequence[int]) -> dict[str, str]:
     return {f"{m} k={k}": f"--method {m} --k {k}" for k in ks for m in methods}
 
 
-# ------------------------------------------------------------------------------ the list
-
 RIVALS = ("grpo", "rloo")
 EVERY_K = tuple(f"pass@{2**i}" for i in range(15))
 LARGER = "--n-layer 2 --n-head 4 --n-embd 64 --sft-lr 2e-3 --batch-size 64"  # for long answers
 SIX = {m: f"--method {m} --k 8" for m in ("maxrl", "rloo", "grpo", "reinforce", "maxrl-raw")}
 SIX["ce"] = "--method ce"
 # The default learning rate is the best one of rloo, grpo and reinforce; that of maxrl is higher.
-AT_THE_RATE_OF_THE_RIVALS = {"maxrl lr=8e-4": "--method maxrl --k 8 --lr 8e-4"}
+SEVEN = SIX | {"maxrl lr=8e-4": "--method maxrl --k 8 --lr 8e-4"}
 ROLLOUTS = {"maxrl": (16, 128, 1024, 4096, 16384), "grpo": (1024, 4096)}
 ORDERS = (255, 1023, 4095)
 SCRATCH = "--sft-steps 0 --batch-size 32 --steps 1000 --eval-every 25"
@@ -138,10 +125,9 @@ ON_CHAIN = f"--task chain {LARGER} --steps 100 --eval-every 5 --eval-rollouts 64
 ON_NOISY = f"--task noisy {LARGER} --sft-steps 800 --k 16 --steps 300 --eval-every 15"
 FROM_SCRATCH = {m: f"{own} --lr 1.6e-3" for m, own in AT_ONE_RATE.items()} | GRPO_FROM_SCRATCH
 AT_1024 = {label: f"{label.split()[0]} pool=1024" for label in BORDER}
-FEW = range(4)
 
 SWEEPS = {
-    "default": Sweep(0, "", OF_SIX, SIX | AT_THE_RATE_OF_THE_RIVALS, each(SIX)),
+    "default": Sweep(0, "", OF_SIX, SEVEN, each(SIX)),
     "convergence": Sweep(
         1, SCRATCH, OF_SCRATCH, FROM_SCRATCH, each(GRPO_FROM_SCRATCH), seeds=range(8, 16),
         figures=("pass@1", "pass@128", "nll", "kinds"),
@@ -151,13 +137,13 @@ SWEEPS = {
     ),
     **{
         name: Sweep(3, f"--sft-until {p} --steps 400 --eval-every 20", "--steps 20 --eval-every 2",
-                    BORDER, AT_1024, seeds=FEW)
+                    BORDER, AT_1024, seeds=range(4))
         for name, p in BASES.items()
     },
     "countdown": Sweep(4, COUNTDOWN, OF_COUNTDOWN, MANY, each(MANY), 2, figures=SAMPLED),
     "relatives": Sweep(
         4, COUNTDOWN, "--sft-steps 400 --k 2 --eval-prompts 20", RELATIVES, each(RELATIVES), 2,
-        seeds=FEW, figures=SAMPLED,
+        seeds=range(4), figures=SAMPLED,
     ),
     "chain": Sweep(4, ON_CHAIN, OF_CHAIN, CHAIN, each(CHAIN), 2, figures=SAMPLED),
     "graded": Sweep(

@@ -2,14 +2,15 @@
 
     <!-- results:NAME -->  ...  <!-- end -->
 
-Every block is a function here, and `write` puts it in. An experiment whose runs are not all there
-says so. Left out: which findings there are (claims.py), and the rules (rules.py).
+`write` puts every block in. An experiment whose runs are not all there says so. Left out: which
+findings there are (claims.py), and the rules (rules.py).
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import mean
 
@@ -18,12 +19,13 @@ import torch
 import compare
 from compare import Group, markdown, shown
 from paper import claims, figures
-from paper.logs import RESULTS, ROOT, Logs, chosen, ready, tried
+from paper.logs import RESULTS, ROOT, Logs, ready, tried, tuned
 from paper.measure import STAGES, expected_weight
 from paper.rules import RULE, RULE_OF_CONVERGENCE, say
 from paper.sweeps import BASES, BEST_OF, EXPERIMENTS, SWEEPS, rate_text, sweeps_of
 
 LOGS = Logs()
+SEED_0 = {"rloo": "rloo", "maxrl": "maxrl lr=8e-4"}  # as README shows them
 NOT_RUN = "*Not run yet.*"
 PAGES = ("README.md", "RESULTS.md", "PROMISES.md")
 
@@ -49,23 +51,14 @@ def told(f: claims.Finding) -> str:
     return f"**{f.sentence}:** {f.effect} ({f.start}; {f.seeds} seeds)."
 
 
-def ends(sweep: str, names: Sequence[str], **more: Callable[[str], str]) -> str:
-    """A row for the weights that a sweep starts from and one for each label: means and ranges.
-    more: a column's name -> what it has for a label, or base."""
-    rows = [
-        [
-            "*base*",
-            *(shown(LOGS.starts(sweep, f)) for f in names),
-            *(f("base") for f in more.values()),
-        ]
-    ]
-    for label in SWEEPS[sweep].labels:
-        values = (shown(LOGS.ends(sweep, label, f)) for f in names)
-        rows.append([f"`{label}`", *values, *(column(label) for column in more.values())])
-    return markdown(["at the end", *(claims.SPOKEN.get(n, n) for n in (*names, *more))], rows)
-
-
-# ------------------------------------------------------------------------ the experiments
+def ends(sweep: str, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """A row for the weights that a sweep starts from and one for each label: means and ranges."""
+    head = ["at the end", *(claims.SPOKEN.get(name, name) for name in names)]
+    rows = []
+    for label in ("base", *SWEEPS[sweep].labels):
+        name = "*base*" if label == "base" else f"`{label}`"
+        rows.append([name, *(shown(LOGS.ends(sweep, label, f)) for f in names)])
+    return head, rows
 
 
 def first_runs(labels: Mapping[str, str], n: int) -> str:
@@ -76,95 +69,79 @@ def first_runs(labels: Mapping[str, str], n: int) -> str:
 
 def default_seeds() -> str:
     """All arms, each with its learning rate, from the last in pass@1 to the first."""
-    labels = {}
-    for line in LOGS.lines("default"):
-        if line["seed"] == 0:
-            shown = f"{line['config']['method']} lr={line['config']['lr']:g}"
-            labels[shown] = line["label"]
-    last = {shown: mean(LOGS.ends("default", label, "pass@1")) for shown, label in labels.items()}
-    return first_runs({m: labels[m] for m in sorted(labels, key=last.__getitem__)}, 8)
-
-
-def default_seed_0() -> str:
-    return f"```\n{first_runs({'rloo': 'rloo', 'maxrl': 'maxrl lr=8e-4'}, 1)}\n```"
+    first = {x["label"]: x["config"] for x in LOGS.lines("default") if x["seed"] == 0}
+    order = sorted(first, key=lambda label: mean(LOGS.ends("default", label, "pass@1")))
+    return first_runs({"{method} lr={lr:g}".format(**first[label]): label for label in order}, 8)
 
 
 def default() -> str:
-    rows, labels = [], list(SWEEPS["default"].labels)
-    for ours in ("maxrl", "maxrl lr=8e-4"):
-        for m in labels[1:6]:
-            gaps = (LOGS.gap(("default", ours), ("default", m), f) for f in compare.FIGURES)
-            rows.append([f"`{ours}` minus `{m}`", *map(say, gaps)])
+    rows = []
+    for ours, m in product(("maxrl", "maxrl lr=8e-4"), list(SWEEPS["default"].labels)[1:6]):
+        gaps = (LOGS.gap(("default", ours), ("default", m), f) for f in compare.FIGURES)
+        rows.append([f"`{ours}` minus `{m}`", *map(say, gaps)])
     return block(default_seeds(), fold("Differences", markdown(["", *compare.FIGURES], rows)))
 
 
 def convergence() -> str:
     rows = []
     for label in SWEEPS["convergence"].labels:
-        D = (shown(claims.distances(LOGS, label, f)) for f in ("pass@1", "nll"))
-        found = (shown(LOGS.ends("convergence", label, f)) for f in ("pass@1", "pass@128", "nll"))
-        rows.append([f"`{label}`", *D, *found, str(sum(map(bool, claims.lost(LOGS, label))))])
+        D = (claims.distances(LOGS, label, f) for f in ("pass@1", "nll"))
+        found = (LOGS.ends("convergence", label, f) for f in ("pass@1", "pass@128", "nll"))
+        losers = sum(map(bool, claims.lost(LOGS, label)))
+        rows.append([f"`{label}`", *map(shown, (*D, *found)), str(losers)])
     head = ["", "D", "D in nll", "pass@1 at the end", "pass@128", "nll", "seeds that lose a kind"]
     return block(markdown(head, rows), fold("The rule", RULE_OF_CONVERGENCE))
 
 
 def fresh() -> str:
-    def needed(label: str) -> str:
-        return f"{mean(claims.samples(LOGS, label)):,.0f}"
-
-    column = f"samples to solve {claims.COVERED:.0%}"
-    return ends("fresh", ("pass@1", "pass@128", "pass@1024", "nll"), **{column: needed})
+    head, rows = ends("fresh", ("pass@1", "pass@128", "pass@1024", "nll"))
+    needed = [mean(claims.samples(LOGS, m)) for m in ("base", *SWEEPS["fresh"].labels)]
+    rows = [[*row, f"{n:,.0f}"] for row, n in zip(rows, needed, strict=True)]
+    return markdown([*head, f"samples to solve {claims.COVERED:.0%}"], rows)
 
 
 def border() -> str:
-    pairs = (("maxrl", "grpo"), ("maxrl", "rloo"), ("ce", "grpo"))
-    effects = [claims.cells(LOGS, *pair) for pair in pairs]
-    rows = []
+    effects, rows = [claims.cells(LOGS, *pair) for pair in claims.PAIRS], []
     for sweep, pool in effects[0]:
         ours = shown(LOGS.ends(sweep, f"maxrl pool={pool}", "pass@1"))
         rows.append([f"base {BASES[sweep]:g}", pool, ours, *(say(e[sweep, pool]) for e in effects)])
-    head = ["", "prompts", "pass@1 of `maxrl`", *(f"`{a}` minus `{b}`" for a, b in pairs)]
-    return markdown(head, rows)
+    pairs = (f"`{a}` minus `{b}`" for a, b in claims.PAIRS)
+    return markdown(["", "prompts", "pass@1 of `maxrl`", *pairs], rows)
 
 
 def answers() -> str:
     names = ("pass@1", "pass@16", "pass@64", "answers")
-    rest = (ends(sweep, names) for sweep in ("relatives", "chain"))
-    return block(ends("countdown", names), fold("Relatives that imitate successes; chain", *rest))
+    first, *rest = (markdown(*ends(s, names)) for s in ("countdown", "relatives", "chain"))
+    return block(first, fold("Relatives that imitate successes; chain", *rest))
 
 
 def gradient() -> str:
-    rows = []
-    for stage, k in ((stage, k) for stage in STAGES for k in (16, 64, 1024)):
-        ps = [p for rows_ in LOGS.measured("gradients")[stage].values() for p in rows_["p"]]
-        shares = (claims.share_of_hard(LOGS, stage, m, k) for m in ("rloo", "grpo", "maxrl", "ce"))
-        rows.append(
-            [stage, f"{k:,}", f"{mean(p < claims.HARD for p in ps):.2f}", *map(shown, shares)]
-        )
+    rows, methods = [], ("rloo", "grpo", "maxrl", "ce")
+    for stage, k in product(STAGES, (16, 64, 1024)):
+        hard = [p < claims.HARD for x in LOGS.measured("gradients")[stage].values() for p in x["p"]]
+        shares = (claims.share_of_hard(LOGS, stage, m, k) for m in methods)
+        rows.append([stage, f"{k:,}", f"{mean(hard):.2f}", *map(shown, shares)])
     of = (f"of the gradient of {m}" for m in ("`rloo`", "`grpo`", "`maxrl`", "maximum likelihood"))
     return markdown(["", "k", f"share of prompts with p < {claims.HARD:g}", *of], rows)
 
 
 def theory() -> str:
-    ps = torch.tensor([0.01, 0.05, 0.3, 0.8]).double()
-    rows = [
-        [f"`{m}`", str(k), *(f"{w:.3g}" for w in expected_weight(m, ps, k).tolist())]
-        for m in figures.METHODS
-        for k in (8, 64)
-    ]
+    ps, rows = torch.tensor([0.01, 0.05, 0.3, 0.8]).double(), []
+    for m, k in product(figures.METHODS, (8, 64)):
+        weights = (f"{w:.3g}" for w in expected_weight(m, ps, k).tolist())
+        rows.append([f"`{m}`", str(k), *weights])
     return markdown(["weight w(p)", "k", *(f"p = {p:g}" for p in ps.tolist())], rows)
 
 
 def graded() -> str:
-    return ends("graded", ("log_likelihood", "log_tail", *BEST_OF))
+    return markdown(*ends("graded", ("log_likelihood", "log_tail", *BEST_OF)))
 
 
 def budget() -> str:
-    columns = [(m, f) for m in ("maxrl", "rloo") for f in ("pass@1", "nll")]
-    rows = [
-        [str(k), *(shown(LOGS.ends(*figures.of_budget(m)[k], f)) for m, f in columns)]
-        for k in figures.of_budget("maxrl")
-    ]
+    columns, rows = list(product(("maxrl", "rloo"), ("pass@1", "nll"))), []
+    for k in figures.of_budget("maxrl"):
+        found = (LOGS.ends(*figures.of_budget(m)[k], f) for m, f in columns)
+        rows.append([str(k), *map(shown, found)])
     return markdown(["k", *(f"{f}, `{m}`" for m, f in columns)], rows)
 
 
@@ -173,8 +150,6 @@ TABLES = (default, convergence, fresh, border, answers, gradient, theory, graded
 
 def experiment(number: int) -> str:
     """What it found, its figure, its table, and how its learning rates were chosen."""
-    if not ready(LOGS, number):
-        return NOT_RUN
     found = [told(f) for f in claims.findings(LOGS) if f.experiment == number][:2]
     costs = [rates(name) for name in sweeps_of(number)]
     how = [fold("Learning rates and cost", *costs)] if costs else []
@@ -184,7 +159,7 @@ def experiment(number: int) -> str:
 def rates(sweep: str) -> str:
     """The learning rates that were chosen, out of what, and how long all runs took."""
     found = []
-    for label, n in chosen(sweep).items():
+    for label, n in tuned(sweep)[1].items():
         if SWEEPS[sweep].tuned_at[label] == label and n is not None:
             grid, seeds = (sorted({key[i] for key in tried(sweep, label)}) for i in (0, 1))
             edge = ", at an edge" if n in (grid[0], grid[-1]) else ""
@@ -197,8 +172,7 @@ def rates(sweep: str) -> str:
 
 
 def claims_table(short: bool = False) -> str:
-    """Every finding that is there, what survives Holm's correction, and the rules; or the chief
-    ones alone."""
+    """All findings, what survives Holm's correction, and the rules; or the chief ones alone."""
     found = claims.findings(LOGS)
     rows = [[f.sentence, f.start, f.effect, f.seeds] for f in found if f.chief or not short]
     not_yet = ", ".join(str(n) for n in EXPERIMENTS if not ready(LOGS, n))
@@ -228,7 +202,8 @@ def first_figure() -> str:
     )
 
 
-# ------------------------------------------------------------------- what bench.py and soak say
+WARM = "warm, pass rate {pass_rate:.2f}"  # of a test
+BENCHES = ("bench.json", "bench-longer.json")  # the default warm start, and a longer one
 
 
 def read(name: str) -> dict:
@@ -236,25 +211,13 @@ def read(name: str) -> dict:
     return json.loads((RESULTS / name).read_text(encoding="utf-8"))
 
 
-def benches() -> list[dict]:
-    """What bench.py measured: on the default warm start, and on one that was trained for longer."""
-    return [read("bench.json"), read("bench-longer.json")]
-
-
-def by_test(*measured: dict) -> dict[str, dict]:
-    """The rows of each test, whose name says how good the warm model is; cold ones of the first."""
-    found: dict[str, dict] = {}
+def contenders(*measured: dict) -> str:
+    """Tests by contenders: seconds, median and range, and how many times ours; cold ones once."""
+    tests: dict[str, dict] = {}
     for one in measured:
-        warm = f"warm, pass rate {one['scaling']['pass_rate']:.2f}"
-        tests = {
-            n.replace("warm", warm): rows for n, rows in (one["sampling"] | one["step"]).items()
-        }
-        found |= {n: rows for n, rows in tests.items() if n not in found}
-    return found
-
-
-def contenders(tests: dict[str, dict]) -> str:
-    """A table of tests by contenders: seconds, median and range, and how many times ours."""
+        warm = WARM.format(**one["scaling"])
+        for name, rows in (one["sampling"] | one["step"]).items():
+            tests.setdefault(name.replace("warm", warm), rows)
     names = [n for n in dict.fromkeys(n for rows in tests.values() for n in rows) if n != "ours"]
     lines = []
     for test, rows in sorted(tests.items(), key=lambda item: item[0].split(",")[0]):
@@ -264,38 +227,38 @@ def contenders(tests: dict[str, dict]) -> str:
     return markdown(["", "ours", *names], lines)
 
 
-def scaling_rows(*measured: dict) -> str:
+def scaling(*measured: dict) -> str:
     """A step against the number of rollouts."""
-    row = "{:.2f}|{k:,}|{distinct:,}|{seconds:.3g}|{peak_mb:.0f}"
-    rows = [row.format(one["scaling"]["pass_rate"], **r).split("|")
-            for one in measured for r in one["scaling"]["rows"]]  # fmt: skip
     head = ("pass rate", "rollouts per prompt", "distinct, in all", "seconds", "peak memory, MB")
+    row, rows = "{:.2f}|{k:,}|{distinct:,}|{seconds:.3g}|{peak_mb:.0f}", []
+    for one in (one["scaling"] for one in measured):
+        rows += [row.format(one["pass_rate"], **found).split("|") for found in one["rows"]]
     return markdown(head, rows)
 
 
 def scaling_table() -> str:
     """A step against the number of rollouts, at both pass rates; then what else was measured."""
-    first, more = benches()
-    shares, beside = first["share_of_peak"], first["beside"]
-    return scaling_rows(first, more) + (
-        f"\n\nMachine: {first['cpu']}, {first['threads']} threads, torch "
-        f"{first['torch']}, {shares['matmul_gflops']:.0f} GFLOP/s in a matrix product, of which "
-        f"the cross-entropy step reaches {shares['cross-entropy step']:.0%} and the cold step "
-        f"{shares['cold RL step']:.0%}. Drawing, tokenizing and verifying take "
-        f"{beside['text_share']:.1%} of a warm step of 64 prompts x 8, an evaluation on 1,000 "
-        f"held-out prompts {beside['evaluation_s']:.2f} s, a whole process that does one step "
-        f"{beside['start_up_s']:.1f} s. Commands: `{first['command']}` and `{more['command']}`."
+    first, more = map(read, BENCHES)
+    about = (
+        "Machine: {cpu}, {threads} threads, torch {torch},"
+        " {share_of_peak[matmul_gflops]:.0f} GFLOP/s in a matrix product, of which the"
+        " cross-entropy step reaches {share_of_peak[cross-entropy step]:.0%} and the cold step"
+        " {share_of_peak[cold RL step]:.0%}. Drawing, tokenizing and verifying take"
+        " {beside[text_share]:.1%} of a warm step of 64 prompts x 8, an evaluation on 1,000"
+        " held-out prompts {beside[evaluation_s]:.2f} s, a whole process that does one step"
+        " {beside[start_up_s]:.1f} s. Commands: `{command}` and `{second}`."
     )
+    return block(scaling(first, more), about.format(second=more["command"], **first))
 
 
 def nodes_table() -> str:
     """How many nodes scoring runs, and how many tokens it would without the tree."""
-    first, rows = benches()[0], []
-    warm = f"warm, pass rate {first['scaling']['pass_rate']:.2f}"
+    first, rows = read(BENCHES[0]), []
     for name, row in first["nodes"].items():
         counts = (row["distinct_tokens"], row["all_tokens"])
         more = (f"{n:,} ({n / row['nodes']:,.1f}x)" for n in counts)
-        rows.append([name.replace("warm", warm), f"{row['nodes']:,}", *more])
+        test = name.replace("warm", WARM.format(**first["scaling"]))
+        rows.append([test, f"{row['nodes']:,}", *more])
     return markdown(["", "nodes", "distinct completions", "all rollouts"], rows)
 
 
@@ -308,11 +271,10 @@ def gpu() -> str:
         "On a GPU: {gpu}, torch {torch}, float32, commit {commit}. Of {tests[of]} tests that need"
         " one, {tests[passed]} pass. `make gpu` took {minutes:.1f} minutes."
     )
-    ran = ((f"`{label}`", run) for label, run in found["runs"].items() if run)
-    rows = [[label, f"{run['seconds']:.0f}", f"{run['pass@1']:.3f}"] for label, run in ran]
-    bench = [found["bench"]] if found["bench"] else []
-    speed = [table for one in bench for table in (contenders(by_test(one)), scaling_rows(one))]
+    ran = {f"`{label}`": run for label, run in found["runs"].items() if run}
+    rows = [[m, f"{run['seconds']:.0f}", f"{run['pass@1']:.3f}"] for m, run in ran.items()]
     runs = markdown(["of experiment 1, on the GPU", "seconds", "pass@1 at the end"], rows)
+    speed = [table(found["bench"]) for table in (contenders, scaling) if found["bench"]]
     return block(about.format(**found), *speed, runs)
 
 
@@ -329,19 +291,20 @@ def soak_text() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    **{f"experiment-{n}": partial(experiment, n) for n in EXPERIMENTS},
     "first-figure": first_figure,
     "default-seeds": default_seeds,
-    "default-seed-0": default_seed_0,
+    "default-seed-0": lambda: f"```\n{first_runs(SEED_0, 1)}\n```",
     "claims": claims_table,
     "headlines": partial(claims_table, short=True),
-    "speed": lambda: contenders(by_test(*benches())),
+    "speed": lambda: contenders(*map(read, BENCHES)),
     "scaling-of-a-step": scaling_table,
     "nodes": nodes_table,
     "gpu": gpu,
     "soak": soak_text,
 }
-NEEDS = {"default-seeds": 0, "default-seed-0": 0, "first-figure": 1}  # this experiment
+NEEDS = {f"experiment-{n}": n for n in EXPERIMENTS}  # the runs of this experiment
+BLOCKS |= {name: partial(experiment, n) for name, n in NEEDS.items()}
+NEEDS |= {"default-seeds": 0, "default-seed-0": 0, "first-figure": 1}
 
 
 def content(name: str) -> str:

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,9 +25,6 @@ from data.tokenizer import ALPHABET
 from verify import verify
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-# ------------------------------------------------------------------------------------- kills
 
 
 def start(folder: Path, words: list[str]) -> subprocess.Popen:
@@ -73,42 +71,20 @@ def kill_and_resume(folder: Path, flags: list[str], moments: list[float]) -> int
     return early
 
 
-# --------------------------------------------------------------------------------- the verifier
-
 LOOK_ALIKES = "０１２३４５６７８９٠١٢٣٤٥٦٧٨٩²³½①−＋＝ـ\u00a0\u200b\u202e"
-GARBAGE = (
-    "\x00",
-    "\ud800",
-    "<pad>",
-    "\n",
-    "e5",
-    ".0",
-    "_",
-    "()",
-    "{}",
-    "%s",
-    "\\",
-    "'",
-    "=",
-    "1/0",
-)
+GARBAGE = "\x00 \ud800 <pad> \n e5 .0 _ () {} %s \\ ' = 1/0".split(" ")
 
 
 def slow_answer(prompt: str) -> str | None:
-    """The oracle: reads character by character, and computes by other ways than verify.py."""
+    """The oracle: reads and computes by other ways than verify.py."""
     body, mark = prompt[:-1], prompt[-1:]
     marks = "".join(c for c in body if c in "+-*%")
     if mark not in ("=", "<", "~") or "/" in body or marks not in ("+", "-", "*", "*%"):
         return None
-    for c in marks:
-        body = body.replace(c, "/")
-    pieces = [piece.lstrip(" ") for piece in body.split("/")]
-    blanks = [len(piece) - len(piece.lstrip(" ")) for piece in body.split("/")]
-    if max(blanks) > 18 or not all(
-        0 < len(p) <= 18 and set(p) <= set("0123456789") for p in pieces
-    ):
+    numbers = re.split(r"[-+*%]", body)
+    if not all(re.fullmatch(r" {0,18}[0-9]{1,18}", number, re.ASCII) for number in numbers):
         return None
-    a, b, *m = map(int, pieces)
+    a, b, *m = map(int, numbers)
     if m == [0]:
         return None
     text = str(truth(a, marks[0], b, m[0] if m else None))
@@ -175,9 +151,6 @@ def fuzz(n: int, seed: int) -> dict[str, float]:
     return {"n": n, "right": right, "mean_us": 1e6 * seconds / n, "worst_us": 1e6 * worst}
 
 
-# ------------------------------------------------------------------------------------ long run
-
-
 def long_run(folder: Path, minutes: float) -> dict[str, float]:
     """Resident memory (MB) and open files of a run, after its first minute and until it is stopped.
 
@@ -197,13 +170,12 @@ def long_run(folder: Path, minutes: float) -> dict[str, float]:
         time.sleep(10)
     process.send_signal(signal.SIGTERM)
     process.communicate()
-    steps = read(folder / "long")[-1]["step"]
     part = max(len(samples) // 6, 1)
-    first, last = (max(mb for mb, _ in s) for s in (samples[:part], samples[-part:]))
-    files = max(n for _, n in samples[-part:]) - max(n for _, n in samples[:part])
-    assert last <= 1.05 * first and files <= 0, (first, last, files)
-    return {"minutes": minutes, "steps": steps, "first_mb": first, "last_mb": last,
-            "more_files": files}  # fmt: skip
+    (first, few), (last, many) = (map(max, zip(*s, strict=True)) for s in
+                                  (samples[:part], samples[-part:]))  # fmt: skip
+    assert last <= 1.05 * first and many <= few, (first, last, few, many)
+    return {"minutes": minutes, "steps": read(folder / "long")[-1]["step"], "first_mb": first,
+            "last_mb": last, "more_files": many - few}  # fmt: skip
 
 
 def main() -> None:
@@ -214,23 +186,22 @@ def main() -> None:
     path, seed = ROOT / "results" / "soak.json", random.randrange(10**6)
     rng = random.Random(seed)
     results = json.loads(path.read_text()) if path.exists() else {}
-    with tempfile.TemporaryDirectory() as folder:
-        for part in args.parts:
+    for part in args.parts:
+        with tempfile.TemporaryDirectory() as folder:
             if part == "kills":
                 flags = "--digits 3 --k 64 --steps 400 --sft-steps 400 --eval-every 7".split()
                 moments = [rng.uniform(1.0, 6.0) for _ in range(20)]
                 early = kill_and_resume(Path(folder), [*TINY, *flags], moments)
-                results[part] = {"n": 20, "before_the_first_checkpoint": early}
+                found = {"n": 20, "before_the_first_checkpoint": early}
             elif part == "fuzz":
-                results[part] = fuzz(10**6, seed)
-                assert results[part]["mean_us"] < 50 and results[part]["worst_us"] < 1000
-            elif part == "long_run":
-                results[part] = long_run(Path(folder), args.minutes)
+                found = fuzz(10**6, seed)
+                assert found["mean_us"] < 50 and found["worst_us"] < 1000
             else:
-                parser.error(f"no such part: {part}")
-            results[part]["seed"] = seed
-            print(part, results[part], flush=True)
-            path.write_text(json.dumps(results, indent=1) + "\n")
+                assert part == "long_run", f"no such part: {part}"
+                found = long_run(Path(folder), args.minutes)
+        results[part] = found | {"seed": seed}
+        print(part, results[part], flush=True)
+        path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

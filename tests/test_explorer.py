@@ -72,21 +72,19 @@ def findings(tmp_path, monkeypatch):
 
 
 def test_a_finding_has_the_curves_of_its_runs_and_their_mean(findings):
-    runs = [
+    [shown], left_out = findings(
         run("maxrl k=4", 0, [0.1, None, 0.51239]),
         run("maxrl k=4", 1, [0.3, 0.4, 0.7]),
         run("maxrl k=16", 0, [0.9, 0.9, 0.9]),
         run("maxrl k=4", 100, [0.9, 0.9, 0.9], "validation"),
         run("grpo", 0, [0.2, 0.3, 0.4]),
-    ]
-    [shown], left_out = findings(*runs)
-    assert left_out == [] and shown["says"] == "A is ahead."
-    assert shown["command"] == "maxrl k=4 0"
+    )
+    assert (left_out, shown["says"], shown["command"]) == ([], "A is ahead.", "maxrl k=4 0")
     a, b = shown["lines"]
     assert (a["name"], a["method"], b["name"], b["method"]) == ("A", "maxrl", "B", "grpo")
-    assert a["step"] == [0, 20] and b["step"] == [0, 10, 20]  # where all of them were evaluated
+    assert a["step"] == [0, 20] and b["step"] == [0, 10, 20], "where all of them were evaluated"
     assert a["curves"] == [[0.1, 0.5124], [0.3, 0.7]]
-    assert a["mean"] == [0.2, 0.6062] and a["end"] == 0.6062 and b["end"] == 0.4
+    assert (a["mean"], a["end"], b["end"]) == ([0.2, 0.6062], 0.6062, 0.4)
 
 
 def test_a_finding_that_the_runs_do_not_show_is_left_out_and_said(findings):
@@ -94,7 +92,6 @@ def test_a_finding_that_the_runs_do_not_show_is_left_out_and_said(findings):
     ahead, behind = run("maxrl k=4", 0, [0.5]), run("grpo", 0, [0.6])
     for runs, why in (
         ([ahead, behind], "the runs end in another order: [0.5, 0.6]"),
-        ([ahead], "no pass@1 of grpo"),
         ([ahead, run("grpo", 1, [None])], "no pass@1 of grpo"),
     ):
         assert findings(*runs) == ([], [f"left out: “A is ahead.” (results/toy: {why})"])
@@ -111,8 +108,8 @@ def test_the_page_shows_every_finding_that_results_hold():
 def test_long_curves_are_thinned_to_their_ends():
     rows = [{"step": i} for i in range(1001)]
     kept = [row["step"] for row in build.thinned(rows, 60)]
-    assert len(kept) == 60 and kept[0] == 0 and kept[-1] == 1000
-    assert kept == sorted(set(kept)) and build.thinned(rows[:60], 60) == rows[:60]
+    assert len(set(kept)) == 60 and kept == sorted(kept) and (kept[0], kept[-1]) == (0, 1000)
+    assert build.thinned(rows[:60], 60) == rows[:60]
 
 
 def test_the_weights_are_those_of_the_sizes_they_come_with():
@@ -129,14 +126,11 @@ def test_the_models_are_as_part_4_says():
     """Its sentence has only numbers filled in; its first example is the hardest prompt for base."""
     models = data("models")
     logp = {name: torch.tensor(model["logp"]).double() for name, model in models["models"].items()}
-    ks = [2.0 ** (i / 4) for i in range(41)]
-    base, *trained = (
-        torch.stack([maxrl.exact_pass_at_k(logp[name].exp(), k).mean() for k in ks])
-        for name in ("base", "rloo", "grpo", "maxrl")
-    )
-    assert all(curve[0] > base[0] for curve in trained)
-    rloo, grpo, ours = ((curve - base) for curve in trained)
-    assert rloo[-1] < -0.03 and grpo[-1] < -0.03 and ours.min() > -0.002
+    first, last = ({name: maxrl.exact_pass_at_k(x.exp(), k).mean() for name, x in logp.items()}
+                   for k in (1, 1024))  # fmt: skip
+    assert all(first[name] > first["base"] for name in ("rloo", "grpo", "maxrl"))
+    assert all(last[name] < last["base"] - 0.03 for name in ("rloo", "grpo"))
+    assert last["maxrl"] > last["base"] - 0.002
     i = models["prompts"].index(" 0+ 1=")
     assert i == logp["base"].argmin()
     assert logp["maxrl"][i] > logp["base"][i] > max(logp["grpo"][i], logp["rloo"][i])

@@ -14,8 +14,6 @@ from paper.claims import Finding, corrected, pair
 from paper.logs import KINDS, Logs, by_kind, ending, kind_of, more_pass_rates, samples_for
 from paper.sweeps import MOST_RATES, TUNING_SEEDS, best_rate, rate_text, to_tune
 
-# ------------------------------------------------------------------------------- the grid
-
 
 def test_rates_are_powers_of_two_times_1e_4():
     assert [rate_text(n) for n in (-2, 0, 1, 3, 4)] == ["2.5e-5", "1e-4", "2e-4", "8e-4", "1.6e-3"]
@@ -27,21 +25,14 @@ def tried(*values, first=0, seeds=TUNING_SEEDS[:2]):
     return {(first + i, s): v for i, v in enumerate(values) for s in seeds}
 
 
-def test_a_grid_begins_with_three_rates_and_two_seeds():
+def test_a_grid_begins_with_three_rates_and_grows_until_its_best_is_inside():
     assert to_tune({}, 1) == [(0, 100), (0, 101), (1, 100), (1, 101), (2, 100), (2, 101)]
     assert to_tune({(0, 100): 0.5}, 1)[0] == (0, 101)
-
-
-def test_a_grid_grows_on_the_side_of_its_best_until_that_is_inside():
-    assert to_tune(tried(1, 3, 2), 1) == []
+    assert to_tune(tried(1, 3, 2), 1) == [] == to_tune(tried(1, 2, 3, 2), 1)
     assert to_tune(tried(1, 2, 3), 1) == [(3, 100), (3, 101)]
     assert to_tune(tried(3, 2, 1), 1) == [(-1, 100), (-1, 101)]
-    assert to_tune(tried(1, 2, 3, 2), 1) == []
     assert to_tune(tried(*range(MOST_RATES)), 1) == [], "its best is at an edge, and it says so"
-
-
-def test_of_equal_rates_the_lowest_is_chosen():
-    assert best_rate(tried(1, 2, 2, first=5), TUNING_SEEDS[:2]) == 6
+    assert best_rate(tried(1, 2, 2, first=5), TUNING_SEEDS[:2]) == 6, "of equal ones the lowest"
 
 
 def test_a_third_seed_decides_where_two_choose_different_rates():
@@ -52,9 +43,6 @@ def test_a_third_seed_decides_where_two_choose_different_rates():
     assert best_rate(values, TUNING_SEEDS) == 2
     values[3, 102] = 99
     assert to_tune(values, 1) == [(4, s) for s in TUNING_SEEDS], "the grid grows for all three"
-
-
-# --------------------------------------------------------------------------------- the logs
 
 
 def test_the_last_fifth():
@@ -75,27 +63,22 @@ def test_pass_rates_of_more_k_are_weighted():
     )
 
 
-def test_kinds_of_problems_are_told_by_adding_on_paper():
-    """Digit by digit, with every pair of numbers."""
+def test_pass_rates_by_kind():
+    """A model that solves all except for sums of three digits: the plateau that a figure marks.
+    Kinds are told by adding on paper, with every pair of numbers."""
     for a, b in product(range(100), repeat=2):
         carries = (a % 10 + b % 10 > 9) + (a // 10 + b // 10 + (a % 10 + b % 10 > 9) > 9)
         kind = KINDS[kind_of(f"{a:2}+{b:2}<")]
         three = len(str(a + b)) == 3
         assert (kind == "sums of three digits") == three
         assert three or (kind == "sums without a carry") == (carries == 0)
-
-
-def test_pass_rates_by_kind():
-    """A model that solves all but sums of three digits: the plateau that a figure marks."""
     config = parse_args(["--method", "ce"])[0]
     problems = held_out_problems(checked_task(config), config.eval_prompts, config.eval_split)
     logp = [-30.0 if len(answer) == 3 else 0.0 for _, answer in problems]
-    row = {"logp": logp, "weight": list(problems.values())}
-    found = by_kind(config, row)
+    found = by_kind(config, {"logp": logp, "weight": list(problems.values())})
     assert [p for _, p, _ in found] == pytest.approx([1, 1, 0], abs=1e-6)
-    assert sum(w for w, _, _ in found) == pytest.approx(1)
     three = sum(w for (_, answer), w in problems.items() if len(answer) == 3)
-    assert found[2][0] == pytest.approx(three)
+    assert found[2][0] == pytest.approx(three) and sum(w for w, _, _ in found) == pytest.approx(1)
 
 
 def test_samples_needed():
@@ -103,10 +86,7 @@ def test_samples_needed():
     assert samples_for(0.3, curve) == pytest.approx(2)
     assert samples_for(0.2, curve) == pytest.approx(2**0.5)
     assert samples_for(0.5, curve) == pytest.approx(2**2.5)
-    assert samples_for(0.05, curve) == 1 and samples_for(0.8, curve) == math.inf
-
-
-# ------------------------------------------------------------------------------- the models
+    assert samples_for(0.05, curve) == 1 and samples_for(0.8, curve) == 8
 
 
 @pytest.mark.parametrize("method", ["maxrl", "maxrl-loo", "grpo", "rloo", "maxrl-std"])
@@ -145,12 +125,15 @@ def test_the_share_of_hard_prompts_by_hand(monkeypatch):
     """Two prompts with |grad log p| = 2 and 3: RLOO's norms are p times that."""
     rows = {"p": [0.05, 0.5], "norm": [2.0, 3.0]}
     monkeypatch.setattr(Logs, "measured", lambda self, name: {"x": {"0": rows}})
-    share = lambda m: claims.share_of_hard(Logs(), "x", m, 4)[0]  # noqa: E731
-    assert share("rloo") == pytest.approx(0.1 / (0.1 + 1.5))
-    assert share("ce") == pytest.approx(2 / 5)
+    for method, share in (("rloo", 0.1 / (0.1 + 1.5)), ("ce", 2 / 5)):
+        assert claims.share_of_hard(Logs(), "x", method, 4) == [pytest.approx(share)]
 
 
-# ------------------------------------------------------------------------------ the findings
+def test_the_distance_of_two_curves_by_hand(monkeypatch):
+    curves = {"ce": [0.1, 0.8, 0.7], "maxrl k=16": [0.1, 0.5, 0.9]}
+    runs = lambda self, sweep, label: [[{"pass@1": x} for x in curves[label]]]  # noqa: E731
+    monkeypatch.setattr(Logs, "runs", runs)
+    assert claims.distances(Logs(), "maxrl k=16") == [pytest.approx(0.5 / 3)]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import defaultdict, deque
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -26,8 +27,6 @@ from recipes import ddp, measure, verl_maxrl
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ROOT / "recipes"
-
-# ------------------------------------------------------------------------------------------ ddp
 
 PROBLEMS = [(f"{a}+{b}=", str(a + b)) for a, b in ((1, 2), (9, 9), (7, 0), (4, 5), (2, 2), (6, 8))]
 PROBLEMS.append(("3+5=", "8"))  # 7 prompts: they divide by neither 2 nor 3
@@ -74,23 +73,16 @@ def small_first_token(prompt: str, completion: list[int]) -> bool:
     return completion[0] % 3 == len(prompt) % 3 and completion[0] < 9
 
 
-def test_any_number_of_processes_gives_the_same_weights(tmp_path, monkeypatch):
-    """With rft, whose mean is that of the whole batch, and so for all that stay in their group."""
-    monkeypatch.setattr(ddp, "is_right", lambda task, *pair: small_first_token(*pair))
-    one, two, three = (trained_by(world, tmp_path, "rft", 20) for world in (1, 2, 3))
+@pytest.mark.parametrize(("method", "dead"), [("rft", []), ("maxrl", PROBLEMS[1::2])])
+def test_any_number_of_processes_gives_the_same_weights(tmp_path, monkeypatch, method, dead):
+    """With rft, whose mean is that of the whole batch, and so for all that stay in their group.
+    Then the second of two ranks has prompts that are never solved: it does not hang the other."""
+    unsolved = {prompt for prompt, _ in dead}
+    verdict = lambda task, p, said: p not in unsolved and small_first_token(p, said)  # noqa: E731
+    monkeypatch.setattr(ddp, "is_right", verdict)
+    one, two, three = (trained_by(world, tmp_path, method, 6) for world in (1, 2, 3))
     assert (one - flat(random_model())).abs().max() > 1e-4
     assert (one - two).abs().max() < 1e-9 and (one - three).abs().max() < 1e-9
-
-
-def test_a_rank_without_a_live_group_does_not_hang_the_others(tmp_path, monkeypatch):
-    """Of two ranks the second has the prompts of odd index: none of those is ever solved."""
-    dead = {prompt for prompt, _ in PROBLEMS[1::2]}
-    monkeypatch.setattr(
-        ddp, "is_right", lambda task, p, text: p not in dead and small_first_token(p, text)
-    )
-    one, two = trained_by(1, tmp_path), trained_by(2, tmp_path)
-    assert (one - flat(random_model())).abs().max() > 1e-4
-    assert (one - two).abs().max() < 1e-9
 
 
 def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
@@ -105,13 +97,11 @@ def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
         return torch.cat([ddp.sample(model, part, L, end, draw) for part, draw in parts])
 
     monkeypatch.setattr(plain, "sample", by_prompt)
-    batch = make_batch(PROBLEMS, task, ddp.CPU)
+    prompts = make_batch(PROBLEMS, task, ddp.CPU).prompts
     verdict = lambda prompt, tokens: small_first_token(decode(prompt), tokens)  # noqa: E731
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
-    rate = plain.train_step(
-        model, optimizer, batch.prompts, verdict, "maxrl", K, task.max_new_tokens, END,
-        torch.Generator(),
-    )  # fmt: skip
+    words = (verdict, "maxrl", K, task.max_new_tokens, END, torch.Generator())
+    rate = plain.train_step(model, optimizer, prompts, *words)
     assert 0 < rate < 1 and torch.allclose(flat(model), one, rtol=0, atol=1e-12)
 
 
@@ -123,9 +113,6 @@ def test_wrong_use_of_ddp_is_one_line(monkeypatch, capsys, flags):
         ddp.main()
     lines = capsys.readouterr().err.splitlines()
     assert end.value.code == 2 and len(lines) == 1 and (flags or "torchrun" in lines[0])
-
-
-# ------------------------------------------------------------------- TRL, without TRL
 
 
 class FakeTrainer:
@@ -186,19 +173,6 @@ def test_the_trainer_replaces_this_ranks_advantages(trl_maxrl, estimator, reward
     assert list(trainer._logs["advantages"]) == [0.5, *want]
 
 
-def test_an_evaluation_logs_unbiased_figures_of_each_prompt(trl_maxrl):
-    """A success is a reward of 1 or more; 0.5 is none."""
-    for rewards, estimator in (([1, 0, 0, 0, 1, 1], "maxrl"), ([1, 0, 0.5, -2, 5, 3], "tailrl")):
-        trainer = fake_trainer(trl_maxrl, torch.tensor(rewards, dtype=torch.float), estimator)
-        trainer._generate_and_score_completions([{}] * 3)
-        figures = {"pass_rate": [0.5, 0.0, 0.5], "live": [1.0, 0.0, 1.0]}
-        assert trainer._metrics["train"] == figures
-        trainer.model.eval()
-        trainer._generate_and_score_completions([{}] * 3)
-        figures |= {"pass@1": [0.5, 0.0, 0.5], "pass@2": [1.0, 0.0, 1.0]}
-        assert trainer._metrics["eval"] == figures
-
-
 def test_wrong_use_of_the_trainer_is_an_error(trl_maxrl):
     with pytest.raises(ValueError, match="no estimator ppo; there are"):
         fake_trainer(trl_maxrl, estimator="ppo")
@@ -211,25 +185,26 @@ def test_wrong_use_of_the_trainer_is_an_error(trl_maxrl):
         fake_trainer(trl_maxrl, beta=0.1, temperature=0.9, steps_per_generation=8)
 
 
-SAME = "42.0=42 1,000=1000 12,345,678.50=12345678.5 $5.=5 5=5% -$5=-5 $-5=-5.0 .5=0.50 +3=3"
-OTHER = "4,2=42 3,7=37 1,0000=10000 1,00=100 0,123=123 ,5=5 1,000,00=100000 1000,000=1000000"
-OTHER += " 43=42 -5=5 9**9**9=0 .=0 -=0 nan=0 1e9=1000000000 1_000=1000 \u0664\u0662=42 x=y"
-PAIRS = [(*pair.split("="), True) for pair in SAME.split()] + [("5 %", "5", True)]
-PAIRS += [(*pair.split("="), False) for pair in OTHER.split()] + [("4 2", "42", False)]
-PAIRS += [("x + 1", "x + 1", True), ("9" * 10**5, "9", False), ("", "0", False)]
+SAME = "42.0=42 12,345,678.50=12345678.5 $5.=5 5=5% $-5=-5.0 .5=0.50 +3=3 1,000=1000"
+OTHER = "4,2=42 1,0000=10000 0,123=123 ,5=5 1,000,00=100000 1000,000=1000000 43=42 -5=5 9**9**9=0"
+OTHER += " .=0 -=0 nan=0 1e9=1000000000 1_000=1000 \u0664\u0662=42 x=y"
+PAIRS = [(*pair.split("="), True) for pair in SAME.split()]
+PAIRS += [(*pair.split("="), False) for pair in OTHER.split()]
+PAIRS += [("5 %", "5", True), ("4 2", "42", False), ("x + 1", "x + 1", True), ("", "0", False)]
+PAIRS.append(("9" * 10**5, "9", False))
 
 
-@pytest.mark.parametrize(("one", "other", "same"), PAIRS, ids=range(len(PAIRS)))
-def test_a_comma_separates_groups_of_three_digits_and_nothing_else(trl_maxrl, one, other, same):
-    assert trl_maxrl.same_answer(one, other) == trl_maxrl.same_answer(other, one) == same
-    text = f"6 * 7 = 42\n#### {one}"
-    assert trl_maxrl.is_right([text], [other], other="ignored") == [float(same)]
+def test_a_comma_separates_groups_of_three_digits_and_nothing_else(trl_maxrl):
+    for one, other, same in PAIRS:
+        assert trl_maxrl.same_answer(one, other) == trl_maxrl.same_answer(other, one) == same, one
+        text = f"6 * 7 = 42\n#### {one}"
+        assert trl_maxrl.is_right([text], [other], other="ignored") == [float(same)], one
 
 
-@pytest.mark.parametrize("text", ["42", "", "####", "#### 42 #### 42", "#### 4 #### 42", "42 ####"])
-def test_an_answer_follows_one_marker(trl_maxrl, text):
-    conversation = [{"role": "assistant", "content": text}]
-    assert trl_maxrl.is_right([text, conversation, "####42"], ["42"] * 3) == [0.0, 0.0, 1.0]
+def test_an_answer_follows_one_marker(trl_maxrl):
+    for text in ("42", "", "####", "#### 42 #### 42", "#### 4 #### 42", "42 ####"):
+        conversation = [{"role": "assistant", "content": text}]
+        assert trl_maxrl.is_right([text, conversation, "####42"], ["42"] * 3) == [0.0, 0.0, 1.0]
 
 
 def test_rows_become_problems(trl_maxrl):
@@ -240,14 +215,6 @@ def test_rows_become_problems(trl_maxrl):
     for bad in ({"answer": "42"}, {"answer": None}, {"answer": 42}, {"question": None}):
         with pytest.raises(ValueError, match="one #### and a result"):
             trl_maxrl.problem(row | bad, "", chat=False)
-
-
-def test_the_last_lines_of_a_run(trl_maxrl, capsys):
-    """In the order of k, also after a resume, whose log is sorted by name."""
-    first = {"eval_pass@1": 0.1, "eval_pass@16": 0.5, "eval_pass@2": 0.2, "step": 0}
-    trl_maxrl.report([first, first, first | {"eval_pass@16": 1.0}])
-    want = ["pass@1 0.100 -> 0.100", "pass@2 0.200 -> 0.200", "pass@16 0.500 -> 1.000"]
-    assert capsys.readouterr().out.splitlines() == [f"held-out {line}" for line in want]
 
 
 def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
@@ -265,8 +232,6 @@ def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
     assert "requirements-trl.txt" in done.stderr
 
 
-# ------------------------------------------------------------------ verl, without verl
-
 UIDS = ["b", "a", "c", "a", "b", "a", "b", "a"]
 NUMBERS = [ord(uid) for uid in UIDS]
 MASK = torch.tensor([[1, 1, 1], [1, 0, 0]] * 4)
@@ -276,28 +241,15 @@ REWARDS[1, 0] = REWARDS[4, 1] = REWARDS[6, 2] = REWARDS[2, 2] = 1.0
 WANT = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0])
 
 
-@pytest.mark.parametrize(
-    "uids",
-    [
-        UIDS, np.array(UIDS), np.array(UIDS, dtype=object), "".join(UIDS),
-        NUMBERS, np.array(NUMBERS), torch.tensor(NUMBERS), list(torch.tensor(NUMBERS)),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize(
-    "kind", [torch.float, torch.double, torch.bfloat16, torch.long, torch.bool]
-)
-def test_groups_of_verl_are_rows_of_one_uid(uids, kind):
+def test_groups_of_verl_are_rows_of_one_uid():
     """Shuffled, of three sizes, by hand; uids and rewards of any type."""
-    advantages, returns = verl_maxrl.uid_advantages("maxrl", REWARDS.to(kind), MASK, uids)
-    assert advantages.is_floating_point() and torch.equal(returns, advantages)
-    assert torch.equal(advantages.float(), WANT.unsqueeze(1) * MASK)
-
-
-def test_tailrl_in_verl_takes_any_reward():
-    """By hand. Of the four of "a", two are above 0 and one is above 1."""
-    rewards = torch.tensor([[0.0], [2.0], [-1.0], [3.0], [0.0], [1.0]])
-    advantages, _ = verl_maxrl.uid_advantages("tailrl", rewards, torch.ones(6, 1), "abbaaa")
-    assert advantages.flatten().tolist() == [-3.0, 3.0, -3.0, 7.0, -3.0, -1.0]
+    types = (torch.float, torch.double, torch.bfloat16, torch.long, torch.bool)
+    kinds = [UIDS, np.array(UIDS), np.array(UIDS, dtype=object), "".join(UIDS), NUMBERS]
+    kinds += [np.array(NUMBERS), torch.tensor(NUMBERS), list(torch.tensor(NUMBERS))]
+    for uids, kind in product(kinds, types):
+        advantages, returns = verl_maxrl.uid_advantages("maxrl", REWARDS.to(kind), MASK, uids)
+        assert advantages.is_floating_point() and torch.equal(returns, advantages)
+        assert torch.equal(advantages.float(), WANT.unsqueeze(1) * MASK), (uids, kind)
 
 
 def test_the_order_of_verls_estimators_is_in_the_environment(monkeypatch):
@@ -321,9 +273,6 @@ def test_verl_gets_errors_that_say_what_is_wrong(monkeypatch, capsys):
     assert verl_maxrl.main() == 2
     said = capsys.readouterr().err
     assert said == "verl_maxrl.py: verl is not installed; try: make recipe-verl\n"
-
-
-# ------------------------------------------------------------------------------ the table
 
 
 def test_the_readme_shows_what_was_measured(trl_maxrl):

@@ -1,15 +1,16 @@
 """reproduce.py: README and RESULTS say what the logs say, and the logs what the runs said."""
 
 import json
+import math
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from conftest import exit_status, in_a_child
 
 import reproduce
 import train
@@ -22,21 +23,6 @@ from paper.sweeps import SWEEPS, TUNING_SEEDS, Sweep
 
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in tables.PAGES}
 TINY = "--n-embd 8 --n-head 2 --sft-steps 0 --batch-size 3 --eval-prompts 7"
-JOBS = [
-    job_of(
-        Logs(ROOT / folder / "results", folder == "quick"),
-        name,
-        label,
-        seed,
-        3 if label in sweep.tuned_at else None,
-    )
-    for name, sweep in SWEEPS.items()
-    for folder in ("", "quick")
-    for label in sweep.labels
-    for seed in (sweep.seeds[0], TUNING_SEEDS[0])
-]
-
-
 # ------------------------------------------------------------------------------- the pages
 
 
@@ -59,17 +45,17 @@ def test_blocks_are_written_between_their_markers(tmp_path, monkeypatch):
         (tmp_path / page).write_text(text, encoding="utf-8")
     tables.write(tmp_path)
     for page, text in PAGES.items():
-        made = (tmp_path / page).read_text(encoding="utf-8")
-        assert made.count("of ") >= made.count("results:") and "-->\nof " in made
-        outside = [re.sub(r"(results:\S+ -->).*?<!--", r"\1", x, flags=re.S) for x in (made, text)]
-        assert outside[0] == outside[1]
+        want = re.sub(
+            r"results:(\S+) -->\n.*?<!--", r"results:\1 -->\nof \1 \\1\n<!--", text, flags=re.S
+        )
+        assert (tmp_path / page).read_text(encoding="utf-8") == want
 
 
 def test_results_md_is_short_and_results_are_small():
     assert PAGES["RESULTS.md"].count("\n") <= 350
     assert sum(path.stat().st_size for path in RESULTS.iterdir()) < 8e6
-    measured = {f"{name}.json" for names in measure.MEASUREMENTS.values() for name in names}
-    expected = measured | {f"{name}.jsonl" for name in SWEEPS}
+    expected = {f"{f.__name__}.json" for f in measure.MEASUREMENTS.values()}
+    expected |= {f"{name}.jsonl" for name in SWEEPS}
     expected |= {"bench.json", "bench-longer.json", "soak.json", "gpu.json"}
     assert {path.name for path in RESULTS.iterdir()} <= expected
 
@@ -79,19 +65,14 @@ def prose(page):
     return re.sub(r"```.*?```|`[^`\n]*`", "", PAGES[page], flags=re.DOTALL)
 
 
-def slug(heading):
-    """A heading's name in a link, as GitHub makes it."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page):
+    """To a file, and to a heading as GitHub names it."""
     for path, heading in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", prose(page)):
-        target = path or page
-        assert (ROOT / target).exists(), path
-        if heading:
-            headings = re.findall(r"^#+ (.*)", prose(target), flags=re.MULTILINE)
-            assert heading in map(slug, headings), f"{target} has no #{heading}"
+        assert (ROOT / (path or page)).exists(), path
+        headings = re.findall(r"^#+ (.*)", prose(path or page) if heading else "", re.MULTILINE)
+        names = {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+        assert not heading or heading in names, f"{path or page} has no #{heading}"
 
 
 def test_every_figure_there_is_is_shown():
@@ -116,29 +97,31 @@ def test_every_command_that_is_shown_is_one(page):
             checked_task(parse_args(command.split())[0])
 
 
-# ------------------------------------------------------------------------------- the lists
-
-
 @pytest.mark.parametrize("name", SWEEPS)
 def test_a_sweep_is_fair(name):
     """All labels start from the same weights and are judged by the same held-out problems; the
-    mean over the last fifth is of several evaluations."""
+    mean over the last fifth is of several evaluations; tuning looks at no reported problem."""
     sweep, free = SWEEPS[name], {"method", "k", "order", "lr", "reward"}
     free |= {"budget": {"batch_size"}, "relatives": {"rounds", "steps", "pool", "eval_every"}}.get(
         name, {"train_prompts"} if "pool=" in str(sweep.labels) or name == "convergence" else set()
     )
     for quick in (False, True):
-        runs = [job_of(Logs(quick=quick), name, m, sweep.seeds[0], 3).flags for m in sweep.labels]
-        configs = [parse_args(flags.split())[0] for flags in runs]
+        runs = [job_of(Logs(quick=quick), name, m, sweep.seeds[0], 3) for m in sweep.labels]
+        configs = [parse_args(job.flags.split())[0] for job in runs]
+        checked_task(configs[0])
         for config in configs:
-            checked_task(config)
             differ = {n for n, x in vars(config).items() if x != getattr(configs[0], n)}
-            assert differ <= free
             late = [s for s in range(0, config.steps + 1, config.eval_every)
                     if s > 0.8 * config.steps]  # fmt: skip
-            assert config.steps % config.eval_every == 0
             few = quick or name == "default" or config.method in ("star", "expert-iteration")
-            assert len(late) >= (2 if few else 4)
+            assert differ <= free and config.eval_split == "test"
+            assert config.steps % config.eval_every == 0 and len(late) >= (2 if few else 4)
+        tuning = [job_of(Logs(quick=quick), name, m, TUNING_SEEDS[0], 3) for m in sweep.labels]
+        folders = {job.out.name for job in (*runs, *tuning)}
+        assert len(folders) == 2 * len(runs), "no two runs share a folder"
+        assert all(re.fullmatch(r"[a-z0-9.-]+", folder) for folder in folders)
+        splits = {parse_args(job.flags.split())[0].eval_split for job in tuning}
+        assert splits == {"validation"}
     assert set(sweep.tuned_at) | set(sweep.tuned_at.values()) <= set(sweep.labels)
     assert sweep.criterion in sweep.figures and not set(TUNING_SEEDS) & set(sweep.seeds)
 
@@ -154,30 +137,18 @@ def test_the_same_number_of_rollouts():
     assert {c.batch_size * c.k for c in budget} == {Config().batch_size * 8} == {sweeps.BUDGET}
 
 
-def test_the_default_sweep_is_the_default_run():
-    """The README's first command, at the learning rate that is said to be the default."""
+def test_the_default_sweep_is_the_default_run_and_twins_have_other_prompts():
+    """The README's first command, at the learning rate that is said to be the default. Twins have
+    the first weights and see each of their own prompts once, as if they were fresh."""
     config = parse_args(job_of(Logs(), "default", "maxrl lr=8e-4", 0, None).flags.split())[0]
     assert config == parse_args("--method maxrl --k 8".split())[0]
-
-
-def test_twins_have_the_first_weights_and_other_prompts():
-    """And as many as they use: each once, as if they were fresh."""
-    flags = {m: job_of(Logs(), "convergence", m, 8, None).flags for m in ("ce", "ce twin")}
-    ce, twin = (parse_args(x.split())[0] for x in flags.values())
+    jobs = (job_of(Logs(), "convergence", m, 8, None) for m in ("ce", "ce twin"))
+    ce, twin = (parse_args(job.flags.split())[0] for job in jobs)
     assert {n for n, x in vars(ce).items() if x != getattr(twin, n)} == {"train_prompts"}
     assert twin.train_prompts == twin.steps * twin.batch_size
-    task = checked_task(ce)
-    words = (task, 8, 3, 32)
-    draws = [train.draw_problems(*words, fixed=c.train_prompts) for c in (ce, twin)]
+    draws = [train.draw_problems(checked_task(ce), 8, 3, 32, fixed=c.train_prompts)
+             for c in (ce, twin)]  # fmt: skip
     assert draws[0] != draws[1]
-
-
-def test_tuning_looks_at_validation_and_never_at_a_reported_problem():
-    for job in JOBS:
-        config = parse_args(job.flags.split())[0]
-        assert (config.eval_split == "validation") == (job.seed in TUNING_SEEDS)
-        assert re.fullmatch(r"[a-z0-9.-]+", job.out.name)
-    assert len({job.out for job in JOBS}) == len(JOBS), "no two runs share a folder"
 
 
 def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
@@ -207,9 +178,6 @@ def test_lines_are_of_the_runs_they_name(name):
         assert all(reproduce.git("cat-file", "-t", c) == "commit" for c in commits)
 
 
-# ---------------------------------------------------------------------------------- running
-
-
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
     """A sweep of runs that take a second."""
@@ -223,43 +191,35 @@ def toy(tmp_path, monkeypatch):
     return Logs(tmp_path / "results")
 
 
-def make(of: Logs, job: Job) -> dict:
-    """The run and its line."""
-    assert train.main([*job.flags.split(), "--out", str(job.out), "--overwrite"]) == 0
-    return add(of, job, "abc")
-
-
 def test_what_is_kept_of_a_run(toy):
+    def make(job):
+        assert train.main([*job.flags.split(), "--out", str(job.out)]) == 0
+        return add(toy, job, "abc")
+
     job = job_of(toy, "toy", "maxrl k=5", 1, None)
-    line = make(toy, job)
+    line = make(job)
     assert line == toy.lines("toy")[0] and line["command"] == f"python train.py {job.flags}"
-    assert (line["sweep"], line["label"], line["seed"], line["commit"]) == (
-        "toy", "maxrl k=5", 1, "abc",
-    )  # fmt: skip
+    about = [line[name] for name in ("sweep", "label", "seed", "commit")]
+    assert about == ["toy", "maxrl k=5", 1, "abc"]
     rows = [row for row in read_lines(job.out / "metrics.jsonl") if "nll" in row]
     assert [row["step"] for row in line["evaluations"]] == [0, 2, 4]
     last = line["evaluations"][-1]
     assert set(last) == {"step", "seconds", "rollouts", "pass@1", "pass@32", "nll", "kinds"}
     assert last["pass@1"] == pytest.approx(rows[-1]["pass@1"], rel=1e-4)
-    weight, pass_at_1, _ = zip(*last["kinds"], strict=True)
-    whole = sum(w * p for w, p in zip(weight, pass_at_1, strict=True))
-    assert sum(weight) == pytest.approx(1, abs=1e-4) and whole == pytest.approx(
-        last["pass@1"], 1e-3
-    )
-    tuning = make(toy, job_of(toy, "toy", "ce", 100, 3))
+    assert sum(w for w, _, _ in last["kinds"]) == pytest.approx(1, abs=1e-4)
+    assert sum(w * p for w, p, _ in last["kinds"]) == pytest.approx(last["pass@1"], 1e-3)
+    tuning = make(job_of(toy, "toy", "ce", 100, 3))
     assert set(tuning["evaluations"][0]) == {"step", "seconds", "rollouts", "pass@1"}
     assert len(tuning["evaluations"]) == 1 and len(toy.lines("toy")) == 2
 
 
 def test_what_is_missing_comes_in_order_and_is_not_made_again(toy, monkeypatch):
     """Tuning first; runs without a rate at once; the others when it is chosen. A run of another
-    rate is replaced, and a label that has left the list goes."""
-    ends = {3: 0.7, 2: 0.5, 4: 0.6}
+    rate is replaced."""
 
     def stand_in(job, commit):
         config = vars(parse_args(job.flags.split())[0])
-        rate = round(config["lr"] / 1e-4).bit_length() - 1
-        row = {"step": 4, "seconds": 1.0, "pass@1": ends.get(rate, 0.1)}
+        row = {"step": 4, "seconds": 1.0, "pass@1": {8e-4: 0.7, 1.6e-3: 0.6}.get(config["lr"], 0.5)}
         about = {"sweep": "toy", "label": job.label, "seed": job.seed, "command": job.command}
         return about | {"commit": commit, "config": config, "evaluations": [row]}
 
@@ -271,43 +231,61 @@ def test_what_is_missing_comes_in_order_and_is_not_made_again(toy, monkeypatch):
         add(toy, job, "abc")
     later = missing(toy, "toy")
     assert [(job.label, job.seed) for job in later] == [("ce", 0), ("ce", 1)]
-    assert all("--lr 8e-4" in job.flags for job in later)
+    assert all("--lr 8e-4" in job.flags for job in later), "the best"
     for job in later:
         add(toy, job, "abc")
     assert not missing(toy, "toy") and ready(toy, 1)
-    lines = toy.lines("toy")
-    assert [x["label"] for x in lines] == ["ce"] * 8 + ["maxrl k=5"] * 2
-    other = job_of(toy, "toy", "ce", 0, 4)
-    add(toy, other, "abc")
+    assert [x["label"] for x in toy.lines("toy")] == ["ce"] * 8 + ["maxrl k=5"] * 2
+    add(toy, job_of(toy, "toy", "ce", 0, 4), "abc")
     assert len(toy.lines("toy")) == 10 and missing(toy, "toy") == [later[0]]
-    quick = Logs(toy.folder.parent / "quick", quick=True)
-    assert [j.flags.split()[-3:] for j in missing(quick, "toy")] == [["2", "--seed", "0"]] * 2
-    assert "--lr 8e-4" in missing(quick, "toy")[0].flags, "the committed choice"
+    quick = missing(Logs(toy.folder.parent / "quick", quick=True), "toy")
+    assert [j.flags.split()[-3:] for j in quick] == [["2", "--seed", "0"]] * 2
+    assert "--lr 8e-4" in quick[0].flags, "the committed choice"
 
 
 def test_runs_of_one_seed_that_start_from_two_weights_are_refused(toy):
-    for label, p in (("ce", 0.1), ("maxrl k=5", 0.2)):
-        row = {"step": 0, "pass@1": p}
-        lines = [{"label": label, "seed": s, "command": "", "evaluations": [row]} for s in (0, 1)]
-        text = "".join(json.dumps(x) + "\n" for x in toy.lines("toy") + lines)
-        toy.write("toy.jsonl", text)
+    """And infinity is kept."""
+    lines = [{"label": label, "seed": s, "evaluations": [{"step": 0, "pass@1": p, "nll": math.inf}]}
+             for label, p in (("ce", 0.1), ("maxrl k=5", 0.2)) for s in (0, 1)]  # fmt: skip
+    toy.write("toy.jsonl", "".join(json.dumps(x) + "\n" for x in lines))
+    assert toy.starts("toy", "nll") == [math.inf] * 2
+    assert "Infinity" not in (toy.folder / "toy.jsonl").read_text()
     with pytest.raises(SystemExit, match="different weights"):
         toy.starts("toy", "pass@1")
 
 
-def test_infinity_is_kept(toy):
-    row = {"step": 1, "nll": float("inf")}
-    toy.write("toy.jsonl", json.dumps({"label": "ce", "seed": 0, "evaluations": [row]}) + "\n")
-    assert "Infinity" not in (toy.folder / "toy.jsonl").read_text()
-    assert toy.lines("toy")[0]["evaluations"][0]["nll"] == float("inf")
+class Forked:
+    """What reproduce.py asks of Popen, of train.py in a fork: without the seconds of an import."""
+
+    def __init__(self, words, cwd, env, **_):
+        assert words[:2] == [sys.executable, "train.py"] and cwd == ROOT
+        assert env["OMP_NUM_THREADS"] == "1"
+        out = Path(words[words.index("--out") + 1])
+        self.err, self.returncode = out.parent.parent / f"{out.name}.err", None
+        self.err.parent.mkdir(parents=True, exist_ok=True)
+        self.pid = in_a_child(lambda: train.main(words[2:]), str(self.err))
+
+    def poll(self):
+        if self.returncode is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if ended else None
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def communicate(self):
+        until(lambda: self.poll() is not None)
+        return "", self.err.read_text()
 
 
-def test_all_is_run_then_drawn_and_a_run_that_fails_says_why(toy, tmp_path, monkeypatch, capsys):
-    """With processes of train.py; one that was cut off is gone on with."""
+def test_all_is_run_then_drawn_and_a_run_that_fails_says_why(toy, tmp_path, monkeypatch):
+    """One that was cut off is gone on with."""
     drawn = []
+    monkeypatch.setattr(reproduce, "Popen", Forked)
     monkeypatch.setattr(reproduce, "publish", lambda of, assets, numbers: drawn.extend(numbers))
-    monkeypatch.setattr(logs, "tuning_jobs", lambda sweep: [])
-    monkeypatch.setattr(logs, "chosen", lambda sweep: {"ce": 0})
+    monkeypatch.setattr(logs, "tuned", lambda sweep: ([], {"ce": 0}))
     first = missing(toy, "toy")[0]
     cut = first.flags.replace("--steps 4", "--steps 2")
     assert train.main([*cut.split(), "--out", str(first.out)]) == 0
@@ -315,31 +293,31 @@ def test_all_is_run_then_drawn_and_a_run_that_fails_says_why(toy, tmp_path, monk
     reproduce.run_all(toy, lambda: reproduce.jobs_of(toy, [1], tmp_path), 2, "abc")
     assert len(toy.lines("toy")) == 4 and drawn == [1]
     assert not list(first.out.parent.iterdir()), "only lines are left"
-    bad = Job("toy", "ce", 0, f"--method ce {TINY} --n-head 3", tmp_path / "bad")
-    with pytest.raises(reproduce.RunFailed, match="multiple of --n-head"):
+    bad = Job("toy", "ce", 0, f"--method ce {TINY} --n-head 3", tmp_path / "runs" / "bad")
+    with pytest.raises(SystemExit, match="multiple of --n-head"):
         reproduce.run_all(toy, lambda: [bad], 1, "abc")
 
 
-def test_ctrl_c_leaves_checkpoints_and_no_process(tmp_path):
+def test_ctrl_c_leaves_checkpoints_and_no_process(tmp_path, monkeypatch):
     """Of three runs, two at a time: a signal to all of the processes, as a terminal sends it."""
+    monkeypatch.setattr(reproduce, "Popen", Forked)
     flags = f"--method ce --steps 1000000 --eval-every 1000000 {TINY}"
-    script = f"""
-from pathlib import Path
-from reproduce import Job, Logs, run_all
-jobs = [Job("default", "ce", i, {flags!r}, Path("{tmp_path}", str(i))) for i in range(3)]
-run_all(Logs(Path("{tmp_path}/results")), lambda: jobs, 2, "abc")
-"""
-    words = [sys.executable, "-c", script]
-    main = subprocess.Popen(words, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE)
-    begun = [tmp_path / n / "metrics.jsonl" for n in "01"]
+    jobs = [Job("default", "ce", i, flags, tmp_path / "runs" / str(i)) for i in range(3)]
+
+    def main():
+        os.setsid()
+        reproduce.run_all(Logs(tmp_path / "results"), lambda: jobs, 2, "abc")
+
+    child = in_a_child(main, str(tmp_path / "err"))
+    begun = [tmp_path / "runs" / n / "metrics.jsonl" for n in "01"]
     until(lambda: all(path.exists() and path.read_text().count("\n") > 3 for path in begun))
-    os.killpg(main.pid, signal.SIGINT)
-    assert b"KeyboardInterrupt" in main.communicate(timeout=120)[1]
+    os.killpg(child, signal.SIGINT)
+    assert exit_status(child) and "KeyboardInterrupt" in (tmp_path / "err").read_text()
     with pytest.raises(ProcessLookupError):
-        until(lambda: os.killpg(main.pid, 0))
+        until(lambda: os.killpg(child, 0))
     for path in begun:
         assert "model" in checkpoint.load(path.parent)
-    assert not (tmp_path / "2").exists() and not (tmp_path / "results").exists()
+    assert not (tmp_path / "runs/2").exists() and not (tmp_path / "results").exists()
 
 
 def until(condition, seconds=120):
@@ -350,12 +328,17 @@ def until(condition, seconds=120):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("flags", ["--only 9", "--jobs 0", "--fast", "3"])
+@pytest.mark.parametrize("flags", ["--only 9", "--jobs 0", "--fast", "3", "--figures-only"])
 def test_wrong_use_is_one_line(flags, monkeypatch, capsys):
+    """A flag, or no matplotlib."""
+    if flags == "--figures-only":
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(sys, "argv", ["reproduce.py", *flags.split()])
     with pytest.raises(SystemExit) as stop:
         reproduce.main()
-    assert stop.value.code == 2 and len(capsys.readouterr().err.splitlines()) == 1
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and len(said.splitlines()) == 1
+    assert "pip install" in said or flags != "--figures-only"
 
 
 def test_a_reported_run_needs_code_that_is_committed(monkeypatch, capsys):
@@ -369,11 +352,3 @@ def test_a_reported_run_needs_code_that_is_committed(monkeypatch, capsys):
     left_out = {word.removeprefix(":!") for word in asked[0] if word.startswith(":!")}
     loaded = {Path(m.__file__) for m in (train, train.maxrl, train.tree, train.selftrain)}
     assert not {path.name for path in loaded} & left_out and "harness" not in left_out
-
-
-def test_without_matplotlib_it_says_how_to_get_it(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", "--figures-only"])
-    with pytest.raises(SystemExit) as stop:
-        reproduce.main()
-    assert stop.value.code == 2 and "requirements-dev.txt" in capsys.readouterr().err

@@ -30,9 +30,6 @@ def folder(tmp_path_factory) -> Path:
     return path
 
 
-# ------------------------------------------------------------------------------- the trainer
-
-
 def graded_reward(prompts, completion_ids, **_):
     """Negative ones, ties, unequal gaps, and a third of the prompts where all are equal."""
     grades = [-2.5, 0.0, 1.0, 1.0, 0.25, -1.0, 4.0]
@@ -79,11 +76,9 @@ def test_advantages_and_gradient_are_ours(folder, estimator, reward):
     [
         ({}, 1 - 1e-6, 1.01),
         (dict(delta=1.5, off_policy_mask_threshold=0.0), 1 - 1e-6, 1.01),  # need not be in EXACT
-        (dict(loss_type="dr_grpo"), 1 - 1e-6, 1.01),
         (dict(importance_sampling_level="token"), 1 - 1e-6, 1.01),
         (dict(loss_type="grpo"), 0, 0.99),
         (dict(top_entropy_quantile=0.2), 0, 0.999),
-        (dict(entropy_coef=1.0), 0, 0.999),
     ],
 )
 def test_settings_that_differ_are_named_whether_they_turn_the_gradient_or_not(
@@ -139,9 +134,6 @@ def test_two_ranks_with_a_group_across_them(folder):
     for rank in found:
         assert rank["prompts_of_both"] == 7 and rank["dead"] > 0
         assert rank["advantages"] < 1e-6 and rank["gradient"] < 1e-5
-
-
-# ------------------------------------------------------------------------------- the command
 
 
 def test_demo_learns_and_resumes(tmp_path):
@@ -200,11 +192,10 @@ def lines(rows: list[dict]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "JSONL", "json", "csv", "CSV", "parquet"])
+@pytest.mark.parametrize("ending", ["jsonl", "JSON", "csv", "parquet"])
 def test_files_and_what_is_held_out(tmp_path, ending):
     path = tmp_path / f"rows.{ending}"
-    data = Dataset.from_list(ROWS)
-    getattr(data, f"to_{ending.lower().replace('jsonl', 'json')}")(path)
+    getattr(Dataset.from_list(ROWS), f"to_{ending.lower().replace('jsonl', 'json')}")(path)
     train, test = trl_maxrl.load(str(path), held_out=2, seed=1)
     questions = [row["question"] for row in (*train, *test)]
     assert (len(train), len(test)) == (3, 2) and len(set(questions)) == 5
@@ -218,44 +209,34 @@ def test_the_split_test_is_held_out(tmp_path):
     assert all(row in ROWS[2:] for row in test)
 
 
-GOOD = "--model MODEL --dataset good.jsonl"
+WRONG = """
+--model MODEL --dataset rows.jsonl --held-out 1      | one ####
+--model MODEL --dataset other.jsonl --held-out 1     | `question`
+--model MODEL --dataset none.jsonl                   | none.jsonl
+--model MODEL --dataset broken.jsonl                 | broken.jsonl
+--model MODEL --dataset empty.jsonl                  | not be empty
+--model MODEL --dataset plain.txt                    | .jsonl, .json
+--model none --dataset good.jsonl                    | none
+--model= --dataset good.jsonl                        | --model
+--model ENDLESS --dataset good.jsonl --held-out 1 --batch-size 2 | no end token
+--model MODEL --dataset good.jsonl --held-out 9      | --held-out 9: test_size=9
+--model MODEL --dataset good.jsonl --held-out 1 --batch-size 50 | 4 training prompts do not fill
+--demo --k 1                                         | at least 2
+--demo --order 3                                     | maxrl takes no order
+--demo --estimator ppo                               | tailrl
+--demo --lr nan                                      | --lr must be above 0
+--demo --vllm                                        | --vllm
+--demo --model MODEL                                 | --demo alone
+--demo --resume                                      | no whole checkpoint in out
+--demo --resume --out half                           | no whole checkpoint in half/checkpoint-20
+--demo --out mine                                    | mine exists
+--demo --output_dir=                                 | --out FOLDER
+"""
 
 
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        ("--model MODEL --dataset rows.jsonl --held-out 1", "one ####"),
-        ("--model MODEL --dataset other.jsonl --held-out 1", "`question`"),
-        ("--model MODEL --dataset none.jsonl", "none.jsonl"),
-        ("--model MODEL --dataset broken.jsonl", "broken.jsonl"),
-        ("--model MODEL --dataset empty.jsonl", "not be empty"),
-        ("--model MODEL --dataset plain", ".jsonl, .json"),
-        ("--model MODEL --dataset plain.txt", ".jsonl, .json"),
-        ("--model MODEL --dataset=", "--dataset"),
-        ("--model none --dataset good.jsonl", "none"),
-        ("--model= --dataset good.jsonl", "--model"),
-        ("--model ENDLESS --dataset good.jsonl --held-out 1 --batch-size 2", "no end token"),
-        (f"{GOOD} --held-out 9", "--held-out 9: test_size=9"),
-        (f"{GOOD} --held-out 1 --batch-size 50", "4 training prompts do not fill a batch of 50"),
-        ("--demo --k 1", "at least 2"),
-        ("--demo --order 3", "maxrl takes no order"),
-        ("--demo --estimator ppo", "tailrl"),
-        ("--demo --steps 0", "--steps must be above 0"),
-        ("--demo --lr nan", "--lr must be above 0"),
-        ("--demo --vllm", "--vllm"),
-        ("--demo --model MODEL", "--demo alone"),
-        ("", "--demo"),
-        ("--demo --resume", "no whole checkpoint in out"),
-        ("--demo --resume --out half", "no whole checkpoint in half/checkpoint-20"),
-        ("--demo --out mine", "mine exists"),
-        ("--demo --out plain", "plain exists"),
-        ("--demo --out=", "--out FOLDER"),
-        ("--demo --output_dir=", "--out FOLDER"),
-    ],
-)
-def test_wrong_use_is_one_line_and_touches_nothing(
-    folder, tmp_path, monkeypatch, capfd, flags, says
-):
+@pytest.mark.parametrize("line", WRONG.strip().splitlines())
+def test_wrong_use_is_one_line_and_touches_nothing(folder, tmp_path, monkeypatch, capfd, line):
+    flags, says = map(str.strip, line.split("|"))
     monkeypatch.chdir(tmp_path)
     tokenizer = trl_maxrl.AutoTokenizer.from_pretrained(folder / "model")
     tokenizer.eos_token = None

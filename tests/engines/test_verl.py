@@ -73,29 +73,26 @@ def test_compute_advantage_with_shuffled_groups_of_unlike_size(name):
     assert got.abs().max() > 0
 
 
-def test_rloo_of_verl_is_ours_and_grpo_is_not():
+@pytest.mark.parametrize(("name", "near"), [("rloo", True), ("grpo", False)])
+def test_rloo_of_verl_is_ours_and_grpo_is_not(name, near):
     """On a batch of 7 groups of 5; the grpo of verl has ddof 1 and an epsilon."""
     _, mask, rewards = measure.rollouts(0)
     uids = np.array([f"p{i // measure.K}" for i in range(len(mask))], dtype=object)
     tokens = at_the_last_token(rewards.flatten(), mask)
-    for name, near in (("rloo", True), ("grpo", False)):
-        theirs, _ = core_algos.get_adv_estimator_fn(name)(
-            token_level_rewards=tokens, response_mask=mask, index=uids, config=None
-        )
-        ours = ADVANTAGES[name](rewards).view(-1, 1) * mask
-        assert bool((theirs - ours).abs().max() < 1e-6) == near
+    words = dict(token_level_rewards=tokens, response_mask=mask, index=uids, config=None)
+    theirs, _ = core_algos.get_adv_estimator_fn(name)(**words)
+    ours = ADVANTAGES[name](rewards).view(-1, 1) * mask
+    assert bool((theirs - ours).abs().max() < 1e-6) == near
 
 
-def test_the_loss_is_ours_and_the_default_is_not():
-    _, mask, rewards = measure.rollouts(1)
-    logp, _, _ = measure.rollouts(1)
+@pytest.mark.parametrize(("mode", "near"), [("seq-mean-token-sum", True), ("token-mean", False)])
+def test_the_loss_is_ours_and_the_default_is_not(mode, near):
+    logp, mask, rewards = measure.rollouts(1)
     advantages = ADVANTAGES["maxrl"](rewards).flatten()
     ours = measure.our_gradient(logp, mask, advantages)
-    spread = advantages.unsqueeze(1) * mask
-    exact = measure.verl_gradient(logp, mask, spread, "seq-mean-token-sum")
-    assert (exact - ours).norm() < 1e-7 * ours.norm()
-    default = measure.verl_gradient(logp, mask, spread, "token-mean")
-    assert (default - ours).norm() > 0.1 * ours.norm()
+    theirs = measure.verl_gradient(logp, mask, advantages.unsqueeze(1) * mask, mode)
+    distance = (theirs - ours).norm() / ours.norm()
+    assert distance < 1e-7 if near else distance > 0.1
 
 
 def test_every_mode_of_verl_is_in_the_table():

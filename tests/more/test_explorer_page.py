@@ -8,6 +8,7 @@ client (requirements-more.txt); nothing is downloaded. The picture in the README
 """
 
 import base64
+import itertools
 import json
 import math
 import os
@@ -26,20 +27,15 @@ from model import GPT, ModelConfig, logprobs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright==1.65.2")
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), "")
 if not CHROMIUM:
     pytest.skip("no Chromium: apt-get install -y chromium, then again", allow_module_level=True)
 
 URL = build.PAGE.as_uri()
-FLAGS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-METHODS = (  # those that the page has; a method of one's own in maxrl.py need not be in it
-    "reinforce rloo grpo maxrl maxrl-raw maxrl-loo passk maxrl-std rft"
-).split()
+FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-sync".split()
+# Those that the page has; a method of one's own in maxrl.py need not be in it.
+METHODS = "reinforce rloo grpo maxrl maxrl-raw maxrl-loo passk maxrl-std rft".split()
 PARTS = ("race", "series", "group", "weights", "models", "results")
 WIDTHS = (360, 768, 1440)
 BROKEN = re.compile("undefined|NaN|Infinity|\\[object")
@@ -127,7 +123,9 @@ def close(ours, theirs, tolerance=1e-9):
     return abs(ours - theirs) <= tolerance * max(1.0, abs(theirs))
 
 
-# ------------------------------------------------------------------------------ the mathematics
+def called(page, name, cases):
+    """What a function of window.maxrl returns for each list of arguments."""
+    return page.evaluate(f"cases => cases.map(words => maxrl.{name}(...words))", cases)
 
 
 def groups_at_random(rng, name):
@@ -140,89 +138,58 @@ def groups_at_random(rng, name):
     return [name, rewards, order]
 
 
-def test_advantages_of_thousands_of_groups(page):
+def test_advantages_of_many_groups(page):
     rng = random.Random(0)
-    cases = [groups_at_random(rng, name) for name in METHODS for _ in range(300)]
-    found = page.evaluate(
-        "cases => cases.map(([name, r, order]) => maxrl.advantages(name, r, order))", cases
-    )
-    for (name, rewards, order), ours in zip(cases, found, strict=True):
+    cases = [groups_at_random(rng, name) for name in METHODS for _ in range(100)]
+    for (name, rewards, order), ours in zip(cases, called(page, "advantages", cases), strict=True):
         options = {} if order is None else {"order": order}
         theirs = maxrl.ADVANTAGES[name](torch.tensor(rewards, dtype=torch.float64), **options)
         worst = (torch.tensor(ours, dtype=torch.float64) - theirs).abs()
         assert (worst <= 1e-9 * theirs.abs().clamp(min=1)).all(), (name, rewards, order)
 
 
-def test_weights_are_the_enumerated_ones(page):
-    rng = random.Random(1)
-    cases = []
-    for name in METHODS:
-        for k in (1, 2, 3, 8, 17, 64):
-            orders = (None, rng.randint(1, k)) if name in maxrl.ORDERED else (None,)
-            ps = (rng.random(), 10 ** rng.uniform(-5, -1), 1 - 10 ** rng.uniform(-5, -1))
-            cases += [[name, p, k, order] for p in ps for order in orders]
-    found = page.evaluate("cases => cases.map(args => maxrl.weight(...args))", cases)
-    for args, ours in zip(cases, found, strict=True):
-        theirs, _ = maxrl.enumerated_weight(*args)
-        assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-12), args
-
-
-def test_weights_of_large_groups_and_at_the_ends(page):
-    for name in ("reinforce", "rloo", "maxrl", "maxrl-raw", "maxrl-loo", "passk"):
-        for k in (2, 100, 1024):
-            for p in (0.0, 1e-6, 0.03, 0.5, 1 - 1e-4, 1.0):
-                exact = torch.tensor(p, dtype=torch.float64)
-                theirs = maxrl.population_weight(name, exact, k).item()
-                ours = page.evaluate("args => maxrl.weight(...args)", [name, p, k])
-                assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-200), (name, k, p)
+def test_weights_are_the_enumerated_ones_and_at_large_k_the_closed_forms(page):
+    rng, cases = random.Random(1), []
+    for name, k in itertools.product(METHODS, (1, 2, 3, 8, 17, 64)):
+        orders = (None, rng.randint(1, k)) if name in maxrl.ORDERED else (None,)
+        ps = (rng.random(), 10 ** rng.uniform(-5, -1), 1 - 10 ** rng.uniform(-5, -1))
+        cases += [[name, p, k, order] for p in ps for order in orders]
+    for words, ours in zip(cases, called(page, "weight", cases), strict=True):
+        theirs, _ = maxrl.enumerated_weight(*words)
+        assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-12), words
+    methods = ("reinforce", "rloo", "maxrl", "maxrl-raw", "maxrl-loo", "passk")
+    ends = (0.0, 1e-6, 0.03, 0.5, 1 - 1e-4, 1.0)
+    cases = [[name, p, k] for name in methods for p in ends for k in (2, 100, 1024)]
+    for (name, p, k), ours in zip(cases, called(page, "weight", cases), strict=True):
+        theirs = maxrl.population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
+        assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-200), (name, k, p)
     assert page.evaluate("maxrl.weight('ce', [.5, .01], 8)") == [2, 100]
     assert page.evaluate("maxrl.weight('exact', .5, 8, 2)") == 1.5
 
 
-def test_objectives(page):
+def test_objectives_and_pass_at_k(page):
     ps = [10**x for x in (-12, -6, -3, -1)] + [0.5, 0.9, 1 - 1e-9, 1.0]
     cases = [[p, T] for p in ps for T in (1, 2, 3, 10, 100, 10_000)]
-    found = page.evaluate("cases => cases.map(([p, T]) => maxrl.objective(p, T))", cases)
-    for (p, T), ours in zip(cases, found, strict=True):
+    for (p, T), ours in zip(cases, called(page, "objective", cases), strict=True):
         theirs = maxrl.objective(torch.tensor(p, dtype=torch.float64), T).item()
         assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-300), (p, T)
     assert page.evaluate("maxrl.objective(.25, Infinity)") == math.log(0.25)
-
-
-def test_pass_at_k(page):
     rng = random.Random(2)
-    cases = [[n, rng.randint(0, n), rng.randint(1, n)] for n in range(1, 200) for _ in range(10)]
+    cases = [[n, rng.randint(0, n), rng.randint(1, n)] for n in range(1, 200)]
     cases += [[100_000, 3, 50_000], [100_000, 100_000, 7], [100_000, 0, 100_000]]
-    found = page.evaluate("cases => cases.map(args => maxrl.passAtK(...args))", cases)
-    for args, ours in zip(cases, found, strict=True):
-        assert close(ours, maxrl.pass_at_k(*args)), args
+    for words, ours in zip(cases, called(page, "passAtK", cases), strict=True):
+        assert close(ours, maxrl.pass_at_k(*words)), words
 
 
-WRONG = """
-maxrl.advantages('nobody', [[1, 0]])
-maxrl.advantages('maxrl', [[1, .5]])
-maxrl.advantages('maxrl', [[1, 0], [1]])
-maxrl.advantages('maxrl-loo', [[1, 0]], 3)
-maxrl.advantages('maxrl', [[1, 0]], 1)
-maxrl.objective(.5, 1.5)
-maxrl.weight('maxrl', 2, 8)
-maxrl.passAtK(3, 1, 4)
-maxrl.passAtK(3, 4, 1)
-maxrl.logprob('nobody', '1+2=', '3')
-maxrl.logprob('base', '1+2^', '3')
-maxrl.logprob('base', '100+2=', '102')
-maxrl.logprob('base', '1+2=', '33333')
-"""
-
-
-def test_wrong_use_is_an_error(page):
-    for call in WRONG.split("\n")[1:-1]:
-        assert page.evaluate(
-            f"(() => {{ try {{ {call} }} catch (e) {{ return e.message }} }})()"
-        ), call
-
-
-# ------------------------------------------------------------------------------------ the models
+@pytest.mark.parametrize("call", [
+    "advantages('nobody', [[1, 0]])", "advantages('maxrl', [[1, .5]])",
+    "advantages('maxrl', [[1, 0], [1]])", "advantages('maxrl-loo', [[1, 0]], 3)",
+    "objective(.5, 1.5)", "weight('maxrl', 2, 8)", "passAtK(3, 1, 4)", "passAtK(3, 4, 1)",
+    "logprob('nobody', '1+2=', '3')", "logprob('base', '1+2^', '3')",
+    "logprob('base', '100+2=', '102')", "logprob('base', '1+2=', '33333')",
+])  # fmt: skip
+def test_wrong_use_is_an_error(page, call):
+    assert page.evaluate(f"(() => {{ try {{ maxrl.{call} }} catch (e) {{ return e.message }} }})()")
 
 
 def models_of_the_page():
@@ -239,31 +206,21 @@ def models_of_the_page():
 
 @torch.no_grad()
 def test_log_probabilities_are_those_of_model_py(page):
+    """And of all that may be said they add up to one; the rest is no number below 1,000."""
     rng = random.Random(3)
-    pairs = []
-    for _ in range(60):
-        a, b = rng.randint(0, 99), rng.randint(0, 99)
-        said = str(rng.choice((a + b, rng.randint(0, 198))))
-        pairs.append((f"{a:2}+{b:2}=", said))
+    sums = [(rng.randint(0, 99), rng.randint(0, 99)) for _ in range(40)]
+    pairs = [(f"{a:2}+{b:2}=", str(rng.choice((a + b, rng.randint(0, 198))))) for a, b in sums]
     names = []
     for name, model in models_of_the_page():
         names.append(name)
-        found = page.evaluate(
-            "([name, pairs]) => pairs.map(pair => maxrl.logprob(name, ...pair))", [name, pairs]
-        )
+        found = called(page, "logprob", [[name, *pair] for pair in pairs])
         for (prompt, said), ours in zip(pairs, found, strict=True):
             tokens = torch.tensor([encode(prompt)]), torch.tensor([[*encode(said), END]])
             theirs = logprobs(model, *tokens, END).item()
             assert close(ours, theirs, 1e-3), (name, prompt, said)
     assert page.evaluate("maxrl.models()") == names == ["base", "rloo", "grpo", "maxrl"]
-
-
-def test_all_that_a_model_may_say_adds_up_to_one(page):
-    total = page.evaluate(
-        "[...Array(1000).keys()].map(x => maxrl.logprob('maxrl', '47+85=', String(x)))"
-        ".reduce((sum, logp) => sum + Math.exp(logp), 0)"
-    )
-    assert 0.99 < total <= 1  # the rest begins with 0, has four digits, or is no number
+    said = called(page, "logprob", [["maxrl", "47+85=", str(x)] for x in range(1000)])
+    assert 0.99 < sum(map(math.exp, said)) <= 1
 
 
 def test_the_tree_counts_every_rollout(page):
@@ -279,113 +236,59 @@ def test_the_tree_counts_every_rollout(page):
     playwright.expect(card).to_contain_text("of 1 right · 1 different")
 
 
-# ------------------------------------------------------------------------------ what the page says
-
-
-def sigmoid(z):
-    return 1 / (1 + math.exp(-z))
-
-
-def mulberry(*words):
-    """The generator of random.js."""
-    state = 2166136261
-    for character in "/".join(map(str, words)):
-        state = ((state ^ ord(character)) * 16777619) & 0xFFFFFFFF
-    while True:
-        state = (state + 0x6D2B79F5) & 0xFFFFFFFF
-        t = ((state ^ (state >> 15)) * (1 | state)) & 0xFFFFFFFF
-        t = (t + ((t ^ (t >> 7)) * (61 | t)) & 0xFFFFFFFF) ^ t
-        yield ((t ^ (t >> 14)) & 0xFFFFFFFF) / 2**32
-
-
-def race(k, seed, steps):
-    """The race again, with maxrl.py's advantages: {prompt: {method: (p, step of its finish)}}."""
-    numbers, names = mulberry("race", seed), ("reinforce", "grpo", "maxrl")
-    state = {
-        b: {m: [math.log(p / (1 - p)), None] for m in names}
-        for b, p in (("hard", 0.001), ("easy", 0.7))
-    }
-    for step in range(1, steps + 1):
-        for lane in state.values():
-            draws = torch.tensor([next(numbers) for _ in range(k)], dtype=torch.float64)
-            for name, runner in lane.items():
-                p = sigmoid(runner[0])
-                right = (draws < p).double()
-                A = maxrl.ADVANTAGES[name](right[None])[0]
-                runner[0] += 0.1 * (A * (right - p)).mean().item()
-                if runner[1] is None and sigmoid(runner[0]) >= 0.95:
-                    runner[1] = step
-    return {b: {m: (sigmoid(z), end) for m, (z, end) in lane.items()} for b, lane in state.items()}
-
-
-def test_the_race_is_what_the_advantages_make_of_the_same_numbers(page):
-    for k, seed, steps in ((256, 0, 320), (2, 5, 500), (9, 3, 90)):
-        follow(page, f"#race?k={k}&seed={seed}&step={steps}")
-        for prompt, lane in race(k, seed, steps).items():
-            for name, (p, end) in lane.items():
-                text = page.locator(f"[data-prompt={prompt}] [data-method={name}]").inner_text()
-                right = (
-                    text == f"✓ step {end}" if end else math.isclose(float(text), p, rel_tol=5e-3)
-                )
-                assert right, (k, seed, prompt, name)
-
-
 LABELS = {"reinforce": "REINFORCE", "grpo": "GRPO", "maxrl": "MaxRL"}
 READ = """[...document.querySelectorAll("#race output"), document.querySelector("#race .caption")]
     .map(e => e.textContent)"""
 
 
+def test_the_race_is_nearly_what_expected_gradients_make_of_it(page):
+    """The pass rates after 60 steps with 1,024 tries, which leave little to chance: for the hard
+    prompt, with one success a step, a quarter."""
+    follow(page, "#race?k=1024&seed=3&step=60")
+    texts = iter(page.evaluate(READ))
+    for start, tolerance in ((0.001, 0.25), (0.7, 0.02)):
+        for name in LABELS:
+            p = start
+            for _ in range(60):
+                w, _ = maxrl.enumerated_weight(name, p, 1024)
+                logit = math.log(p / (1 - p)) + 0.1 * w * p * (1 - p)
+                p = 1 / (1 + math.exp(-logit))
+            assert math.isclose(float(next(texts)), p, rel_tol=tolerance), (start, name)
+
+
 def test_the_caption_of_the_race_is_true_at_every_setting(page):
-    """Who is said to be ahead is ahead, who is said to have finished has; and the reasons hold."""
+    """Whoever is said to be ahead is ahead, whoever is said to have finished has."""
+    follow(page, "#race?step=0")
+    assert "start at the same place" in page.evaluate(READ)[-1]
     rng = random.Random(4)
-    for k in (2, 3, 4, 5, 8, 16, 41, 128, 256, 1024):
-        for step in (0, 1, 7, 60, 100, 250, 500, rng.randint(2, 499)):
-            follow(page, f"#race?k={k}&seed={rng.randint(0, 50)}&step={step}")
-            *texts, caption = page.evaluate(READ)
-            if step == 0:
-                assert "start at the same place" in caption
-                continue
-            hard, easy = (dict(zip(LABELS, half, strict=True)) for half in (texts[:3], texts[3:]))
-            check_prompt(caption, "hard", hard, k)
-            check_prompt(caption, "easy", easy, k)
-            both = [LABELS[m] for m in LABELS if "step" in hard[m] and "step" in easy[m]]
-            end = re.search("At the end (.*?) (have|alone has|has) finished both", caption)
-            assert (step == 500) == bool(end)
-            assert not end or end[1] == (" and ".join(both) or "nobody"), caption
+    for k, step in itertools.product((2, 3, 5, 16, 41, 256, 1024), (1, 7, 60, 100, 250, 500)):
+        follow(page, f"#race?k={k}&seed={rng.randint(0, 50)}&step={step}")
+        *texts, caption = page.evaluate(READ)
+        hard, easy = (dict(zip(LABELS, half, strict=True)) for half in (texts[:3], texts[3:]))
+        check_prompt(caption, "hard", hard)
+        check_prompt(caption, "easy", easy)
+        both = [LABELS[m] for m in LABELS if "step" in hard[m] and "step" in easy[m]]
+        end = re.search("At the end (.*?) (have|alone has|has) finished both", caption)
+        assert (step == 500) == bool(end)
+        assert not end or end[1] == (" and ".join(both) or "nobody"), caption
 
 
-def check_prompt(caption, prompt, values, k):
+def check_prompt(caption, prompt, values):
+    """The sentence about a prompt, from what it shows of each method: p, or when it finished."""
     place = {m: (1, -int(v.split()[-1])) if "✓" in v else (0, float(v)) for m, v in values.items()}
-    best = max(place.values())
     part = caption.split(f"On the {prompt} prompt ")[1].split("On the easy")[0]
     who, how = re.match("(.*?) (finish|is ahead|are ahead)", part).groups()
     said = [m for m, label in LABELS.items() if label in who.split(" and ")]
     if who == "nobody":
         assert max(v for _, v in place.values()) < 1.05 * min(v for _, v in place.values())
     elif how == "finish":
+        best = max(place.values())
         assert said == [m for m in LABELS if place[m] == best] and f"step {-best[1]}." in part
     else:
-        assert all(place[m][1] > 0.97 * best[1] for m in said), caption
         last = min(place[m] for m in said)
-        assert said and all(place[m] <= last for m in LABELS if m not in said), caption
-    if "advantage" in part:
-        assert said == ["maxrl"]
-        lone = torch.tensor([[1.0] + [0.0] * (k - 1)], dtype=torch.float64)
-        for m, label in LABELS.items():
-            number = re.search(rf"([\d.,]+) in {label}", part)[1].replace(",", "")
-            assert close(float(number), maxrl.ADVANTAGES[m](lone)[0, 0].item(), 1e-2), part
-    if "smaller than the mean" in part:
-        assert said == ["grpo"]
-    if "luck" in part:
-        assert len(said) == 1 and said != ["maxrl" if prompt == "hard" else "grpo"]
-
-
-def test_who_takes_the_larger_steps_on_average_is_as_the_caption_says():
-    for k in (3, 4, 8, 33, 256):
-        for p in (0.001, 0.01, 0.2, 0.7, 0.9, 0.95):
-            w = {m: maxrl.enumerated_weight(m, p, k)[0] for m in LABELS}
-            first, second = ("maxrl", "grpo") if p < 0.5 else ("grpo", "maxrl")
-            assert w[first] > w[second] > w["reinforce"], (k, p)
+        assert all(place[m] <= last for m in LABELS if m not in said), caption
+    assert "advantage" not in part or said == ["maxrl"]
+    assert "smaller than the mean" not in part or said == ["grpo"]
 
 
 def test_the_race_runs_by_itself_for_five_seconds_and_stops(open_page):
@@ -405,20 +308,11 @@ def test_the_race_runs_by_itself_for_five_seconds_and_stops(open_page):
 
 def test_with_reduced_motion_the_race_is_still_until_it_is_asked_for(open_page):
     page = open_page(clock=True)
-    step = page.get_by_label("Step, typed")
     page.clock.run_for(1000)
-    assert step.input_value() == "500"
+    assert page.get_by_label("Step, typed").input_value() == "500"
     page.locator("#race .primary").press("Enter")
     page.clock.run_for(1330)
-    assert step.input_value() == "100"  # it moves in leaps
-
-
-@pytest.mark.parametrize("width, height", [(1440, 900), (360, 740)])
-def test_the_first_screen_has_the_race_and_its_slider(open_page, width, height):
-    page = open_page(width=width, height=height)
-    for selector in ("[data-slot=tracks]", "input[type=range] >> nth=0"):
-        box = page.locator(f"#race {selector}").bounding_box()
-        assert box["y"] + box["height"] <= height, selector
+    assert page.get_by_label("Step, typed").input_value() == "100", "it moves in leaps"
 
 
 def columns(page):
@@ -434,17 +328,11 @@ def columns(page):
 def test_the_five_prompts_of_the_homework(page):
     """Weights and shares, worked out elsewhere: p = .0001, .01, .1, .5, .9 at k = 8."""
     follow(page, "#weights?k=8")
-    found = columns(page)
-    weights = {name: [weight for weight, _ in column] for name, column in found.items()}
-    assert weights["REINFORCE, RLOO"] == ["1"] * 5
-    assert weights["GRPO"] == ["2.645", "2.609", "2.328", "1.856", "2.328"]
-    assert weights["MaxRL"] == ["6.998", "6.793", "5.217", "1.984", "1.111"]
-    assert weights["maximum likelihood"] == ["10,000", "100", "10", "2", "1.111"]
-    shares = {name: [share for _, share in column] for name, column in found.items()}
-    assert shares["REINFORCE, RLOO"] == ["0.023%", "2.3%", "20.5%", "56.8%", "20.5%"]
-    assert shares["GRPO"] == ["0.029%", "2.8%", "23.0%", "51.0%", "23.0%"]
-    assert shares["MaxRL"] == ["0.062%", "5.9%", "41.4%", "43.8%", "8.8%"]
-    assert shares["maximum likelihood"] == ["28.7%", "28.4%", "25.8%", "14.3%", "2.9%"]
+    found = {name: list(zip(*column, strict=True)) for name, column in columns(page).items()}
+    weights, shares = found["MaxRL"]
+    assert weights == ("6.998", "6.793", "5.217", "1.984", "1.111")
+    assert shares == ("0.062%", "5.9%", "41.4%", "43.8%", "8.8%")
+    assert found["maximum likelihood"][0] == ("10,000", "100", "10", "2", "1.111")
     follow(page, "#weights?share=weight")
     assert columns(page)["maximum likelihood"][0] == ("10,000", "98.9%")
 
@@ -453,60 +341,40 @@ def number(text):
     return 0.0 if text == "≈ 0" else float(text.replace("−", "-"))
 
 
-@pytest.mark.parametrize("p, T", [(0.3, 1), (0.05, 8), (0.05, 12), (0.0001, 1024), (0.9999, 3)])
+@pytest.mark.parametrize("p, T", [(0.3, 1), (0.05, 12), (0.0001, 1024), (0.9999, 3)])
 def test_the_rows_of_the_sum_are_its_terms_and_add_up(page, p, T):
     follow(page, f"#series?p={p}&T={T}")
     rows = page.locator("#series .term").evaluate_all(
-        "rows => rows.map(row => [row.firstChild.textContent.replace(',', ''), row.className, "
+        "rows => rows.map(row => [row.firstChild.textContent.replace(',', ''), "
         "row.lastChild.textContent, ...[...row.querySelectorAll('i')].map(bar => !bar.hidden)])"
     )
     *terms, total, missing, log = rows
-    total, missing, log = (number(row[2]) for row in (total, missing, log))
+    total, missing, log = (number(row[1]) for row in (total, missing, log))
     assert close(log, math.log(p), 1e-4) and close(total + missing, log, 2e-4)
     assert close(total, maxrl.objective(torch.tensor(p, dtype=torch.float64), T).item(), 1e-4)
     first = 1
-    for label, kind, value, has_kept, has_lost in terms:
+    for label, value, has_kept, has_lost in terms:
         last = math.inf if "beyond" in label else int(re.findall(r"\d+", label)[-1])
         kept = range(first, int(min(last, T)) + 1)
         listed = kept or range(first, int(min(last, 400_000)) + 1)
         assert close(number(value), -math.fsum((1 - p) ** j / j for j in listed), 2e-4), label
-        assert ("several" in kind) == (last > first)
         is_seen = (1 - p) ** max(first, T + 1) > 0  # not so small that it is 0
         assert (has_kept, has_lost) == (bool(kept), last > T and is_seen), label
         first = last + 1
 
 
-def test_a_dead_group_and_the_mean_of_the_batch(page):
-    follow(page, "#group?r=1000.1100.0000&more=rft")
-    table = page.locator("#group table")
+def test_dead_groups_and_more_methods(page):
+    """The mean of rft is that of the batch; the list of methods serves parts 2 and 3."""
+    follow(page, "#group?r=1000.1100.0000&more=passk,rft")
+    table, dead = page.locator("#group table"), page.locator("#group .group").nth(2)
     playwright.expect(table).to_contain_text("1 / (3/12)")
-    playwright.expect(page.locator("#group .group").nth(2)).to_contain_text("dead")
-    page.locator("#group .group").nth(2).locator(".box").nth(0).click()
-    playwright.expect(table).to_contain_text("1 / (4/12)")  # rft: the mean of the whole batch
-    playwright.expect(page.locator("#group .group").nth(2)).to_contain_text("mean 1/4")
-
-
-def test_the_list_of_more_methods_serves_parts_2_and_3(page):
-    follow(page, "#weights?more=passk,rft")
-    playwright.expect(page.locator("#group tbody tr")).to_have_count(6)
-    playwright.expect(page.locator("#group .more")).to_have_attribute("open", "")
-    assert list(columns(page))[-2:] == ["passk", "rft"]
+    playwright.expect(dead).to_contain_text("dead")
+    dead.locator(".box").nth(0).click()
+    playwright.expect(table).to_contain_text("1 / (4/12)")
+    playwright.expect(table.locator("tbody tr")).to_have_count(6)
     for chip in page.locator("#group .chip").all():
         chip.click()
-    playwright.expect(page.locator("#group tbody tr")).to_have_count(len(METHODS) - 2)
     assert list(columns(page))[-3:] == ["maxrl-raw", "maxrl-loo", "maxrl-std"]
-
-
-def test_the_introduction_has_at_most_250_words(page):
-    texts = page.locator("[data-intro]").evaluate_all(
-        "parts => parts.map(part => { const copy = part.cloneNode(true);"
-        "copy.querySelectorAll('math').forEach(m => m.replaceWith(' formula '));"
-        "return copy.textContent })"
-    )
-    assert 100 < len(" ".join(texts).split()) <= 250
-
-
-# ---------------------------------------------------------------------------------- every control
 
 
 STATE = """id => {
@@ -522,6 +390,7 @@ STATE = """id => {
     for (const node of others) node.hidden = false;
     return [text, ...[...parts].map(say)].join();
 }"""
+CENTRE = "e => e.scrollIntoView({ block: 'center', behavior: 'instant' })"
 
 
 def state(page, part):
@@ -542,17 +411,6 @@ def shown(page, part):
     return page.locator(f"#{part}")
 
 
-def drag(page, handle, x):
-    """Take a handle to this place of the screen, up or down a little on the way."""
-    box = handle.bounding_box()
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] / 2, y)
-    page.mouse.down()
-    page.mouse.move(x, y + 5, steps=3)
-    page.mouse.up()
-    drawn(page)
-
-
 def check(page, part):
     """Nothing broken is shown, and the part's own link shows the same."""
     now = state(page, part)
@@ -560,17 +418,12 @@ def check(page, part):
     page.locator(f"#{part} h2 .link").click()
     fragment = page.evaluate("location.hash")
     assert fragment.startswith(f"#{part}")
-    other = open_at(page, fragment)
+    other = page.context.new_page()
+    other.goto(URL + fragment)
     shown(other, part)
     assert other.locator(f"#{part} .problem").all_inner_texts() == [""]
     assert state(other, part) == now
     other.close()
-
-
-def open_at(page, fragment):
-    other = page.context.new_page()
-    other.goto(URL + fragment)
-    return other
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -587,14 +440,19 @@ def test_whatever_is_pressed_or_dragged_to_its_ends_the_page_is_whole(open_page,
     check(page, part)
     for handle in section.locator(".handle").all():
         handle.scroll_into_view_if_needed()
-        for key, x in (("Home", 0), ("End", 1440)):
+        for key, back, x in (("Home", "ArrowRight", 0), ("End", "PageDown", 1440)):
             handle.press(key)
             drawn(page)
             keyed = handle.get_attribute("aria-valuenow")
-            handle.press({"Home": "ArrowRight", "End": "PageDown"}[key])
+            handle.press(back)
             drawn(page)
             assert handle.get_attribute("aria-valuenow") != keyed
-            drag(page, handle, x)
+            box = handle.bounding_box()
+            page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            page.mouse.down()
+            page.mouse.move(x, box["y"] + box["height"] / 2 + 5, steps=3)
+            page.mouse.up()
+            drawn(page)
             assert handle.get_attribute("aria-valuenow") == keyed
             check(page, part)
     for key in ("Home", "End"):
@@ -610,7 +468,7 @@ def test_every_slider_by_mouse_by_key_and_by_typing(page):
             before = state(page, part)
             slider.press("ArrowRight")
             keyed = state(page, part)
-            slider.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+            slider.evaluate(CENTRE)
             box = slider.bounding_box()
             page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + box["height"] / 2)
             assert before != keyed != state(page, part) and slider.get_attribute("aria-valuetext")
@@ -624,13 +482,7 @@ def test_every_slider_by_mouse_by_key_and_by_typing(page):
             playwright.expect(complaint).to_be_empty()
 
 
-def test_choices_and_boxes_by_key(page):
-    follow(page, "#weights?share=step")
-    before = state(page, "weights")
-    page.locator("#weights .segments label").nth(1).click()
-    assert state(page, "weights") != before
-    page.keyboard.press("ArrowLeft")
-    assert state(page, "weights") == before
+def test_boxes_by_key(page):
     follow(page, "#group?r=10000000.11110000")
     boxes = page.locator("#group .group").nth(1).locator(".box")
     boxes.nth(0).focus()
@@ -641,23 +493,12 @@ def test_choices_and_boxes_by_key(page):
     playwright.expect(page.locator("#group thead")).to_contain_text("for prompt 2")
 
 
-def test_pressing_beside_the_line_brings_it_there(page):
-    over = shown(page, "series").locator(".u-over").first
-    over.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
-    box = over.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 40)
-    drawn(page)
-    found = float(page.locator("#series .handle").first.get_attribute("aria-valuenow"))
-    assert 0.009 < found < 0.011
-
-
-@pytest.mark.parametrize("part", ["series", "weights"])
-def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page, part):
+def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page):
     page = open_page(width=360, height=740, has_touch=True, is_mobile=True)
     touch = page.context.new_cdp_session(page)
 
     def swipe(node, dx, dy):
-        node.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+        node.evaluate(CENTRE)
         drawn(page)
         box = node.bounding_box()
         x, y = box["x"] + 0.6 * box["width"], box["y"] + 0.6 * box["height"]
@@ -667,7 +508,7 @@ def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
-    for target in (".u-over", ".handle"):
+    for part, target in itertools.product(("series", "weights"), (".u-over", ".handle")):
         node = shown(page, part).locator(target).first
         before = state(page, part)
         swipe(node, 4, -150)
@@ -678,45 +519,27 @@ def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page
 
 def test_the_theme_by_the_system_and_by_the_button(open_page):
     background = "getComputedStyle(document.body).backgroundColor"
-    page, dark = open_page(), open_page(theme="dark")
-    light_color, dark_color = page.evaluate(background), dark.evaluate(background)
-    assert light_color != dark_color
+    page, dark = open_page(), open_page(theme="dark").evaluate(background)
+    assert page.evaluate(background) != dark
     page.locator("#theme").press("Enter")
-    assert page.evaluate(background) == dark_color
     page.reload()
-    assert page.evaluate(background) == dark_color  # remembered
-
-
-# ------------------------------------------------------------------------------- links and mistakes
-
-
-@pytest.mark.parametrize("width", (360, 1440))
-def test_a_link_goes_to_its_part(open_page, width):
-    for fragment in ("#results", "#weights?k=7"):
-        page = open_page(fragment, width)
-        part = fragment[1:].split("?")[0]
-        heading = f"document.querySelector('#{part} h2').getBoundingClientRect().top"
-        bar = "document.querySelector('.bar').getBoundingClientRect().bottom"
-        page.wait_for_function(f"{bar} <= {heading} && {heading} < {bar} + 100")
+    assert page.evaluate(background) == dark, "it is remembered"
 
 
 def test_links_that_make_no_sense_are_said_and_the_page_goes_on(open_page):
     page = open_page("#series?p=2&T=x&colour=red", width=768)
+    playwright.expect(page.locator("#series .problem")).to_contain_text("no “colour”")
     for fragment, where, says in (
-        ("", "#series .problem", "no “colour”"),
-        ("#nowhere", "#problem", "does not have"),
         ("#" + 20_000 * "a", "#problem", "does not have"),
         ("#%E0%A4%A", "#problem", "does not have"),
         ("#models?prompt=" + 20_000 * "b", "#models .problem", "cannot read"),
-        ("#models?prompt=1%2B2%5E", "#models .problem", "cannot read"),
         ("#group?r=10.1", "#group .problem", "not groups"),
         ("#group?k=99", "#group .problem", "from 1 to 16"),
         ("#weights?p=1,2", "#weights .problem", "not five pass rates"),
         ("#weights?more=nobody", "#weights .problem", "no “nobody”"),
         ("#race?seed=x&k=0", "#race .problem", "from 2 to"),
     ):
-        if fragment:
-            follow(page, fragment)
+        follow(page, fragment)
         playwright.expect(page.locator(where)).to_contain_text(says)
         assert excess(page) <= 0
     before = state(page, "series")
@@ -727,21 +550,12 @@ def test_links_that_make_no_sense_are_said_and_the_page_goes_on(open_page):
 def test_prompts_that_the_models_cannot_read(page):
     section = shown(page, "models")
     complaint = section.locator(".control.text .complaint")
-    for typed, says in (
-        ("47^85=", "cannot read “^”"),
-        ("47-85=", "not an addition"),
-        ("", "not an addition"),
-        ("470+85", "at most 2 digits"),
-        ("forty", "cannot read “f”"),
-        ("8 + 30", ""),
-    ):
+    for typed, says in (("47-85=", "not an addition"), ("470+85", "at most 2 digits")):
         section.get_by_label("Addition").fill(typed)
         playwright.expect(complaint).to_contain_text(says)
+    section.get_by_label("Addition").fill("8 + 30")
     playwright.expect(complaint).to_be_empty()
     playwright.expect(section.locator(".card").first).to_contain_text("chance of 38")
-
-
-# --------------------------------------------------------------------------------- how it looks
 
 
 def all_shown(page):
@@ -763,18 +577,15 @@ AXE = "axe.run().then(r => r.violations.map(v => [v.id, ...v.nodes.map(n => n.ht
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_how_it_looks(open_page, tmp_path, width):
-    """Screenshots are for people. A machine sees that nothing is wider than the screen, or empty,
-    or too small to read, larger text included, and what axe finds."""
+def test_how_it_looks(open_page, width):
+    """Nothing is wider than the screen or too small to read, larger text included, and axe finds
+    nothing."""
     page = open_page(width=width)
     all_shown(page)
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         drawn(page)
         assert excess(page) <= 0 and page.evaluate(SMALL) == []
-        picture = tmp_path / f"{width}-{theme}.png"
-        page.screenshot(path=picture, full_page=True)
-        assert picture.stat().st_size > 100_000
         if NPM.exists():
             page.evaluate((NPM / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
             assert page.evaluate(AXE) == []
@@ -787,49 +598,39 @@ def test_how_it_looks(open_page, tmp_path, width):
 
 @pytest.mark.parametrize("width, height", [(1440, 900), (360, 740)])
 def test_what_a_slider_changes_is_on_the_screen_with_it(open_page, width, height):
+    """The race at once; the other parts when one scrolls to a result."""
     page = open_page(width=width, height=height)
-    box = "e => e.getBoundingClientRect().toJSON()"
+    place = "e => e.getBoundingClientRect().toJSON()"
+    for selector in ("[data-slot=tracks]", "input[type=range] >> nth=0"):
+        assert page.locator(f"#race {selector}").evaluate(place)["bottom"] <= height, selector
     for part in ("series", "group", "weights", "models"):
         section = shown(page, part)
-        results = section.locator("figure, .panel:not(figure)").all()
-        for result in results:
+        for result in section.locator("figure, .panel:not(figure)").all():
             result.evaluate("e => e.scrollIntoView({ block: 'end', behavior: 'instant' })")
             for slider in section.locator("input[type=range]").all():
-                place = slider.evaluate(box)
-                assert 0 < place["top"] and place["bottom"] <= height, (part, place)
-    sliders, figure = (page.locator(f"#series {s}").evaluate(box) for s in (".pinned", ".founding"))
-    assert sliders["height"] + figure["height"] <= 600
+                box = slider.evaluate(place)
+                assert 0 < box["top"] and box["bottom"] <= height, (part, box)
 
 
-def test_printing_shows_every_section(open_page, tmp_path):
+def test_printing_shows_every_section_in_black_on_white(open_page):
     page = open_page(theme="dark")
     all_shown(page)
-    color = "getComputedStyle(document.body).color"
-    on_screen = page.evaluate(color)
-    page.pdf(path=tmp_path / "page.pdf", format="A4")
-    assert (tmp_path / "page.pdf").stat().st_size > 200_000
-    assert page.evaluate(color) == on_screen
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 718, "height": 1000})  # A4 without its margins
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     drawn(page)
     assert excess(page) <= 0
-    assert page.evaluate(color) == "rgb(30, 29, 27)"
-    for part in PARTS:
-        assert page.locator(f"#{part} h2").is_visible()
-        assert page.locator(f"#{part} .panel").count() or part == "results"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(30, 29, 27)"
+    assert all(page.locator(f"#{part} h2").is_visible() for part in PARTS)
     for mark in (".lane i", ".span i", ".stackbar i", ".swatch"):
-        assert page.locator(mark).first.evaluate("e => getComputedStyle(e).printColorAdjust") == (
-            "exact"
-        )
+        adjust = page.locator(mark).first.evaluate("e => getComputedStyle(e).printColorAdjust")
+        assert adjust == "exact", mark
 
 
 @pytest.mark.skipif(not NPM.exists(), reason=NO_NPM)
 def test_the_sources_are_as_the_linter_wants_them():
-    biome = NPM / ".bin" / "biome"
-    done = subprocess.run(
-        [biome, "check", "--error-on-warnings", "."], cwd=build.HERE, capture_output=True, text=True
-    )
+    words = [NPM / ".bin" / "biome", "check", "--error-on-warnings", "."]
+    done = subprocess.run(words, cwd=build.HERE, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

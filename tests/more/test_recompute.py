@@ -24,34 +24,35 @@ SPOKEN = {"different right answers": "answers", "log E[l]": "log_likelihood",
           "mean log P(l > threshold)": "log_tail"}  # fmt: skip
 
 
-# ------------------------------------------------------------------------------ the logs
-
-
 class Results:
     """A folder of results."""
 
     def __init__(self, folder):
         self.folder, self.cache = folder, {}
 
-    def runs(self, sweep, label):
-        """The evaluations of the reported runs of a label, by seed."""
+    def lines(self, sweep):
+        """Of the reported runs."""
         if sweep not in self.cache:
-            lines = (self.folder / f"{sweep}.jsonl").read_text().splitlines()
-            found = [json.loads(x) for x in lines]
-            self.cache[sweep] = [x for x in found if x["config"]["eval_split"] == "test"]
+            lines = map(json.loads, (self.folder / f"{sweep}.jsonl").read_text().splitlines())
+            self.cache[sweep] = [x for x in lines if x["config"]["eval_split"] == "test"]
+        return self.cache[sweep]
+
+    def runs(self, sweep, label):
+        """The evaluations of the runs of a label, by seed."""
         mine = {x["config"]["seed"]: x["evaluations"]
-                for x in self.cache[sweep] if is_label(label, x["config"])}  # fmt: skip
+                for x in self.lines(sweep) if is_label(label, x["config"])}  # fmt: skip
         assert mine, (sweep, label)
         return [mine[seed] for seed in sorted(mine)]
 
     def ends(self, sweep, label, figure):
+        if label == "base":
+            return self.starts(sweep, figure)
         return [end(rows, figure) for rows in self.runs(sweep, label)]
 
     def starts(self, sweep, figure):
         """By seed; it is the same for all labels."""
-        self.runs(sweep, "maxrl" if sweep not in ("relatives", "graded") else "")
         at = {}
-        for x in self.cache[sweep]:
+        for x in self.lines(sweep):
             at.setdefault(x["config"]["seed"], set()).add(float(x["evaluations"][0][figure]))
         assert all(len(values) == 1 for values in at.values()), (sweep, "not one base")
         return [at[seed].pop() for seed in sorted(at)]
@@ -63,16 +64,15 @@ class Results:
 
 def is_label(label, c):
     """Does a configuration belong to 'maxrl k=16', 'exact order=255', 'grpo pool=fresh', ...?"""
-    method, *rest = label.split() or [""]
-    if method == "regression":
-        return c["reward"] == "regression"
-    if method and (c["method"] != method or c["reward"] == "regression"):
+    method, *rest = label.split()
+    if (c["reward"] == "regression") != (method == "regression"):
         return False
-    if c["method"] == "ce" and c["sft_steps"] == 0 and method:
+    if method not in ("regression", c["method"]):
+        return False
+    if c["method"] == "ce" and c["sft_steps"] == 0:
         return (rest == ["twin"]) == (c["train_prompts"] > 0)
-    wanted = dict(part.split("=") for part in rest)
     has = {"k": c["k"], "pool": c["train_prompts"] or "fresh", "order": c["order"], "lr": c["lr"]}
-    return all(str(has[name]) == value for name, value in wanted.items())
+    return all(str(has[name]) == value for name, value in (part.split("=") for part in rest))
 
 
 def end(rows, figure):
@@ -94,9 +94,7 @@ def losers(results, label):
 
 def samples(results, label):
     """By seed, the tries that solve .99, between powers of two; at most 16,384."""
-    found, names = [], [f"pass@{2**i}" for i in range(15)]
-    curves = ([results.starts("fresh", n) for n in names] if label == "base" else
-              [results.ends("fresh", label, n) for n in names])  # fmt: skip
+    found, curves = [], [results.ends("fresh", label, f"pass@{2**i}") for i in range(15)]
     for curve in zip(*curves, strict=True):
         i = sum(p < 0.99 for p in curve)
         between = (0.99 - curve[i - 1]) / (curve[i] - curve[i - 1]) if 0 < i < 15 else 0
@@ -118,14 +116,10 @@ def hard(results, stage, method, k):
 
     found = []
     for rows in seeds.values():
-        sizes = [
-            (p, w(min(p, 1 - 1e-9)) * p * g) for p, g in zip(rows["p"], rows["norm"], strict=True)
-        ]
-        found.append(sum(x for p, x in sizes if p < 0.1) / sum(x for _, x in sizes))
+        pairs = list(zip(rows["p"], rows["norm"], strict=True))
+        sizes = [w(min(p, 1 - 1e-9)) * p * norm for p, norm in pairs]
+        found.append(sum(x for x, p in zip(sizes, rows["p"], strict=True) if p < 0.1) / sum(sizes))
     return found
-
-
-# ------------------------------------------------------------------------- the statistics
 
 
 def interval(values):
@@ -139,28 +133,20 @@ def interval(values):
 
 
 def ratio(over, under):
-    return [
-        math.exp(x) for x in interval([math.log(a / b) for a, b in zip(over, under, strict=True)])
-    ]
+    logs = [math.log(a / b) for a, b in zip(over, under, strict=True)]
+    return [math.exp(x) for x in interval(logs)]
 
 
 def spread(values):
     return [mean(values), min(values), max(values)]
 
 
-# --------------------------------------------------------------------- what is published
-
-
 def numbers(text):
     """(value, size of its last digit) of each number in a text; `code` is not looked at."""
     text = re.sub(r"`[^`]*`", "", text)
-    found = re.findall(r"(?<![\w.@])([-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)", text)
-    return [(float(x.replace(",", "")), last_digit(x)) for x in found]
-
-
-def last_digit(x):
-    mantissa, _, exponent = x.partition("e")
-    return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    found = re.findall(r"(?<![\w.@])([-+]?\d[\d,]*(?:\.(\d+))?(?:e([-+]?\d+))?)", text)
+    return [(float(x.replace(",", "")), 10.0 ** (int(exponent or 0) - len(digits)))
+            for x, digits, exponent in found]  # fmt: skip
 
 
 def agree(cell, expected, where):
@@ -187,109 +173,97 @@ def blocks():
     return {n: x for n, x in found.items() if "*Not run yet.*" not in x and n in CHECKS}
 
 
-# ------------------------------------------------------------------------------ the checks
+def check_ends(*sweeps):
+    """Tables of bases and ends; a column of other than figures is the tries for .99."""
 
+    def check(results, block):
+        for sweep, (head, rows) in zip(sweeps, tables_of(block), strict=True):
+            for label, column, cell in (
+                (r[0], *pair) for r in rows for pair in zip(head, r, strict=True)
+            ):
+                name, figure = label.strip("*`"), SPOKEN.get(column, column)
+                if figure.startswith("samples"):
+                    agree(cell, [mean(samples(results, name))], (sweep, label))
+                elif cell != label:
+                    agree(cell, spread(results.ends(sweep, name, figure)), (sweep, label, column))
 
-def check_ends(results, sweep, table):
-    """A table of bases and ends; other columns are the tries for .99."""
-    head, rows = table
-    for label, *cells in rows:
-        name = label.strip("*`")
-        for column, cell in zip(head[1:], cells, strict=True):
-            figure = SPOKEN.get(column, column)
-            if figure.startswith("samples"):
-                agree(cell, [mean(samples(results, name))], (sweep, label))
-            elif name == "base":
-                agree(cell, spread(results.starts(sweep, figure)), (sweep, label, column))
-            else:
-                agree(cell, spread(results.ends(sweep, name, figure)), (sweep, label, column))
-
-
-def last(rows, figure):
-    return float(rows[-1][figure])
+    return check
 
 
 def check_default(results, block):
     """compare.py's table is of last evaluations, and marks the best; then the differences."""
-    first, *more = tables_of(block)
-    seeds = slice(None) if first[1][0][1] != "1" else slice(1)
-    for name, n, _, *cells in first[1]:
-        label = {"base": "ce", "maxrl": SAME}.get(name, name.replace(", lr ", " lr="))
+    (_, rows), *more = tables_of(block)
+    seeds = slice(None) if rows[0][1] != "1" else slice(1)
+    for name, n, _, *cells in rows:
+        label = {"base": "ce", "maxrl": SAME}.get(name, name)
+        runs, at = results.runs("default", label)[seeds], 0 if name == "base" else -1
+        assert n == str(len(runs))
         for figure, cell in zip(DEFAULTS, cells, strict=True):
-            runs = results.runs("default", label)[seeds]
-            values = [
-                float(rows[0][figure]) if name == "base" else last(rows, figure) for rows in runs
-            ]
+            values = [float(run[at][figure]) for run in runs]
             agree(cell, spread(values) if len(values) > 1 else values, (name, figure))
-            assert n == str(len(values))
     for j, figure in enumerate(DEFAULTS, 3):
-        ends = {r[0]: numbers(r[j])[0][0] for r in first[1] if r[0] != "base"}
+        ends = {r[0]: numbers(r[j])[0][0] for r in rows if r[0] != "base"}
         best = (min if figure == "nll" else max)(ends.values())
-        assert {r[0] for r in first[1] if r[j].endswith("*")} == {
-            m for m, x in ends.items() if x == best
-        }
-    for name, *cells in [row for _, rows in more for row in rows]:
-        ours, other = (
-            {"maxrl": OURS}.get(x, x.replace("8e-4", "0.0008")) for x in name.split("`")[1::2]
-        )
+        starred = {r[0] for r in rows if r[j].endswith("*")}
+        assert starred == {m for m, x in ends.items() if x == best}
+    names = {"maxrl": OURS, "maxrl lr=8e-4": SAME}
+    for name, *cells in (row for _, rows in more for row in rows):
+        ours, other = (("default", names.get(x, x)) for x in name.split("`")[1::2])
         for figure, cell in zip(DEFAULTS, cells, strict=True):
-            agree(cell, results.gap(("default", ours), ("default", other), figure), (name, figure))
+            agree(cell, results.gap(ours, other, figure), (name, figure))
 
 
-def check_convergence(results, block):
-    for name, *cells in next(tables_of(block))[1]:
-        label = name.strip("`")
-        distances = [spread(D(results, label, f)) for f in ("pass@1", "nll")]
-        ends = [
-            spread(results.ends("convergence", label, f)) for f in ("pass@1", "pass@128", "nll")
-        ]
-        for cell, want in zip(cells, [*distances, *ends, [losers(results, label)]], strict=True):
-            agree(cell, want, label)
+PAIRS = (("maxrl", "grpo"), ("maxrl", "rloo"), ("ce", "grpo"))
 
 
-def check_border(results, block):
-    for base, pool, ours, *gaps in next(tables_of(block))[1]:
-        sweep = BASES[base]
-        agree(ours, spread(results.ends(sweep, f"maxrl pool={pool}", "pass@1")), (base, pool))
-        for cell, (a, b) in zip(
-            gaps, (("maxrl", "grpo"), ("maxrl", "rloo"), ("ce", "grpo")), strict=True
-        ):
-            sides = ((sweep, f"{m} pool={pool}") for m in (a, b))
-            agree(cell, results.gap(*sides, "pass@1"), (base, pool, a, b))
+def check_rows(want, keys=1):
+    """The first table of a block: want(results, *keys of a row) are the numbers of its cells."""
+
+    def check(results, block):
+        for row in next(tables_of(block))[1]:
+            names = [text.strip("`").replace(",", "") for text in row[:keys]]
+            for cell, numbers in zip(row[keys:], want(results, *names), strict=True):
+                agree(cell, numbers, names)
+
+    return check
 
 
-def check_gradient(results, block):
-    for stage, k, share, *cells in next(tables_of(block))[1]:
-        seeds = json.loads((results.folder / "gradients.json").read_text())["found"][stage]
-        ps = [p for rows in seeds.values() for p in rows["p"]]
-        agree(share, [mean(p < 0.1 for p in ps)], stage)
-        for m, cell in zip(("rloo", "grpo", "maxrl", "ce"), cells, strict=True):
-            agree(cell, spread(hard(results, stage, m, int(k.replace(",", "")))), (stage, k, m))
+def of_convergence(results, label):
+    ends = (results.ends("convergence", label, f) for f in ("pass@1", "pass@128", "nll"))
+    distances = (D(results, label, f) for f in ("pass@1", "nll"))
+    return [*map(spread, (*distances, *ends)), [losers(results, label)]]
+
+
+def of_border(results, base, pool):
+    at = {m: (BASES[base], f"{m} pool={pool}") for m in ("maxrl", "grpo", "rloo", "ce")}
+    gaps = (results.gap(at[a], at[b], "pass@1") for a, b in PAIRS)
+    return [spread(results.ends(*at["maxrl"], "pass@1")), *gaps]
+
+
+def of_gradient(results, stage, k):
+    seeds = json.loads((results.folder / "gradients.json").read_text())["found"][stage]
+    share = mean(p < 0.1 for rows in seeds.values() for p in rows["p"])
+    methods = ("rloo", "grpo", "maxrl", "ce")
+    return [[share], *(spread(hard(results, stage, m, int(k))) for m in methods)]
+
+
+def of_budget(results, k):
+    of = {m: ("budget", f"{m} k={k}") for m in ("maxrl", "rloo")}
+    if k == "2":
+        of["rloo"] = of["maxrl"]
+    if k == "8":
+        of = {"maxrl": ("default", OURS), "rloo": ("default", "rloo")}
+    return [spread(results.ends(*of[m], f)) for m in of for f in ("pass@1", "nll")]
 
 
 def check_theory(results, block):
     """The weights of the methods that have a closed form."""
     for name, k, *cells in next(tables_of(block))[1]:
         method, n = name.strip("`"), int(k)
-        order = {"reinforce": 1, "rloo": 1, "maxrl": n - 1, "maxrl-raw": n, "maxrl-loo": n}.get(
-            method
-        )
-        if order:
-            for p, cell in zip((0.01, 0.05, 0.3, 0.8), cells, strict=True):
-                (value, unit), want = numbers(cell)[0], (1 - (1 - p) ** order) / p
-                assert abs(value - want) <= max(0.51 * unit, 0.006 * want), (method, n, p)
-
-
-def check_budget(results, block):
-    for k, *cells in next(tables_of(block))[1]:
-        columns = [(m, f) for m in ("maxrl", "rloo") for f in ("pass@1", "nll")]
-        for (m, figure), cell in zip(columns, cells, strict=True):
-            side = (
-                ("default", OURS if m == "maxrl" else m)
-                if k == "8"
-                else ("budget", f"{m if k != '2' else 'maxrl'} k={k}")
-            )
-            agree(cell, spread(results.ends(*side, figure)), (k, m, figure))
+        orders = {"reinforce": 1, "rloo": 1, "maxrl": n - 1, "maxrl-raw": n, "maxrl-loo": n}
+        for p, cell in zip((0.01, 0.05, 0.3, 0.8), cells, strict=True):
+            (value, unit), want = numbers(cell)[0], (1 - (1 - p) ** orders.get(method, 1)) / p
+            assert method == "grpo" or abs(value - want) <= max(0.51 * unit, 0.006 * want), name
 
 
 def effects(results, there):
@@ -310,28 +284,20 @@ def effects(results, there):
         yield results.gap(*(("convergence", f"{m} k=4096") for m in ("maxrl", "grpo")), "pass@1")
         yield [x for k in KS for x in (losers(results, f"maxrl k={k}"), k)]
     if 2 in there:
-        for a, b in (
-            ("maxrl k=64", "grpo k=64"),
-            ("maxrl k=256", "maxrl k=16"),
-            ("maxrl k=64", "rloo k=64"),
-        ):
-            yield results.gap(("fresh", a), ("fresh", b), "pass@1")
+        for pair in ("maxrl 64", "grpo 64"), ("maxrl 256", "maxrl 16"), ("maxrl 64", "rloo 64"):
+            sides = (("fresh", side.replace(" ", " k=")) for side in pair)
+            yield results.gap(*sides, "pass@1")
         for other in ("grpo k=64", "base"):
             yield ratio(samples(results, other), samples(results, "maxrl k=64"))
-    if 3 in there:
-        for a, b in (("maxrl", "grpo"), ("ce", "grpo"), ("maxrl", "rloo")):
-            row = []
-            for sweep in BASES.values():
-                ends = [[results.ends(sweep, f"{m} pool={n}", "pass@1") for m in (a, b)]
-                        for n in ("256", "1024", "fresh")]  # fmt: skip
-                pairs = [zip(*both, strict=True) for both in ends]
-                signs = [{x > y for x, y in pair} for pair in pairs]
-                row += [
-                    signs.count({True}),
-                    signs.count({False}),
-                    mean(results.starts(sweep, "pass@1")),
-                ]
-            yield row
+    for pair in (PAIRS[0], PAIRS[2], PAIRS[1]) if 3 in there else ():
+        row = []
+        for sweep in BASES.values():
+            ends = [[results.ends(sweep, f"{m} pool={n}", "pass@1") for m in pair]
+                    for n in ("256", "1024", "fresh")]  # fmt: skip
+            signs = [{x > y for x, y in zip(*both, strict=True)} for both in ends]
+            base = mean(results.starts(sweep, "pass@1"))
+            row += [signs.count({True}), signs.count({False}), base]
+        yield row
     for task in ("countdown", "chain") if 4 in there else ():
         for figure in ("pass@64", "pass@1", "answers"):
             yield results.gap((task, "maxrl"), (task, "grpo"), figure)
@@ -371,21 +337,13 @@ def blocks_of(results):
     return getattr(results, "blocks", None) or blocks()
 
 
-def of_sweeps(*sweeps):
-    def check(results, block):
-        for sweep, table in zip(sweeps, tables_of(block), strict=True):
-            check_ends(results, sweep, table)
-
-    return check
-
-
-CHECKS = {
-    "experiment-0": check_default, "default-seeds": check_default, "default-seed-0": check_default,
-    "experiment-1": check_convergence, "experiment-2": of_sweeps("fresh"),
-    "experiment-3": check_border, "experiment-4": of_sweeps("countdown", "relatives", "chain"),
-    "experiment-5": check_gradient, "experiment-6": check_theory,
-    "experiment-7": of_sweeps("graded"), "experiment-8": check_budget, "claims": check_claims,
-    "headlines": check_headlines,
+CHECKS = dict.fromkeys(("experiment-0", "default-seeds", "default-seed-0"), check_default)
+CHECKS |= {
+    "experiment-1": check_rows(of_convergence), "experiment-2": check_ends("fresh"),
+    "experiment-3": check_rows(of_border, 2), "experiment-5": check_rows(of_gradient, 2),
+    "experiment-4": check_ends("countdown", "relatives", "chain"), "experiment-6": check_theory,
+    "experiment-7": check_ends("graded"), "experiment-8": check_rows(of_budget),
+    "claims": check_claims, "headlines": check_headlines,
 }  # fmt: skip
 
 
@@ -393,10 +351,3 @@ CHECKS = {
 def test_published_numbers_are_those_of_the_logs(name):
     if name in blocks():
         CHECKS[name](Results(ROOT / "results"), blocks()[name])
-
-
-def test_an_interval_by_hand():
-    """Eight values: the fourth Walsh average from either end."""
-    values = [0.3, 1.1, -0.4, 2.0, 0.9, 1.6, 0.7, 1.3]
-    assert interval(values) == pytest.approx([0.975, 0.25, 1.6])
-    assert interval([1, 2, 4]) == [2.25, 1, 4], "few seeds: their range"
