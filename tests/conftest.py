@@ -44,7 +44,8 @@ def pytest_runtest_setup(item):
 def signals_as_in_a_terminal():
     """A background job of a script starts with Ctrl-C ignored; the tests are about a terminal's."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler),
-                            (signal.SIGTERM, signal.SIG_DFL)):  # fmt: skip
+                            (signal.SIGTERM, signal.SIG_DFL),
+                            (signal.SIGPIPE, signal.SIG_IGN)):  # fmt: skip
         signal.signal(number, handler)
 
 

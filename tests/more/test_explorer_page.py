@@ -2,7 +2,7 @@
 its sources by a linter.
 
 Needs a Chromium that is installed already (Debian: apt-get install chromium) and playwright's
-client (requirements-more.txt); nothing is downloaded. The picture in the README is made by
+client (requirements-dev.txt); nothing is downloaded. The picture in the README is made by
 
     EXPLORER_PICTURE=assets/explorer.png python -m pytest tests/more -k picture_for_the_readme
 """
