@@ -4,10 +4,10 @@
     python train.py --method maxrl --out runs/maxrl
     python compare.py runs/rloo runs/maxrl
 
-Runs that differ in their seed only are one line, with mean and range. Among runs of one task the
-best figure has a star. The figure needs matplotlib (requirements-dev.txt); without it the table is
-printed alone. reproduce.py draws and writes tables with this file. Left out: running anything, and
-whether a difference counts (paper/rules.py).
+Runs that differ only in their seed share one line, with mean and range. Among runs of one task the
+best figure has a star. The figure needs matplotlib (requirements-dev.txt); without it only the
+table is printed. reproduce.py draws and writes tables with this file. Left out: running anything,
+and whether a difference counts (paper/rules.py).
 """
 
 import json
@@ -80,7 +80,7 @@ def load(folder: Path) -> tuple[dict[str, Any], Rows]:
 
 
 def group(folders: Sequence[Path]) -> dict[str, Group]:
-    """The runs in `folders` under a short label each, in the order in which they were given."""
+    """The runs in `folders` each under a short label, in the order in which they were given."""
     groups: dict[str, Group] = {}
     for folder in folders:
         config, rows = load(folder)
@@ -107,7 +107,7 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], align: bool = False) -> str:
-    """A table in Markdown; align: with columns that stand below each other in a terminal too."""
+    """A table in Markdown; align: with columns that line up in a terminal too."""
     lines = [list(head), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) if align else 0 for i in range(len(head))]
     cells = [[x.ljust(w) for x, w in zip(line, widths, strict=True)] for line in lines]
@@ -183,7 +183,7 @@ def panel(
     ax: Any, lines: Iterable[Line], xticks: Sequence[float] = (), yticks: Sequence[float] = (),
     **settings: Any,
 ) -> None:  # fmt: skip
-    """Draw lines through the means, with their spread; settings as of matplotlib's Axes.set.
+    """Draw lines through the means, with their spread; settings as for matplotlib's Axes.set.
     xticks, yticks: of a logarithmic axis, all that it has, in plain numbers."""
     for line in lines:
         style = {"color": line.color, "ls": line.dash}
@@ -257,7 +257,7 @@ def main(argv: list[str] | None = None) -> int:
     with steady_output():
         try:
             if figure.is_dir():
-                raise CheckpointError(f"--figure {figure} is a folder: name a file, as compare.png")
+                raise CheckpointError(f"--figure {figure} is a folder: name a file")
             figure = figure if figure.suffix else figure.with_suffix(".png")
             groups = group(args.dir)
             print(table(groups), flush=True)

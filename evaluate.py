@@ -7,8 +7,8 @@
   -log p, and a model that imitates it well is not thereby right more often.
 - Graded answers: the same, and figures of the likelihoods.
 
-Every figure is a weighted mean over different prompts: no prompt is evaluated twice, and each has
-the weight of its chance of being drawn (data/batches.py). Left out: what training measures on its
+Every figure is a weighted mean over different prompts: no prompt is evaluated twice, and each is
+weighted by its chance of being drawn (data/batches.py). Left out: what training measures on its
 own rollouts (rollouts.py).
 """
 
@@ -81,7 +81,7 @@ def sampled_figures(
 
 def graded_figures(batch: Batch, weight: Tensor, rollouts: Rollouts, task: Any) -> dict[str, float]:
     """How likely the numbers that were written make the targets. log_likelihood: the mean over
-    prompts of log((1/n) sum l), too low by about the variance of l over 2 n E[l]^2; without a
+    prompts of log((1/n) sum l), too low by about the variance of l divided by 2 n E[l]^2; without a
     number 1e-30 counts. log_tail: that of log((c + 1/2) / (n + 1)), also over THRESHOLDS, where c
     of n likelihoods are above. best@m: the mean of the largest of m, without bias."""
     l = graded_by(task.likelihood, batch, rollouts, task).cpu().double()
@@ -102,7 +102,7 @@ def graded_figures(batch: Batch, weight: Tensor, rollouts: Rollouts, task: Any) 
 def samples(
     model: GPT, batch: Batch, task: Task, config: Config, step: int, n: int = 3
 ) -> list[str]:
-    """What the model answers to n prompts from all over the batch, with the verdicts."""
+    """What the model answers to n prompts spread over the batch, with the verdicts."""
     generator = torch_rng(config.seed, "samples", step, batch.prompts.device)
     E = len(batch.texts)
     some = sorted({(2 * i + 1) * E // (2 * n) for i in range(n)})

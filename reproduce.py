@@ -7,9 +7,9 @@
 
 Every run is a process of train.py in runs/reproduce (the lists are in paper/sweeps.py). One that
 has ended becomes a line of its sweep's file in results/ (command, commit, configuration,
-evaluations) and is not made again, so a sweep that is interrupted goes on where it stopped. Figures
-and tables are made when their experiment is complete. A run names its commit, so none is made while
-code that it depends on has changes that are not committed. --quick keeps all in runs/quick.
+evaluations) and is not made again, so an interrupted sweep picks up where it stopped. Figures and
+tables are made when their experiment is complete. A run names its commit, so none is started while
+the code it depends on has uncommitted changes. --quick keeps everything in runs/quick.
 """
 
 import json
@@ -35,7 +35,7 @@ NOT_OF_RUNS = ("reproduce.py", "compare.py", "bench.py", "plain.py", "sample.py"
 
 
 def git(*words: str) -> str:
-    """What git says of this folder, or nothing."""
+    """What git says about this folder, or nothing."""
     try:
         return run(("git", "-C", ROOT, *words), capture_output=True, text=True).stdout.strip()
     except OSError:
@@ -87,8 +87,8 @@ def run_all(logs: Logs, jobs: Callable[[], Iterable[Job]], at_once: int, commit:
 
 
 def jobs_of(logs: Logs, numbers: list[int], assets: Path) -> Iterator[Job]:
-    """The runs that can be made now, in the order of the experiments. An experiment of which
-    nothing is missing leaves the list, and is drawn."""
+    """The runs that can be made now, in the order of the experiments. An experiment that
+    is complete leaves the list and is drawn."""
     for number in list(numbers):
         jobs = [job for sweep in sweeps_of(number) for job in missing(logs, sweep)]
         yield from jobs
@@ -104,7 +104,7 @@ def jobs_of(logs: Logs, numbers: list[int], assets: Path) -> Iterator[Job]:
 
 
 def publish(logs: Logs, assets: Path, numbers: Iterable[int]) -> None:
-    """The figures of those of the experiments that are all there; then the tables."""
+    """The figures of those experiments whose runs are all there; then the tables."""
     for number in numbers:
         if ready(logs, number):
             print(figures.draw(logs, assets, number), flush=True)
@@ -121,7 +121,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=whole(1), help="runs at a time (default: as many as cores)")
     args = parser.parse_args()
     try:
-        pyplot()  # better known now than later if there is none
+        pyplot()  # if there is none, better to know now than later
     except ImportError as error:
         parser.error(str(error))
     others = (f":!{name}" for name in NOT_OF_RUNS)
@@ -139,7 +139,7 @@ def main() -> int:
             jobs, commit = args.jobs or os.cpu_count() or 1, git("rev-parse", "--short", "HEAD")
             run_all(logs, lambda: jobs_of(logs, numbers, assets), jobs, commit)
     except KeyboardInterrupt:
-        print("reproduce.py: stopped; the same command goes on", file=sys.stderr)
+        print("reproduce.py: stopped; the same command resumes", file=sys.stderr)
         return 130
     return 0
 

@@ -141,7 +141,7 @@ def border(logs: Logs, path: Path) -> None:
 
 
 def answers(logs: Logs, path: Path) -> None:
-    """pass@64 against pass@1: the mean path of each method from the base, a point where it ends."""
+    """pass@64 against pass@1: each method's mean path from the base, with a point at its end."""
     fig, axes = new_figure(2, height=4.2)
     sources = {"countdown": ("countdown", "relatives"), "chain": ("chain",)}
     for ax, (task, sweeps) in zip(axes, sources.items(), strict=True):
@@ -222,7 +222,7 @@ def of_budget(method: str) -> dict[int, Side]:
 
 
 def budget(logs: Logs, path: Path) -> None:
-    """pass@1 at the end against k, at the same number of rollouts a step."""
+    """pass@1 at the end against k, for the same number of rollouts per step."""
     fig, (ax,) = new_figure(1)
     lines = [by_k(logs, of_budget(m), "pass@1", m) for m in ("rloo", "maxrl")]
     panel(ax, lines, list(of_budget("maxrl")), ylabel="held-out pass@1 at the end")

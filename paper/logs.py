@@ -113,7 +113,7 @@ def by_kind(config: Config, row: dict[str, Any]) -> list[list[float]]:
 
 
 def is_of(config: Any, flags: str) -> bool:
-    """Whether a configuration out of a log or config.json is that of these flags."""
+    """Whether a configuration from a log or config.json is that of these flags."""
     saved = vars(Config()) | (config if isinstance(config, dict) else {})  # newer flags: defaults
     return settings(flags) == {n: str(v) for n, v in saved.items() if n not in MAY_DIFFER}
 
@@ -160,7 +160,7 @@ class Logs:
         if len(found) > 1:
             raise SystemExit(
                 f"{self.folder / sweep}.jsonl: runs of one seed start from different weights, "
-                "perhaps on two machines; delete their lines, run them again"
+                "perhaps because they ran on two machines; delete their lines and run them again"
             )
         return list(found.pop())
 

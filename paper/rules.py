@@ -25,13 +25,13 @@ RULE = (
     " have two modes where some seeds lose a kind of problem. Fewer than six seeds have no such"
     " interval, and what stands (in parentheses) is their range. A ratio is compared by its"
     " logarithm. *At the end* is the mean over the evaluations of the last fifth of the steps."
-    " Intervals are over seeds and not over problems: all seeds answer the same test problems, and"
-    " other problems would move all of them together."
+    " Intervals cover variation over seeds, not over problems: all seeds answer the same test"
+    " problems, and other problems would move all of them together."
 )
 RULE_OF_CONVERGENCE = (
     "D(k) is the mean over the evaluations of a run with k rollouts of |pass@1 - pass@1 of the"
-    " same seed's `ce`|. Its floor is the D of a twin of `ce`, which has the same first weights and"
-    " other prompts. MaxRL(k) is *as near to maximum likelihood as can be told* where the upper end"
+    " same seed's `ce`|. Its floor is the D of a twin of `ce`, which has the same first weights but"
+    " other prompts. MaxRL(k) is *indistinguishable from maximum likelihood* where the upper end"
     " of the interval of D(k) lies below the upper end of the floor's interval plus"
     f" {MARGIN:g}. MaxRL *converges* if there is such a k, and if up to the first of them D falls"
     " with k on every seed. The rule was found on seeds 0 to 7 and is applied to seeds 8 to 15."
@@ -51,13 +51,13 @@ class Interval:
 
     @property
     def sign(self) -> int:
-        """1 above zero, -1 below, 0 where the interval holds it or is none. Not for ratios."""
+        """1 above zero, -1 below, 0 where the interval contains zero or there is none."""
         return ((self.low > 0) - (self.high < 0)) * (self.n >= 6)
 
 
 def interval(values: Sequence[float]) -> Interval:
     """The signed-rank interval of 95 %: the Walsh averages between the c-th from either end, where
-    c - 1 is the largest rank sum that has a chance of 2.5 % at most to be reached or undercut."""
+    c - 1 is the largest rank sum whose chance of being reached or undercut is at most 2.5 %."""
     n = len(values)
     walsh = sorted(mean((values[i], values[j])) for i in range(n) for j in range(i, n))
     c = rank_sums(range(1, n + 1))[int(0.025 * 2**n)]
@@ -113,7 +113,7 @@ def say(v: Interval, ratio: bool = False) -> str:
 class Convergence(NamedTuple):
     """What the rule says."""
 
-    near: tuple[int, ...]  # the k that are as near as can be told
+    near: tuple[int, ...]  # the k that are indistinguishable
     falling: int  # seeds on which D falls with k up to the first of these, or to the largest k
     converges: bool
     limit: float  # what the upper end of D(k) has to stay below

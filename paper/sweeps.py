@@ -1,10 +1,9 @@
 """Which runs the figures are made of: every one is a train.py command line.
 
 A sweep is a set of runs that start from the same weights. Learning rates are 1e-4 times powers of
-two. The runs by which one is chosen have seeds of their own and look at the validation half of the
-held-out problems; neither is reported. The grid is three rates, and grows where its best is at an
-edge (`to_tune`). The order of SWEEPS is that in which they are run. Left out: running them
-(reproduce.py).
+two. The runs by which a rate is chosen have seeds of their own and look at the validation half of
+the held-out problems; neither is reported. The grid starts with three rates and grows where its
+best is at an edge (`to_tune`). SWEEPS run in their order. Left out: running them (reproduce.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +32,7 @@ class Sweep:
 
 
 def rate_text(n: int) -> str:
-    """1e-4 times 2^n, as a flag has it: 2e-4, 1.6e-3."""
+    """1e-4 times 2^n, as a flag is written: 2e-4, 1.6e-3."""
     mantissa, exponent = f"{1e-4 * 2.0**n:e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 
@@ -77,14 +76,14 @@ EVERY_K = tuple(f"pass@{2**i}" for i in range(15))
 LARGER = "--n-layer 2 --n-head 4 --n-embd 64 --sft-lr 2e-3 --batch-size 64"  # for long answers
 SIX = {m: f"--method {m} --k 8" for m in ("maxrl", "rloo", "grpo", "reinforce", "maxrl-raw")}
 SIX["ce"] = "--method ce"
-# The default learning rate is the best one of rloo, grpo and reinforce; that of maxrl is higher.
+# The default learning rate is the best for rloo, grpo and reinforce; that of maxrl is higher.
 SEVEN = SIX | {"maxrl lr=8e-4": "--method maxrl --k 8 --lr 8e-4"}
 ROLLOUTS = {"maxrl": (16, 128, 1024, 4096, 16384), "grpo": (1024, 4096)}
 ORDERS = (255, 1023, 4095)
 SCRATCH = "--sft-steps 0 --batch-size 32 --steps 1000 --eval-every 25"
 AT_ONE_RATE = {  # at which `ce` learns best on tuning seeds
     "ce": "--method ce",
-    # One pass over 1000 x 32 prompts of a draw of its own: other prompts of the same law.
+    # One pass over 1000 x 32 prompts of a draw of its own, from the same distribution.
     "ce twin": "--method ce --train-prompts 32000",
     **{f"exact order={T}": f"--method exact --order {T}" for T in ORDERS},
     **by_k(("maxrl",), ROLLOUTS["maxrl"]),

@@ -68,7 +68,7 @@ def first_runs(labels: Mapping[str, str], n: int) -> str:
 
 
 def default_seeds() -> str:
-    """All arms, each with its learning rate, from the last in pass@1 to the first."""
+    """All arms, each with its learning rate, from the lowest pass@1 to the highest."""
     first = {x["label"]: x["config"] for x in LOGS.lines("default") if x["seed"] == 0}
     order = sorted(first, key=lambda label: mean(LOGS.ends("default", label, "pass@1")))
     return first_runs({"{method} lr={lr:g}".format(**first[label]): label for label in order}, 8)
@@ -175,17 +175,17 @@ def claims_table(short: bool = False) -> str:
     """All findings, what survives Holm's correction, and the rules; or the chief ones alone."""
     found = claims.findings(LOGS)
     rows = [[f.sentence, f.start, f.effect, f.seeds] for f in found if f.chief or not short]
-    not_yet = ", ".join(str(n) for n in EXPERIMENTS if not ready(LOGS, n))
-    table = block(markdown(["finding", "start (base p, k)", "effect [95 %]", "seeds"], rows),
-                  f"Not run yet: experiments {not_yet}." * bool(not_yet))  # fmt: skip
+    table = markdown(["finding", "start (base p, k)", "effect [95 %]", "seeds"], rows)
     if short:
         return table
+    not_yet = ", ".join(str(n) for n in EXPERIMENTS if not ready(LOGS, n))
+    table = block(table, f"Not run yet: experiments {not_yet}." * bool(not_yet))
     p = claims.corrected(found)
     survive = [f"{name} (p = {p[name]:.3f})" for name in claims.FAMILY if p[name] < 0.05]
     family = (
         f"The family of claims for MaxRL: {'; '.join(claims.FAMILY)}. After Holm's correction of"
         " their two-sided signed-rank p-values (with eight seeds, no family of more than six could"
-        f" survive) there remain, at 5 %: {'; '.join(survive) or 'none'}."
+        f" survive), these remain at the 5 % level: {'; '.join(survive) or 'none'}."
     )
     return block(table, family, fold("The rules", RULE))
 
@@ -196,7 +196,7 @@ def first_figure() -> str:
     return block(
         picture(1),
         "*Addition of numbers with up to two digits, from random weights; a thin line for each"
-        " seed. Cross-entropy (`ce`) is shown the answers, the others only get rewards."
+        " seed. Cross-entropy (`ce`) is shown the answers; the others get only rewards."
         f" {told(first).replace('**', '')}"
         " ([Experiment 1](RESULTS.md#1-convergence-to-maximum-likelihood))*",
     )
@@ -282,7 +282,7 @@ def soak_text() -> str:
     """What the last `make soak` measured."""
     return (
         "The last `make soak`: {kills[n]} kills, {kills[before_the_first_checkpoint]} of them "
-        "before the first checkpoint, no bit lost; {fuzz[n]:,} hostile completions, no wrong "
+        "before the first checkpoint, not a bit lost; {fuzz[n]:,} hostile completions, no wrong "
         "verdict, {fuzz[mean_us]:.1f} microseconds each and {fuzz[worst_us]:.0f} at worst; "
         "{long_run[minutes]:.0f} minutes and {long_run[steps]:,} steps of training, resident "
         "memory {long_run[first_mb]:.0f} MB after the first minute and {long_run[last_mb]:.0f} MB "
@@ -308,7 +308,7 @@ NEEDS |= {"default-seeds": 0, "default-seed-0": 0, "first-figure": 1}
 
 
 def content(name: str) -> str:
-    """A block anew, or that its runs are not there."""
+    """A block made anew, or a note that its runs are missing."""
     return BLOCKS[name]() if name not in NEEDS or ready(LOGS, NEEDS[name]) else NOT_RUN
 
 

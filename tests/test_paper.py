@@ -168,15 +168,15 @@ def test_what_is_said_of_convergence(monkeypatch):
     of |= {"ce twin": 0.02, "exact order=1023": 0.021}
     first, exact, _, lost = distances(monkeypatch, of)
     assert "falls on every seed, and from k = 16,384 on" in first.sentence and first.p == 2 / 256
-    assert first.seeds == "8 of 8" and " is as near as can be told" in exact.sentence
+    assert first.seeds == "8 of 8" and " is indistinguishable" in exact.sentence
     assert "on 3 seeds with k = 16, on 3 with k = 16,384" in lost.sentence
     first, *_ = distances(monkeypatch, of | {"maxrl k=128": 0.5})
     assert "does not fall with k on every seed" in first.sentence and first.seeds == "0 of 8"
     first, exact, *_ = distances(
         monkeypatch, of | {"maxrl k=16384": 0.05, "exact order=1023": 0.05}
     )
-    assert "stays larger than between twins" in first.sentence and first.p == 1
-    assert "is not as near as can be told" in exact.sentence
+    assert "stays larger than that between twins" in first.sentence and first.p == 1
+    assert "is not indistinguishable" in exact.sentence
 
 
 def test_the_family_counts_what_has_not_been_run():
