@@ -31,8 +31,8 @@ right. Compare this with the Maclaurin series of log p, of which J_T(p) keeps T 
     log p = -sum_{j>=1} (1-p)^j / j,              J_T(p) = -sum_{j=1..T} (1-p)^j / j,
     w_T(p) = dJ_T/dp = sum_{j=0..T-1} (1-p)^j = (1 - (1-p)^T) / p = pass@T / p.
 
-Hence grad J_T = w_T(p) grad p = pass@T grad log p, and with k rollouts MaxRL ascends J_k. T is the
-*order*: order 1 is expected reward (w = 1), order infinity is maximum likelihood (w = 1/p).
+Hence grad J_T = w_T(p) grad p = pass@T grad log p: averaging the successes of k ascends J_k. T is
+the *order*: order 1 is expected reward (w = 1), order infinity is maximum likelihood (w = 1/p).
 
 **The advantage.** Every method below is one formula for the advantage A of a rollout, in
 
@@ -46,10 +46,11 @@ mean reward of its group, which is S/k. Then A = r / mean is k/S for a success, 
 **The baseline.** MaxRL as it is used has A = r / mean - 1 = (r - mean) / mean. The 1 subtracts the
 average score of the whole group. This baseline buys two things: a group in which all succeed gives
 exactly 0, and wrong rollouts are pushed down, so that a step learns from failures too. The price is
-one order. A score has mean 0, but a group without a success is skipped, baseline included, and in
-the groups that remain the average score has a mean, which is exactly the last term of the series
-(`maxrl` shows why). Less noise is not among the gains: relative to w, the noise of the estimate
-stays the same where successes are rare and rises where they are common.
+one order. A score has mean 0, but a group without a success is skipped, baseline included, and what
+the other groups contribute to that mean is exactly the last term of w_k grad p (`maxrl` shows why).
+The noise depends on the answers. Where many are right, their scores differ, and the baseline lowers
+the noise of prompts that mostly succeed, here and there by half. Where only one is, all successes
+have the same score, there is nothing to lower, and the baseline adds noise.
 
 `python maxrl.py` computes every w(p) by exact enumeration and prints it beside its closed form,
 with the standard deviation of the estimate.
@@ -102,7 +103,7 @@ def grpo(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / std. Shao 2024, arXiv 2402.03300. w tends to 1/sqrt(p(1-p)).
 
     std has ddof 0. A group whose rewards are all equal gets 0, so a group of one always does.
-    For k > 2 this is the gradient of no J_T: nearly solved prompts gain weight, like hard ones.
+    For k > 3 this is the gradient of no J_T: nearly solved prompts gain weight, like hard ones.
     """
     std = (mean * (1 - mean)).sqrt()  # of k rewards in {0, 1}
     return _divide(r - mean, std)
@@ -139,9 +140,9 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Te
     E[A score] = E[omega] E[r score] = E[omega] grad p.
 
     Compute omega as if this rollout had succeeded: with s successes of k, s >= 1, it is
-    pass_at_k(k, s, T) / (s/k). Since omega ignores how this rollout ended, its mean is the same
-    among the groups in which this rollout is right. By Bayes' rule these have s successes with
-    probability P(S = s) (s/k) / p, so the factor s/k cancels, and E[omega] =
+    pass_at_k(k, s, T) / (s/k). omega does not depend on r, so E[omega] = E[omega | r = 1]. By
+    Bayes' rule a group in which this rollout is right has s successes with probability
+    P(S = s) (s/k) / p, so the factor s/k cancels, and E[omega] =
     sum_s P(S = s) pass_at_k(k, s, T) / p = pass@T / p = w_T(p). Grades in [0, 1]: graded.py.
     """
     if k == 1:
@@ -276,7 +277,7 @@ def exact_loss(logp: Tensor, order: float) -> Tensor:
     """The loss whose gradient is -grad J_T, averaged over prompts, from exact log p: (B,) -> ().
 
     grad J_T = pass@T grad log p: cross-entropy in which a prompt is weighted by its chance of
-    being solved in T tries. In this form nothing underflows; at T = inf it is plain cross-entropy.
+    being solved in T tries. At T = inf it is plain cross-entropy, even where p underflows.
     The value is not -J_T: only the gradient means something.
     """
     return -(exact_pass_at_k(logp.detach().exp(), order) * logp).mean()

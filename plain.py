@@ -41,12 +41,13 @@ def decode(tokens: list[int]) -> str:
 
 def problems(rng: random.Random, n: int, held_out: bool = False) -> tuple[Tensor, Tensor]:
     """n random sums: the prompts (n, P), and their right answers (n, L) with the digits reversed,
-    since one adds from the right. One pair of numbers in ten is held out from training."""
+    because one adds from the right. Half of the numbers have one digit; the smaller number of a sum
+    comes first. One pair of numbers in ten is held out from training."""
     prompts: list[list[int]] = []
     answers: list[list[int]] = []
     while len(prompts) < n:
         a, b = sorted(rng.choice((rng.randrange(10), rng.randrange(10, 100))) for _ in range(2))
-        if ((a * 37 + b * 101) % 10 == 0) == held_out:
+        if ((100 * a + b) % 97 % 10 == 0) == held_out:
             prompts.append(encode(f"{a:02}+{b:02}="))
             answers.append((encode(str(a + b)[::-1]) + [END] * L)[:L])
     return torch.tensor(prompts), torch.tensor(answers)
