@@ -55,7 +55,7 @@ class Group:
         return str(self.config.get("task"))
 
     def figures(self, name: str, end: int = -1) -> list[Any]:
-        """Of each run, at its end (or at 0, its base); none at all where not all runs have it."""
+        """A figure of each run at its end (or at 0, its base); none at all if a run lacks it."""
         found = [rows[end][name] for rows in self.runs if is_number(rows[end].get(name))]
         return found if len(found) == len(self.runs) else []
 
@@ -80,7 +80,7 @@ def load(folder: Path) -> tuple[dict[str, Any], Rows]:
 
 
 def group(folders: Sequence[Path]) -> dict[str, Group]:
-    """The runs in `folders` each under a short label, in the order in which they were given."""
+    """The runs in `folders`, grouped under short labels, in the order in which they were given."""
     groups: dict[str, Group] = {}
     for folder in folders:
         config, rows = load(folder)
@@ -90,7 +90,7 @@ def group(folders: Sequence[Path]) -> dict[str, Group]:
 
 
 def labels_of(groups: Sequence[Group]) -> list[str]:
-    """The method and the settings in which runs of a task differ; the folder where that is long."""
+    """The method and the settings in which a task's runs differ; the folder if that is too long."""
     found = []
     for one in groups:
         peers = [g.config for g in groups if g.task == one.task]
@@ -107,7 +107,7 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], align: bool = False) -> str:
-    """A table in Markdown; align: with columns that line up in a terminal too."""
+    """A table in Markdown; align: its columns line up in a terminal too."""
     lines = [list(head), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) if align else 0 for i in range(len(head))]
     cells = [[x.ljust(w) for x, w in zip(line, widths, strict=True)] for line in lines]
@@ -124,7 +124,7 @@ def shown(values: Sequence[float]) -> str:
 
 
 def table(groups: dict[str, Group]) -> str:
-    """Where the runs began and where they ended; of the runs of a task the best has a star."""
+    """Where the runs began and where they ended; the best of a task's runs has a star."""
     bases: dict[tuple[str, ...], list[str]] = {}
     for label, one in groups.items():
         cells = (str(len(one.runs)), "0", *(shown(one.figures(f, 0)) for f in FIGURES))
@@ -161,7 +161,7 @@ class Line:
 
 
 def pyplot() -> Any:
-    """matplotlib's pyplot without a display. ImportError: it is an optional extra."""
+    """matplotlib's pyplot without a display. ImportError if this optional extra is missing."""
     try:
         import matplotlib.pyplot as plt
 
@@ -184,7 +184,7 @@ def panel(
     **settings: Any,
 ) -> None:  # fmt: skip
     """Draw lines through the means, with their spread; settings as for matplotlib's Axes.set.
-    xticks, yticks: of a logarithmic axis, all that it has, in plain numbers."""
+    xticks, yticks: all the ticks of a logarithmic axis, in plain numbers."""
     for line in lines:
         style = {"color": line.color, "ls": line.dash}
         means = [mean(v) for v in line.values]
@@ -217,7 +217,7 @@ def save_figure(fig: Any, path: Path, legend_of: Iterable[Any] = ()) -> None:
 
 
 def styles(methods: dict[str, str]) -> dict[str, dict[str, str]]:
-    """label -> method to label -> colour and dash: a colour for each method, a dash within it."""
+    """label -> method to label -> style: each method has a colour, and its labels have dashes."""
     colors, drawn, before = dict(COLORS), {}, list(methods.values())
     for i, (label, method) in enumerate(methods.items()):
         color = colors.setdefault(method, f"C{len(colors) - len(COLORS)}")

@@ -4,7 +4,7 @@
   pass@k and nll = -log p follow without sampling (`"exact": true`).
 - Many right answers: n rollouts of each prompt, c of them right, and the unbiased pass@k of Chen
   2021, null where k > n. Here nll is that of one demonstration: -log pi(demonstration) exceeds
-  -log p, and a model that imitates it well is not thereby right more often.
+  -log p, and a model that imitates demonstrations better need not be right more often.
 - Graded answers: the same, and figures of the likelihoods.
 
 Every figure is a weighted mean over different prompts: no prompt is evaluated twice, and each is
@@ -60,7 +60,7 @@ def sampled_figures(
     model: GPT, batch: Batch, weight: Tensor, task: Task, config: Config
 ) -> dict[str, Any]:
     """From n rollouts of each prompt: pass@k, and how many different right answers they hold. All
-    evaluations have the same prompts and random numbers, so that curves are comparable."""
+    evaluations use the same prompts and random numbers, so that curves are comparable."""
     n, E = config.eval_rollouts, len(batch.texts)
     device = batch.prompts.device
     rollouts = roll_out(model, batch.prompts, n, task, torch_rng(0, "evaluation", 0, device))
@@ -80,10 +80,10 @@ def sampled_figures(
 
 
 def graded_figures(batch: Batch, weight: Tensor, rollouts: Rollouts, task: Any) -> dict[str, float]:
-    """How likely the numbers that were written make the targets. log_likelihood: the mean over
-    prompts of log((1/n) sum l), too low by about the variance of l divided by 2 n E[l]^2; without a
-    number 1e-30 counts. log_tail: that of log((c + 1/2) / (n + 1)), also over THRESHOLDS, where c
-    of n likelihoods are above. best@m: the mean of the largest of m, without bias."""
+    """How likely the written numbers make the targets. log_likelihood: the mean over prompts of
+    log((1/n) sum l), too low by about the variance of l divided by 2 n E[l]^2; where all l are 0,
+    their mean counts as 1e-30. log_tail: the mean over prompts and THRESHOLDS of log((c + 1/2) /
+    (n + 1)), where c of n likelihoods are larger. best@m: the unbiased mean of the largest of m."""
     l = graded_by(task.likelihood, batch, rollouts, task).cpu().double()
     l = l.repeat_interleave(rollouts.count.cpu()).view(len(batch.texts), -1)  # (E, n)
     l, n = l.sort(1).values, l.shape[1]

@@ -90,15 +90,15 @@ def maxrl_loo(l: Tensor, T: int) -> Tensor:
     """Advantages (B, k) of the likelihoods l (B, k), k >= 2: unbiased for grad J_T, T from 1 to k.
 
     J_T(p) = -sum_{j=1..T} (1-p)^j / j has the weight w_T(p) = sum_{j=0..T-1} (1-p)^j. The *peers*
-    of rollout i are the other k-1. A product of 1 - l over j peers has the mean (1-p)^j. Its
+    of rollout i are the other k-1. A product of 1 - l over j peers has mean (1-p)^j. Its
     average over all subsets of j peers estimates (1-p)^j with the least variance an unbiased
     estimate can have, and omega_i is the sum of these averages. Then
 
         A_i = omega_i (l_i - mean of the peers' l),        E[g] = w_T(p) grad p = grad J_T.
 
     omega_i does not depend on rollout i, so it may multiply the score of rollout i without bias.
-    Not in the paper, whose rewards are 0 and 1: these are the weights that maxrl-statistics (nlyu1)
-    derives for continuous rewards. ValueError for more than MOST rollouts.
+    This is not in the paper, whose rewards are 0 and 1. maxrl-statistics (nlyu1) derives these
+    weights for continuous rewards. ValueError for more than MOST rollouts.
     """
     k = l.shape[1]
     if k > MOST:

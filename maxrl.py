@@ -23,7 +23,7 @@ rollouts that succeeded estimates the gradient of log p. That is MaxRL. Of k rol
 right. REINFORCE divides the sum of their scores by k, and MaxRL divides it by S.
 
 **The order.** S is random, but dividing by it causes no bias: given which rollouts are right, each
-of these is a draw from pi(z | right), so their average has the mean grad log p whatever S >= 1 is.
+of these is a draw from pi(z | right), so their average has mean grad log p whatever S >= 1 is.
 But a group without a success gives 0, and this has probability (1-p)^k. So the expectation is
 pass@k grad log p, where pass@k = 1 - (1-p)^k is the chance that at least one of k rollouts is
 right. Compare this with the Maclaurin series of log p, of which J_T(p) keeps T terms:
@@ -93,7 +93,7 @@ def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
     one, so E[g] = grad p exactly. A group of one has no others: there it is `reinforce`.
 
     Whether the baseline lowers the noise depends on p. Take one right and one wrong text: their
-    scores are as 1 - p is to -p. Where p is near 1 the score of the right text is small. With a
+    scores are in the ratio 1 - p to -p. Where p is near 1 the right text has a small score. With a
     baseline the rare failures contribute too, and their score is large.
     """
     return (r - mean) * (k / (k - 1)) if k > 1 else r
@@ -114,7 +114,7 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
 
     `maxrl_raw`, the next function, trains order k. Here the average score of the group is
     subtracted as well, provided that the group has a success. Over all groups the average score has
-    the mean 0. A wrong rollout's score has the mean -grad p / (1-p), for E[(1-r) score] = -grad p.
+    mean 0. A wrong rollout's score has mean -grad p / (1-p), because E[(1-r) score] = -grad p.
     So the groups without a success, whose probability is (1-p)^k, contribute -(1-p)^(k-1) grad p to
     that 0, and the others (1-p)^(k-1) grad p, which the baseline takes away: exactly the last term
     of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other k-1 terms remain. At k = 1 none would, so a

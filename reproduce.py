@@ -60,8 +60,8 @@ def keep(logs: Logs, job: Job, commit: str) -> None:
 
 
 def run_all(logs: Logs, jobs: Callable[[], Iterable[Job]], at_once: int, commit: str) -> None:
-    """Do what `jobs` lists until it lists nothing. It is asked again whenever a run has ended: then
-    there may be others. Runs that are stopped save themselves, and are gone on with."""
+    """Do what `jobs` lists until it lists nothing. It is asked again whenever a run has ended, as
+    there may then be others. Runs that are stopped save themselves and are resumed later."""
     running: dict[Job, Popen[str]] = {}
     try:
         while True:
@@ -104,7 +104,7 @@ def jobs_of(logs: Logs, numbers: list[int], assets: Path) -> Iterator[Job]:
 
 
 def publish(logs: Logs, assets: Path, numbers: Iterable[int]) -> None:
-    """The figures of those experiments whose runs are all there; then the tables."""
+    """Draw the figures of those experiments whose runs are all there; then write the tables."""
     for number in numbers:
         if ready(logs, number):
             print(figures.draw(logs, assets, number), flush=True)
@@ -118,7 +118,7 @@ def main() -> int:
     parser.add_argument("--only", type=whole(0, 8), metavar="N", help="this experiment, 0 to 8")
     parser.add_argument("--quick", action="store_true", help="one seed, shorter runs")
     parser.add_argument("--figures-only", action="store_true", help="run nothing")
-    parser.add_argument("--jobs", type=whole(1), help="runs at a time (default: as many as cores)")
+    parser.add_argument("--jobs", type=whole(1), help="runs at a time (default: one for each core)")
     args = parser.parse_args()
     try:
         pyplot()  # if there is none, better to know now than later

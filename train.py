@@ -2,8 +2,8 @@
 
     python train.py --method maxrl --k 8
 
-From the top: what a step is, what a warm start is, what a run is. This is the loop of plain.py
-(read that first), made faster and with more around it. Rollouts that agree are run once (tree.py);
+This file says first what a step is, then what a warm start is, then what a run is. It is the loop
+of plain.py (read that first), faster and with more around it. Equal rollouts run once (tree.py);
 methods without rollouts and methods with rounds of imitation are here too; the warm start is kept;
 and a run leaves config.json, metrics.jsonl and ckpt.pt in --out. A step makes one update from one
 batch of rollouts (a round of expert iteration or STaR makes many). It is on-policy, so there is no
@@ -56,14 +56,14 @@ def train_step(
     """One batch, one update. Returns the step's training figures; FloatingPointError if the loss or
     the gradient is not finite.
 
-    purpose: what the problems are drawn for, so that a warm start sees others than the run does.
+    purpose: what the problems are drawn for, so that a warm start sees other ones than its run.
     """
     fixed = config.train_prompts  # 0: fresh ones every step
     problems = draw_problems(task, config.seed, step, config.batch_size, fixed, purpose)
     device = next(model.parameters()).device
     batch = make_batch(problems, task, device)
     zero_gradients(model)
-    with autocast(config, device):  # bf16: backward is inside, it follows each part of a batch
+    with autocast(config, device):  # bf16: backward is inside, as it follows each part of a batch
         if config.method in LIKELIHOOD:
             figures = likelihood_backward(model, batch, config)
         else:
@@ -102,7 +102,7 @@ def likelihood_backward(model: GPT, batch: Batch, config: Config) -> dict[str, A
     loss = maxrl.exact_loss(logp, config.order or math.inf)  # ce: order inf
     loss.backward()
     figures = {"loss": loss.item(), "pass_rate": logp.detach().exp().mean().item()}
-    # the log's other figures are of rollouts: None
+    # the log's other figures describe rollouts, so here they are None
     return figures | dict.fromkeys(("live", "dead", "all_pass", "unique", "eos_rate", "entropy"))
 
 
@@ -132,8 +132,8 @@ def self_training_round(
 
 
 def update(model: GPT, optimizer: torch.optim.Optimizer, config: Config, loss: float) -> float:
-    """Apply the gradients, clipped; returns their norm. FloatingPointError if it or the loss is not
-    finite: then nothing is applied."""
+    """Clip the gradients, apply them and return their norm. If the norm or the loss is not finite,
+    raise FloatingPointError and apply nothing."""
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip).item()
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise FloatingPointError(
@@ -150,13 +150,13 @@ def new_optimizer(model: GPT, lr: float) -> torch.optim.Optimizer:
 
 def zero_gradients(model: GPT) -> None:
     """Zeros, not None, which AdamW would skip: a batch without any signal is an update like any
-    other, in which its momentum moves the weights."""
+    other, in which AdamW's momentum moves the weights."""
     for w in model.parameters():
         w.grad = torch.zeros_like(w)
 
 
 def autocast(config: Config, device: torch.device) -> torch.autocast:
-    """bfloat16 inside, if --bf16. Without its cache, which would outlive an update."""
+    """Compute in bfloat16 if --bf16 asks for it, without a cache that would outlive an update."""
     return torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=config.bf16, cache_enabled=False
     )
@@ -175,9 +175,9 @@ def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
 
 
 def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> GPT:
-    """Cross-entropy on reference answers, until their mean likelihood over the last ten steps is
-    --sft-until, but at most --sft-steps steps. (The likelihood is the pass rate where one answer is
-    right.) If an earlier run with the same key kept its model, that one is taken instead."""
+    """Train by cross-entropy on reference answers until their mean likelihood over the last ten
+    steps is --sft-until, for at most --sft-steps. (The likelihood is the pass rate where one answer
+    is right.) If an earlier run with the same key kept its model, that model is taken instead."""
     ce = warm_start_config(config, device)
     path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
     with suppress(CheckpointError, OSError):  # none was kept, or it cannot be read
@@ -189,7 +189,7 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
             figures = train_step(model, optimizer, ce, task, step, "demonstrations")
             recent.append(figures["pass_rate"])
             if len(recent) == 10 and sum(recent) / 10 >= ce.sft_until:
-                break  # seeds learn to carry at different times: a number of steps would not do
+                break  # seeds learn to carry at different times, so no fixed number would do
         checkpoint.insist_on_numbers(model)
     except FloatingPointError as error:
         raise FloatingPointError("the warm start diverged: try a smaller --sft-lr") from error
@@ -198,7 +198,7 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
 
 
 def keep_warm_start(path: Path, ce: Config, model: GPT) -> None:
-    """For the runs to come, which only have to make their own if this fails."""
+    """Keep the model for later runs. If this fails, they only have to make their own."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.save(path, ce, model)
@@ -207,7 +207,7 @@ def keep_warm_start(path: Path, ce: Config, model: GPT) -> None:
 
 
 def warm_start_config(config: Config, device: torch.device) -> Config:
-    """A warm start is a run by cross-entropy. These settings it shares with the run it is for."""
+    """A warm start is a run by cross-entropy. It shares these settings with the run it is for."""
     shared = "task digits reverse noise n_layer n_head n_embd seed bf16 threads sft_until".split()
     settings: dict[str, Any] = {n: getattr(config, n) for n in shared}
     settings |= {n: getattr(config, f"sft_{n}") for n in ("steps", "batch_size", "lr")}
@@ -224,7 +224,7 @@ def warm_start_key(ce: Config) -> str:
 
 
 def initial_model(path: Path, config: Config, device: torch.device) -> GPT:
-    """The model of --init, which must be of this task and these sizes."""
+    """The model of --init, which must have this run's task and sizes."""
     content = checkpoint.load(path)
     for name in ("task", "digits", "reverse", "n_layer", "n_head", "n_embd"):
         theirs, ours = content["config"][name], getattr(config, name)
@@ -260,7 +260,7 @@ def train(
             if progress.evaluation_is_due(config):
                 figures, answers = measure(model, *held_out, config, task, progress.step)
                 if progress.step == 0:
-                    folder.begin(config)  # until now a run that --overwrite replaces was whole
+                    folder.begin(config)  # a run that --overwrite replaces is whole until here
                     report.warn_if_dead(config, task, figures)
                 folder.log(progress.row(config, figures))
                 tqdm.write(report.evaluation_line(progress.step, figures) + "\n" + answers)

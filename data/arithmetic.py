@@ -121,7 +121,7 @@ class Arithmetic(Task):
         match = re.fullmatch(pattern, text.replace(" ", ""))
         if match is None:
             example = self.write_prompt([8, 7, 5][: self.n_operands])
-            raise ValueError(f"{text!r} is not a prompt of this task; one is '{example}'")
+            raise ValueError(f"{text!r} is not a prompt of this task; '{example}' is one")
         if max(map(len, match.groups())) > self.digits:
             raise ValueError(f"{text!r} is too long: this task has {self.digits}-digit operands")
         operands = [int(digits) for digits in match.groups()]

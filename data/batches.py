@@ -59,7 +59,7 @@ def held_out_problems(task: Task, n: int, split: str) -> dict[tuple[str, str], f
     estimates the mean over the problems that the task draws.
 
     If the split has at most n problems, these are all of them, weighted by their chances. Otherwise
-    they are n draws, and a problem that is drawn c times has the weight c/n. Always the same ones.
+    they are n draws, and a problem that is drawn c times has weight c/n. They are always the same.
     """
     if (every := task.every(split)) and len(every) <= n:
         return every

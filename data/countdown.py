@@ -89,7 +89,7 @@ class Task(Base):
             or not 0 < min(numbers) <= max(numbers) < 10**self.digits
         ):
             example = self.write_prompt([3, 5, 7, 2], 24)
-            raise ValueError(f"{text!r} is not a prompt of this task; one is '{example}'")
+            raise ValueError(f"{text!r} is not a prompt of this task; '{example}' is one")
         if not 1 <= int(match[2]) <= self.largest_target:
             raise ValueError(f"targets are 1 to {self.largest_target}, not {match[2]}")
         return self.write_prompt(numbers, int(match[2]))

@@ -74,14 +74,14 @@ FIVE = {
 THREE = {label: FIVE[label] for label in ("maxrl", "grpo", "rloo")}
 FINDINGS = (
     Finding(
-        "From a model that solves one prompt in twenty, MaxRL ends ahead of GRPO and RLOO, and "
-        "without its baseline further ahead.",
+        "From a model that solves one prompt in twenty, MaxRL ends ahead of GRPO and RLOO; "
+        "without its baseline it ends further ahead.",
         "default",
         "pass@1",
         FIVE,
     ),
     Finding(
-        "All of these methods lose prompts that the first model could solve with many tries, and "
+        "All of these methods lose prompts that the base model could solve with many tries, and "
         "MaxRL loses fewer than GRPO and RLOO.",
         "default",
         "pass@1024",

@@ -88,7 +88,7 @@ export class Group extends Part {
     const k = rows[0].length;
     const fits = /^[01.]+$/.test(text) && rows.every((row) => row.length === k);
     if (!fits || k < 1 || k > MOST_K || rows.length > MOST_GROUPS) {
-      return `“${text}” is not groups of 0 and 1, equally long`;
+      return `“${text}” is not a list of groups of 0 and 1 with equal lengths`;
     }
     this.groups = parse(text);
     this.k.set(k);

@@ -117,7 +117,7 @@ function ofLikelihoods(group, T) {
 //
 // which is what being right is worth, averaged over what the peers did.
 
-/** worth[c]: A of a success less A of a failure when c of the k-1 peers are right. */
+/** worth[c]: A of a success minus A of a failure when c of the k-1 peers are right. */
 export function worthTable(name, k, order) {
   const T = checkedOrder(name, k, order);
   const A = FORMULAS[name];

@@ -26,7 +26,7 @@ export const MORE = {
     "Trains pass@k itself. ω is k times the chance that all other tries fail, so it is 0 as soon " +
     "as two tries succeed: another success would not change pass@k.",
   "maxrl-std":
-    "Divides by the mean and by std, a mistake in circulation. Its weight exceeds that of maximum " +
+    "Divides by the mean and by std, a common mistake. Its weight exceeds that of maximum " +
     "likelihood.",
   rft:
     "Imitates all right tries alike: it divides by the mean of the whole batch, so every prompt has " +

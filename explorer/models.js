@@ -65,7 +65,7 @@ function align(text) {
   const typed = text.replaceAll(" ", "");
   encode(typed);
   const match = /^(\d+)\+(\d+)=?$/.exec(typed);
-  if (!match) throw new Error(`“${text}” is not an addition; one is 47+85=`);
+  if (!match) throw new Error(`“${text}” is not an addition; 47+85= is one`);
   if (match.slice(1).some((number) => number.length > digits))
     throw new Error(`the models add numbers of at most ${digits} digits`);
   const [a, b] = match.slice(1).map(Number);

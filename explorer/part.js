@@ -90,7 +90,7 @@ export class Part {
       const why = control ? control.accept(text) : `there is no “${name}” here`;
       if (why) complaints.push(why);
     }
-    const left = `Of the link, this was left out: ${complaints.join("; ")}.`;
+    const left = `A part of the link was left out: ${complaints.join("; ")}.`;
     this.complain(complaints.length ? left : "");
     this.redraw();
   }
@@ -104,7 +104,7 @@ function linkButton(part) {
       await navigator.clipboard.writeText(location.href);
       node.textContent = "Link copied";
     } catch {
-      node.textContent = "It is in the address bar";
+      node.textContent = "The link is in the address bar";
     }
     setTimeout(() => (node.textContent = text), 2500);
   };
@@ -126,7 +126,7 @@ export function followFragment(change) {
   const names = [...parts.keys()].join(", ");
   problem.textContent = known
     ? ""
-    : `The link asks for “${id}”, which this page does not have. Its parts are ${names}.`;
+    : `The link asks for “${id}”, which this page does not have. The parts are ${names}.`;
   problem.hidden = known;
   const part = parts.get(id);
   if (query && part) part.restore(new URLSearchParams(query));

@@ -33,7 +33,7 @@ export class Results extends Part {
     const seeds = Math.max(...lines.map(({ curves }) => curves.length));
     node.append(
       el("div", { class: "key" }, ...key),
-      el("p", { class: "note" }, `Numbers are means of ${seeds} seeds at the last step.`),
+      el("p", { class: "note" }, `Numbers are means over ${seeds} seeds at the last step.`),
       el("details", {}, el("summary", {}, "One of these runs"), commandLine(command)),
     );
     this.observe(place, measure, lines, looks);

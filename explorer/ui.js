@@ -89,7 +89,7 @@ export function passRates() {
   });
 }
 
-/** A pass rate to three digits of what is rare: the success or the failure. */
+/** A pass rate to three digits of the rarer outcome: success or failure. */
 export function tidy(p) {
   return p < 0.5 ? Number(p.toPrecision(3)) : 1 - Number((1 - p).toPrecision(3));
 }

@@ -3,10 +3,10 @@
 A checkpoint is a dict of tensors and plain types (weights_only=True loads it):
 
     format, alphabet, config, model_config, model        what sample.py needs
-    step, optimizer, first_weights (empty without STaR)  what --resume needs besides
+    step, optimizer, first_weights (empty without STaR)  what --resume needs in addition
 
 It holds no generator state: every random draw of a run is a function of the seed, its purpose and
-the step (data/batches.py). Every part is compared with what the configuration says that it is
+the step (data/batches.py). Every part is compared with what the configuration says it should be
 (`difference`), because the file may be a stranger's. Left out: the log (log.py).
 """
 
@@ -30,11 +30,11 @@ FORMAT = "maxrl checkpoint 2"
 
 
 class CheckpointError(UsageError):
-    """A file that cannot be used, in one line that says which and what to do."""
+    """A file cannot be used: one line says which file it is and what to do."""
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Written beside `path`, flushed, then renamed: a crash leaves the old file or the new one."""
+    """Write beside `path`, flush, then rename: a crash leaves the old file or the new one."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -55,7 +55,7 @@ def save(
     step: int = 0,
     first_weights: dict[str, Tensor] | None = None,
 ) -> None:
-    """Replace a checkpoint, whole or not at all. Without an optimizer a run can begin there."""
+    """Replace a checkpoint, whole or not at all. One without an optimizer can start a new run."""
     content = {
         "format": FORMAT,
         "alphabet": ALPHABET,
@@ -72,7 +72,7 @@ def save(
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU. CheckpointError unless every part is what its
+    """The content of a checkpoint, on the CPU. CheckpointError unless every part is as the saved
     configuration says, in this version of the project."""
     path = path / "ckpt.pt" if path.is_dir() else path
     if not path.exists():
@@ -103,7 +103,7 @@ def parts_with_numbers(content: dict[str, Any], config: Config, model: GPT) -> d
         for i, w in enumerate(model.parameters())
     }
     if content.get("optimizer") == {} and (step == 0 or config.method in SELF_TRAINING):
-        state = {}  # no update was made yet: a round may be without a success
+        state = {}  # no update has been made yet: a round may bring no success
     return {
         "step": step if type(step) is int and step >= 0 else "a whole number",
         "model": weights,
@@ -134,11 +134,11 @@ def insist(path: Path, content: dict[str, Any], wanted: dict[str, Any]) -> None:
 def difference(found: Any, wanted: Any, name: str) -> str:
     """How something differs from what it should be, in a line; "" if it does not.
 
-    Dicts have the same keys, tensors the same shape and type, and other values are equal.
+    Dicts must have the same keys, tensors the same shape and type; other values must be equal.
     """
     if not (isinstance(wanted, dict) and isinstance(found, dict)):
         same = described(found) == described(wanted)
-        return "" if same else f"{name} is {described(found)}, and should be {described(wanted)}"
+        return "" if same else f"{name} is {described(found)}, but should be {described(wanted)}"
     for key in [*wanted, *found]:
         if (key in wanted) != (key in found):
             return f"{name} {'lacks' if key in wanted else 'should not have'} {key!r:.60}"

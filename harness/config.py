@@ -88,7 +88,7 @@ def path(text: str) -> str:
 
 
 def flag(default: Any, help: str, type: Any = None, choices: Any = None) -> Any:
-    """A field that is also a command-line flag; the other words are argparse's."""
+    """A field that is also a command-line flag; the other arguments are argparse's."""
     return field(default=default, metadata={"help": help, "type": type, "choices": choices})
 
 
@@ -98,7 +98,7 @@ class Config:
 
     method: str = flag("maxrl", "estimator or loss, from the list below", method_type)
     k: int = flag(8, "rollouts of each prompt (the paper's N)", whole(1))
-    order: float | None = flag(None, "of maxrl-loo, passk (default k), exact (inf)", order_type)
+    order: float | None = flag(None, "for maxrl-loo, passk (default k), exact (inf)", order_type)
     task: str = flag("addition", "what to learn, from the list below", choices=TASKS)
     digits: int = flag(2, "digits of the longest operand", whole(1))
     reverse: bool = flag(True, "answers are written right to left, as one adds on paper")
@@ -108,14 +108,14 @@ class Config:
     warmup: int = flag(10, "steps over which the learning rate rises", whole(0))
     grad_clip: float = flag(1.0, "longer gradients are cut to this length", positive)
     micro_batch: int = flag(1024, "rollouts in a backward pass; saves memory only", whole(1))
-    reward: str = flag("likelihood", "of noisy: likelihood, or regression", choices=REWARDS)
-    sigma: float = flag(2.0, "of noisy: width of the likelihood", width)
-    noise: float | None = flag(None, "of noisy: noise of the target (default 2 sigma)", width)
-    rounds: int = flag(8, "of expert-iteration and star, which have no --steps", whole(0))
-    pool: int = flag(1024, "of the same two: prompts sampled in a round", whole(1))
-    epochs: int = flag(2, "of the same two: passes over a round's successes", whole(1))
-    train_prompts: int = flag(0, "train on so many fixed prompts; 0: fresh ones", whole(0))
-    sft_steps: int = flag(3000, "longest warm start; 0: random weights", whole(0))
+    reward: str = flag("likelihood", "for noisy: likelihood or regression", choices=REWARDS)
+    sigma: float = flag(2.0, "for noisy: width of the likelihood", width)
+    noise: float | None = flag(None, "for noisy: noise of the target (default 2 sigma)", width)
+    rounds: int = flag(8, "for expert-iteration and star, which take no --steps", whole(0))
+    pool: int = flag(1024, "for the same two: prompts sampled in a round", whole(1))
+    epochs: int = flag(2, "for the same two: passes over a round's successes", whole(1))
+    train_prompts: int = flag(0, "train on this many fixed prompts; 0: fresh ones", whole(0))
+    sft_steps: int = flag(3000, "most steps of the warm start; 0: random weights", whole(0))
     sft_until: float = flag(0.04, "pass rate that ends the warm start; 1: never", positive)
     sft_batch_size: int = flag(128, "demonstrations in a step of the warm start", whole(1))
     sft_lr: float = flag(2e-3, "learning rate of the warm start", positive)
@@ -124,19 +124,19 @@ class Config:
     n_head: int = flag(4, "attention heads", whole(1, 1000))
     n_embd: int = flag(64, "width of the network", whole(1, 2**15))
     seed: int = flag(0, "seed of everything random", whole(0))
-    device: str = flag("auto", "cuda, mps, cpu, or the first that is there", choices=DEVICES)
-    threads: int = flag(1, "CPU threads (or OMP_NUM_THREADS); bits depend on it", whole(1, 1024))
+    device: str = flag("auto", "cuda, mps, cpu, or the first available", choices=DEVICES)
+    threads: int = flag(1, "CPU threads (or OMP_NUM_THREADS); it affects the bits", whole(1, 1024))
     bf16: bool = flag(False, "compute in bfloat16, on CUDA only (default: float32)")
     eval_every: int = flag(100, "steps from one evaluation to the next", whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", whole(1))
-    eval_split: str = flag("test", "held-out half: test, or validation", choices=SPLITS)
-    eval_rollouts: int = flag(128, "rollouts of each, where p is not exact", whole(1, 10**6))
+    eval_split: str = flag("test", "held-out half: test or validation", choices=SPLITS)
+    eval_rollouts: int = flag(128, "rollouts of each prompt if p is not exact", whole(1, 10**6))
     out: str | None = flag(None, "folder (default runs/<task>-<method>-k<k>-s<seed>)", path)
     tensorboard: bool = flag(False, "live curves too: tensorboard --logdir runs shows them")
     table: own_method.Table | None = None  # not a flag: what --method FILE.py:FUNCTION computes
 
     def __post_init__(self) -> None:
-        """What follows from other settings: where a step is a round, --rounds says how many."""
+        """Some settings follow from others: where a step is a round, --rounds is their number."""
         self.noise = 2 * self.sigma if self.noise is None else self.noise
         if self.method in SELF_TRAINING:
             self.steps = self.rounds
@@ -153,7 +153,7 @@ examples:
   python train.py --method maxrl-loo --k 8 --order 4      # any order up to k, exactly
   python train.py --method mine.py:formula                # a function of yours
   python train.py --k 1024 --micro-batch 256              # the same gradient in less memory
-  python train.py --resume --out runs/mine --steps 2000   # Ctrl-C saves; this goes on
+  python train.py --resume --out runs/mine --steps 2000   # Ctrl-C saves; this resumes
 
 The folder of a run holds config.json, ckpt.pt, and metrics.jsonl, one JSON object a line:
   each line        step, seconds, rollouts (so far)
@@ -161,13 +161,13 @@ The folder of a run holds config.json, ckpt.pt, and metrics.jsonl, one JSON obje
                    (without), all_pass, unique (distinct completions per rollout), eos_rate,
                    entropy (nats per completion)
   an evaluation    nll, pass@1 to pass@1024, greedy, exact, and the weight of each prompt; where p
-                   is exact, logp of each; else n and c (rollouts, right ones) of each, answers
-                   (different right ones per solved prompt), and null for a pass@k with k > n
+                   is exact, logp of each prompt; else n (rollouts) and c (right ones) of each,
+                   answers (different right ones per solved prompt), and null for pass@k if k > n
 """
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with errors of one line."""
+    """argparse with one-line errors."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
@@ -184,7 +184,7 @@ def dashed(name: str) -> str:
 
 
 def parser() -> Parser:
-    """The command line of train.py. What is not given is not in its result."""
+    """The command line of train.py. Flags that are not given are not in its result."""
     made = Parser(
         prog="train.py",
         usage="python train.py [--method NAME] [--k N] [any other flag]",
@@ -230,7 +230,7 @@ def parse_args(
 
 
 def new_config(given: dict[str, Any]) -> Config:
-    """The configuration of a new run with these flags; UsageError if one of them is of no use."""
+    """The configuration of a new run with these flags; UsageError if one is of no use here."""
     defaults = {"threads": threads_of_environment()}
     defaults |= task_class(given.get("task", Config.task)).defaults
     if given.get("method") in SELF_TRAINING:
@@ -242,14 +242,14 @@ def new_config(given: dict[str, Any]) -> Config:
 
 
 def resumed_config(saved: Config, given: dict[str, Any]) -> Config:
-    """The saved configuration with what may change changed; UsageError if anything else differs."""
+    """The saved configuration with the changes that are allowed; UsageError for any others."""
     changed = {name: value for name, value in given.items() if value != getattr(saved, name)}
     if others := ", ".join(dashed(name) for name in changed if name not in MAY_CHANGE):
-        raise UsageError(f"cannot resume with another {others}: start a new --out for that")
-    if own_method.is_own(saved.method) and "method" not in given:  # no file has code executed
-        raise UsageError(f"say --method {saved.method} again: the run is by a function of yours")
+        raise UsageError(f"cannot resume with a different {others}: start a new --out for that")
+    if own_method.is_own(saved.method) and "method" not in given:  # a file must not execute code
+        raise UsageError(f"give --method {saved.method} again: the run uses a function of yours")
     if own_method.load(saved.method, saved.k) != saved.table:
-        raise UsageError(f"{saved.method} computes other advantages than when the run began")
+        raise UsageError(f"{saved.method} computes other advantages than it did at the beginning")
     refuse_unused(saved, changed)
     return replace(saved, **changed)
 
@@ -270,13 +270,13 @@ def refuse_unused(config: Config, given: Iterable[str]) -> None:
 
 
 def from_dict(saved: Any) -> Config:
-    """A configuration out of a file. UsageError names what no flag would take."""
+    """A configuration from a file. UsageError names a value that no flag would take."""
     if not isinstance(saved, dict):
         raise UsageError("it holds no configuration")
     known = {f.name: f for f in fields(Config)}
     for name, value in saved.items():
         if name not in known or not would_take(known[name], value):
-            raise UsageError(f"this version has no setting {name!r:.40} of {value!r:.40}")
+            raise UsageError(f"this version takes no setting {name!r:.40} with {value!r:.40}")
     return Config(**saved)
 
 
@@ -313,11 +313,11 @@ def checked_task(config: Config) -> Task:
         (method == "exact" and not task.single_answer,
          f"exact needs a task with a unique answer, which {config.task} is not"),
         (task.graded and method not in (*TAKE_LIKELIHOODS, "ce"),
-         f"{config.task} has likelihoods for rewards, which only {takers} take"),
+         f"{config.task} has likelihoods as rewards, and only {takers} take these"),
         (task.graded and method == "maxrl-loo" and k > graded.MOST,
-         f"maxrl-loo takes --k up to {graded.MOST} in {config.task}"),
+         f"maxrl-loo takes --k up to {graded.MOST} on {config.task}"),
         (config.reward == "regression" and method not in ("reinforce", "rloo", "tailrl"),
-         "--reward regression is negative: reinforce, rloo and tailrl take it"),
+         "--reward regression is negative: only reinforce, rloo and tailrl take it"),
     ):  # fmt: skip
         if is_wrong:
             raise UsageError(why)
@@ -334,7 +334,7 @@ def model_sizes(config: Config, task: Task) -> ModelConfig:
 
 
 def pick_device(name: str, bf16: bool = False) -> torch.device:
-    """The device called `name`, if it is there."""
+    """The device called `name`, if it is available."""
     available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
     available += ["cpu"]
     name = available[0] if name == "auto" else name

@@ -1,6 +1,6 @@
 """--tensorboard: the numbers of metrics.jsonl as live curves, beside it in the folder of the run.
 
-tensorboard --logdir runs    # shows the runs there, also while they go on
+tensorboard --logdir runs    # shows the runs in this folder, even while they last
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ def writer_class() -> Any:
 
 
 class Curves:
-    """The curves of one run. They begin with the rows that the log has already."""
+    """The curves of one run. They begin with the rows that the log already has."""
 
     def __init__(self, writer: Any, folder: Path, rows: list[dict[str, Any]]):
         for old in folder.glob("events.out.tfevents.*"):

@@ -3,8 +3,8 @@
     with open_folder(config, resume=False, overwrite=False) as folder:
         folder.log(progress.row(config, figures))
 
-Left out: what is in a checkpoint (checkpoint.py) and in a log (log.py), and how far the run in a
-folder is (progress.py).
+Left out: what is in a checkpoint (checkpoint.py) and in a log (log.py), and how far a run has come
+(progress.py).
 """
 
 import itertools
@@ -42,25 +42,25 @@ class RunFolder:
         self.saved = checkpoint.load(path) if resume else {}
 
     def begin(self, config: Config) -> None:
-        """The first files of a new run. Those of a run that --overwrite replaces go only now."""
+        """Write a new run's first files. The run that --overwrite replaces is lost only now."""
         self.checkpoint.unlink(missing_ok=True)
         self.write(config, [])
 
     def write(self, config: Config, rows: list[log.Row]) -> None:
-        """The configuration, and the rows that there are."""
+        """Write the configuration and the rows so far."""
         log.write_lines(self.path / "config.json", [asdict(config)])
         log.write_lines(self.metrics, rows)
         if self.writer:
             self.curves = Curves(self.writer, self.path, rows)
 
     def log(self, row: log.Row) -> None:
-        """One more row of metrics.jsonl."""
+        """Add one row to metrics.jsonl."""
         log.append_line(self.metrics, row)
         if self.curves:
             self.curves.add(row)
 
     def save(self, config: Config, progress: Progress, model: GPT, optimizer: Optimizer) -> None:
-        """A checkpoint of this step."""
+        """Save a checkpoint of this step."""
         checkpoint.insist_on_numbers(model)
         step, first_weights = progress.step, progress.first_weights
         checkpoint.save(self.checkpoint, config, model, optimizer, step, first_weights)
@@ -68,11 +68,11 @@ class RunFolder:
             self.curves.writer.flush()
 
     def restore(self, config: Config, progress: Progress, model: GPT, optimizer: Optimizer) -> None:
-        """Put the optimizer, the progress and the log where the checkpoint is. Later rows of the
+        """Set the optimizer, the progress and the log to the checkpoint's step. Later rows of the
         log are dropped; CheckpointError if an earlier one is missing."""
         step = self.saved["step"]
         if step > config.steps:
-            raise UsageError(f"the run is at step {step}, past {config.steps} already")
+            raise UsageError(f"the run is at step {step}, already past {config.steps}")
         rows = log.read_lines(self.metrics, step)
         evaluations = [row for row in rows if "nll" in row]
         trained = [row["step"] for row in rows if "nll" not in row]
@@ -84,7 +84,7 @@ class RunFolder:
         if not fits:
             raise CheckpointError(
                 f"{self.path} cannot be resumed: its log does not fit its checkpoint; "
-                "start a new run, from its weights with --init"
+                "start a new run from its weights with --init"
             )
         settings = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": self.saved["optimizer"], "param_groups": settings})
@@ -96,7 +96,7 @@ class RunFolder:
 
 @contextmanager
 def open_folder(config: Config, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
-    """The folder of a run, held against other runs while this lasts."""
+    """The folder of a run, locked against other runs while this lasts."""
     path = Path(config.out or default_name(config, overwrite))
     writer = writer_class() if config.tensorboard else None
     try:

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one JSON object a line, as {"step": 0, "seconds": 0.1, "rollouts": 0, ...}.
+"""metrics.jsonl: one JSON object a line, like {"step": 0, "seconds": 0.1, "rollouts": 0, ...}.
 
 Left out: what the figures mean (train.py, evaluate.py).
 """
@@ -37,12 +37,12 @@ def read_lines(path: Path, last_step: float = math.inf) -> list[Row]:
         except (ValueError, RecursionError):
             break
         if not isinstance(row, dict) or type(row.get("step")) is not int:
-            raise CheckpointError(f"{path} is not the log of a run: its line {len(rows) + 1}")
+            raise CheckpointError(f"{path} is not the log of a run: see its line {len(rows) + 1}")
         rows.append(row)
     return [row for row in rows if row["step"] <= last_step]
 
 
 def as_line(row: Row) -> str:
-    """JSON has no infinity, which an order or a figure may be: "inf", as on the command line."""
+    """JSON has no infinity, so an infinite order or figure is "inf", as on the command line."""
     row = {k: "inf" if v == math.inf else v for k, v in row.items()}
     return json.dumps(row, allow_nan=False) + "\n"

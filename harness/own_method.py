@@ -43,18 +43,18 @@ def load(method: str, k: int) -> Table | None:
             raise ValueError(f"{path} has no function {name}")
         maxrl.FORMULAS[method] = formula
         return table(method, k)
-    except (Exception, SystemExit) as error:  # whatever their code raises
+    except (Exception, SystemExit) as error:  # whatever the file raises
         raise UsageError(f"--method {method} fails: {error!r:.120}") from error
 
 
 def table(method: str, k: int) -> Table:
     """Advantages in groups of S = 0..k successes; if k is large, for evenly spaced S. None stands
-    for the advantage of a success where there is none, and likewise of a failure."""
+    for the advantage of a success in a group without one, and likewise for a failure."""
     S = torch.linspace(0, k, min(k + 1, MOST_ROWS)).round().long()  # (n,)
     r = torch.tensor([[1.0], [0.0]]).double().expand(2, len(S)).flatten()  # (2n,)
     A = maxrl.FORMULAS[method](r, (S.double() / k).repeat(2), k)
     if not isinstance(A, torch.Tensor) or A.shape != r.shape:
-        raise ValueError("it must return a tensor of the shape of r, also for many groups at once")
+        raise ValueError("it must return a tensor of the shape of r, even for many groups at once")
     rows: Table = []
     for s, success, failure in zip(S.tolist(), *A.double().view(2, -1).tolist(), strict=True):
         rows.append([s, success if s > 0 else None, failure if s < k else None])

@@ -29,7 +29,7 @@ class Progress:
             self.first_weights = {n: w.clone() for n, w in model.state_dict().items()}
 
     def evaluation_is_due(self, config: Config) -> bool:
-        """Whether this step is to be evaluated, and was not yet."""
+        """Whether this step is to be evaluated, and has not been yet."""
         is_due = self.step % config.eval_every == 0 or self.step == config.steps
         return is_due and (not self.evaluations or self.evaluations[-1]["step"] != self.step)
 

@@ -51,9 +51,9 @@ class Steady:
         try:
             action(*words)
         except RuntimeError:
-            pass  # the handler of a signal prints while something is being printed
+            pass  # a signal's handler may print while something is being printed
         except OSError:
-            with suppress(OSError):  # Python would write at its end what is in the buffer still
+            with suppress(OSError):  # or Python would write the rest of the buffer when it exits
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
 
@@ -71,7 +71,7 @@ def steady_output() -> Iterator[None]:
 
 
 def command_line(script: str, *words: str) -> str:
-    """A command that works as it stands: for the folder one is in, and with this Python."""
+    """A command that works as it stands, in the current folder and with this Python."""
     program = [os.path.relpath(path) for path in (sys.executable, ROOT / script)]
     return shlex.join([*program, *words])
 

@@ -38,7 +38,7 @@ def stop_requests() -> Iterator[list[int]]:
     def note(number: int, frame: Any) -> None:
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
-        print("\nstopping after this step (again: at once, without saving)", file=sys.stderr)
+        print("\nstopping after this step; a second signal stops at once, unsaved", file=sys.stderr)
 
     before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -62,7 +62,7 @@ def command(train: Callable[..., None], argv: list[str] | None = None) -> int:
 
 
 def outcome(train: Callable[..., None], argv: list[str] | None) -> tuple[str, int]:
-    """Run; what to say if that did not end well, and the exit status."""
+    """Run; return what to say if the run did not end well, and the exit status."""
     progress = Progress()
     try:
         config, resume, overwrite = parse_args(argv, checkpoint.load)

@@ -1,8 +1,8 @@
-"""Part D: right and wrong estimators and verifiers, that the students' own tests are held against.
+"""Part D: right and wrong estimators and verifiers, on which the students' own tests are tried.
 
 All are drawn anew each time, so there is no list to learn. The wrong ones come in LOTS lots, and a
 lot counts only if a test refuses all of it. Each lot is made so that the cheap tests miss some of
-it: one p out of the usual, one prompt, one kind of wrong text. The student's test runs in the
+it, those of one usual p, one prompt, or one kind of wrong text. The student's test runs in the
 student's process and can only ask: it sends the arguments, and gets what the function in here
 returns. Nothing in here executes what it is sent.
 """
@@ -25,7 +25,7 @@ DICE = random.SystemRandom()
 @dataclass
 class Behaviour:
     """Something to be judged: how it answers, which lot of wrong ones it is in (None: it is right),
-    what a student is told of it, and what else the test is given."""
+    what a student is told about it, and what else the test is given."""
 
     behave: Callable[..., Any]
     lot: int | None
@@ -41,7 +41,7 @@ Coefficients = list[float]  # c_j of w = sum_j c_j (1-p)^j
 
 def estimators() -> list[Behaviour]:
     """Lots of one k and one order: right ones, one of another order, one that is off by a factor,
-    and for each usual p one that is right there, at k - 1 values of p in all."""
+    and for each usual p one that is right there, and at k - 1 values of p in all."""
     found = []
     for lot, k in enumerate((4, 5, 6, *DICE.choices((4, 5, 6), k=LOTS - 3))):
         order, other = DICE.sample(range(1, k + 1), 2)
@@ -79,9 +79,9 @@ def bent(right: Coefficients, roots: list[float]) -> Coefficients:
 def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
     """A function of (r, mean, k), r (N, k), whose weight is that of the coefficients.
 
-    With f of its k - 1 peers failing a success gets sum_j c_j C(f, j) / C(k-1, j) more than a
-    failure would. What both get depends on the peers and on the seat, and is drawn: it does not
-    change E[g].
+    With f of its k - 1 peers failing, a success gets sum_j c_j C(f, j) / C(k-1, j) more than a
+    failure would. What both get depends on the peers and on the seat, and is drawn at random,
+    because it does not change E[g].
     """
     draws = torch.Generator().manual_seed(DICE.randrange(2**60))
     both = DICE.choice((1, 3, 10, 30)) * (torch.rand(2**k, k, generator=draws).double() - 0.5)
@@ -126,7 +126,7 @@ ALIKE: list[tuple[str, Condition | None]] = [
     ("a wrong sign", lambda text, right: text.strip("-") == right.strip("-")),
     ("foreign digits", lambda text, right:
         "".join(str(int(c)) if c.isdecimal() else c for c in text) == right),
-    ("something behind it", lambda text, right: text.startswith(right)),
+    ("something after it", lambda text, right: text.startswith(right)),
     ("something before it", lambda text, right: text.endswith(right)),
     ("something around it", lambda text, right: right in text),
     ("a sum", lambda text, right: text.removesuffix("+0") == right),
@@ -134,7 +134,7 @@ ALIKE: list[tuple[str, Condition | None]] = [
     ("underscores", lambda text, right: text.replace("_", "") == right),
     ("the empty text", lambda text, right: text in ("", right)),
     ("any text of that length", lambda text, right: len(text) == len(right)),
-    ("the answer turned round", lambda text, right: right in (text, text[::-1])),
+    ("the answer reversed", lambda text, right: right in (text, text[::-1])),
     ("what is not quite a prompt", None),
 ]  # fmt: skip
 NEVER: tuple[str, Condition] = ("no answer at all", lambda text, right: False)

@@ -8,7 +8,7 @@ A check asks the student's functions for numbers (sandbox.py) and holds them aga
     D   groups in which all rollouts fail, or all succeed
 
 It returns the share of its points that is earned and one sentence. The sentence names the property
-and a way to see it oneself; it never holds the number that was expected. Left out: the points
+and a way to see it for oneself; it never holds the number that was expected. Left out: the points
 (points.py), the questions (questions.py), the submitted runs (replay.py).
 """
 
@@ -131,8 +131,8 @@ def by_reward(name: str, g: list[float], reply: Reply) -> tuple[float, float]:
 
 
 def of_size(name: str, rows: Rows, k: int, dead: bool = False) -> list[tuple[float, float]]:
-    """The rows of groups of k. The right ones are put in where all rewards are equal, unless
-    `dead`: those are for D to test."""
+    """The rows of groups of k. Where all rewards are equal, right values are put in, unless `dead`:
+    those groups are for D to test."""
     chosen = [rows[k, s] for s in range(k + 1)]
     return chosen if dead else [(0.0, 0.0), *chosen[1:-1], (PASSED.get(name, 0.0), 0.0)]
 
@@ -178,7 +178,7 @@ def target(student: Student, name: str, k: int) -> tuple[Weight, str]:
 
 def expectation(student: Student, name: str, ks: tuple[int, ...] = SIZES) -> Outcome:
     """E, at k + 1 values of p: w and its target are polynomials of degree below k. Where all
-    rewards are equal, what the function says may stand, or what is right."""
+    rewards are equal, it is enough if the function's own values, or the right ones, pass."""
     rows, problems = table(student, name)
     for k in ks:
         w, words = target(student, name, k)
@@ -195,7 +195,7 @@ def expectation(student: Student, name: str, ks: tuple[int, ...] = SIZES) -> Out
 
 def proportional(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
     """The table; Failed unless, up to a constant factor, it has the task's weight to 1.5 % of the
-    largest. Constant functions have the properties K1, B and D, too, and earn nothing by them."""
+    largest. Constant functions have the properties K1, B and D, too, and earn nothing for them."""
     found = table(student, name)
     for k in sorted({k for k, _ in found[0] if 5 <= k < 8}):
         both = [of_size(name, found[0], k, dead) for dead in (True, False)]
@@ -220,12 +220,12 @@ def equal_rewards(student: Student, name: str, ks: tuple[int, ...]) -> Outcome:
         wanted = PASSED.get(name, float(k == 1 and name != "grpo")) if s else 0.0
         if not close(rows[k, s][0 if s else 1], wanted, absolute=1e-4):
             which = "succeed" if s else "fail"
-            return 0, problems.get(k) or f"{name}: not right in a group of {k} that all {which}"
+            return 0, problems.get(k) or f"{name}: not right in a group of {k} if all {which}"
     return 1, ""
 
 
-OTHERS = "a group has other numbers in a batch than alone"
-ENTRIES = "it does not work entry by entry (train.py passes r and mean of any one shape)"
+OTHERS = "a group gets different numbers in a batch and alone"
+ENTRIES = "it does not work entry by entry (r and mean may have any shape that they share)"
 
 
 def in_a_batch(student: Student, name: str) -> Outcome:
@@ -288,7 +288,7 @@ def no_prompts(a: int, sign: str, b: int, mark: str) -> dict[str, list[str]]:
         "something is missing": [x[:-1], f"{a}{sign}{mark}", f"{sign}{b}{mark}", f"{a}", ""],
         "something is around it": [f"x{x}", f"{x}x", f"{x}{a}", f"1 {x}", f"1{sign}{x}",
                                    f"{x}{mark}", f"{x}\n", "(" * 10**4],
-        "a digit is none": [x.replace(f"{n}", y) for n in (a, b) for y in
+        "a digit is not one": [x.replace(f"{n}", y) for n in (a, b) for y in
                             (foreign(n), f"{n // 10}_{n % 10}", f"{n}.0", f"_{n}")],
     }  # fmt: skip
 
@@ -316,8 +316,8 @@ def asked_pairs() -> Pairs:
 
 @functools.lru_cache(99)
 def mistakes(student: Student) -> dict[str, str]:
-    """For each kind of pair the first that verify is wrong about, if there is one. All are mixed. A
-    raised error, and a value that is no bool, are mistakes."""
+    """For each kind of pair the first that verify is wrong about, if there is one, in random order.
+    A raised error and a value that is not a bool are mistakes."""
     pairs, found = asked_pairs(), dict[str, str]()
     mixed = DICE.sample(sorted(pairs), len(pairs))
     replies = student.sandbox.calls([Call("verify", [*pair]) for pair in mixed])
@@ -335,11 +335,11 @@ def mistakes(student: Student) -> dict[str, str]:
 
 
 def verify(student: Student, kinds: list[str]) -> Outcome:
-    """The share of these kinds without a mistake. Only if some right answers are accepted (and
-    wrong digits refused), for a constant function refuses all that is wrong."""
+    """The share of these kinds without a mistake. It counts only if some right answers are accepted
+    (and wrong digits refused), because a constant function refuses all that is wrong."""
     found = mistakes(student)
     if kinds is not RIGHT and sum(kind not in found for kind in RIGHT) < 2:
-        raise Failed("verify: not tested until it knows more of the right answers")
+        raise Failed("verify: not tested until it accepts more of the right answers")
     missed = [kind for kind in kinds if kind in found]
     said = f"{found[missed[0]]}. Wrong in: {', '.join(missed)}" if missed else ""
     return 1 - len(missed) / len(kinds), said
@@ -350,7 +350,7 @@ def verify(student: Student, kinds: list[str]) -> Outcome:
 
 def pass_cases() -> dict[str, list[tuple[int, int, int]]]:
     """n, c and k: all up to n = 7 with c > 0; n = 100,000, and some between; and no success, n of
-    them, n < k, with two that are no edges."""
+    them, n < k, with two that are not edges."""
     one, N = DICE.randint, 100_000
     brute = [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
     large = [(N, N - one(500, 9000), 3), (N, one(2, 99), 1), (N, 5, N - 2)]
@@ -384,9 +384,9 @@ torch.seed()
 
 
 def drawn() -> tuple[Tensor, Tensor, int]:
-    """Logits (U, L, V), completions (U, L) and the end token: others each time, of another shape.
-    The logits of a token are of any level, which makes no difference, and now and then far apart;
-    end tokens are at one, at no and at several places."""
+    """Logits (U, L, V), completions (U, L) and the end token: new ones each time, in another shape.
+    The logits of a token have any level, which makes no difference, and are now and then far apart;
+    rows have one end token, none, or several."""
     L, V = DICE.randint(9, 19), DICE.randint(5, 19)
     end = DICE.randrange(V)
     ends = [(1,), (), (0, 1), (3,), (2, 3), (1, 2, 3), (0, 1, 2, 3), (L - 2,), (L - 1,)]
@@ -433,7 +433,7 @@ def logprobs(student: Student, differentiated: bool) -> Outcome:
     if differentiated:
         see = "its gradient in a logit is 1{token} - softmax up to the end token, 0 after it"
         return held(student, cases, see, 1e-5)
-    see = ("add log softmax(logits)[token] of one row by hand, up to and with the first end token. "
+    see = ("add log softmax(logits)[token] of one row by hand, up to and including the first end. "
            "The chances of all completions must add up to 1")  # fmt: skip
     return held(student, cases, see, 1e-4)
 
@@ -445,7 +445,7 @@ def gradient(reply: Reply, i: int, like: Tensor, name: str) -> Tensor:
         number(reply.get("value"), name)
     grads = reply.get("grads")
     if not isinstance(grads, list) or i >= len(grads) or grads[i] is None:
-        raise Failed(f"{name}: no gradient arrives at its argument")
+        raise Failed(f"{name}: no gradient reaches its argument")
     return numbers(grads[i], tuple(like.shape), f"the gradient of {name}")
 
 

@@ -6,9 +6,9 @@
 The exit status is 0 whatever the points. It is 1, and there are no points at all, if the grader
 itself fails; and 2 where student code cannot be confined: without --trust none is run there.
 results.json is in Gradescope's format, and is written whole after every test, so that a time-out
-keeps what was earned until then. With AUTOGRADER_ROOT it reads and writes where Gradescope wants it
-(run_autograder). Left out: what is tested (checks.py, questions.py, replay.py), for how many points
-(points.py).
+keeps what was earned until then. With AUTOGRADER_ROOT it reads and writes where Gradescope wants
+it to (run_autograder). Left out: what is tested (checks.py, questions.py, replay.py), and for how
+many points (points.py).
 """
 
 import argparse
@@ -114,7 +114,7 @@ def grade_one(path: Path, student: str | None, out: Path, sandbox: Sandbox) -> N
 def grade_all(folder: Path, table: Path, roster: list[str], sandbox: Sandbox) -> int:
     """A class: a line for each thing in the folder, and for each id of the roster that handed in
     nothing. An id that two submissions have, or that is not on the roster, is not graded. Returns
-    how many lines have no points, and say why."""
+    how many lines have no points but a reason."""
     paths = [p for p in sorted(folder.iterdir()) if p.name[0] != "." and p.resolve() != table
              and not p.name.endswith(".results.json")]  # fmt: skip
     ids: list[tuple[Path | None, str]] = [(path, whose(path, roster)) for path in paths]
@@ -130,7 +130,7 @@ def grade_all(folder: Path, table: Path, roster: list[str], sandbox: Sandbox) ->
                 if path is None:
                     raise Missing("nothing was handed in")
                 if there.count(student) > 1:
-                    raise Missing(f"more than one submission is of {student}")
+                    raise Missing(f"more than one submission is by {student}")
                 out = folder / f"{path.name}.results.json"
                 if roster and student not in roster:
                     raise Missing(f"{student} is not on the roster")
@@ -148,7 +148,7 @@ def grade_all(folder: Path, table: Path, roster: list[str], sandbox: Sandbox) ->
 
 
 def gradescope(root: Path, sandbox: Sandbox) -> None:
-    """As Gradescope calls it. A team's numbers are those of the id that comes first."""
+    """Grade for Gradescope. A team's numbers are those of the id that comes first."""
     try:
         users = json.loads((root / "submission_metadata.json").read_text())["users"]
         student = min(normal(user["email"]) for user in users)
@@ -161,17 +161,17 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description="Grade a submission, or a class.")
     parser.add_argument("folder", nargs="?", type=Path, help="a submission: a folder or a zip file")
-    parser.add_argument("--out", type=Path, default=Path("results.json"), help="of a submission")
+    parser.add_argument("--out", type=Path, default=Path("results.json"), help="for one submission")
     parser.add_argument("--student", help="whose numbers (default: what answers.json says)")
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="grade everything in FOLDER")
-    parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="of --all")
-    parser.add_argument("--roster", type=Path, help="of --all: a file with one id on each line")
-    parser.add_argument("--trust", action="store_true", help="run student code unconfined, too")
+    parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="for --all")
+    parser.add_argument("--roster", type=Path, help="for --all: a file with one id on each line")
+    parser.add_argument("--trust", action="store_true", help="run student code even unconfined")
     args, root = parser.parse_args(), os.environ.get("AUTOGRADER_ROOT")
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a student's words
     for path in (args.all, args.folder, args.roster):
         if path is not None and not path.exists():
-            parser.exit(2, f"grade.py: {path} is not there\n")
+            parser.exit(2, f"grade.py: {path} does not exist\n")
     if not (args.all or args.folder or root):
         parser.exit(2, "grade.py: name a submission, or --all FOLDER\n")
     try:

@@ -41,7 +41,7 @@ class Personal:
 
 def normal(student: str) -> str:
     """How an id is written here: in lower case, without spaces around it, an accented letter as one
-    character (a Mac writes it as two), what is no text as ?."""
+    character (a Mac writes it as two), and what is not text as ?."""
     composed = unicodedata.normalize("NFC", student.strip().lower())
     return composed.encode("utf-8", "replace").decode()
 

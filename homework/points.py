@@ -1,7 +1,7 @@
 """The one table of points: what is graded automatically, in which part, for how much.
 
 Change a number, or take a line out, and the homework has other points; release.py checks that the
-reference still gets all of them. 80 in all; the prose of part C is worth 20 more, by a person.
+reference still gets all of them. There are 80; a person gives 20 more for the prose of part C.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def line(part: str, name: str, points: float, title: str, run: Callable, /, **gi
 
 def estimator(name: str, E: float = 0, K1: float = 0, B: float = 0, D: float = 0,
               part: str = "A", dead: tuple[int, ...] = (2, 5, 16)) -> list[Check]:  # fmt: skip
-    """The lines of an estimator, those with points."""
+    """The lines of an estimator that have points."""
     f, equal = name, checks.equal_rewards
     lines = [
         line(part, f"{f} E", E, "expected gradient (E)", checks.expectation, name=f),

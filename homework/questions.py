@@ -50,7 +50,7 @@ def right(question: str, own: Personal) -> tuple[Entries, str]:
 
 
 def standard_deviation(name: str, p: float, k: int) -> float:
-    """Of g / (p (1-p)) of one group, on two outcomes; a group without a success gives 0."""
+    """That of g / (p (1-p)) for one group, on two outcomes; a group without a success gives 0."""
     minus = float(name == "maxrl")
     rows = [(0.0, 0.0), *((k / s - minus, -minus) for s in range(1, k + 1))]
     square = 0.0

@@ -145,7 +145,7 @@ ANSWERS = {
 
 
 def foreign(text: object, zero: int = 0x660) -> str:
-    """With the digits of another script, whose 0 is this character: they only look like ours."""
+    """A text in the digits of another script, whose 0 is `zero`: they only look like ours."""
     return str(text).translate({48 + d: zero + d for d in range(10)})
 
 
@@ -155,7 +155,7 @@ def texts(prompt: str, x: str) -> dict[str, list[str]]:
     n = x.strip("-")
     others = [f"1{x}", f"{x}1", x[:-1], x[1:], x[::-1], "7" * len(x), x.replace(n[-1], "6")]
     return {
-        # "50" turned is "05": no other number, but a matter of zeros
+        # "50" reversed is "05", which is not another number but a matter of zeros
         "another number": [y for y in others if y.strip("-0") != n.strip("0")],
         "spaces": [f" {x}", f"{x} ", f"\n{x}", f"{x}\n", f"\t{x}", f"{x[0]} {x[1:]}", f"{x}\n{x}"],
         "zeros": [f"0{x}", f"00{x}", f"-0{n}", f"0{n}-"],

@@ -116,7 +116,7 @@ def unpack(files: Files, folder: Path) -> Path:
 
 
 def solve(kit: Path) -> Files:
-    """Solve the kit in this folder as STUDENT, its runs included; what is handed in."""
+    """Solve the kit in this folder as STUDENT, with its runs; returns what is handed in."""
     (kit / "solution.py").write_text(wrong.reference(STUDENT))
     (kit / "answers.json").write_text(json.dumps(questions.right_answers(STUDENT)))
 
@@ -146,7 +146,7 @@ def came_to(solved: Files) -> str:
 
 
 def as_gradescope(grader: Files, submission: Files, root: Path) -> list[dict]:
-    """The tests in the results of autograder.zip, run as there; the packages are ours."""
+    """The tests in the results of autograder.zip, run as Gradescope does, with our packages."""
     unpack(grader, root / "source")
     unpack(submission, root / "submission")
     environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "PYTHON": sys.executable}

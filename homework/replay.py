@@ -2,10 +2,10 @@
 
 A run is a file of settings and rows. It counts if its settings are those that `personal.py --runs`
 prints for this student, seed included; if it has a row for each step and each evaluation; and if
-its first steps come out again in the grader's own copy of train.py, by the function that is in
-solution.py, which has nearly the method's expected gradient. How good a run is does not matter.
-Left out: the later steps, which would take as long as the student took, and on another machine
-round to other draws.
+its first steps come out again in the grader's own copy of train.py, by the function in solution.py,
+which must have nearly the method's expected gradient. How good a run is does not matter. Left out:
+the later steps, which would take as long as the student took, and would lead to other draws on
+another machine, where rounding differs.
 """
 
 import importlib.util
@@ -32,11 +32,11 @@ spec.loader.exec_module(train)
 
 K, REPLAYED = 16, 3
 MOST = 500_000  # bytes
-NEAR = {"pass_rate": 0.1, "grad_norm": 0.05}  # relative, of what hangs on draws; else 0.005
+NEAR = {"pass_rate": 0.1, "grad_norm": 0.05}  # relative, for what depends on draws; else 0.005
 
 
 def runs(student: Student, method: str) -> Outcome:
-    """The share of a method's three runs that count, and what is wrong with the first other."""
+    """The share of a method's three runs that count, and what is wrong with the first bad one."""
     table = double([])
     if method != "exact":
         table = double(of_size(method, proportional(student, method)[0], K, True))
@@ -58,7 +58,7 @@ def wrong(student: Student, name: str, mine: Any) -> str:
     try:
         run = student.submission.json(f"runs/{name}.json", MOST)
         if run["settings"] != asdict(s):
-            return f"has other settings than {asdict(s)}: see personal.py --runs"
+            return f"has settings other than {asdict(s)}: see personal.py --runs"
         steps = [(row["step"], "nll" in row) for row in run["rows"]]
         evaluated = [(step, True) for step in range(0, s.steps + 1, s.every)]
         if steps != sorted(evaluated + [(step, False) for step in range(1, s.steps + 1)]):
@@ -67,7 +67,7 @@ def wrong(student: Student, name: str, mine: Any) -> str:
         for again, row in zip(itertools.islice(ours, REPLAYED + 1), run["rows"], strict=False):
             for figure, x in again.items():
                 if not abs(x - row[figure]) <= NEAR.get(figure, 0.005) * abs(x) + 1e-4:
-                    why = f"does not come out again at step {again['step']}: {figure} is another"
+                    why = f"cannot be repeated at step {again['step']}: {figure} is different"
                     return f"{why}. If you have changed {s.method} since, train it again"
     except Missing as missing:
         return f"does not count: {missing}"

@@ -36,7 +36,7 @@ MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
 MOST_LOST = 4  # processes: then nothing of the submission is run any more
 MOST_ANSWER = 2 << 20  # bytes in one reply
 NOBODY = 65534  # the user who owns nothing
-NO_FUNCTION, NO_NUMBERS = "is not in solution.py", "returned what is not made of numbers"
+NO_FUNCTION, NO_NUMBERS = "is not in solution.py", "returned something not made of numbers"
 SLOW = f"did not come back within {CPU_SECONDS} seconds of CPU, or a minute by the clock"
 # Imported before the process becomes another user, who may not be allowed to read these files.
 USUAL = "dataclasses decimal fractions inspect numpy.linalg statistics torch.func torch.testing"
@@ -80,7 +80,7 @@ def plain(value: Any) -> Any:
 
 
 def restored(value: Any) -> Any:
-    """What `plain` was given, tensors as tensors. It raises whatever it likes at rubbish."""
+    """What `plain` was given, tensors as tensors. Rubbish may raise any exception."""
     import torch
 
     if isinstance(value, dict) and value != ASK:
@@ -125,9 +125,9 @@ class Sandbox:
 
     def calls(self, calls: list[Call], answer: Answer | None = None) -> list[dict[str, Any]]:
         """A test: all of these calls, one after the other. Each reply has a "value" and, if asked
-        for, "grads", or an "error" in one line. Failed if there are not all the replies.
+        for, "grads", or an "error" in one line. Failed if a reply is missing.
 
-        answer: where an argument is `ASK`, the student's function gets a function that asks this.
+        answer: where an argument is `ASK`, the student's function gets one that calls `answer`.
         """
         name = calls[0].function
         if why := self.given_up.get("") or self.given_up.get(name):
@@ -146,7 +146,7 @@ class Sandbox:
         return replies
 
     def conversation(self, calls: list[Call], answer: Answer | None) -> list[dict[str, Any]]:
-        """Which calls are still to come is nowhere in the student's process."""
+        """The student's process never knows which calls are still to come."""
         process = self.process or self.start()
         replies = []
         for i, (name, args, grad) in enumerate(calls):
@@ -214,7 +214,7 @@ def told(process: subprocess.Popen, message: Any) -> dict[str, Any]:
             return readable(json.loads(line))
         code = process.wait()
     except Exception:  # a process can be made to send anything
-        raise Lost("hands back what is not an answer") from None
+        raise Lost("hands back something that is not an answer") from None
     finally:
         watchdog.cancel()
     number = -code if code < 0 else code - 128  # bubblewrap adds 128
@@ -224,7 +224,7 @@ def told(process: subprocess.Popen, message: Any) -> dict[str, Any]:
 
 
 def readable(reply: Any) -> dict[str, Any]:
-    """A reply with its tensors and one line of error. It raises whatever it likes at rubbish."""
+    """A reply with its tensors and one line of error. Rubbish may raise any exception."""
     found = {key: restored(x) for key, x in reply.items()}
     return found | {"error": str(found["error"])[:100]} if "error" in found else found
 
@@ -258,7 +258,7 @@ def confine(user: str) -> None:
 
 
 def loaded(source: str) -> types.ModuleType:
-    """The module that this text is."""
+    """The module made from this text."""
     module = sys.modules["solution"] = types.ModuleType("solution")
     module.__file__ = "solution.py"
     exec(compile(source, "solution.py", "exec"), module.__dict__)
@@ -300,8 +300,8 @@ def answered(module: Any, name: str, args: list, grad: Any, ask: Answer) -> dict
 
 
 def described(error: BaseException) -> str:
-    """The nearest of Python's own types, and the last line of solution.py that it came through. Not
-    its text: that could be what was asked."""
+    """The nearest of Python's own types, and the last line of solution.py that it came through. Its
+    text is left out: it could repeat what was asked."""
     kind = next(kind.__name__ for kind in type(error).__mro__ if hasattr(builtins, kind.__name__))
     lines = [getattr(error, "lineno", 0)]  # a SyntaxError has its own
     lines += [step.lineno for step in traceback.extract_tb(error.__traceback__)
@@ -325,12 +325,12 @@ def main(user: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    torch.zeros(1, requires_grad=True).sum().backward()  # now its parts are all there
+    torch.zeros(1, requires_grad=True).sum().backward()  # now all its parts are loaded
     confine(user)
     print("ready", file=said, flush=True)
     module: Any = None
     for told in map(json.loads, heard):
-        if told["first"]:  # of a test: the clock starts again, and kills when it is over
+        if told["first"]:  # of a test: the clock starts again, and kills when it runs out
             signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
         try:
             if "source" in told:

@@ -79,8 +79,8 @@ class Submission:
 
 
 def plain(name: str) -> str:
-    """A name in an archive as a/b: bsdtar begins it with ./, Windows divides it by backslashes. One
-    that leads out of the archive's own folder is none that anybody asks for."""
+    """A name in an archive as a/b: bsdtar begins it with ./, Windows divides it by backslashes. A
+    name that leads out of the archive's own folder becomes "", which nobody asks for."""
     parts = name.replace("\\", "/").split("/")
     if parts[0] == "" or ":" in parts[0] or ".." in parts:
         return ""

@@ -1,7 +1,7 @@
 """Wrong functions, unusual right ones, and hostile code (wrong.txt): what do they lose?
 
 A wrong function takes the place of one in the reference, and must lose exactly what it violates; a
-right one, nothing. Left out: wrong runs and wrong archives (tests/test_homework.py).
+right one must lose nothing. Left out: wrong runs and wrong archives (tests/test_homework.py).
 """
 
 import re
@@ -38,7 +38,7 @@ def reference(student: str) -> str:
 
 
 def left(name: str, body: str, student: str, sandbox: Sandbox) -> dict[str, float]:
-    """With another body for a function: the share that is earned of each of its lines."""
+    """The share that is earned of each line of a function, if it has another body."""
     head = f"def {name}({PARAMETERS.get(name, 'r, mean, k')}):\n    "
     sandbox.load(f"{reference(student)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
     handed_in, found = Student(student, sandbox, Submission(HERE)), {}
@@ -64,7 +64,7 @@ def surprises(student: str, lines: list[str] = WRONG) -> list[str]:
 
 
 def survivors(student: str, sandbox: Sandbox) -> list[str]:
-    """Hostile functions that are left a point."""
+    """Hostile functions that keep some points."""
     pairs = [line.split(" | ", 1) for line in HOSTILE_FUNCTIONS]
-    return [f"{name} is left some points by {body}" for name, body in pairs
+    return [f"{name} keeps some points with {body}" for name, body in pairs
             if any(left(name, body, student, sandbox).values())]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the experiments found: a sentence for each comparison, true whichever way the logs fall.
+"""What the experiments found: a sentence for each comparison, true whatever the results are.
 
     for f in findings(Logs()): print(f.sentence, f.start, f.effect, f.seeds)
 
@@ -56,7 +56,7 @@ def corrected(found: Sequence[Finding]) -> dict[str, float]:
 
 
 def base(logs: Logs, sweep: str, k: str = "") -> str:
-    """Where it starts: the mean pass rate (of graded rewards log E[l]), and k."""
+    """Where it starts: the mean pass rate (log E[l] for graded rewards), and k."""
     figure = SWEEPS[sweep].criterion
     value = f"{'p' if figure == 'pass@1' else 'log E[l]'} = {mean(logs.starts(sweep, figure)):.2g}"
     return value + (f", k = {k}" if k else "")
@@ -95,7 +95,7 @@ def of_default(logs: Logs) -> list[Finding]:
 
 
 def distances(logs: Logs, label: str, figure: str = "pass@1") -> list[float]:
-    """D of each seed: the mean over its evaluations of how far it is from its `ce` in a figure."""
+    """D of each seed: the mean distance in a figure, over all evaluations, from the seed's `ce`."""
     pairs = zip(logs.runs("convergence", label), logs.runs("convergence", "ce"), strict=True)
     return [mean(abs(x[figure] - y[figure]) for x, y in zip(*both, strict=True)) for both in pairs]
 
@@ -114,7 +114,7 @@ def of_convergence(logs: Logs) -> list[Finding]:
     if rule.converges:
         end = f"falls on every seed, and {near} the two are indistinguishable"
     elif rule.near:
-        end = f"{near} is too small to tell apart, but it does not fall with k on every seed"
+        end = f"is negligible {near}, but does not fall with k on every seed"
     else:
         end = f"stays larger than that between twins of cross-entropy, up to k = {ks[-1]:,}"
     words = f"As k grows, the distance of MaxRL's learning curve from maximum likelihood's {end}"
@@ -130,8 +130,8 @@ def of_convergence(logs: Logs) -> list[Finding]:
     close = sum(a < b + MARGIN for a, b in zip(E, floor, strict=True))
     is_exact = f"D = {mean(E):.3f}; twins {mean(floor):.3f}"
     lose = {k: sum(map(bool, lost(logs, f"maxrl k={k}"))) for k in ks}
-    kinds = (f"A whole kind of problem is lost for good on {lose[ks[0]]} seeds with k = {ks[0]}, on"
-             f" {lose[ks[-1]]} with k = {ks[-1]:,}")  # fmt: skip
+    kinds = (f"A whole kind of problem is lost for good on {lose[ks[0]]} seeds with k = {ks[0]}, "
+             f"and on {lose[ks[-1]]} with k = {ks[-1]:,}")  # fmt: skip
     losers = ", ".join(f"{n} at {k:,}" for k, n in lose.items())
     return [
         Finding(1, words, start, effect, seeds, True, "convergence", p),
@@ -187,7 +187,7 @@ def of_border(logs: Logs) -> list[Finding]:
         ahead = [sweep for (sweep, _), v in vs.items() if v.above == v.n]
         behind = [sweep for (sweep, _), v in vs.items() if v.above == 0]
         words = (f"{NAMES[ours]} is ahead of {NAMES[theirs]} in pass@1 on all seeds in {len(ahead)}"
-                 f" of {len(vs)} settings, behind in {len(behind)}")  # fmt: skip
+                 f" of {len(vs)} settings, and behind in {len(behind)}")  # fmt: skip
         counts = {s: f"{ahead.count(s)} ahead, {behind.count(s)} behind" for s in BASES}
         effect = "; ".join(f"{count} from {base(logs, s)}" for s, count in counts.items())
         found.append(Finding(3, words, "three bases, k = 16", effect, seeds, theirs == "grpo"))
@@ -218,7 +218,7 @@ def of_gradients(logs: Logs) -> list[Finding]:
         ours, theirs = (share_of_hard(logs, "base .5", m, k) for m in ("maxrl", "grpo"))
         v = of_ratio(ours, theirs)
         how = comparative(v, "more", "less")
-        words = f"With k = {k:,} MaxRL puts {how} of its gradient on prompts with p < .1 than GRPO"
+        words = f"With k = {k:,}, MaxRL puts {how} of its gradient where p < .1 than GRPO does"
         effect = f"{mean(ours):.2f} against {mean(theirs):.2f}, {say(v, ratio=True)}"
         found.append(Finding(5, words, f"p = .5, k = {k:,}", effect, agreeing(v, 1)))
     return found

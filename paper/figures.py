@@ -69,7 +69,7 @@ def convergence(logs: Logs, path: Path) -> None:
             right.plot(row["step"], row["pass@1"], "X", color=color, ms=8, clip_on=False)
     weights = [weight for weight, _, _ in logs.runs("convergence", "ce")[0][-1]["kinds"]]
     for solved, words in ((2, f"X: without {KINDS[2]}"), (1, f"X: only {KINDS[0]}")):
-        x, y = right.get_xlim()[1], sum(weights[:solved])  # where those end that solve no more
+        x, y = right.get_xlim()[1], sum(weights[:solved])  # the end of runs that solve no more
         right.axhline(y, color=GREY, ls=":", lw=1)
         right.text(x, y - 0.015, words, fontsize=8, ha="right", va="top")
     for ax in (left, right):
@@ -117,8 +117,8 @@ def fresh(logs: Logs, path: Path) -> None:
 
 
 def border(logs: Logs, path: Path) -> None:
-    """Where MaxRL helps, where maximum likelihood does, and where not, in pass@1: red where the
-    first is ahead, framed where all seeds agree, hatched where neither ends above the base."""
+    """Where MaxRL helps in pass@1, and where maximum likelihood does: red where the first method is
+    ahead, framed where all seeds agree, hatched where neither ends above the base."""
     fig, axes = new_figure(3, height=3.4, sharey=True)
     rows, columns = list(BASES)[::-1], list(POOLS)
     for ax, (ours, theirs) in zip(axes, PAIRS, strict=True):
@@ -179,7 +179,7 @@ def gradient(logs: Logs, path: Path) -> None:
 
 
 def theory(logs: Logs, path: Path) -> None:
-    """w(p) at two k, exactly, and the signal to noise of a rollout's worth of gradient."""
+    """w(p) for two values of k, and the signal-to-noise ratio of the gradient per rollout."""
     ps = torch.logspace(-2, -0.005, 60).double()
     fig, axes = new_figure(3, height=4.2)
     dashes = {"ce": "--", "maxrl-std": ":", "rloo": "-", "grpo": "-", "maxrl": "-"}

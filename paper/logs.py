@@ -34,7 +34,7 @@ RESULTS = ROOT / "results"
 KS = tuple(2**i for i in range(15))  # pass@k may be kept for these
 KINDS = ("sums without a carry", "sums below 100 with a carry", "sums of three digits")
 KEPT = ("step", "seconds", "rollouts")  # of every evaluation
-MAY_DIFFER = ("out", "threads")  # settings that do not make another run
+MAY_DIFFER = ("out", "threads")  # settings that do not make a run a different one
 Line = dict[str, Any]  # what is kept of a run
 
 
@@ -50,13 +50,13 @@ class Job:
 
     @cached_property
     def command(self) -> str:
-        """What its line calls it."""
+        """The command, as its line has it."""
         return f"python train.py {self.flags}"
 
 
 def line_of(job: Job, commit: str) -> Line:
     """What to keep of the run in job.out: the sweep's figures of all evaluations, with pass@k for
-    more k and by kinds of problems at the end; of a tuning run only where its criterion ended."""
+    more k and by kinds of problems at the end; for a tuning run only where its criterion ended."""
     sweep = SWEEPS[job.sweep]
     config = json.loads((job.out / "config.json").read_text(encoding="utf-8"))
     rows = [row for row in read_lines(job.out / "metrics.jsonl") if "nll" in row]
@@ -83,7 +83,7 @@ def short(x: Any) -> Any:
 
 
 def more_pass_rates(row: dict[str, Any]) -> dict[str, float]:
-    """pass@k, for all of KS that the evaluation knows, from its figures of single problems."""
+    """pass@k, for all k of KS that the evaluation allows, from its figures of single problems."""
     weight = torch.tensor(row["weight"], dtype=torch.float64)
     if "logp" in row:
         p = torch.tensor(row["logp"], dtype=torch.float64).exp()
@@ -95,7 +95,7 @@ def more_pass_rates(row: dict[str, Any]) -> dict[str, float]:
 
 
 def kind_of(prompt: str) -> int:
-    """Of an addition of numbers with up to two digits: its place in KINDS."""
+    """The place in KINDS of an addition of numbers with up to two digits."""
     a, b = map(int, re.findall(r"\d+", prompt))
     return 2 if a + b > 99 else int(a % 10 + b % 10 > 9)
 
@@ -127,18 +127,18 @@ def settings(flags: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Logs:
-    """A folder with a file for each sweep, whole or of --quick."""
+    """A folder with a file for each sweep, of whole runs or of --quick ones."""
 
     folder: Path = RESULTS
     quick: bool = False
 
     def lines(self, sweep: str) -> list[Line]:
-        """Of all runs of a sweep that have ended."""
+        """The lines of all runs of a sweep that have ended."""
         path = self.folder / f"{sweep}.jsonl"
         return parsed(path, path.stat().st_mtime_ns) if path.exists() else []
 
     def seeds(self, sweep: str) -> range:
-        """Those that are reported."""
+        """The seeds that are reported."""
         return SWEEPS[sweep].seeds[:1] if self.quick else SWEEPS[sweep].seeds
 
     def runs(self, sweep: str, label: str) -> list[Rows]:
@@ -147,14 +147,14 @@ class Logs:
         return [mine[seed] for seed in self.seeds(sweep)]
 
     def ends(self, sweep: str, label: str, figure: str) -> list[float]:
-        """Where a held-out figure ended, for each seed; of "base" where all began."""
+        """Where a held-out figure ended, for each seed; for "base", where all began."""
         if label == "base":
             return self.starts(sweep, figure)
         return [ending(rows, figure) for rows in self.runs(sweep, label)]
 
     def starts(self, sweep: str, figure: str) -> list[float]:
-        """That of the weights that all runs of a sweep start from. SystemExit if they differ: a
-        warm start that is made again on another machine is not the same one."""
+        """The figure at the weights that all runs of a sweep start from. SystemExit if these
+        differ: a warm start that is made again on another machine is not the same one."""
         found = {tuple(rows[0][figure] for rows in self.runs(sweep, label))
                  for label in SWEEPS[sweep].labels}  # fmt: skip
         if len(found) > 1:
@@ -174,14 +174,14 @@ class Logs:
         return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))["found"]
 
     def write(self, name: str, text: str) -> None:
-        """Replace a file, whole or not at all. JSON has no infinity: "inf", as in a run's log."""
+        """Replace a file, whole or not at all. Infinity becomes "inf", as in a run's log."""
         self.folder.mkdir(parents=True, exist_ok=True)
         replace_file(self.folder / name, text.replace("Infinity", '"inf"').encode())
 
 
 @lru_cache(maxsize=40)
 def parsed(path: Path, written: int) -> list[Line]:
-    """The lines of a file, which are asked for often. written: or a new one would be missed."""
+    """The lines of a file, cached. written: when it was written, so that no new one is missed."""
     lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
     for row in (row for line in lines for row in line["evaluations"]):
         row |= {n: math.inf for n, x in row.items() if x == "inf"}
@@ -195,7 +195,7 @@ def ending(rows: Rows, figure: str) -> float:
 
 def samples_for(target: float, curve: Sequence[float]) -> float:
     """The k, interpolated in log k, at which pass@k is `target`; curve[i] is pass@2^i and rises.
-    1 where the first is enough; where the last is not, still that."""
+    It is 1 where the first is enough, and the last k where none is."""
     for i, (low, high) in enumerate(pairwise(curve)):
         if low < target <= high:
             return 2 ** (i + (target - low) / (high - low))
@@ -203,7 +203,7 @@ def samples_for(target: float, curve: Sequence[float]) -> float:
 
 
 def job_of(logs: Logs, sweep: str, label: str, seed: int, rate: int | None) -> Job:
-    """A run of a label. rate: of one that is tuned. A tuning seed looks at other problems."""
+    """A run of a label. rate: its rate, if that is tuned. Tuning seeds look at other problems."""
     of, tuning = SWEEPS[sweep], seed in TUNING_SEEDS
     lr = "" if rate is None else f"--lr {rate_text(rate)}"
     parts = (of.labels[label], of.flags, "--eval-split validation" * tuning, lr,
@@ -214,7 +214,7 @@ def job_of(logs: Logs, sweep: str, label: str, seed: int, rate: int | None) -> J
 
 
 def line_from(logs: Logs, job: Job) -> Line | None:
-    """That of the run with these flags, if it has ended."""
+    """The line of the run with these flags, if it has ended."""
     same = (x for x in logs.lines(job.sweep) if x["command"] == job.command)
     return next((line for line in same if is_of(line["config"], job.flags)), None)
 
@@ -229,8 +229,8 @@ def tried(sweep: str, label: str) -> dict[tuple[int, int], float]:
 
 
 def tuned(sweep: str) -> tuple[list[Job], dict[str, int | None]]:
-    """The tuning runs that are needed next, none at the end; and for all labels that are tuned the
-    rate of their runs, None if it is not known yet."""
+    """The tuning runs that are needed next, none at the end; and the rate for each label that is
+    tuned, None if it is not known yet."""
     of, jobs, rates = SWEEPS[sweep], [], {}
     for source in dict.fromkeys(of.tuned_at.values()):
         ends = tried(sweep, source)
@@ -242,7 +242,7 @@ def tuned(sweep: str) -> tuple[list[Job], dict[str, int | None]]:
 
 def missing(logs: Logs, sweep: str) -> list[Job]:
     """The runs that can be made now, in their order: those that choose a rate, then all that are
-    drawn and have a rate already. --quick takes the middle one until one is chosen."""
+    drawn and have a rate already. --quick takes the middle rate until one is chosen."""
     of, (jobs, rates) = SWEEPS[sweep], tuned(sweep)
     if logs.quick:
         jobs, rates = [], {label: of.middle if n is None else n for label, n in rates.items()}
@@ -261,14 +261,14 @@ def is_measured(logs: Logs, number: int) -> bool:
 
 
 def ready(logs: Logs, number: int) -> bool:
-    """Whether all that an experiment is made from is there."""
+    """Whether everything that an experiment is made from is there."""
     runs = any(missing(logs, sweep) for sweep in sweeps_of(number))
     return not runs and is_measured(logs, number)
 
 
 def add(logs: Logs, job: Job, commit: str) -> Line:
-    """Keep a run that has ended: its line, in the file of its sweep, which is in the order of the
-    labels. Lines that it replaces go, and those of labels that are not on the list any more."""
+    """Keep the line of a run that has ended in the file of its sweep, in the order of the labels.
+    The lines that it replaces are dropped, and so are those of labels that are no longer listed."""
     new, labels = line_of(job, commit), list(SWEEPS[job.sweep].labels)
 
     def stays(x: Line) -> bool:

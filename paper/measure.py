@@ -23,7 +23,7 @@ STAGES = {"default base": "default", "base .5": "border-50"}  # -> the sweep who
 
 
 def gradients(quick: bool) -> dict[str, Any]:
-    """stage -> seed -> p of single prompts, and the norm of grad log p. No more has to be measured:
+    """stage -> seed -> p of single prompts, and the norm of grad log p. Nothing else is needed, as
     E[g] = w(p) grad p, and its norm is w(p) p |grad log p|."""
     n, seeds = (40, 1) if quick else (500, 8)
     found = {}
@@ -52,7 +52,7 @@ def of_prompts(flags: str) -> dict[str, list[float]]:
 
 def expected_weight(method: str, p: Tensor, k: int) -> Tensor:
     """w(p) (N,) of a method for many p < 1 (N,) at once, by the sum of maxrl.enumerated_weight over
-    0 to k successes; of `ce` 1/p."""
+    0 to k successes; for `ce` it is 1/p."""
     if method == "ce":
         return 1 / p
     successes = torch.arange(k + 1).double()

@@ -21,9 +21,9 @@ RULE = (
     "Every comparison is paired by seed: the two runs of a seed start from the same weights and see"
     " the same prompts. Its effect is the Hodges-Lehmann estimate, the median of all means of two"
     " differences (a difference with itself among them); [in brackets] is its 95 % interval, the"
-    " one that belongs to the exact signed-rank test, which asks for no normal distribution: ends"
-    " have two modes where some seeds lose a kind of problem. Fewer than six seeds have no such"
-    " interval, and what stands (in parentheses) is their range. A ratio is compared by its"
+    " one that belongs to the exact signed-rank test, which assumes no normal distribution: ends"
+    " have two modes where some seeds lose a kind of problem. For fewer than six seeds there is no"
+    " such interval, and their range is given (in parentheses). A ratio is compared by its"
     " logarithm. *At the end* is the mean over the evaluations of the last fifth of the steps."
     " Intervals cover variation over seeds, not over problems: all seeds answer the same test"
     " problems, and other problems would move all of them together."
@@ -33,8 +33,8 @@ RULE_OF_CONVERGENCE = (
     " same seed's `ce`|. Its floor is the D of a twin of `ce`, which has the same first weights but"
     " other prompts. MaxRL(k) is *indistinguishable from maximum likelihood* where the upper end"
     " of the interval of D(k) lies below the upper end of the floor's interval plus"
-    f" {MARGIN:g}. MaxRL *converges* if there is such a k, and if up to the first of them D falls"
-    " with k on every seed. The rule was found on seeds 0 to 7 and is applied to seeds 8 to 15."
+    f" {MARGIN:g}. MaxRL *converges* if there is such a k, and if D falls with k on every seed up"
+    " to the first such k. The rule was found on seeds 0 to 7 and is applied to seeds 8 to 15."
 )
 
 
@@ -67,7 +67,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def rank_sums(ranks: Iterable[float]) -> list[float]:
-    """Of the positive, for all flips of signs, from the smallest on."""
+    """The rank sums of the positive values for all flips of signs, from the smallest on."""
     sums = [0.0]
     for r in ranks:
         sums += [t + r for t in sums]
@@ -75,8 +75,8 @@ def rank_sums(ranks: Iterable[float]) -> list[float]:
 
 
 def p_value(values: Sequence[float]) -> float:
-    """Two-sided, of the signed-rank test, exact over all flips of signs. Equal sizes share their
-    ranks, and zeros have ranks that count for neither side (Pratt 1959)."""
+    """The two-sided p of the signed-rank test, exact over all flips of signs. Equal sizes share
+    their ranks, and zeros have ranks that count for neither side (Pratt 1959)."""
     sizes = [abs(x) for x in values]
     ranks = [sum(s < x for s in sizes) + (sum(s == x for s in sizes) + 1) / 2 for x in sizes]
     signed = [(r, x > 0) for r, x in zip(ranks, values, strict=True) if x]
@@ -86,7 +86,7 @@ def p_value(values: Sequence[float]) -> float:
 
 
 def of_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
-    """The same of paired ratios, by their logarithms; an effect of 1 is none."""
+    """The same for paired ratios, by their logarithms; an effect of 1 is no effect."""
     logs = interval([math.log(a / b) for a, b in zip(ours, theirs, strict=True)])
     centre, low, high = map(math.exp, (logs.centre, logs.low, logs.high))
     return replace(logs, centre=centre, low=low, high=high)

@@ -3,7 +3,7 @@
 A sweep is a set of runs that start from the same weights. Learning rates are 1e-4 times powers of
 two. The runs by which a rate is chosen have seeds of their own and look at the validation half of
 the held-out problems; neither is reported. The grid starts with three rates and grows where its
-best is at an edge (`to_tune`). SWEEPS run in their order. Left out: running them (reproduce.py).
+best is at an edge (`to_tune`). SWEEPS are run in order. Left out: running them (reproduce.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ class Sweep:
     quick: str  # what --quick changes in them
     labels: dict[str, str]  # label -> flags of its own
     tuned_at: dict[str, str] = field(default_factory=dict)  # label -> whose runs choose its rate
-    middle: int = 3  # the rate that a grid begins with, with its neighbours
+    middle: int = 3  # a grid begins with this rate and its neighbours
     criterion: str = "pass@1"  # held-out, by which the choice is made
     seeds: range = range(8)
     figures: tuple[str, ...] = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")  # kept
@@ -38,15 +38,15 @@ def rate_text(n: int) -> str:
 
 
 def best_rate(tried: Tried, seeds: Iterable[int]) -> int:
-    """The rate with the highest mean over these seeds; of equal ones the lowest."""
+    """The rate with the highest mean over these seeds; the lowest of equal ones."""
     rates = sorted({n for n, _ in tried})
     return max(rates, key=lambda n: mean(tried[n, s] for s in seeds))
 
 
 def to_tune(tried: Tried, middle: int) -> list[tuple[int, int]]:
-    """The (rate, seed) that are still to be run before a rate can be chosen; none at the end: three
-    rates with two seeds; while the best is at an edge, one more on that side; then a third seed if
-    the two choose different rates, and edges once more."""
+    """The (rate, seed) pairs that are still to be run before a rate can be chosen, none at the end:
+    three rates with two seeds; while the best is at an edge, one more on that side; then a third
+    seed if the two choose different rates, and edges once more."""
     rates = sorted({n for n, _ in tried} | {middle - 1, middle, middle + 1})
     seeds = [s for s in TUNING_SEEDS if s in {s for _, s in tried} | set(TUNING_SEEDS[:2])]
     missing = [(n, s) for n in rates for s in seeds if (n, s) not in tried]

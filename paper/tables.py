@@ -1,8 +1,8 @@
-"""What README, RESULTS and PROMISES say in numbers: from the logs, Markdown for each marker.
+"""The numbers in README, RESULTS and PROMISES: Markdown made from the logs for each marker.
 
     <!-- results:NAME -->  ...  <!-- end -->
 
-`write` puts every block in. An experiment whose runs are not all there says so. Left out: which
+`write` fills in every block. An experiment whose runs are not all there says so. Left out: which
 findings there are (claims.py), and the rules (rules.py).
 """
 
@@ -36,7 +36,7 @@ def block(*parts: str) -> str:
 
 
 def fold(summary: str, *parts: str) -> str:
-    """What is shown to whoever opens it."""
+    """Parts that are hidden until a reader opens them."""
     return block(f"<details><summary>{summary}</summary>", *parts, "</details>")
 
 
@@ -157,7 +157,7 @@ def experiment(number: int) -> str:
 
 
 def rates(sweep: str) -> str:
-    """The learning rates that were chosen, out of what, and how long all runs took."""
+    """The learning rates that were chosen, from which grid, and how long all runs took."""
     found = []
     for label, n in tuned(sweep)[1].items():
         if SWEEPS[sweep].tuned_at[label] == label and n is not None:
@@ -167,7 +167,7 @@ def rates(sweep: str) -> str:
             found.append(f"`{label}` {rate_text(n)} ({span})")
     lines = LOGS.lines(sweep)
     hours = sum(line["evaluations"][-1]["seconds"] for line in lines) / 3600
-    cost = f"{len(lines)} runs, {hours:.1f} hours of one thread after their warm starts"
+    cost = f"{len(lines)} runs, {hours:.1f} hours on one thread besides their warm starts"
     return f"{sweep}: {'; '.join(found) or 'one rate for all'}. {cost}."
 
 
@@ -184,8 +184,8 @@ def claims_table(short: bool = False) -> str:
     survive = [f"{name} (p = {p[name]:.3f})" for name in claims.FAMILY if p[name] < 0.05]
     family = (
         f"The family of claims for MaxRL: {'; '.join(claims.FAMILY)}. After Holm's correction of"
-        " their two-sided signed-rank p-values (with eight seeds, no family of more than six could"
-        f" survive), these remain at the 5 % level: {'; '.join(survive) or 'none'}."
+        " their two-sided signed-rank p-values (with eight seeds, no claim in a family of more than"
+        f" six could survive), these remain at the 5 % level: {'; '.join(survive) or 'none'}."
     )
     return block(table, family, fold("The rules", RULE))
 
@@ -212,7 +212,7 @@ def read(name: str) -> dict:
 
 
 def contenders(*measured: dict) -> str:
-    """Tests by contenders: seconds, median and range, and how many times ours; cold ones once."""
+    """Seconds by test and contender, median and range, and how many times ours they are."""
     tests: dict[str, dict] = {}
     for one in measured:
         warm = WARM.format(**one["scaling"])
@@ -244,8 +244,8 @@ def scaling_table() -> str:
         " {share_of_peak[matmul_gflops]:.0f} GFLOP/s in a matrix product, of which the"
         " cross-entropy step reaches {share_of_peak[cross-entropy step]:.0%} and the cold step"
         " {share_of_peak[cold RL step]:.0%}. Drawing, tokenizing and verifying take"
-        " {beside[text_share]:.1%} of a warm step of 64 prompts x 8, an evaluation on 1,000"
-        " held-out prompts {beside[evaluation_s]:.2f} s, a whole process that does one step"
+        " {beside[text_share]:.1%} of a warm step of 64 prompts x 8. An evaluation on 1,000"
+        " held-out prompts takes {beside[evaluation_s]:.2f} s, a whole process that does one step"
         " {beside[start_up_s]:.1f} s. Commands: `{command}` and `{second}`."
     )
     return block(scaling(first, more), about.format(second=more["command"], **first))
@@ -281,12 +281,12 @@ def gpu() -> str:
 def soak_text() -> str:
     """What the last `make soak` measured."""
     return (
-        "The last `make soak`: {kills[n]} kills, {kills[before_the_first_checkpoint]} of them "
-        "before the first checkpoint, not a bit lost; {fuzz[n]:,} hostile completions, no wrong "
-        "verdict, {fuzz[mean_us]:.1f} microseconds each and {fuzz[worst_us]:.0f} at worst; "
-        "{long_run[minutes]:.0f} minutes and {long_run[steps]:,} steps of training, resident "
-        "memory {long_run[first_mb]:.0f} MB after the first minute and {long_run[last_mb]:.0f} MB "
-        "at the end, {long_run[more_files]} more open files."
+        "In the last `make soak`, {kills[n]} kills, {kills[before_the_first_checkpoint]} of them "
+        "before the first checkpoint, lost not one bit. {fuzz[n]:,} hostile completions got no "
+        "wrong verdict, in {fuzz[mean_us]:.1f} microseconds each, {fuzz[worst_us]:.0f} at worst. "
+        "After {long_run[minutes]:.0f} minutes and {long_run[steps]:,} steps of training, resident "
+        "memory had gone from {long_run[first_mb]:.0f} MB (after one minute) to "
+        "{long_run[last_mb]:.0f} MB, and {long_run[more_files]} more files were open."
     ).format(**read("soak.json"))
 
 

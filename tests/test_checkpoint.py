@@ -278,7 +278,7 @@ def test_a_strangers_method_is_not_executed(stranger, capsys):
         content["config"] |= {"method": "evil.py:f", "table": table}
         torch.save(content, "out/ckpt.pt")
         assert train_module.main("--resume --out out".split()) == 2
-        assert "say --method evil.py:f again" in one_line(capsys)
+        assert "give --method evil.py:f again" in one_line(capsys)
     assert not Path("executed").exists()
 
 

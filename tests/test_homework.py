@@ -236,7 +236,7 @@ def changed(kind, **figures):
 
 
 @pytest.mark.parametrize("change, why", [
-    (lambda run: run, ""), (lambda run: run | {"settings": {}}, "other settings"),
+    (lambda run: run, ""), (lambda run: run | {"settings": {}}, "settings other"),
     (lambda run: run | {"rows": run["rows"][:-1]}, "a row for each"),
     (lambda run: run | {"rows": [*run["rows"], run["rows"][1]]}, "a row for each"),
     (changed("nll", nll=3), "step 0: nll"), (changed("grad_norm", grad_norm=9), "train it again"),
@@ -277,7 +277,7 @@ def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(grading, "Sandbox", refuse)
     monkeypatch.delenv("AUTOGRADER_ROOT", raising=False)
-    for words, why in (([str(tmp_path)], "--trust"), (["nowhere"], "not there"), ([], "--all")):
+    for words, why in (([str(tmp_path)], "--trust"), (["nowhere"], "not exist"), ([], "--all")):
         monkeypatch.setattr(sys, "argv", ["grade.py", *words])
         with pytest.raises(SystemExit) as stopped:
             grading.main()

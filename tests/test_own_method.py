@@ -72,7 +72,7 @@ def test_the_table_of_what_it_computes_is_kept(train, mine):
 def test_a_run_goes_on_with_the_same_function_only(train, mine, capsys):
     train(f"{FLAGS} --out whole"), train(f"{FLAGS} --steps 2 --out out")
     train("--resume --out out --steps 4", status=2)
-    assert "say --method mine.py:ours again" in capsys.readouterr().err
+    assert "give --method mine.py:ours again" in capsys.readouterr().err
     (mine / "mine.py").write_text(FILE.replace("r - mean, mean", "r - mean / 2, mean"))
     train("--resume --out out --steps 4 --method mine.py:ours", status=2)
     assert "other advantages" in capsys.readouterr().err

@@ -169,7 +169,7 @@ def test_what_is_said_of_convergence(monkeypatch):
     first, exact, _, lost = distances(monkeypatch, of)
     assert "falls on every seed, and from k = 16,384 on" in first.sentence and first.p == 2 / 256
     assert first.seeds == "8 of 8" and " is indistinguishable" in exact.sentence
-    assert "on 3 seeds with k = 16, on 3 with k = 16,384" in lost.sentence
+    assert "on 3 seeds with k = 16, and on 3 with k = 16,384" in lost.sentence
     first, *_ = distances(monkeypatch, of | {"maxrl k=128": 0.5})
     assert "does not fall with k on every seed" in first.sentence and first.seeds == "0 of 8"
     first, exact, *_ = distances(

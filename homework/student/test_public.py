@@ -3,7 +3,7 @@
     python -m pytest test_public.py             # all
     python -m pytest test_public.py -k maxrl    # those of one function
 
-The grader asks the same kind of questions, more of them. Nothing in here knows an answer: the
+The grader asks more questions of the same kind. Nothing in here knows an answer: the
 expected gradient is summed over all outcomes, pass@k is counted, chances add up to 1.
 """
 
@@ -19,7 +19,7 @@ SEE = "Fill in the table of the handout: for each S its chance, A, and g = (1/k)
 
 
 def advantages(name: str, r: torch.Tensor) -> torch.Tensor:
-    """Of groups (B, k)."""
+    """The advantages of groups (B, k)."""
     A = getattr(solution, name)(r, r.mean(dim=1, keepdim=True), r.shape[1])
     assert A.shape == r.shape, f"{name} returns shape {tuple(A.shape)} for {tuple(r.shape)}"
     return A
@@ -51,7 +51,7 @@ def test_a_group_alone_and_in_a_batch(name):
     together = advantages(name, r)
     for b in range(3):
         assert torch.allclose(together[b], advantages(name, r[b : b + 1])[0]), (
-            f"{name}: group {b} has other advantages in a batch than alone; is there a mean "
+            f"{name}: group {b} has different advantages in a batch and alone; is there a mean "
             "or a std over all groups in it?"
         )
     mean = r.mean(dim=1, keepdim=True).expand(3, 4)
@@ -108,7 +108,7 @@ def test_the_chances_of_all_completions_add_up_to_1():
     logp = solution.summed_logprobs(logits.expand(len(texts), 3, 3), completions, 2)
     assert math.isclose(logp.exp().sum().item(), 1, rel_tol=1e-4), (
         "summed_logprobs: the chances of all completions of three tokens or less do not "
-        "add up to 1. Is the end token in, and nothing after it?"
+        "add up to 1. Is the end token included, and nothing after it?"
     )
 
 
@@ -141,7 +141,7 @@ def test_has_order_knows_right_from_wrong():
         return (r - mean) * k / (k - 1)
 
     assert solution.has_order(rloo, 4, 1) is True, "has_order: this rloo is of order 1"
-    assert solution.has_order(rloo, 4, 2) is False, "has_order: and not of order 2"
+    assert solution.has_order(rloo, 4, 2) is False, "has_order: it is not of order 2"
     half = solution.has_order(lambda r, mean, k: r - mean / 2, 4, 1)
     assert half is False, "has_order: half a baseline is not of order 1"
 

@@ -3,7 +3,7 @@
     python train.py --method maxrl --k 16 --seed 1 --out runs/maxrl-s1.json
 
 The model is given ` 8+30<` and learns to write `83`: the sum from right to left, which is the order
-in which carries arise. Your `verify` is the reward, your estimator gives the advantages, your
+in which carries arise. Your `verify` is the reward, your estimator gives the advantages, and your
 `summed_logprobs` and `policy_gradient_loss` make the gradient. `--method exact` differentiates J_T
 of the exact pass rate, without sampling. Left out: almost everything that makes training fast.
 """
@@ -56,7 +56,7 @@ def text(row: list[int]) -> str:
 
 def problems(generator: torch.Generator, n: int, held_out: bool) -> tuple[list[str], list[str]]:
     """n prompts and their answers: sums of numbers of one or two digits. One pair of numbers in ten
-    is held out from training, whichever number is first."""
+    is held out from training, whichever number comes first."""
     prompts, answers = [], []
     while len(prompts) < n:
         most = 10 ** torch.randint(1, 3, (2,), generator=generator)
@@ -157,7 +157,7 @@ def train(s: Settings, mine: Any, folder: Path, save: Path | None = None) -> Ite
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train by your own functions in solution.py.")
+    parser = argparse.ArgumentParser(description="Train with your own functions in solution.py.")
     for name, default in asdict(Settings()).items():
         parser.add_argument(f"--{name}", type=type(default), default=default, help=f"({default})")
     parser.add_argument("--out", type=Path, help="write the settings and the log to this file")
@@ -169,7 +169,7 @@ def main() -> None:
     s, rows = Settings(**args), []
     if s.method != "exact" and not hasattr(solution, s.method):
         parser.exit(2, f"train.py: there is no {s.method} in solution.py\n")
-    torch.set_num_threads(1)  # so small a model gains nothing by more
+    torch.set_num_threads(1)  # so small a model gains nothing from more
     for row in train(s, solution, Path(__file__).resolve().parent, save):
         rows.append(row)
         if "nll" in row:
