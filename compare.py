@@ -31,7 +31,7 @@ COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour
 }  # fmt: skip
 DASHES = ("-", "--", ":", "-.")  # of lines that share a colour
 FIGURES = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
-NO_PART = ("seed", "out", "device", "threads")  # settings in which one method's runs may differ
+NO_PART = ("seed", "out", "device", "threads", "tensorboard")  # may differ in one method's runs
 LONGEST_LABEL = 24
 Rows = list[dict[str, Any]]  # the evaluations of a run, first to last
 
@@ -70,7 +70,7 @@ def load(folder: Path) -> tuple[dict[str, Any], Rows]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         rows = read_lines(folder / "metrics.jsonl")
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         config, rows = None, []
     rows = [{n: math.inf if x == "inf" else x for n, x in row.items()} for row in rows]
     evaluations = [row for row in rows if is_number(row.get("nll"))]

@@ -219,7 +219,7 @@ def counted_advantages(
     [0, 1] (then sorted by group), `reinforce`, `rloo` and `tailrl` any finite ones. order: the T of
     `maxrl-loo` and `passk`, from 1 to k (default k). ValueError for other rewards or orders.
     """
-    r = rewards.detach().cpu().double()  # they are few, and MPS has no float64
+    r = rewards.detach().cpu().double().clone()  # they are few, and MPS has no float64
     group, count = group.cpu(), count.cpu()
     check_rewards(name, r)
     check_order(name, k, order)
@@ -264,8 +264,9 @@ def policy_gradient_loss(
     Half precision cannot count to 257 (bfloat16) or to 70,000 (float16), so rollouts are counted in
     whole numbers, and the sum is a float32.
     """
-    if logprobs.shape != advantages.shape:
-        raise ValueError(f"shapes {tuple(logprobs.shape)} and {tuple(advantages.shape)} differ")
+    shapes = [tuple(x.shape) for x in (logprobs, advantages, count) if x is not None]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"shapes differ: {', '.join(map(str, shapes))}")
     dtype = torch.promote_types(logprobs.dtype, torch.float32)
     weights, rollouts = advantages.detach().to(dtype), logprobs.numel()
     if count is not None:
@@ -302,7 +303,7 @@ def objective(p: Tensor, order: float) -> Tensor:
 def weight(p: Tensor, order: float) -> Tensor:
     """w_T(p) = dJ_T/dp = (1 - (1-p)^T) / p = pass@T / p, elementwise; T at p = 0."""
     p, T = torch.as_tensor(p), _order(order)
-    return torch.where(p > 0, exact_pass_at_k(p, T) / p, T)
+    return torch.where(p == 0, T, exact_pass_at_k(p, T) / p)
 
 
 def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
@@ -353,10 +354,12 @@ def _fail_at_k(n: Tensor | int, c: Tensor, k: Tensor | int) -> Tensor:
 
 
 def _product(n: Tensor, c: Tensor, k: Tensor) -> Tensor:
-    """C(n-c, k) / C(n, k) as a product of k factors: no factorial overflows."""
+    """C(n-c, k) / C(n, k) as a product: no factorial overflows. c and k may change places."""
     n, c, k = (x.double().unsqueeze(-1) for x in (n, c, k))
-    result = torch.ones(())
-    for i in torch.arange(int(k.max()), dtype=n.dtype).split(4096):  # bounds the memory
+    c, k = torch.maximum(c, k), torch.minimum(c, k)  # so that there are few factors
+    result, most = torch.ones(()), int(k.max()) if k.numel() else 0
+    for first in range(0, most, 4096):  # so many at a time: this bounds the memory
+        i = torch.arange(first, min(first + 4096, most), dtype=n.dtype)
         result = result * torch.where(i < k, (n - c - i).clamp(min=0) / (n - i), 1.0).prod(-1)
     return result
 

@@ -176,7 +176,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="All of MaxRL, the textbook way.")
     parser.add_argument("--method", choices=ADVANTAGES, help="run only this (default: rloo, maxrl)")
     parser.add_argument("--k", type=int, default=8, help="rollouts per prompt (default 8)")
-    parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", 1)))
+    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or "1"  # 4,2 is legal there
+    parser.add_argument("--threads", type=int, default=threads)
     args = parser.parse_args()
     if args.k < 1 or args.threads < 1:
         parser.error("--k and --threads must be 1 or more")

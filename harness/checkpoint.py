@@ -152,7 +152,7 @@ def described(x: Any) -> str:
         return "a dict" if isinstance(x, dict) else f"{x!r:.60}"
     if x.layout is not torch.strided or x.is_nested or x.is_meta or not x.is_contiguous():
         return "a tensor that is not dense and contiguous"
-    if not x.isfinite().all():
+    if x.dtype == torch.float32 and not (x.isfinite().all() and not x.is_neg()):
         return "a tensor with a number that is not finite"
     return f"a tensor of shape {tuple(x.shape)}, {x.dtype}"
 

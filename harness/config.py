@@ -65,6 +65,7 @@ def whole(low: int, high: int = 10**9) -> Callable[[str], int]:
 
 positive = between(1e-12, 1e6)
 width = between(1e-3, 1e4)  # the square of a deviation must neither vanish nor overflow
+half_width = between(1e-3, 5e3)  # of a setting whose double is the default of another
 
 
 def order_type(text: str) -> float:
@@ -82,7 +83,7 @@ def method_type(text: str) -> str:
 
 def path(text: str) -> str:
     """An argparse type: the name of a file or a folder."""
-    if not text or text.startswith("-"):
+    if not text or str(Path(text)).startswith("-"):
         raise argparse.ArgumentTypeError("is empty or begins with a dash: give another name")
     return text
 
@@ -109,7 +110,7 @@ class Config:
     grad_clip: float = flag(1.0, "longer gradients are cut to this length", positive)
     micro_batch: int = flag(1024, "rollouts in a backward pass; saves memory only", whole(1))
     reward: str = flag("likelihood", "for noisy: likelihood or regression", choices=REWARDS)
-    sigma: float = flag(2.0, "for noisy: width of the likelihood", width)
+    sigma: float = flag(2.0, "for noisy: width of the likelihood", half_width)
     noise: float | None = flag(None, "for noisy: noise of the target (default 2 sigma)", width)
     rounds: int = flag(8, "for expert-iteration and star, which take no --steps", whole(0))
     pool: int = flag(1024, "for the same two: prompts sampled in a round", whole(1))
@@ -256,8 +257,8 @@ def resumed_config(saved: Config, given: dict[str, Any]) -> Config:
 
 def threads_of_environment() -> int:
     """OMP_NUM_THREADS, or 1, because the default network is too small for more."""
-    first = re.match("[1-9][0-9]{0,2}", os.environ.get("OMP_NUM_THREADS", ""))
-    return int(first[0]) if first else 1
+    first = re.match("[1-9][0-9]*", os.environ.get("OMP_NUM_THREADS", ""))
+    return min(int(first[0]), 1024) if first else 1
 
 
 def refuse_unused(config: Config, given: Iterable[str]) -> None:
@@ -277,6 +278,8 @@ def from_dict(saved: Any) -> Config:
     for name, value in saved.items():
         if name not in known or not would_take(known[name], value):
             raise UsageError(f"this version takes no setting {name!r:.40} with {value!r:.40}")
+    if missing := [*known.keys() - saved.keys()]:
+        raise UsageError(f"it lacks the setting {missing[0]}")
     return Config(**saved)
 
 

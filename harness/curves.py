@@ -22,8 +22,6 @@ class Curves:
     """The curves of one run. They begin with the rows that the log already has."""
 
     def __init__(self, writer: Any, folder: Path, rows: list[dict[str, Any]]):
-        for old in folder.glob("events.out.tfevents.*"):
-            old.unlink()
         self.writer = writer(str(folder), flush_secs=5)
         for row in rows:
             self.add(row)

@@ -19,7 +19,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from harness import UsageError, checkpoint, log
+from harness import UsageError, checkpoint, log, report
 from harness.checkpoint import CheckpointError
 from harness.config import Config
 from harness.curves import Curves, writer_class
@@ -50,6 +50,8 @@ class RunFolder:
         """Write the configuration and the rows so far."""
         log.write_lines(self.path / "config.json", [asdict(config)])
         log.write_lines(self.metrics, rows)
+        for old in self.path.glob("events.out.tfevents.*"):  # the curves begin anew, from the rows
+            old.unlink()
         if self.writer:
             self.curves = Curves(self.writer, self.path, rows)
 
@@ -77,21 +79,21 @@ class RunFolder:
         evaluations = [row for row in rows if "nll" in row]
         trained = [row["step"] for row in rows if "nll" not in row]
         try:
-            fits = [evaluations[0]["step"], *trained] == [*range(step + 1)]
-            fits = fits and 0 <= rows[-1]["seconds"] < math.inf
-        except (IndexError, KeyError, TypeError):  # there is no evaluation, or no time
-            fits = False
-        if not fits:
+            whole = [evaluations[0]["step"], *trained] == [*range(step + 1)]
+            if not (whole and 0 <= rows[-1]["seconds"] < math.inf):
+                raise ValueError("a step is missing, or the time is none")
+            progress.started = time.monotonic() - rows[-1]["seconds"]
+            report.table(evaluations[0], evaluations[-1])
+            self.write(config, rows)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a stranger's rows
             raise CheckpointError(
                 f"{self.path} cannot be resumed: its log does not fit its checkpoint; "
                 "start a new run from its weights with --init"
-            )
+            ) from error
         settings = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": self.saved["optimizer"], "param_groups": settings})
         progress.step, progress.first_weights = step, self.saved["first_weights"]
         progress.evaluations = [evaluations[0], evaluations[-1]]
-        progress.started = time.monotonic() - rows[-1]["seconds"]
-        self.write(config, rows)
 
 
 @contextmanager
@@ -109,8 +111,9 @@ def open_folder(config: Config, resume: bool, overwrite: bool) -> Iterator[RunFo
     try:
         if not (resume or overwrite) and any(path.iterdir()):
             raise UsageError(f"--out {path} exists: --resume goes on, --overwrite replaces it")
-        for torn in path.glob("*.tmp"):  # what a killed process was writing
-            torn.unlink()
+        for name in ("config.json", "metrics.jsonl", "ckpt.pt"):
+            for torn in path.glob(f"{name}.*.tmp"):  # what a killed process was writing
+                torn.unlink()
         yield RunFolder(path, resume, writer)
     finally:
         os.close(descriptor)

@@ -43,6 +43,10 @@ def read_lines(path: Path, last_step: float = math.inf) -> list[Row]:
 
 
 def as_line(row: Row) -> str:
-    """JSON has no infinity, so an infinite order or figure is "inf", as on the command line."""
+    """JSON has no infinity, so an infinite order or figure is "inf", as on the command line. NaN,
+    and infinity in a list, is a FloatingPointError."""
     row = {k: "inf" if v == math.inf else v for k, v in row.items()}
-    return json.dumps(row, allow_nan=False) + "\n"
+    try:
+        return json.dumps(row, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise FloatingPointError("a figure is not finite: try a smaller --lr") from error

@@ -40,8 +40,12 @@ class Steady:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        encoding = self.stream.encoding or "utf-8"
-        self.attempt(self.stream.write, text.encode(encoding, "backslashreplace").decode(encoding))
+        try:
+            self.attempt(self.stream.write, text)
+        except UnicodeError:
+            encoding = self.stream.encoding or "utf-8"
+            text_it_has = text.encode(encoding, "backslashreplace").decode(encoding)
+            self.attempt(self.stream.write, text_it_has)
         return len(text)
 
     def flush(self) -> None:

@@ -195,6 +195,7 @@ SPOILED = [  # shape, type, layout, contiguity, no memory, no number, no tensor
     lambda w: w.reshape(1, -1),
     lambda w: w.double(),
     lambda w: w.half(),
+    lambda w: w.to(torch.float8_e4m3fn),
     lambda w: w.int(),
     lambda w: w.reshape(-1).to_sparse(),
     lambda w: torch.zeros(*w.shape, 2)[..., 0] if w.dim() else None,
@@ -231,7 +232,7 @@ MATRIX = {
     ("config", "n_layer"): [2, 1000],
     ("config", "n_head"): [3, 4],
     ("config", "lr"): ["fast", math.nan],
-    ("config", "k"): [2.5, True, -1],
+    ("config", "k"): [2.5, True, -1, MISSING],
     ("config", "method"): ["ppo", ["star"], 7],
     ("config", "reverse"): ["yes", None],
     ("config", "out"): [7, ""],
@@ -327,7 +328,12 @@ def test_a_log_that_does_not_fit_its_checkpoint(stranger, capsys):
     wrong = [lines[:0], lines[:1], lines[:2], lines[1:], [*lines[:2], *lines[1:]]]
     rows = ["[1, 2]", '{"step": "one"}', '{"loss": 1}', "7", '{"step": true}', "{", "[" * 10**5]
     wrong += [[lines[0], row + "\n", *lines[1:]] for row in rows]
-    wrong += [[*lines[:-1], json.dumps(last | {"seconds": s}) + "\n"] for s in (-1, "x", math.nan)]
+    wrong += [
+        [*lines[:-1], json.dumps(last | {"seconds": s}) + "\n"]
+        for s in (-1, "x", math.nan, 10**400)
+    ]
+    for figure in ("low", [1], {}, 10**400, math.nan):
+        wrong.append([json.dumps(json.loads(lines[0]) | {"pass@1": figure}) + "\n", *lines[1:]])
     for text in [*map("".join, wrong), "\0", None]:
         path.unlink() if text is None else path.write_text(text)
         assert train_module.main("--resume --out out".split()) == 2

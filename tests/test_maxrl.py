@@ -258,6 +258,7 @@ def test_extremes():
     zero, one, p = (torch.tensor(x, dtype=torch.float64) for x in (0.0, 1.0, 0.2))
     assert objective(zero, 5).item() == pytest.approx(-(1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5))
     assert (weight(zero, 5), weight(zero, INF), weight(p, INF)) == (5, INF, 1 / p)
+    assert weight(zero * INF, 3).isnan()
     assert (objective(one, INF), objective(one, 3), objective(p, INF)) == (0, 0, p.log())
     assert weight(torch.tensor(1e-300, dtype=torch.float64), INF).item() == pytest.approx(1e300)
     assert (objective(0.5, 2), weight(0.5, 2), maxrl.exact_pass_at_k(0.5, 2)) == (-0.625, 1.5, 0.75)
@@ -329,6 +330,7 @@ def test_pass_at_k_of_many_tries(k):
     neither = (n - k) * (n - k - 1) / (n * (n - 1))
     assert pass_at_k(n, 2, k) == pytest.approx(1 - neither, rel=1e-9)
     assert pass_at_k(n, n - 1000, k) == 1  # the factors after the 0 would overflow
+    assert pass_at_k(10**12, 1, 10**11) == pytest.approx(0.1)  # one factor, and not 10^11
     both = pass_at_k(n, torch.tensor([2, 0]), torch.tensor([k, n]))
     assert both.tolist() == pytest.approx([1 - neither, 0], rel=1e-9)
 
@@ -340,6 +342,8 @@ def test_the_loss_is_a_sum_over_a_constant():
     assert loss.item() == pytest.approx(-(-2 + 2 + 4) / 6) and loss.dtype == logp.dtype
     with pytest.raises(ValueError):
         maxrl.policy_gradient_loss(torch.zeros(3, 1), torch.zeros(3))
+    with pytest.raises(ValueError):
+        maxrl.policy_gradient_loss(torch.zeros(3), torch.zeros(3), torch.ones(3, 1))
 
 
 @pytest.mark.parametrize(

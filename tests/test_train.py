@@ -414,7 +414,7 @@ def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
      ("--resume --out missing", "does not exist"), ("--resume --overwrite --out x", "exclude"),
      ("--ste 3", "unrecognized"), ("--out /dev/null/x", "cannot write"), ("--rounds 3", "--rounds"),
      ("--sigma 1 --method rloo", "--sigma is not for rloo on addition"),
-     ("--task noisy --sigma 1e-200", "0.001"), ("--task noisy --sigma 6e5", "10000"),
+     ("--task noisy --sigma 1e-200", "0.001"), ("--task noisy --sigma 6e3", "5000"),
      ("--task noisy --method grpo", "likelihoods"), ("--n-embd 1000000000 --n-head 1", "32768")],
 )  # fmt: skip
 def test_wrong_use_is_one_line_and_status_2(folder, capsys, monkeypatch, flags, says):
