@@ -23,9 +23,6 @@ def test_doctests():
     assert result.failed == 0 and result.attempted >= 8
 
 
-# ---------------------------------------------------------------------------------- arithmetic
-
-
 @pytest.mark.parametrize("prompt, right", [
     ("0+0=", "0"), ("999+1=", "1000"), ("999+1<", "0001"), ("  7-  7=", "0"), ("3-10=", "-7"),
     ("3-10<", "7-"), ("0-100<", "001-"), (" 25*  4=", "100"), (" 25*  4<", "001"), ("0*9=", "0"),
@@ -42,25 +39,6 @@ def test_truth_table(prompt, right):
         assert verify(prompt, text) is False, text
     for mark in LOOK_ALIKES:
         assert not any(verify(prompt, x) for x in (right + mark, mark + right, mark + right[1:]))
-
-
-problems = st.tuples(
-    st.integers(0, 10**9), st.sampled_from("+-*"), st.integers(0, 10**9),
-    st.none() | st.integers(1, 999), st.sampled_from("=<"),
-).filter(lambda p: p[3] is None or p[1] == "*")  # fmt: skip
-
-
-def oracle(a: int, operator: str, b: int, m: int | None, mark: str) -> str:
-    text = str(soak.truth(a, operator, b, m))
-    return text[::-1] if mark == "<" else text
-
-
-@given(problems, st.integers(0, 9), st.text(ALPHABET, max_size=12))
-def test_the_right_answer_is_accepted_and_nothing_else(problem, spaces, text):
-    a, operator, b, m, mark = problem
-    prompt = f"{' ' * spaces}{a}{operator} {b}{'' if m is None else f'%{m}'}{mark}"
-    assert verify(prompt, oracle(*problem)) is True
-    assert verify(prompt, text) == (text == oracle(*problem))
 
 
 @pytest.mark.parametrize("prompt", [
@@ -92,14 +70,11 @@ def test_the_longest_numbers():
     assert number(z) == int(z) and number(f"{z}9") is None and likelihood("1+1~", z, int(z), 2) == 1
 
 
-@given(problems, st.text(st.sampled_from(ALPHABET.replace(";", "")), max_size=30))
-def test_any_scratchpad_is_free_and_only_what_follows_is_judged(problem, scratch):
-    a, operator, b, _, _ = problem
-    prompt, right = f"{a}{operator}{b}:", oracle(a, operator, b, None, "=")
-    assert verify(prompt, f"{scratch};{right}")
-    for wrong in (right, f"{right};{scratch}x", f"{scratch};{right};{right}", f"{scratch};{right} ",
-                  f"{scratch};0{right}", scratch + right):  # fmt: skip
-        assert not verify(prompt, wrong), wrong
+@given(st.text(ALPHABET.replace(";", "")))
+def test_any_scratchpad_is_free_and_only_what_follows_is_judged(scratch):
+    assert verify("12+34:", f"{scratch};46")
+    for wrong in ("46", f"46;{scratch}x", f"{scratch};46;46", f"{scratch};46 ", f"{scratch};046"):
+        assert not verify("12+34:", wrong), wrong
 
 
 def test_fuzz():
@@ -160,14 +135,6 @@ def test_countdown_has_two_to_six_numbers(n, takes):
     assert verify(prompt, "+".join(numbers)) == takes
     nested = "(" * (n - 1) + numbers[0] + "".join(f"+{x})" for x in numbers[1:])
     assert verify(prompt, nested) == takes
-
-
-@pytest.mark.parametrize("text", [
-    "24", "3*7+5-2=24", "3*7+5-2;24", "3*7+5-2,3*7+5-2", "3*7+5-2-0", "3*7+5-2+2-2", "3*7+5-2*1",
-    "((3*7))+5-2", "((3*7+5-2))", "(3*7+5-2)()", "3(7)+5-2", "(3*7(+5-2", "2-(5+7)*3",
-])  # fmt: skip
-def test_every_broken_rule_is_refused(text):
-    assert verify("3,5,7,2:24=", "3*7+5-2") and verify("3,5,7,2:24=", text) is False
 
 
 # ------------------------------------------------------------------ likelihoods; texts that attack
