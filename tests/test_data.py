@@ -1,7 +1,6 @@
 """data/: what is drawn, how it is split, and how it becomes tokens."""
 
 import doctest
-import re
 import runpy
 import sys
 from collections import Counter
@@ -10,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import task_of
-from hypothesis import given
-from hypothesis import strategies as st
 
 import data
-from data import TASKS, batches, chain, check_task, make_task, splits, tokenizer
+from data import TASKS, batches, chain, check_task, splits, tokenizer
 from data.addition import Task as Addition
 from data.batches import held_out_problems
 from data.splits import in_split, split_hash
@@ -26,8 +23,6 @@ SETTINGS = [
     (name, digits, reverse) for name in RESULTS for digits in (1, 3, 9) for reverse in (False, True)
 ]
 OTHERS = [("chain", 1), ("chain", 9), ("countdown", 1), ("countdown", 2), ("noisy", 2)]
-
-
 GOLDEN = [5465905124413615059, 5795564065080592865]
 FIRST_FOUR = [(" 78+  3=", "81"), ("  4+  9=", "13"), ("  8+  9=", "17"), ("  3+716=", "719")]
 
@@ -176,14 +171,7 @@ def test_countdown_problems_are_solvable_and_split_as_multisets():
     assert not sides[0] & sides[1]
     targets = [target for _, target in sides[0]]
     assert 1 <= min(targets) < 5 and 90 < max(targets) <= 99
-
-
-def test_the_longest_countdown_answer_fits_exactly():
-    """Every operator with its pair of parentheses; one more pair would be none's."""
-    task = task_of("countdown", 1, False)
-    longest = "(((3+5)*2)-7)"
-    assert verify("3,5,7,2: 9=", longest) and len(longest) + 1 == task.max_new_tokens
-    assert not verify("3,5,7,2: 9=", f"({longest})")
+    assert task_of("countdown", 1).max_new_tokens == len("(((3+5)*2)-7)") + 1
 
 
 def test_chains_come_in_two_styles():
@@ -248,22 +236,6 @@ def test_what_people_type_is_aligned_or_refused(task, typed, aligned, refused):
             task_of(*task).align(text)
 
 
-def test_what_is_no_task():
-    with pytest.raises(ValueError, match="modular"):
-        make_task("tokenizer", {})
-    for name, digits in (("addition", 0), ("addition", 10), ("countdown", 5)):
-        with pytest.raises(ValueError, match="digits"):
-            task_of(name, digits)
-
-
-@given(st.text(ALPHABET), st.text(st.characters(blacklist_characters=ALPHABET), min_size=1))
-def test_text_survives_and_an_unknown_character_is_named(text, strange):
-    assert decode(encode(text)) == text and len(encode(text)) == len(text)
-    with pytest.raises(ValueError) as error:
-        encode(text + strange)
-    assert repr(strange[0]) in str(error.value)
-
-
 def test_special_tokens():
     assert len({END, PAD, *encode(ALPHABET)}) == tokenizer.VOCAB_SIZE == len(ALPHABET) + 2
     assert decode([1, PAD, 2, END, PAD]) == "1<pad>2" and decode([END]) == ""
@@ -276,9 +248,6 @@ def test_each_task_prints_ten_rows(name, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", [name, "--digits", "2"])
     runpy.run_path(str(Path(data.__file__).with_name(f"{name}.py")), run_name="__main__")
     out, err = capsys.readouterr()
-    rows = out.split("\n\n")[0].splitlines()
-    assert len(rows) == 10 and not err
-    for row in rows:  # in the usual order, whatever the model writes
-        pattern = r"(?:train|held-out) +(.*?[=:~](?: *[0-9]+=(?=[0-9(]+[-+*]))?)(.*)"
-        prompt, answer = re.fullmatch(pattern, row).groups()
-        assert verify(prompt, answer) or name == "noisy"
+    rows = [line.split() for line in out.split("\n\n")[0].splitlines()]
+    assert [row[0] for row in rows] == 7 * ["train"] + 3 * ["held-out"] and not err
+    assert "<" not in out.split("\n\n")[0], "in the usual order"
