@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -106,7 +107,7 @@ def train(folder):
     def call(flags: str = "", status: int = 0) -> None:
         rounds = "star" in flags or "expert-iteration" in flags
         tiny = [] if "--resume" in flags else TINY_ROUNDS if rounds else TINY
-        assert status_of(module.main, [*tiny, *flags.split()]) == status
+        assert status_of(module.main, [*tiny, *shlex.split(flags)]) == status
 
     return call
 

@@ -1,5 +1,5 @@
-"""Every command, as it is typed: streams that are closed or cut, empty words, python -OO, and
-commands that are printed and work as they stand."""
+"""Every command, as it is typed: streams that are closed or cut, python -OO, and commands that are
+printed and work as they stand."""
 
 import importlib.machinery
 import io
@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, exit_status, in_a_child, one_line, read, same, status_of, weights
+from conftest import TINY, exit_status, in_a_child, read, same, weights
 
-import compare
 import sample
 import train as train_module
 from harness import report
@@ -78,37 +77,14 @@ def test_streams_that_are_closed_cut_full_or_poor(train, command):
             shutil.rmtree("é")
 
 
-def test_a_signal_may_print_while_something_is_being_printed(capsys):
-    """Python refuses that with a RuntimeError; a letter that cannot be encoded is escaped."""
+def test_a_signal_may_print_while_something_is_being_printed():
+    """Python refuses that with a RuntimeError."""
 
     class Busy(io.StringIO):
         def write(self, text):
             raise RuntimeError("reentrant call")
 
     assert report.Steady(Busy()).write("lost") == 4
-    before = sys.stdout
-    with report.steady_output():
-        print("said \udcff")
-    assert sys.stdout is before and capsys.readouterr().out == "said \\udcff\n"
-
-
-@pytest.mark.parametrize(
-    "command, words",
-    [
-        *((train_module.main, [flag, ""]) for flag in
-          ("--init", "--out", "--method", "--task", "--k", "--lr", "--order", "--noise")),
-        (train_module.main, ["--out=-o"]),
-        (train_module.main, ["--resume", "--out", ""]),
-        *((sample.main, words) for words in ([""], ["out", ""], ["out", "--k", ""])),
-        *((compare.main, words) for words in (["out", "--figure", ""], ["out", "--figure", "."])),
-    ],
-)  # fmt: skip
-def test_empty_words_are_refused(train, capsys, command, words):
-    if "out" in words:
-        train("--sft-steps 0 --steps 0 --out out"), capsys.readouterr()
-    before = sorted(Path().rglob("*"))
-    assert status_of(command, words) == 2
-    assert one_line(capsys) and sorted(Path().rglob("*")) == before
 
 
 MINE = "def half(r, mean, k):\n    return r - mean / 2\n"

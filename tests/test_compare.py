@@ -74,17 +74,6 @@ def test_labels_are_short_whatever_differs(folder):
     assert names[:2] == ["half (1)", "half (2)"] and len(names[2]) <= compare.LONGEST_LABEL
 
 
-def test_runs_of_two_tasks_have_panels_of_a_sensible_size(folder, monkeypatch):
-    """A row for each task, and the legend below: no panel is squeezed."""
-    for i in range(6):
-        write(f"run-{i}", (0.1, 3), (0.2, 2), task=("addition", "countdown")[i % 2], lr=i / 7e3)
-    drawn, save = [], compare.save_figure
-    monkeypatch.setattr(compare, "save_figure", lambda *a: drawn.append(a[0]) or save(*a))
-    assert compare.main([f"run-{i}" for i in range(6)]) == 0
-    sizes = [ax.get_position().bounds[2:] for ax in drawn[0].axes]
-    assert len(sizes) == 4 and all(w > 0.35 and h > 0.2 for w, h in sizes)
-
-
 def test_a_colour_for_each_method_and_a_dash_within_it():
     methods = ("maxrl", "grpo", "maxrl", "mine", "theirs", "mine")
     drawn = list(compare.styles(dict(zip("abcdef", methods, strict=True))).values())

@@ -133,34 +133,15 @@ def test_equal_rollouts_have_equal_advantages_in_any_order(data, name, random):
             assert other != reward or theirs == pytest.approx(a, abs=1e-12)
 
 
-class Elsewhere(torch.Tensor):
-    """A tensor on a device that this machine does not have: it refuses to meet one of the CPU."""
-
-    device = torch.device("meta")
-
-    def cpu(self):
-        with torch._C.DisableTorchFunctionSubclass():
-            return self.as_subclass(torch.Tensor)
-
-    @classmethod
-    def __torch_function__(cls, function, types, args=(), kwargs=None):
-        assert not any(type(x) is torch.Tensor and x.dim() for x in args), "two devices"
-        return super().__torch_function__(function, types, args, kwargs or {})
-
-
 @pytest.mark.parametrize("dtype", "bool uint8 int32 int64 float16 bfloat16 float32 float64".split())
 @pytest.mark.parametrize("name", ADVANTAGES)
-def test_rewards_of_any_type_on_any_device(name, dtype):
-    """Advantages are floats, where the rewards are: in their precision, or else in torch's own."""
+def test_rewards_of_any_type(name, dtype):
+    """Advantages are floats: in the precision of the rewards, or else in torch's own."""
     dtype = getattr(torch, dtype)
-    group, count = torch.tensor([0, 1, 1, 0]), torch.tensor([1, 3, 1, 3])
-    counted = lambda r: maxrl.counted_advantages(name, r, group, count, 4)  # noqa: E731
-    rewards = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 1]]), torch.tensor([1, 1, 0, 0])
-    for function, r in zip((ADVANTAGES[name], counted), rewards, strict=True):
-        A, there = function(r.to(dtype)), function(r.to(dtype).as_subclass(Elsewhere))
-        assert A.dtype == there.dtype == (dtype if dtype.is_floating_point else torch.float32)
-        assert A.device.type == "cpu" and there.device == Elsewhere.device
-        assert torch.allclose(A.double(), function(r.double()), rtol=0.01)
+    rewards = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 1]])
+    A = ADVANTAGES[name](rewards.to(dtype))
+    assert A.dtype == (dtype if dtype.is_floating_point else torch.float32)
+    assert torch.allclose(A.double(), ADVANTAGES[name](rewards.double()), rtol=0.01)
 
 
 @pytest.mark.parametrize("name", ADVANTAGES)
@@ -329,18 +310,6 @@ def test_rollouts_are_counted_in_whole_numbers(dtype, n):
         loss.backward()
         assert loss.item() == pytest.approx(1, rel=1e-6)
         assert logp.grad[0].item() == pytest.approx(-(1 / n if count is None else 1 - 2 / n), 0.01)
-
-
-@given(st.integers(1, 7))
-def test_micro_batches_order_and_counts_do_not_change_the_gradient(size):
-    g = torch.Generator().manual_seed(size)
-    logp = torch.randn(7, generator=g, dtype=torch.float64).requires_grad_()
-    A, count = torch.randn(7, generator=g).double(), torch.randint(1, 5, (7,), generator=g)
-    every = logp.repeat_interleave(count), A.repeat_interleave(count)
-    whole = torch.autograd.grad(maxrl.policy_gradient_loss(*every, total=40), logp)[0]
-    for part in torch.randperm(7, generator=g).split(size):
-        maxrl.policy_gradient_loss(logp[part], A[part], count[part], 40).backward()
-    assert torch.allclose(logp.grad, whole, rtol=1e-12)
 
 
 def test_the_table_prints_the_proof(capsys):

@@ -9,7 +9,6 @@ from conftest import CPU, gradient, read, same, tiny_model, weights
 import plain
 import selftrain
 import train as train_module
-import tree
 from data.batches import make_batch, rng
 from data.tokenizer import END
 from tree import Rollouts
@@ -35,19 +34,14 @@ def test_a_run_of_rounds_and_a_resumed_one(train, folder, method, capsys):
 
 def test_bfloat16_rounds_see_their_own_updates():
     """Autocast would keep the rounded weights of before an update, were its cache not off."""
-    losses = []
-    for flag in ("", "--bf16"):
-        model, task, config = tiny_model(flag)
-        batch = make_batch(task.draw(rng(0, "x"), 3, "train"), task, CPU)
-        optimizer, rows = train_module.new_optimizer(model, 1e-2), torch.arange(3)
-        with train_module.autocast(config, CPU):
-            for _ in range(30):
-                train_module.zero_gradients(model)
-                loss = -tree.logprobs(model, batch.prompts, rows, batch.answers, END).mean()
-                loss.backward()
-                train_module.update(model, optimizer, config, loss.item())
-        losses.append(loss.item())
-    assert losses[0] < 4 and losses[1] == pytest.approx(losses[0], rel=0.1)
+    model, task, config = tiny_model("--bf16")
+    batch = make_batch(task.draw(rng(0, "x"), 3, "train"), task, CPU)
+    with train_module.autocast(config, CPU):
+        before = model(batch.prompts)
+        model.blocks[0].up.weight.data.mul_(9)
+        assert (
+            not torch.equal(before, model(batch.prompts)) and model(batch.prompts).isfinite().all()
+        )
 
 
 def test_a_right_answer_is_imitated_once_wherever_its_prompt_stands():
