@@ -33,35 +33,21 @@ class Killed(BaseException):
     """Ends everything, as kill -9 does, except for what `finally` and `except` do."""
 
 
-def dies(point: str, monkeypatch, at: int) -> None:
+def dies(point: str, patch, at: int) -> None:
     """Make the at-th checkpoint (or, for "log", the at-th row of the log) die at this point."""
-    calls = []
+    module, name = (log, "append_line") if point == "log" else (os, "replace")
+    write, times = getattr(module, name), iter(range(1, 99))
 
-    def now() -> bool:
-        calls.append(1)
-        return len(calls) == at
+    def dying(*words):
+        if not ((point == "log" or words[1].name == "ckpt.pt") and next(times) == at):
+            return write(*words)
+        if point == "log":
+            words[0].open("a").write(json.dumps(words[1])[:17])
+        elif point == "after":
+            write(*words)
+        raise Killed
 
-    if point == "log":
-        append = log.append_line
-
-        def torn(path, row):
-            if now():
-                Path(path).open("a").write(json.dumps(row)[:17])
-                raise Killed
-            append(path, row)
-
-        monkeypatch.setattr(log, "append_line", torn)
-    else:
-        replace = os.replace
-
-        def renamed(old, new):
-            dying = new.name == "ckpt.pt" and now()
-            if point == "after" or not dying:
-                replace(old, new)
-            if dying:
-                raise Killed
-
-        monkeypatch.setattr(os, "replace", renamed)
+    patch.setattr(module, name, dying)
 
 
 def test_every_crash_point(train, monkeypatch):

@@ -1,6 +1,7 @@
-"""Every command, as it is typed: streams that are closed or cut, python -OO, and commands that are
-printed and work as they stand."""
+"""Every command, as it is typed: streams that are closed or cut, python -OO, commands that are
+printed and work as they stand, and the examples in docstrings."""
 
+import doctest
 import importlib.machinery
 import io
 import os
@@ -19,6 +20,7 @@ from conftest import TINY, exit_status, in_a_child, read, same, weights
 import sample
 import train as train_module
 from harness import report
+from model import ModelConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = {
@@ -120,6 +122,16 @@ def test_printed_commands_work_as_they_stand(folder, capsys, monkeypatch, number
     python, script, *ask = shlex.split(re.search("^ask it: (.*)$", said, re.MULTILINE)[1])
     assert Path(script).samefile(ROOT / "sample.py") and sample.main(ask) == 0
     assert read("whole") == read(out) and same(weights("whole"), weights(out))
+
+
+DOCTESTS = "maxrl graded model tree verify data data.tokenizer data.splits data.batches".split()
+
+
+@pytest.mark.parametrize("name", DOCTESTS)
+def test_examples_in_docstrings(name):
+    module = importlib.import_module(name)
+    found = doctest.testmod(module, extraglobs={"ModelConfig": ModelConfig})
+    assert found.failed == 0 < found.attempted
 
 
 class Stripped(importlib.machinery.SourceFileLoader):

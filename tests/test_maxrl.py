@@ -1,6 +1,5 @@
 """maxrl.py against exact enumeration, hand-worked vectors and rational arithmetic."""
 
-import doctest
 import itertools
 import math
 from fractions import Fraction
@@ -11,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import graded
 import maxrl
 from maxrl import ADVANTAGES, objective, pass_at_k, weight
 
@@ -66,8 +64,14 @@ def test_expected_gradient_is_that_of_the_order_it_names(name, k):
 
 def test_orders_weights_and_deviations_elsewhere():
     """(The table that maxrl.py prints has more of them.)"""
-    assert [maxrl.trained_order("grpo", k) for k in (1, 2, 3)] == [None, 1, None]
-    assert maxrl.trained_order("tailrl", 1) == 1 and maxrl.trained_order("tailrl", 5) == 4
+    known = {
+        ("grpo", 1): None,
+        ("grpo", 2): 1,
+        ("tailrl", 1): 1,
+        ("tailrl", 5): 4,
+        ("rft", 5): None,
+    }
+    assert known == {pair: maxrl.trained_order(*pair) for pair in known}
     p = torch.tensor(0.3, dtype=torch.float64)
     assert maxrl.population_weight("yours", p, 5).isnan()
     for name, k, T, tolerance in (("grpo", 512, None, 2e-3), ("maxrl-std", 512, None, 5e-3),
@@ -80,10 +84,6 @@ def test_orders_weights_and_deviations_elsewhere():
 
 
 # ------------------------------------------------------------------------------ vectors and edges
-
-
-def test_doctests():
-    assert doctest.testmod(maxrl) == (0, 1) and doctest.testmod(graded) == (0, 2)
 
 
 BY_HAND = {  # the advantages of a success and of a failure where m = S/k; rft: of batches of mean b
@@ -146,24 +146,21 @@ def test_rewards_of_any_type(name, dtype):
 
 @pytest.mark.parametrize("name", ADVANTAGES)
 def test_rewards_and_orders_that_a_method_does_not_take(name):
-    one = torch.ones(3, dtype=torch.long)
-    counted = lambda r, T=None: maxrl.counted_advantages(name, r, one - 1, one, 3, T)  # noqa: E731
-    both = (counted, lambda r, T=None: ADVANTAGES[name](r[None], T))
-    for bad, f in itertools.product((0.5, -1.0, 1e-3, 1.25, math.nan, math.inf), both):
-        rewards = torch.tensor([1.0, 0.0, bad])
+    f = ADVANTAGES[name]
+    for bad in (0.5, -1.0, 1e-3, 1.25, math.nan, math.inf):
+        rewards = torch.tensor([[1.0, 0.0, bad]])
         anything = name in ("reinforce", "rloo", "tailrl") and math.isfinite(bad)
         if anything or (name == "maxrl-loo" and 0 <= bad <= 1):
             assert f(rewards).isfinite().all()
         else:
             with pytest.raises(ValueError, match=f"not {bad:.2g}"):
                 f(rewards)
-    orders = (0, 4, 1.5, -1, INF, -INF, math.nan) if name in maxrl.ORDERED else (1, 2)
-    for order, f in itertools.product(orders, both):
+    for order in (0, 4, 1.5, -1, INF, -INF, math.nan) if name in maxrl.ORDERED else (1, 2):
         with pytest.raises(ValueError):
-            f(torch.tensor([1.0, 0.0, 0.0]), order)
+            f(torch.tensor([[1.0, 0.0, 0.0]]), order)
     for shape in ((3,), (2, 3, 1), (0, 4)):
         with pytest.raises(ValueError):
-            ADVANTAGES[name](torch.zeros(shape))
+            f(torch.zeros(shape))
 
 
 def test_advantages_of_a_million_rollouts():
@@ -177,16 +174,6 @@ def test_advantages_of_a_million_rollouts():
         assert A.dtype == r.dtype and A[0].item() == pytest.approx(success, rel=1e-6), name
     A = maxrl.counted_advantages("maxrl-loo", r, prompt, count, k, order=k // 2)
     assert A[0].item() == pytest.approx(k / (k - 1) ** 2, rel=1e-6)  # T >= 2 finds a success
-    with pytest.raises(ValueError):
-        maxrl.counted_advantages("maxrl-loo", r / 2, prompt, count, k)
-
-
-@pytest.mark.parametrize("name", maxrl.ORDERED)
-def test_ordered_estimators_compute_a_product_once_for_each_number_of_successes(name, monkeypatch):
-    seen, product = [], maxrl._product
-    monkeypatch.setattr(maxrl, "_product", lambda n, c, k: seen.append(c) or product(n, c, k))
-    ADVANTAGES[name](torch.cat([row(50, S) for S in (3, 9, 30)] * 40), order=7)  # (120, 50)
-    assert [len(c) for c in seen] == [6]  # seen from a success and from a failure
 
 
 @pytest.mark.parametrize("k, S", [(49, 1), (103, 1), (22, 15), (49, 27)])

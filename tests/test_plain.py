@@ -15,7 +15,7 @@ import plain
 import train
 from data.batches import make_batch, rng
 from data.tokenizer import END, PAD, decode
-from model import completion_mask
+from model import completion_mask, logprobs
 from tree import Rollouts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,19 +46,13 @@ def test_samples_follow_the_model_and_end_where_they_say():
     assert count.max() > 100
 
 
-def test_log_probabilities_by_hand():
-    """Token by token, each from the text so far; the end token counts, what follows does not."""
+def test_log_probabilities_are_those_of_model_py():
+    """Which test_model.py takes token by token. Of what ends early, late and never, with a pad."""
     model, task, _ = tiny_model(scale=6.0)
     batch = make_batch([("1+2<", "3"), ("9+9<", "81"), ("7+0<", "7")], task, CPU)
-    answers = batch.answers.clone()
-    answers[2] = torch.tensor([7, PAD, 4][: answers.shape[1]])  # never ends, and says a pad
-    got = plain.log_probabilities(model, batch.prompts, answers, END)
-    for i, (prompt, ids) in enumerate(zip(batch.prompts, answers.tolist(), strict=True)):
-        ids, total = (ids[: ids.index(END) + 1] if END in ids else ids), 0.0
-        for t, token in enumerate(ids):
-            text = torch.cat((prompt, torch.tensor(ids[:t], dtype=torch.long)))
-            total += model(text[None])[0, -1].log_softmax(0)[token].item()
-        assert got[i].item() == pytest.approx(total, abs=1e-5)
+    batch.answers[2] = torch.tensor([7, PAD, 4])
+    words = model, batch.prompts, batch.answers, END
+    assert torch.allclose(plain.log_probabilities(*words), logprobs(*words), atol=1e-5)
 
 
 @pytest.mark.parametrize("method", maxrl.ADVANTAGES)

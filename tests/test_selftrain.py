@@ -86,9 +86,6 @@ def test_a_pool_is_drawn_for_its_round_from_what_may_be_trained_on():
     assert figures[0] == figures[2] and len({*figures}) == 3
 
 
-# ------------------------------------------------------------------------------------- one round
-
-
 def after_a_round(method: str, moved: float, verdict=lambda prompt, text: text[:1].isdigit()):
     """The weights before and after a round on a random model that has `moved` from its start.
 

@@ -68,12 +68,11 @@ def test_every_method_runs_and_moves_the_weights(train):
 
 @pytest.mark.parametrize(
     "flags",
-    ["--task subtraction --reverse --k 65536", "--task multiplication --k 1 --batch-size 1",
-     "--warmup 0 --order 2 --method maxrl-loo --micro-batch 2 --threads 2",
-     "--method exact --order inf --task modular --train-prompts 4"],
+    ["--task subtraction --reverse --k 65536 --batch-size 1 --threads 2",
+     "--method exact --order inf --task modular --train-prompts 4 --warmup 0"],
 )  # fmt: skip
 def test_settings_and_extremes(train, flags):
-    """They are trained with, and are in config.json; no NaN and no infinity is, nor in the log."""
+    """They are trained with, and are in config.json; no NaN and no infinity is."""
     flags = f"{flags} --out out --steps 1 --sft-steps 0"
     train(flags)
     config = json.loads(Path("out/config.json").read_text(), parse_constant=pytest.fail)
@@ -81,8 +80,6 @@ def test_settings_and_extremes(train, flags):
     torch.set_num_threads(1)
     asked = vars(parse_args([*TINY, *flags.split()])[0])
     assert config == {n: "inf" if v == math.inf else v for n, v in asked.items()}
-    log = Path("out/metrics.jsonl").read_text().splitlines()
-    assert [json.loads(x, parse_constant=pytest.fail)["step"] for x in log] == [0, 1, 1]
 
 
 def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, capsys):

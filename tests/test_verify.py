@@ -1,6 +1,5 @@
 """verify.py: a truth table, an independent oracle, and text that nobody meant to be an answer."""
 
-import doctest
 import itertools
 import math
 
@@ -9,18 +8,11 @@ import soak
 from hypothesis import given
 from hypothesis import strategies as st
 
-import verify as verify_module
 from data.tokenizer import ALPHABET
 from verify import answer, likelihood, number, regression, verify
 
-LOOK_ALIKES = (
-    "٤４²−\u200b\x00\ud800\n\t"  # digits, a minus, blanks and a surrogate that are not ASCII
-)
-
-
-def test_doctests():
-    result = doctest.testmod(verify_module)
-    assert result.failed == 0 and result.attempted >= 8
+# Digits, a minus, blanks and a surrogate that are not ASCII.
+LOOK_ALIKES = "٤４²−\u200b\x00\ud800\n\t"
 
 
 @pytest.mark.parametrize("prompt, right", [
@@ -82,9 +74,6 @@ def test_fuzz():
     assert 500 < soak.fuzz(20_000, seed=1)["right"] < 4000
 
 
-# ----------------------------------------------------------------------------------- countdown
-
-
 def expressions(numbers):
     """All of them, with and without each pair of parentheses that belongs to an operator."""
     if len(numbers) == 1:
@@ -137,9 +126,6 @@ def test_countdown_has_two_to_six_numbers(n, takes):
     assert verify(prompt, nested) == takes
 
 
-# ------------------------------------------------------------------ likelihoods; texts that attack
-
-
 def test_likelihoods_by_hand():
     assert likelihood("12+34~", "46", 46.0, 2.0) == 1
     assert likelihood("12+34~", "48", 46.0, 2.0) == pytest.approx(math.exp(-0.5))
@@ -158,18 +144,6 @@ NOT_NUMBERS = ["", "+46", "046", "-0", "46 ", "4 6", "٤", "4.6", "1e3", "46~", 
 ])  # fmt: skip
 def test_what_is_not_a_number_has_no_likelihood(prompt, text):
     assert likelihood(prompt, text, 46.0, 2.0) == 0 and regression(prompt, text, 46.0, 9.0) == -1
-
-
-anything = st.text(st.characters()) | st.text(ALPHABET)
-
-
-@given(anything, anything, st.floats(-1e9, 1e9), st.floats(0.01, 1e6))
-def test_any_two_strings_give_a_verdict_and_a_likelihood(prompt, completion, target, width):
-    assert verify(prompt, completion) in (True, False)
-    if verify(prompt, completion):
-        assert set(prompt + completion) <= set(ALPHABET)
-    assert 0 <= likelihood(prompt, completion, target, width) <= 1
-    assert -1 <= regression(prompt, completion, target, width) <= 0
 
 
 @pytest.mark.parametrize("text", [
