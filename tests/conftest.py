@@ -30,14 +30,6 @@ TINY_ROUNDS = " ".join(TINY).replace("--steps 4 ", "").split()  # where steps ar
 CPU = torch.device("cpu")
 
 
-def task_of(name: str, digits: int, reverse: bool = False, noise: float = 4.0):
-    """A task by itself."""
-    from data import make_task
-
-    settings = {"digits": digits, "reverse": reverse, "noise": noise, "sigma": 2.0}
-    return make_task(name, settings | {"reward": "likelihood"})
-
-
 def tiny_model(flags: str = "", scale: float = 1.0):
     """A random model of the tiny configuration with these flags, its task, and the configuration.
     A larger scale is less uniform, so that rollouts repeat."""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import task_of
 
 import data
 from data import TASKS, chain, check_task, splits
@@ -24,6 +23,11 @@ SETTINGS = [
 OTHERS = [("chain", 1), ("chain", 9), ("countdown", 1), ("countdown", 2), ("noisy", 2)]
 GOLDEN = [5465905124413615059, 5795564065080592865]
 FIRST_FOUR = [(" 78+  3=", "81"), ("  4+  9=", "13"), ("  8+  9=", "17"), ("  3+716=", "719")]
+
+
+def task_of(name: str, digits: int, reverse: bool = False, noise: float = 4.0):
+    settings = {"digits": digits, "reverse": reverse, "noise": noise, "sigma": 2.0}
+    return data.make_task(name, settings | {"reward": "likelihood"})
 
 
 def draw(name, digits, reverse, n=300, split="train", seed=0):

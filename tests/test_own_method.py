@@ -68,13 +68,10 @@ def test_the_table_of_what_it_computes_is_kept(train, mine):
 
 
 def test_a_run_goes_on_with_the_same_function_only(train, mine, capsys):
-    train(f"{FLAGS} --out whole"), train(f"{FLAGS} --steps 2 --out out")
+    train(f"{FLAGS} --steps 2 --out out"), capsys.readouterr()
     (mine / "mine.py").write_text(FILE.replace("r - mean, mean", "r - mean / 2, mean"))
     train("--resume --out out --steps 4 --method mine.py:ours", status=2)
-    assert "other advantages" in capsys.readouterr().err
-    (mine / "mine.py").write_text(FILE)
-    train("--resume --out out --steps 4 --method mine.py:ours")
-    assert read("out") == read("whole")
+    assert "other advantages" in one_line(capsys)
 
 
 @pytest.mark.parametrize(
