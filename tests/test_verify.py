@@ -33,6 +33,21 @@ def test_truth_table(prompt, right):
         assert not any(verify(prompt, x) for x in (right + mark, mark + right, mark + right[1:]))
 
 
+problems = st.tuples(
+    st.integers(0, 10**9), st.sampled_from("+-*"), st.integers(0, 10**9),
+    st.none() | st.integers(1, 999), st.sampled_from("=<"),
+).filter(lambda p: p[3] is None or p[1] == "*")  # fmt: skip
+
+
+@given(problems, st.integers(0, 9), st.text(st.characters()) | st.text(ALPHABET, max_size=12))
+def test_the_right_answer_is_accepted_and_nothing_else(problem, spaces, text):
+    a, operator, b, m, mark = problem
+    right = str(soak.truth(a, operator, b, m))[:: -1 if mark == "<" else 1]
+    prompt = f"{' ' * spaces}{a}{operator} {b}{'' if m is None else f'%{m}'}{mark}"
+    assert verify(prompt, right) is True and verify(prompt, text) is (text == right)
+    assert verify(text, right) in (True, False), "any text is judged"
+
+
 @pytest.mark.parametrize("prompt", [
     "", "=", "12=", "12+=", "+12=", "12+34", "12+34==", "12+34=<", "12 +34=", "1 2+34=", "12+34 =",
     "12+34=46", "12++34=", "12+-34=", "-12+34=", "12+34%5=", "12-3%5=", "5*5%0=", "1+2+3=",
