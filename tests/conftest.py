@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -25,14 +26,39 @@ TINY = (
     "--lr 5e-5 --sft-steps 60 --sft-until 0.55 --sft-lr 3e-3 --sft-batch-size 32 --n-layer 1 "
     "--n-head 2 --n-embd 16 --device cpu"
 ).split()
+TINY_ROUNDS = " ".join(TINY).replace("--steps 4 ", "").split()  # where steps are rounds
+CPU = torch.device("cpu")
 
 
-def task_of(name: str, digits: int, reverse: bool = False, noise: float = 4.0):
-    """A task by itself."""
-    from data import make_task
+def tiny_model(flags: str = "", scale: float = 1.0):
+    """A random model of the tiny configuration with these flags, its task, and the configuration.
+    A larger scale is less uniform, so that rollouts repeat."""
+    from harness.config import checked_task, parse_args
+    from train import starting_model
 
-    settings = {"digits": digits, "reverse": reverse, "noise": noise, "sigma": 2.0}
-    return make_task(name, settings | {"reward": "likelihood"})
+    config = parse_args([*TINY_ROUNDS, "--sft-steps", "0", *flags.split()])[0]
+    task = checked_task(config)
+    model = starting_model(config, task, CPU)
+    with torch.no_grad():
+        for w in model.parameters():
+            w.mul_(scale)
+    return model, task, config
+
+
+def gradient(model) -> torch.Tensor:
+    """All of it, in one row."""
+    return torch.cat([w.grad.flatten() for w in model.parameters()])
+
+
+def written(*rows: tuple[int, str | list[int], int]):
+    """Rollouts by hand, (prompt, text or tokens, count) each. A text ends; tokens may not."""
+    from data.tokenizer import END, PAD, encode
+    from tree import Rollouts
+
+    said = [[*encode(text), END] if isinstance(text, str) else text for _, text, _ in rows]
+    tokens = torch.tensor([ids + [PAD] * (max(map(len, said)) - len(ids)) for ids in said])
+    group, count = (torch.tensor([row[i] for row in rows]) for i in (0, 2))
+    return Rollouts(group, tokens, count, -1.0 - torch.arange(len(rows)), (tokens == END).any(1))
 
 
 def pytest_runtest_setup(item):
@@ -71,8 +97,9 @@ def train(folder):
     import train as module
 
     def call(flags: str = "", status: int = 0) -> None:
-        tiny = [] if "--resume" in flags else TINY
-        assert module.main([*tiny, *flags.split()]) == status
+        rounds = "star" in flags or "expert-iteration" in flags
+        tiny = [] if "--resume" in flags else TINY_ROUNDS if rounds else TINY
+        assert status_of(module.main, [*tiny, *shlex.split(flags)]) == status
 
     return call
 
@@ -105,6 +132,13 @@ def status_of(main: Callable[[list[str]], int], words: Sequence[str]) -> int | s
         return main([*words])
     except SystemExit as end:
         return end.code
+
+
+def one_line(capsys) -> str:
+    """What went to stderr, which is a line."""
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "Traceback" not in err, err
+    return err
 
 
 def read(path: str | Path) -> list[dict]:

@@ -1,6 +1,7 @@
-"""Every command, as it is typed: streams that are closed or cut, empty words, python -OO, and
-commands that are printed and work as they stand."""
+"""Every command, as it is typed: streams that are closed or cut, python -OO, commands that are
+printed and work as they stand, and the examples in docstrings."""
 
+import doctest
 import importlib.machinery
 import io
 import os
@@ -14,12 +15,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, exit_status, in_a_child, read, same, status_of, weights
+from conftest import TINY, exit_status, in_a_child, read, same, weights
 
-import compare
 import sample
 import train as train_module
 from harness import report
+from model import ModelConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = {
@@ -78,37 +79,14 @@ def test_streams_that_are_closed_cut_full_or_poor(train, command):
             shutil.rmtree("é")
 
 
-def test_a_signal_may_print_while_something_is_being_printed(capsys):
-    """Python refuses that with a RuntimeError; a letter that cannot be encoded is escaped."""
+def test_a_signal_may_print_while_something_is_being_printed():
+    """Python refuses that with a RuntimeError."""
 
     class Busy(io.StringIO):
         def write(self, text):
             raise RuntimeError("reentrant call")
 
     assert report.Steady(Busy()).write("lost") == 4
-    before = sys.stdout
-    with report.steady_output():
-        print("said \udcff")
-    assert sys.stdout is before and capsys.readouterr().out == "said \\udcff\n"
-
-
-@pytest.mark.parametrize(
-    "command, words",
-    [
-        *((train_module.main, [flag, ""]) for flag in
-          ("--init", "--out", "--method", "--task", "--k", "--lr", "--order", "--noise")),
-        (train_module.main, ["--out=-o"]),
-        (train_module.main, ["--resume", "--out", ""]),
-        *((sample.main, words) for words in ([""], ["out", ""], ["out", "--k", ""])),
-        *((compare.main, words) for words in (["out", "--figure", ""], ["out", "--figure", "."])),
-    ],
-)  # fmt: skip
-def test_empty_words_are_refused(train, capsys, command, words):
-    if "out" in words:
-        train("--sft-steps 0 --steps 0 --out out"), capsys.readouterr()
-    before = sorted(Path().rglob("*"))
-    assert status_of(command, words) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1 and sorted(Path().rglob("*")) == before
 
 
 MINE = "def half(r, mean, k):\n    return r - mean / 2\n"
@@ -144,6 +122,16 @@ def test_printed_commands_work_as_they_stand(folder, capsys, monkeypatch, number
     python, script, *ask = shlex.split(re.search("^ask it: (.*)$", said, re.MULTILINE)[1])
     assert Path(script).samefile(ROOT / "sample.py") and sample.main(ask) == 0
     assert read("whole") == read(out) and same(weights("whole"), weights(out))
+
+
+DOCTESTS = "maxrl graded model tree verify data data.tokenizer data.splits data.batches".split()
+
+
+@pytest.mark.parametrize("name", DOCTESTS)
+def test_examples_in_docstrings(name):
+    module = importlib.import_module(name)
+    found = doctest.testmod(module, extraglobs={"ModelConfig": ModelConfig})
+    assert found.failed == 0 < found.attempted
 
 
 class Stripped(importlib.machinery.SourceFileLoader):

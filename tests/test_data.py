@@ -1,6 +1,5 @@
 """data/: what is drawn, how it is split, and how it becomes tokens."""
 
-import doctest
 import re
 import runpy
 import sys
@@ -9,16 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import task_of
-from hypothesis import given
-from hypothesis import strategies as st
 
 import data
-from data import TASKS, batches, chain, check_task, make_task, splits, tokenizer
+from data import TASKS, chain, check_task, splits
 from data.addition import Task as Addition
 from data.batches import held_out_problems
 from data.splits import in_split, split_hash
-from data.tokenizer import ALPHABET, END, PAD, decode, encode, encode_completions, encode_prompts
+from data.tokenizer import decode, encode
 from verify import verify
 
 RESULTS = ("addition", "modular", "multiplication", "subtraction")  # one right answer each
@@ -26,10 +22,13 @@ SETTINGS = [
     (name, digits, reverse) for name in RESULTS for digits in (1, 3, 9) for reverse in (False, True)
 ]
 OTHERS = [("chain", 1), ("chain", 9), ("countdown", 1), ("countdown", 2), ("noisy", 2)]
-
-
 GOLDEN = [5465905124413615059, 5795564065080592865]
 FIRST_FOUR = [(" 78+  3=", "81"), ("  4+  9=", "13"), ("  8+  9=", "17"), ("  3+716=", "719")]
+
+
+def task_of(name: str, digits: int, reverse: bool = False, noise: float = 4.0):
+    settings = {"digits": digits, "reverse": reverse, "noise": noise, "sigma": 2.0}
+    return data.make_task(name, settings | {"reward": "likelihood"})
 
 
 def draw(name, digits, reverse, n=300, split="train", seed=0):
@@ -37,16 +36,9 @@ def draw(name, digits, reverse, n=300, split="train", seed=0):
 
 
 def key(name, prompt):
-    """The problem as text, with operands in order where order does not matter."""
-    a, b = prompt[:-1].replace(" ", "").split("%")[0].replace("*", "+").replace("-", "+").split("+")
-    pair = (a, b) if name == "subtraction" else tuple(sorted((a, b)))
-    return (*pair, prompt.partition("%")[2])
-
-
-@pytest.mark.parametrize("module", [tokenizer, splits, batches, data], ids=lambda m: m.__name__)
-def test_doctests(module):
-    found = doctest.testmod(module)
-    assert found.failed == 0 < found.attempted
+    """The numbers of a problem, in order where their order does not matter."""
+    a, b, *modulus = map(int, re.findall("[0-9]+", prompt))
+    return (a, b) if name == "subtraction" else (*sorted((a, b)), *modulus)
 
 
 @pytest.mark.parametrize("name, digits, reverse", [*SETTINGS, *((*x, False) for x in OTHERS)])
@@ -138,16 +130,12 @@ def test_a_task_needs_four_things_only():
         task.align("31=")
 
 
-def fails(*_):
-    raise KeyError("digits")
-
-
 @pytest.mark.parametrize(
     "wrong, says",
     [({"says": "1^2"}, r"'\^'"), ({"prompt_width": 5}, "prompt_width is 5"),
      ({"max_new_tokens": 3}, "raise it"), ({"verify": lambda *_: False}, "fix verify"),
      ({"verify": lambda *_: True}, "fix verify"), ({"says": ""}, "fix verify"),
-     ({"verify": fails}, "KeyError"), ({"problem": fails}, "KeyError"),
+     ({"verify": lambda *_: {}["no"]}, "KeyError"), ({"problem": lambda *_: {}["no"]}, "KeyError"),
      ({"problem": lambda _: ("123=", "123")}, "hardly any validation problems")],
 )  # fmt: skip
 def test_a_task_that_contradicts_itself_is_refused_in_one_line(wrong, says):
@@ -176,14 +164,7 @@ def test_countdown_problems_are_solvable_and_split_as_multisets():
     assert not sides[0] & sides[1]
     targets = [target for _, target in sides[0]]
     assert 1 <= min(targets) < 5 and 90 < max(targets) <= 99
-
-
-def test_the_longest_countdown_answer_fits_exactly():
-    """Every operator with its pair of parentheses; one more pair would be none's."""
-    task = task_of("countdown", 1, False)
-    longest = "(((3+5)*2)-7)"
-    assert verify("3,5,7,2: 9=", longest) and len(longest) + 1 == task.max_new_tokens
-    assert not verify("3,5,7,2: 9=", f"({longest})")
+    assert task_of("countdown", 1).max_new_tokens == len("(((3+5)*2)-7)") + 1
 
 
 def test_chains_come_in_two_styles():
@@ -248,37 +229,11 @@ def test_what_people_type_is_aligned_or_refused(task, typed, aligned, refused):
             task_of(*task).align(text)
 
 
-def test_what_is_no_task():
-    with pytest.raises(ValueError, match="modular"):
-        make_task("tokenizer", {})
-    for name, digits in (("addition", 0), ("addition", 10), ("countdown", 5)):
-        with pytest.raises(ValueError, match="digits"):
-            task_of(name, digits)
-
-
-@given(st.text(ALPHABET), st.text(st.characters(blacklist_characters=ALPHABET), min_size=1))
-def test_text_survives_and_an_unknown_character_is_named(text, strange):
-    assert decode(encode(text)) == text and len(encode(text)) == len(text)
-    with pytest.raises(ValueError) as error:
-        encode(text + strange)
-    assert repr(strange[0]) in str(error.value)
-
-
-def test_special_tokens():
-    assert len({END, PAD, *encode(ALPHABET)}) == tokenizer.VOCAB_SIZE == len(ALPHABET) + 2
-    assert decode([1, PAD, 2, END, PAD]) == "1<pad>2" and decode([END]) == ""
-    assert encode_prompts([" 1+2=", "34+5="]).tolist() == [encode(" 1+2="), encode("34+5=")]
-    assert encode_completions(["3", "39"], 4).tolist() == [[3, END, PAD, PAD], [3, 9, END, PAD]]
-
-
 @pytest.mark.parametrize("name", TASKS)
 def test_each_task_prints_ten_rows(name, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", [name, "--digits", "2"])
     runpy.run_path(str(Path(data.__file__).with_name(f"{name}.py")), run_name="__main__")
     out, err = capsys.readouterr()
-    rows = out.split("\n\n")[0].splitlines()
-    assert len(rows) == 10 and not err
-    for row in rows:  # in the usual order, whatever the model writes
-        pattern = r"(?:train|held-out) +(.*?[=:~](?: *[0-9]+=(?=[0-9(]+[-+*]))?)(.*)"
-        prompt, answer = re.fullmatch(pattern, row).groups()
-        assert verify(prompt, answer) or name == "noisy"
+    rows = [line.split() for line in out.split("\n\n")[0].splitlines()]
+    assert [row[0] for row in rows] == 7 * ["train"] + 3 * ["held-out"] and not err
+    assert "<" not in out.split("\n\n")[0], "in the usual order"

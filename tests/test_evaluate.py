@@ -6,37 +6,27 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import TINY, read
+from conftest import CPU, read, tiny_model, written
 
-import evaluate as evaluate_module
 from data.batches import held_out_problems, make_batch
-from data.tokenizer import END, encode_completions
 from evaluate import evaluate, graded_figures, pass_rates, sampled_figures
-from harness.config import Config, checked_task, parse_args
-from train import starting_model
-from tree import Rollouts
+from harness.config import Config, checked_task
 
-CPU = torch.device("cpu")
-ONE = torch.ones(1, dtype=torch.float64)
+NOISY = Config("maxrl-loo", task="noisy", digits=1, reverse=False, sigma=2.0)
 
 
-def tiny(task_name: str = "addition", n: int = 5, scale: float = 4.0, **changes):
-    """A random model, its task, a batch of held-out problems with weights, the configuration."""
-    flags = ["--task", task_name, "--sft-steps", "0"]
-    config = replace(parse_args([*TINY, *flags])[0], **changes)
-    task = checked_task(config)
-    model = starting_model(config, task, CPU)
-    with torch.no_grad():
-        for w in model.parameters():
-            w.mul_(scale)
-    weights = held_out_problems(task, n, "held-out")
-    batch, weight = make_batch(list(weights), task, CPU), torch.tensor([*weights.values()]).double()
-    return model, task, (batch, weight), config
+@pytest.fixture
+def tiny():
+    """A random model, its task, five held-out problems with their weights, the configuration."""
+    model, task, config = tiny_model("--eval-rollouts 200000", scale=4.0)
+    weights = held_out_problems(task, 5, "held-out")
+    batch = make_batch(list(weights), task, CPU)
+    return model, task, batch, torch.tensor([*weights.values()]).double(), config
 
 
-def test_sampled_figures_agree_with_exact_ones():
+def test_sampled_figures_agree_with_exact_ones(tiny):
     """On a task where both can be had: pass@k of 200,000 rollouts is that of the exact p."""
-    model, task, (problems, _), config = tiny(eval_rollouts=200_000)
+    model, task, problems, _, config = tiny
     E = len(problems.texts)
     batch = problems, torch.arange(1.0, E + 1).double() / (E * (E + 1) / 2)
     exact = evaluate(model, *batch, task, config)
@@ -67,9 +57,9 @@ def test_tasks_with_many_answers(train, name):
             assert row["pass@8"] >= row["pass@1"] and "logp" not in row
 
 
-def test_greedy_figures_are_those_of_decoding_greedily():
+def test_greedy_figures_are_those_of_decoding_greedily(tiny):
     """With what the model says greedily for the references, except for that of the first."""
-    model, task, (batch, weight), config = tiny()
+    model, task, batch, weight, config = tiny
     said = batch.prompts
     for _ in range(task.max_new_tokens):
         said = torch.cat((said, model(said)[:, -1].argmax(-1, keepdim=True)), 1)
@@ -79,8 +69,8 @@ def test_greedy_figures_are_those_of_decoding_greedily():
     assert figures["greedy"] == pytest.approx(1 - weight[0].item())
 
 
-def test_long_batches_are_evaluated_in_parts():
-    model, task, (batch, weight), config = tiny(n=5)
+def test_long_batches_are_evaluated_in_parts(tiny):
+    model, task, batch, weight, config = tiny
     problems = list(zip(batch.texts, batch.references, strict=True))
     few = evaluate(model, batch, weight, task, config)
     whole = make_batch(problems * 110, task, CPU), weight.repeat(110) / 110
@@ -89,24 +79,11 @@ def test_long_batches_are_evaluated_in_parts():
     assert figures["nll"] == pytest.approx(few["nll"], rel=1e-5)
 
 
-def written(task, rows: list[tuple[int, str | None, int]]) -> Rollouts:
-    """Rollouts that say these texts: (prompt, text or None for one without an end, count)."""
-    tokens = torch.from_numpy(
-        encode_completions([text or "" for _, text, _ in rows], task.max_new_tokens)
-    )
-    ended = torch.tensor([text is not None for _, text, _ in rows])
-    tokens[~ended] = torch.where(tokens[~ended] == END, 3, tokens[~ended])
-    prompt, count = (torch.tensor([row[i] for row in rows]) for i in (0, 2))
-    return Rollouts(prompt, tokens, count, torch.zeros(len(rows)), ended)
-
-
 def test_graded_figures_by_hand():
     """Two prompts, 7+8~ with target 17 and 3+4~ with target 5; sigma = 2."""
-    config = Config("maxrl-loo", task="noisy", digits=1, reverse=False, sigma=2.0)
-    task = checked_task(config)
+    task = checked_task(NOISY)
     batch = make_batch([("7+8~", "17"), ("3+4~", "5")], task, CPU)
-    rows = [(0, "15", 3), (0, "17", 1), (0, "", 2), (1, "9", 2), (1, None, 4)]
-    rollouts = written(task, rows)
+    rollouts = written((0, "15", 3), (0, "17", 1), (0, "", 2), (1, "9", 2), (1, [3, 3, 3], 4))
     weight = torch.tensor([0.3, 0.7]).double()
     figures = graded_figures(batch, weight, rollouts, task)
     a = (3 * math.exp(-4 / 8) + 1) / 6
@@ -115,23 +92,22 @@ def test_graded_figures_by_hand():
     above = [[(4, 6)] * 6 + [(1, 6)] * 4, [(2, 6)] + [(0, 6)] * 9]  # l: .607 and 1; .135
     tails = [sum(math.log((c + 0.5) / 7) for c, _ in one) / 10 for one in above]
     assert figures["log_tail"] == pytest.approx(0.3 * tails[0] + 0.7 * tails[1])
-    regression = checked_task(replace(config, method="rloo", reward="regression"))
+    regression = checked_task(replace(NOISY, method="rloo", reward="regression"))
     assert graded_figures(batch, weight, rollouts, regression) == figures
 
 
 def test_the_best_of_several_is_the_mean_over_all_choices_of_them():
     """64 of 66 rollouts, of which two are better than the rest: enumerated."""
-    task = checked_task(Config("maxrl-loo", task="noisy", digits=1, reverse=False, sigma=2.0))
+    task, one = checked_task(NOISY), torch.ones(1).double()
     batch = make_batch([("7+8~", "17")], task, CPU)
-    rollouts = written(task, [(0, "13", 64), (0, "15", 1), (0, "17", 1)])
+    rollouts = written((0, "13", 64), (0, "15", 1), (0, "17", 1))
     l = [math.exp(-16 / 8)] * 64 + [math.exp(-4 / 8), 1.0]
-    figures = graded_figures(batch, ONE, rollouts, task)
+    figures = graded_figures(batch, one, rollouts, task)
     assert figures["best@1"] == pytest.approx(sum(l) / 66)
     left_out = [max(x for i, x in enumerate(l) if i not in pair)
                 for pair in itertools.combinations(range(66), 2)]  # fmt: skip
     assert figures["best@64"] == pytest.approx(sum(left_out) / len(left_out))
-    few = written(task, [(0, "13", 7)])
-    assert "best@1" in (found := graded_figures(batch, ONE, few, task)) and "best@8" not in found
+    assert "best@8" not in graded_figures(batch, one, written((0, "13", 7)), task)
 
 
 @pytest.mark.parametrize(
@@ -146,27 +122,6 @@ def test_noisy_runs(train, capsys, flags):
     assert all(
         math.isfinite(row[n]) for row in rows for n in ("log_likelihood", "log_tail", "best@8")
     )
-    last = capsys.readouterr().out.splitlines()[-3:]
-    assert "log_likelihood" in last[0] and f"{rows[-1]['log_tail']:.4f}" in last[2]
-
-
-@pytest.mark.parametrize(
-    "flags, says",
-    [("--method maxrl", "maxrl-loo"), ("--method grpo", "maxrl-loo"),
-     ("--method maxrl-loo --reward regression", "regression"), ("--reverse", "reversed"),
-     ("--method maxrl-loo --k 5000", "4096"), ("--method exact", "unique")],
-)  # fmt: skip
-def test_what_noisy_refuses(train, capsys, flags, says):
-    train(f"--task noisy {flags}", status=2)
-    err = capsys.readouterr().err
-    assert says in err and len(err.splitlines()) == 1
-
-
-def test_a_model_that_knows_the_answer_is_said_to(monkeypatch):
-    """Were every rollout the demonstration, pass@k would be 1 at every k up to n."""
-    model, task, batch, config = tiny("countdown", eval_rollouts=16)
-    rows = [(i, text, 16) for i, text in enumerate(batch[0].references)]
-    monkeypatch.setattr(evaluate_module, "roll_out", lambda *_: written(task, rows))
-    figures = evaluate(model, *batch, task, config)
-    assert [figures[n] for n in ("pass@1", "pass@8", "answers")] == pytest.approx([1, 1, 1])
-    assert figures["c"] == [16] * 5
+    first, *_, head, _, last = capsys.readouterr().out.splitlines()
+    assert ("one demonstration" in first) == flags.endswith(" ce")
+    assert "log_likelihood" in head and f"{rows[-1]['log_tail']:.4f}" in last

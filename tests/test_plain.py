@@ -3,54 +3,38 @@
 import ast
 import itertools
 import random
-import subprocess
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
+from conftest import CPU, gradient, tiny_model
 
 import maxrl
 import plain
 import train
 from data.batches import make_batch, rng
 from data.tokenizer import END, PAD, decode
-from harness.config import checked_task, parse_args
-from model import completion_mask
+from model import completion_mask, logprobs
 from tree import Rollouts
 
 ROOT = Path(__file__).resolve().parent.parent
-CPU = torch.device("cpu")
 
 
-def tiny(scale: float = 6.0, flags: str = ""):
-    """A random model that is far from uniform, so that rollouts repeat."""
-    config = parse_args([*TINY, "--sft-steps", "0", *flags.split()])[0]
-    task = checked_task(config)
-    model = train.starting_model(config, task, CPU)
-    with torch.no_grad():
-        for w in model.parameters():
-            w.mul_(scale)
-    return model, config, task
-
-
-def gradient(model) -> torch.Tensor:
-    return torch.cat([w.grad.flatten() for w in model.parameters()])
-
-
-def test_it_stands_alone():
-    """So that it can be copied: of the project it imports maxrl and model only."""
-    tree = ast.parse((ROOT / "plain.py").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["plain", "maxrl", "model", "graded"])
+def test_it_stands_alone(name):
+    """So that it can be copied with three files, which import nothing else of the project."""
+    tree = ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     modules = {getattr(node, "module", None) or node.names[0].name for node in nodes}
-    ours = {m.split(".")[0] for m in modules} - set(sys.stdlib_module_names)
-    assert ours == {"torch", "maxrl", "model"}
+    ours = {m.split(".")[0] for m in modules} - set(sys.stdlib_module_names) - {"torch"}
+    assert ours == {"plain": {"maxrl", "model"}, "maxrl": {"graded"}}.get(name, set())
 
 
 def test_samples_follow_the_model_and_end_where_they_say():
     """Frequencies of 12,000 completions of one prompt against the probabilities it gives them."""
-    model, _, task = tiny(3.0)
+    model, task, _ = tiny_model(scale=3.0)
     batch = make_batch([("1+2<", "3")], task, CPU)
     n, L = 12_000, task.max_new_tokens
     generator = torch.Generator().manual_seed(0)
@@ -63,33 +47,30 @@ def test_samples_follow_the_model_and_end_where_they_say():
     assert count.max() > 100
 
 
-def test_log_probabilities_by_hand():
-    """Token by token, each from the text so far; the end token counts, what follows does not."""
-    model, _, task = tiny()
+def test_log_probabilities_are_those_of_model_py():
+    """Which test_model.py takes token by token. Of what ends early, late and never, with a pad."""
+    model, task, _ = tiny_model(scale=6.0)
     batch = make_batch([("1+2<", "3"), ("9+9<", "81"), ("7+0<", "7")], task, CPU)
-    answers = batch.answers.clone()
-    answers[2] = torch.tensor([7, PAD, 4][: answers.shape[1]])  # never ends, and says a pad
-    got = plain.log_probabilities(model, batch.prompts, answers, END)
-    for i, (prompt, ids) in enumerate(zip(batch.prompts, answers.tolist(), strict=True)):
-        ids, total = (ids[: ids.index(END) + 1] if END in ids else ids), 0.0
-        for t, token in enumerate(ids):
-            text = torch.cat((prompt, torch.tensor(ids[:t], dtype=torch.long)))
-            total += model(text[None])[0, -1].log_softmax(0)[token].item()
-        assert got[i].item() == pytest.approx(total, abs=1e-5)
+    batch.answers[2] = torch.tensor([7, PAD, 4])
+    words = model, batch.prompts, batch.answers, END
+    assert torch.allclose(plain.log_probabilities(*words), logprobs(*words), atol=1e-5)
 
 
 @pytest.mark.parametrize("method", maxrl.ADVANTAGES)
 def test_the_fast_step_has_the_gradient_of_the_plain_one(monkeypatch, method):
     """On the same rollouts: each of the B k copies by itself, against distinct ones with counts."""
     k = 20 if method == "passk" else 300  # at k = 300 only a group with one success has a signal
-    model, config, task = tiny(flags=f"--method {method} --k {k} --micro-batch 7")
+    model, task, config = tiny_model(f"--method {method} --k {k} --micro-batch 7", scale=6.0)
     model.double()
     problems = task.draw(rng(0, "data", 1), 4, "train")
     batch = make_batch(problems, task, CPU)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    kept: list[torch.Tensor] = []
-    sample, right = plain.sample, lambda prompt, text: text[:1] in set("024")  # dead, live, all
+    kept, losses = [], []
+    sample, loss = plain.sample, maxrl.policy_gradient_loss
+    right = lambda prompt, text: text[:1] in set("024")  # noqa: E731  dead, live, all
     monkeypatch.setattr(plain, "sample", lambda *a: kept.append(sample(*a)) or kept[-1])
+    whole_loss = lambda *a: losses.append(loss(*a)) or losses[-1]  # noqa: E731
+    monkeypatch.setattr(plain, "policy_gradient_loss", whole_loss)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.zeros(()))
     verdict = lambda prompt, tokens: END in tokens and right("", decode(tokens))  # noqa: E731
     length, slow, seed = task.max_new_tokens, torch.zeros(1), itertools.count()
@@ -111,6 +92,7 @@ def test_the_fast_step_has_the_gradient_of_the_plain_one(monkeypatch, method):
     train.zero_gradients(model)
     figures = train.rollout_backward(model, batch, config, task, torch.Generator())
     assert figures["pass_rate"] == pytest.approx(pass_rate) and 0 < pass_rate < 1
+    assert figures["loss"] == pytest.approx(losses[-1].item(), rel=1e-9, abs=1e-12)
     assert torch.allclose(gradient(model), slow, rtol=1e-10, atol=1e-10 * slow.abs().max().item())
 
 
@@ -139,7 +121,7 @@ def test_the_readme_shows_code_of_plain():
     assert indented in code
 
 
-@pytest.mark.parametrize("flags", ["--k 0", "--k many", "--method ppo", "--steps 3", "--threads 0"])
+@pytest.mark.parametrize("flags", ["--k 0", "--method ppo", "--threads 0"])
 def test_wrong_use_is_refused(flags, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["plain.py", *flags.split()])
     with pytest.raises(SystemExit) as end:
@@ -153,18 +135,9 @@ def test_both_methods_start_from_the_same_model_and_learn(monkeypatch, capsys):
     monkeypatch.setattr(plain, "BATCH", 21)
     monkeypatch.setattr(sys, "argv", ["plain.py", "--k", "10"])
     plain.main()
-    rloo, ours = (line.split() for line in capsys.readouterr().out.splitlines()[-2:])
-    assert rloo[:3] == ["rloo", "pass", "rate"] and ours[:3] == ["maxrl", "pass", "rate"]
-    assert rloo[3:5] == ours[3:5] and 0.03 < float(ours[3]) < 0.1, "the same base"
-    assert rloo[6:9] == ours[6:9] and rloo[8] == "->" and float(rloo[9]) > 0
-    assert rloo[5:] != ours[5:], "and then another method"
-
-
-def test_it_runs_without_docstrings(tmp_path):
-    """python -OO plain.py --help, in a folder that holds nothing but the three files."""
-    for name in ("plain.py", "maxrl.py", "model.py", "graded.py"):
-        if (ROOT / name).exists():
-            (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"))
-    command = [sys.executable, "-OO", "plain.py", "--help"]
-    got = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert got.returncode == 0 and "--method" in got.stdout and not got.stderr
+    pattern = r"(rloo|maxrl) pass rate (.*) -> (.*), nll (.*) -> (.*)"
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    rloo, ours = (re.fullmatch(pattern, line).groups() for line in lines)
+    assert (rloo[0], ours[0]) == ("rloo", "maxrl") and 0.03 < float(ours[1]) < 0.1
+    assert rloo[1::2] == ours[1::2], "the same base"
+    assert rloo[2::2] != ours[2::2], "and then another method"

@@ -24,16 +24,13 @@ def test_completions_counts_and_verdicts(run):
     status, out, _ = run("1+1", "--k", "500")
     first, *rows = out.splitlines()
     assert status == 0 and first.startswith(" 1+ 1=")
-    parsed = [
-        re.fullmatch(r" *(\d+) x  '(.*?)' +log p +(-[\d.]+)  (right|wrong|wrong: no end)", row)
-        for row in rows
-    ]
-    assert all(parsed) and sum(int(m[1]) for m in parsed) == 500
-    right = sum(int(m[1]) for m in parsed if m[4] == "right")
+    pattern = r" *(\d+) x  '(.*?)' +log p +(-[\d.]+)  (right|wrong|wrong: no end)"
+    found = [re.fullmatch(pattern, row).groups() for row in rows]
+    counts = [int(count) for count, *_ in found]
+    assert sum(counts) == 500 and counts == sorted(counts, reverse=True)
+    right = sum(int(count) for count, *_, verdict in found if verdict == "right")
     assert f"pass rate {right / 500:.3f} of 500" in first
-    assert all((m[4] == "right") == (m[2] == "2") for m in parsed)
-    counts = [int(m[1]) for m in parsed]
-    assert counts == sorted(counts, reverse=True)
+    assert all((verdict == "right") == (said == "2") for _, said, _, verdict in found)
     again = run("1+1", "--k", "500")
     assert again[1] == out != run("1+1", "--k", "500", "--seed", "1")[1]
 
@@ -48,11 +45,10 @@ def test_held_out_prompts_of_rising_difficulty(run):
 
 def test_wrong_use_is_one_line_and_status_2(run):
     for words, says in (
-        (["2^3="], "'^'"), (["123+1="], "too long"), (["1-1="], "not a prompt"),
-        ([""], "not a prompt"), (["1+1", "--k", "0"], "from 1"), (["--interactive"], "terminal"),
-        (["--device", "tpu"], "cpu"),
+        ("123+1=", "too long"), ("1-1=", "not a prompt"), ("1+1 --k 0", "from 1"),
+        ("--interactive", "terminal"), ("--device tpu", "cpu"),
     ):  # fmt: skip
-        status, _, err = run(*words)
+        status, _, err = run(*words.split())
         assert status == 2 and says in err and len(err.splitlines()) == 1
 
 

@@ -8,47 +8,26 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from conftest import TINY, read, same, status_of, task_of, weights
+from conftest import CPU, TINY, gradient, one_line, read, same, tiny_model, weights
 
 import maxrl
 import rollouts as rollouts_module
 import train as train_module
 from data import make_task
-from data.batches import draw_problems, rng
-from data.splits import in_split, split_hash
-from evaluate import evaluate
+from data.batches import draw_problems, held_out_problems, rng
 from harness import checkpoint
 from harness import config as config_module
-from harness.config import LIKELIHOOD, METHODS, SELF_TRAINING, Config, checked_task, parse_args
+from harness.config import LIKELIHOOD, METHODS, SELF_TRAINING, Config, parse_args
 
 ROOT = Path(__file__).resolve().parent.parent
-CPU = torch.device("cpu")
 TRAINING = set("loss grad_norm pass_rate live dead all_pass unique eos_rate entropy".split())
 EVALUATION = set("nll pass@1 pass@8 pass@128 pass@1024 greedy exact logp weight".split())
 
 
-def tiny_config(**changes) -> Config:
-    return replace(parse_args(TINY)[0], **changes)
-
-
-def problems_of(config: Config, step: int, purpose: str = "data") -> list[tuple[str, str]]:
-    """What a step of training draws."""
-    task, n = checked_task(config), config.batch_size
-    return draw_problems(task, config.seed, step, n, config.train_prompts, purpose)
-
-
-def tiny_model(config: Config, scale: float = 1.0, warm: bool = False):
-    """The random start of a configuration, or its warm start; a larger scale is less uniform."""
-    task = make_task(config.task, vars(config))
-    config = config if warm else replace(config, sft_steps=0)
-    model = train_module.starting_model(config, task, CPU)
-    with torch.no_grad():
-        for w in model.parameters():
-            w.mul_(scale)
-    return model, task
+def diverges(*_):
+    raise FloatingPointError("a weight is not finite")
 
 
 # -------------------------------------------------------------------------------- a whole run
@@ -89,21 +68,18 @@ def test_every_method_runs_and_moves_the_weights(train):
 
 @pytest.mark.parametrize(
     "flags",
-    ["--task subtraction --reverse --k 65536", "--task multiplication --k 1 --batch-size 1",
-     "--warmup 0 --order 2 --method maxrl-loo --micro-batch 2", "--threads 2",
-     "--method exact --order inf --task modular --train-prompts 4"],
+    ["--task subtraction --reverse --k 65536 --batch-size 1 --threads 2",
+     "--method exact --order inf --task modular --train-prompts 4 --warmup 0"],
 )  # fmt: skip
 def test_settings_and_extremes(train, flags):
-    """They are trained with, and are in config.json; no NaN and no infinity is, nor in the log."""
-    train(f"{flags} --out out --steps 1 --sft-steps 0")
+    """They are trained with, and are in config.json; no NaN and no infinity is."""
+    flags = f"{flags} --out out --steps 1 --sft-steps 0"
+    train(flags)
     config = json.loads(Path("out/config.json").read_text(), parse_constant=pytest.fail)
     assert torch.get_num_threads() == config["threads"]
     torch.set_num_threads(1)
-    words = f"{flags} --out out --steps 1 --sft-steps 0".split()
-    asked = parse_args([*TINY, *words])[0]
-    assert config == {n: "inf" if v == math.inf else v for n, v in vars(asked).items()}
-    assert [row["step"] for row in read("out")] == [0, 1, 1]
-    json.loads(json.dumps(read("out")), parse_constant=pytest.fail)
+    asked = vars(parse_args([*TINY, *flags.split()])[0])
+    assert config == {n: "inf" if v == math.inf else v for n, v in asked.items()}
 
 
 def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, capsys):
@@ -128,9 +104,6 @@ def test_a_replaced_run_is_whole_until_its_successor_was_evaluated(train, monkey
     assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
 
 
-# ------------------------------------------------------------------------------- to the bit
-
-
 def test_the_same_seed_gives_the_same_run_and_another_does_not(train):
     """However often it is evaluated."""
     train("--out a"), train("--out b"), train("--out c --seed 1")
@@ -143,7 +116,7 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(train):
 
 # ------------------------------------------------------------------------------ the warm start
 
-WARM = tiny_config(sft_steps=3)
+WARM = parse_args([*TINY, "--sft-steps", "3"])[0]
 OF_THE_WARM_START = {
     "task": "subtraction", "digits": 2, "reverse": True, "noise": 9.0, "n_layer": 2, "n_head": 1,
     "n_embd": 18, "seed": 1, "bf16": True, "sft_until": 0.1, "sft_steps": 4, "sft_batch_size": 31,
@@ -160,6 +133,11 @@ def kept(folder):
 
 def key_of(config: Config) -> str:
     return train_module.warm_start_key(train_module.warm_start_config(config, CPU))
+
+
+def warm(config: Config) -> dict[str, torch.Tensor]:
+    task = make_task(config.task, vars(config))
+    return train_module.starting_model(config, task, CPU).state_dict()
 
 
 def test_a_kept_warm_start_equals_a_fresh_one_and_is_shared(train, kept):
@@ -201,7 +179,7 @@ def test_the_warm_start_stops_at_its_pass_rate(train, kept, monkeypatch):
 
 def test_a_warm_start_depends_on_the_settings_in_its_key_only(kept):
     """To the bit, so runs that differ in others share it. A flag of yours is tried here too."""
-    start = tiny_model(WARM, warm=True)[0].state_dict()
+    start = warm(WARM)
     for flag in config_module.flags():
         value = getattr(WARM, flag.name)
         choices = flag.metadata["choices"] or (not value,)
@@ -214,7 +192,7 @@ def test_a_warm_start_depends_on_the_settings_in_its_key_only(kept):
             assert key_of(changed) == key_of(WARM), flag.name
             for file in kept.iterdir():
                 file.unlink()
-            assert same(start, tiny_model(changed, warm=True)[0].state_dict()), flag.name
+            assert same(start, warm(changed)), flag.name
 
 
 def test_the_key_of_a_warm_start_holds_torch_and_the_files(tmp_path, monkeypatch):
@@ -231,17 +209,12 @@ def test_the_key_of_a_warm_start_holds_torch_and_the_files(tmp_path, monkeypatch
     assert all((ROOT / name).exists() for name in names[:-1])
 
 
-def diverges(*_):
-    raise FloatingPointError("a weight is not finite")
-
-
 @pytest.mark.parametrize("where", ["insist_on_numbers", "update"])
 def test_a_diverged_warm_start_is_not_kept(train, kept, capsys, monkeypatch, where):
     module = checkpoint if where == "insist_on_numbers" else train_module
     monkeypatch.setattr(module, where, diverges)
     train("", status=1)
-    err = capsys.readouterr().err
-    assert "--sft-lr" in err and len(err.splitlines()) == 1 and not kept.exists()
+    assert "--sft-lr" in one_line(capsys) and not kept.exists()
 
 
 def test_init_from_a_checkpoint(train, capsys):
@@ -255,9 +228,6 @@ def test_init_from_a_checkpoint(train, capsys):
         assert word in capsys.readouterr().err and not Path("c").exists()
 
 
-# ------------------------------------------------------------------------------------ signals
-
-
 def test_a_signal_during_the_warm_start_leaves_no_file(train, kept, monkeypatch):
     monkeypatch.setattr(train_module, "train_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     train("", status=130)
@@ -267,36 +237,24 @@ def test_a_signal_during_the_warm_start_leaves_no_file(train, kept, monkeypatch)
 # ---------------------------------------------------------------------------------- the step
 
 
-def gradient_of(config: Config, step: int = 1) -> torch.Tensor:
-    """The gradient that one training step applies."""
-    model, task = tiny_model(config, scale=3.0)
+def gradient_of(flags: str) -> torch.Tensor:
+    """The gradient that the first training step applies."""
+    model, task, config = tiny_model(f"{flags} --grad-clip 1e6", scale=3.0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    train_module.train_step(model, optimizer, replace(config, grad_clip=1e9), task, step)
-    return torch.cat([w.grad.flatten() for w in model.parameters()])
+    train_module.train_step(model, optimizer, config, task, 1)
+    return gradient(model)
 
 
 def test_ce_is_exact_of_infinite_order():
-    ce = gradient_of(tiny_config(method="ce"))
-    for order, is_same in ((None, True), (math.inf, True), (1, False)):
-        exact = gradient_of(tiny_config(method="exact", order=order))
+    ce = gradient_of("--method ce")
+    for order, is_same in (("", True), ("--order inf", True), ("--order 1", False)):
+        exact = gradient_of(f"--method exact {order}")
         assert torch.equal(ce, exact) == is_same and exact.abs().max() > 0
-
-
-def test_the_loss_of_a_step_is_that_of_all_its_rollouts():
-    """However many of them are in a backward pass. (test_plain.py has the gradients.)"""
-    losses = []
-    for part in (7, 1000):
-        config = tiny_config(k=300, batch_size=4, micro_batch=part)
-        model, task = tiny_model(config, scale=3.0)
-        optimizer = train_module.new_optimizer(model, 0.1)
-        losses.append(train_module.train_step(model, optimizer, config, task, 2)["loss"])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4) != 0
 
 
 def test_the_update():
     """The learning rate rises over the warm-up and stays; a long gradient is cut to --grad-clip."""
-    config = tiny_config(method="ce", warmup=4, lr=0.5, grad_clip=0.01)
-    model, task = tiny_model(config)
+    model, task, config = tiny_model("--method ce --warmup 4 --lr 0.5 --grad-clip 0.01")
     optimizer = torch.optim.SGD(model.parameters(), lr=9.0)
     moved = []
     for step in range(1, 7):
@@ -311,15 +269,15 @@ def test_the_update():
 
 
 def test_every_step_draws_its_own_rollouts(monkeypatch):
-    config = tiny_config(k=50)
-    problems = problems_of(config, 1)
+    model, task, config = tiny_model("--k 50", scale=3.0)
+    problems = task.draw(rng(0, "x"), 3, "train")
     monkeypatch.setattr(train_module, "draw_problems", lambda *_: problems)
-    entropies = []
-    for step in (1, 2, 1):
-        model, task = tiny_model(config, scale=3.0)
-        optimizer = train_module.new_optimizer(model, 0.1)
-        entropies.append(train_module.train_step(model, optimizer, config, task, step)["entropy"])
-    assert entropies[0] == entropies[2] != entropies[1]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    one, two, again = (
+        train_module.train_step(model, optimizer, replace(config, lr=0.0), task, step)["entropy"]
+        for step in (1, 2, 1)
+    )
+    assert one == again != two
 
 
 def test_a_whole_run_without_a_success_changes_nothing(train):
@@ -333,10 +291,10 @@ def test_a_whole_run_without_a_success_changes_nothing(train):
 
 def test_bfloat16_has_nearly_the_same_gradient():
     """--bf16 needs CUDA on the command line; what it does to a step is tested on the CPU."""
-    exact, rounded = (gradient_of(tiny_config(method="ce", bf16=bf16)) for bf16 in (False, True))
+    exact, rounded = (gradient_of(f"--method ce {bf16}") for bf16 in ("", "--bf16"))
     assert 0 < (exact - rounded).norm() < 0.05 * exact.norm()
-    figures = gradient_of(tiny_config(method="maxrl", k=500, bf16=True))
-    assert figures.isfinite().all() and figures.abs().max() > 0
+    sampled = gradient_of("--k 500 --bf16")
+    assert sampled.isfinite().all() and sampled.abs().max() > 0
 
 
 @pytest.mark.parametrize(
@@ -362,8 +320,8 @@ def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, wh
     monkeypatch.setattr(train_module, "train_step", poisoned)
     flags = "--method reinforce --sft-steps 0 --k 3000 --steps 9 --out out --eval-every"
     train(f"{flags} {1 if what == 'weight' else 2}", status=1)
-    err = capsys.readouterr().err
-    assert "step 3 of reinforce" in err and says in err and len(err.splitlines()) == 1
+    err = one_line(capsys)
+    assert "step 3 of reinforce" in err and says in err
     saved = torch.load("out/ckpt.pt", weights_only=True)
     assert saved["step"] == 2 and all(w.isfinite().all() for w in saved["model"].values())
 
@@ -372,30 +330,25 @@ def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, wh
 
 
 def test_the_flag_says_which_half_an_evaluation_is_of(train, monkeypatch):
-    seen = set()
-
-    def spy(model, batch, *rest):
-        seen.update(batch.texts)
-        return evaluate(model, batch, *rest)
-
-    monkeypatch.setattr(train_module, "evaluate", spy)
-    train("--sft-steps 0 --steps 0 --digits 2 --eval-prompts 30 --eval-split validation")
-    operands = np.array([[*map(int, text[:-1].split("+"))] for text in seen])
-    assert in_split(split_hash(operands, commutes=True), "validation").all()
+    seen = []
+    spy = lambda *words: seen.append(words[2]) or held_out_problems(*words)  # noqa: E731
+    monkeypatch.setattr(train_module, "held_out_problems", spy)
+    train("--sft-steps 0 --steps 0 --eval-split validation")
+    assert seen == ["validation"]
 
 
 def test_fixed_prompts_are_visited_once_an_epoch():
-    config = tiny_config(train_prompts=7)  # batches of 3: epochs end inside batches
-    seen = [p for step in range(1, 8) for p in problems_of(config, step)]
-    pool = sorted(task_of("addition", 1).draw(rng(0, "pool"), 7, "train"))
+    _, task, _ = tiny_model()  # batches of 3: epochs end inside batches
+    seen = [p for step in range(1, 8) for p in draw_problems(task, 0, step, 3, fixed=7)]
+    pool = sorted(task.draw(rng(0, "pool"), 7, "train"))
     assert sorted(seen[:7]) == sorted(seen[7:14]) == sorted(seen[14:]) == pool
     assert seen[:7] != seen[7:14]
 
 
 def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
-    one, two = (problems_of(tiny_config(digits=3), step) for step in (1, 2))
-    assert one != two and one != problems_of(tiny_config(digits=3), 1, "demonstrations")
-    assert one == problems_of(tiny_config(digits=3), 1)
+    _, task, _ = tiny_model("--digits 3")
+    one, again, two = (draw_problems(task, 0, step, 3) for step in (1, 1, 2))
+    assert one == again != two and one != draw_problems(task, 0, 1, 3, purpose="demonstrations")
 
 
 # ---------------------------------------------------------------------------------- wrong use
@@ -412,17 +365,23 @@ def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
      ("--device cuda", "not available"), ("--device tpu", "cpu"), ("--bf16", "cuda"),
      ("--init missing.pt", "does not exist"), ("--resume", "--out"),
      ("--resume --out missing", "does not exist"), ("--resume --overwrite --out x", "exclude"),
-     ("--ste 3", "unrecognized"), ("--out /dev/null/x", "cannot write"), ("--rounds 3", "--rounds"),
+     ("--ste 3", "unrecognized"), ("--out /dev/null/x", "cannot write"),
      ("--sigma 1 --method rloo", "--sigma is not for rloo on addition"),
      ("--task noisy --sigma 1e-200", "0.001"), ("--task noisy --sigma 6e3", "5000"),
-     ("--task noisy --method grpo", "likelihoods"), ("--n-embd 1000000000 --n-head 1", "32768")],
+     ("--task noisy --method grpo", "likelihoods"), ("--task noisy --method maxrl", "maxrl-loo"),
+     ("--task noisy --method maxrl-loo --reward regression", "regression"),
+     ("--task noisy --reverse", "reversed"), ("--task noisy --method exact", "unique"),
+     ("--task noisy --method maxrl-loo --k 5000", "4096"), ("--task noisy --method star", "likeli"),
+     ("--task countdown --digits 5", "digits"), ("--n-embd 1000000000 --n-head 1", "32768"),
+     *((f"--method star {flag} 2", flag) for flag in ("--steps", "--order", "--micro-batch")),
+     *((f"{flag} 2", flag) for flag in ("--rounds", "--pool", "--epochs")),
+     *((f"{flag} ''", flag) for flag in ("--init", "--out", "--task", "--k", "--lr", "--order")),
+     ("--method ''", "must be"), ("--out=-o", "--out"), ("--resume --out ''", "--out")],
 )  # fmt: skip
-def test_wrong_use_is_one_line_and_status_2(folder, capsys, monkeypatch, flags, says):
+def test_wrong_use_is_one_line_and_status_2(train, folder, capsys, monkeypatch, flags, says):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    words = flags.split() if "--resume" in flags else [*TINY, *flags.split()]
-    assert status_of(train_module.main, words) == 2
-    err = capsys.readouterr().err
-    assert says in err and len(err.strip().splitlines()) == 1, err
+    train(flags, status=2)
+    assert says in one_line(capsys)
     assert not [path for path in folder.rglob("*") if path.is_file()], "and no file is left behind"
 
 
@@ -435,16 +394,6 @@ def test_too_little_memory_names_the_flag(train, capsys, monkeypatch):
     assert "--micro-batch" in capsys.readouterr().err
 
 
-def test_likelihood_methods_need_a_unique_answer(train, capsys, monkeypatch):
-    from data.addition import Task
-
-    monkeypatch.setattr(Task, "single_answer", False)
-    train("--method exact", status=2)
-    assert "unique answer" in capsys.readouterr().err
-    train("--method ce --steps 0 --sft-steps 0")
-    assert "one demonstration" in capsys.readouterr().out
-
-
 def test_a_dead_start_is_warned_of(train, capsys):
     train("--sft-steps 0 --k 2 --steps 0 --out out")
     err = capsys.readouterr().err
@@ -453,33 +402,17 @@ def test_a_dead_start_is_warned_of(train, capsys):
     assert "warning" not in capsys.readouterr().err
 
 
-def test_help_has_a_line_for_every_flag_with_its_default(capsys):
-    assert status_of(train_module.main, ["--help"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100 and any("--no-reverse" in line for line in lines)
-    for flag in config_module.flags():
-        name = config_module.dashed(flag.name)
-        (line,) = (
-            x for x in lines if x.startswith(f"  {name}") and x.split()[0].strip(",") == name
-        )
-        assert flag.metadata["help"] in line
-        if flag.default is not None and flag.default is not False:
-            assert line.endswith(f"(default {flag.default})")
-
-
-def test_live_curves_hold_the_numbers_of_the_log_and_go_on_after_a_pause(
-    train, monkeypatch, capsys
-):
+def test_live_curves_hold_the_numbers_of_the_log_also_after_a_pause(train, monkeypatch, capsys):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train("--steps 2 --out out --tensorboard"), train("--resume --out out --steps 4")
     curves = accumulator.EventAccumulator("out").Reload()
     rows = [json.loads(line) for line in Path("out/metrics.jsonl").read_text().splitlines()]
-    for group, chosen in (("held-out", lambda x: "nll" in x), ("training", lambda x: "loss" in x)):
-        for name in ("nll", "pass@1") if group == "held-out" else ("loss", "live", "seconds"):
-            points = [(event.step, event.value) for event in curves.Scalars(f"{group}/{name}")]
-            logged = [(row["step"], pytest.approx(row[name])) for row in filter(chosen, rows)]
-            assert points == logged and len(points) > 2
+    for curve in ("held-out/nll", "held-out/pass@1", "training/loss", "training/seconds"):
+        group, name = curve.split("/")
+        chosen = [row for row in rows if ("nll" in row) == (group == "held-out")]
+        logged = [(row["step"], pytest.approx(row[name])) for row in chosen]
+        assert [(event.step, event.value) for event in curves.Scalars(curve)] == logged
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     capsys.readouterr()
     train("--out none --tensorboard", status=2)
-    assert capsys.readouterr().err.count("\n") == 1 and not Path("none").exists()
+    assert "pip install" in one_line(capsys) and not Path("none").exists()

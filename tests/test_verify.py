@@ -1,6 +1,5 @@
 """verify.py: a truth table, an independent oracle, and text that nobody meant to be an answer."""
 
-import doctest
 import itertools
 import math
 
@@ -9,21 +8,11 @@ import soak
 from hypothesis import given
 from hypothesis import strategies as st
 
-import verify as verify_module
 from data.tokenizer import ALPHABET
 from verify import answer, likelihood, number, regression, verify
 
-LOOK_ALIKES = (
-    "٤４²−\u200b\x00\ud800\n\t"  # digits, a minus, blanks and a surrogate that are not ASCII
-)
-
-
-def test_doctests():
-    result = doctest.testmod(verify_module)
-    assert result.failed == 0 and result.attempted >= 8
-
-
-# ---------------------------------------------------------------------------------- arithmetic
+# Digits, a minus, blanks and a surrogate that are not ASCII.
+LOOK_ALIKES = "٤４²−\u200b\x00\ud800\n\t"
 
 
 @pytest.mark.parametrize("prompt, right", [
@@ -50,17 +39,13 @@ problems = st.tuples(
 ).filter(lambda p: p[3] is None or p[1] == "*")  # fmt: skip
 
 
-def oracle(a: int, operator: str, b: int, m: int | None, mark: str) -> str:
-    text = str(soak.truth(a, operator, b, m))
-    return text[::-1] if mark == "<" else text
-
-
-@given(problems, st.integers(0, 9), st.text(ALPHABET, max_size=12))
+@given(problems, st.integers(0, 9), st.text(st.characters()) | st.text(ALPHABET, max_size=12))
 def test_the_right_answer_is_accepted_and_nothing_else(problem, spaces, text):
     a, operator, b, m, mark = problem
+    right = str(soak.truth(a, operator, b, m))[:: -1 if mark == "<" else 1]
     prompt = f"{' ' * spaces}{a}{operator} {b}{'' if m is None else f'%{m}'}{mark}"
-    assert verify(prompt, oracle(*problem)) is True
-    assert verify(prompt, text) == (text == oracle(*problem))
+    assert verify(prompt, right) is True and verify(prompt, text) is (text == right)
+    assert verify(text, right) in (True, False), "any text is judged"
 
 
 @pytest.mark.parametrize("prompt", [
@@ -92,22 +77,16 @@ def test_the_longest_numbers():
     assert number(z) == int(z) and number(f"{z}9") is None and likelihood("1+1~", z, int(z), 2) == 1
 
 
-@given(problems, st.text(st.sampled_from(ALPHABET.replace(";", "")), max_size=30))
-def test_any_scratchpad_is_free_and_only_what_follows_is_judged(problem, scratch):
-    a, operator, b, _, _ = problem
-    prompt, right = f"{a}{operator}{b}:", oracle(a, operator, b, None, "=")
-    assert verify(prompt, f"{scratch};{right}")
-    for wrong in (right, f"{right};{scratch}x", f"{scratch};{right};{right}", f"{scratch};{right} ",
-                  f"{scratch};0{right}", scratch + right):  # fmt: skip
-        assert not verify(prompt, wrong), wrong
+@given(st.text(ALPHABET.replace(";", "")))
+def test_any_scratchpad_is_free_and_only_what_follows_is_judged(scratch):
+    assert verify("12+34:", f"{scratch};46")
+    for wrong in ("46", f"46;{scratch}x", f"{scratch};46;46", f"{scratch};46 ", f"{scratch};046"):
+        assert not verify("12+34:", wrong), wrong
 
 
 def test_fuzz():
     """20,000 mutated answers and prompts against the oracle in soak.py, which does a million."""
     assert 500 < soak.fuzz(20_000, seed=1)["right"] < 4000
-
-
-# ----------------------------------------------------------------------------------- countdown
 
 
 def expressions(numbers):
@@ -162,17 +141,6 @@ def test_countdown_has_two_to_six_numbers(n, takes):
     assert verify(prompt, nested) == takes
 
 
-@pytest.mark.parametrize("text", [
-    "24", "3*7+5-2=24", "3*7+5-2;24", "3*7+5-2,3*7+5-2", "3*7+5-2-0", "3*7+5-2+2-2", "3*7+5-2*1",
-    "((3*7))+5-2", "((3*7+5-2))", "(3*7+5-2)()", "3(7)+5-2", "(3*7(+5-2", "2-(5+7)*3",
-])  # fmt: skip
-def test_every_broken_rule_is_refused(text):
-    assert verify("3,5,7,2:24=", "3*7+5-2") and verify("3,5,7,2:24=", text) is False
-
-
-# ------------------------------------------------------------------ likelihoods; texts that attack
-
-
 def test_likelihoods_by_hand():
     assert likelihood("12+34~", "46", 46.0, 2.0) == 1
     assert likelihood("12+34~", "48", 46.0, 2.0) == pytest.approx(math.exp(-0.5))
@@ -191,18 +159,6 @@ NOT_NUMBERS = ["", "+46", "046", "-0", "46 ", "4 6", "٤", "4.6", "1e3", "46~", 
 ])  # fmt: skip
 def test_what_is_not_a_number_has_no_likelihood(prompt, text):
     assert likelihood(prompt, text, 46.0, 2.0) == 0 and regression(prompt, text, 46.0, 9.0) == -1
-
-
-anything = st.text(st.characters()) | st.text(ALPHABET)
-
-
-@given(anything, anything, st.floats(-1e9, 1e9), st.floats(0.01, 1e6))
-def test_any_two_strings_give_a_verdict_and_a_likelihood(prompt, completion, target, width):
-    assert verify(prompt, completion) in (True, False)
-    if verify(prompt, completion):
-        assert set(prompt + completion) <= set(ALPHABET)
-    assert 0 <= likelihood(prompt, completion, target, width) <= 1
-    assert -1 <= regression(prompt, completion, target, width) <= 0
 
 
 @pytest.mark.parametrize("text", [
