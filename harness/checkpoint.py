@@ -85,6 +85,8 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not a checkpoint of this version of the project")
     try:
         config = from_dict(content.get("config"))
+        for name in asdict(config).keys() - content["config"].keys():
+            raise UsageError(f"it lacks the setting {name}")
         sizes = model_sizes(config, make_task(config.task, vars(config)))
     except (UsageError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be used: {error}; start a new run") from error

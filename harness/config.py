@@ -278,8 +278,6 @@ def from_dict(saved: Any) -> Config:
     for name, value in saved.items():
         if name not in known or not would_take(known[name], value):
             raise UsageError(f"this version takes no setting {name!r:.40} with {value!r:.40}")
-    if missing := [*known.keys() - saved.keys()]:
-        raise UsageError(f"it lacks the setting {missing[0]}")
     return Config(**saved)
 
 
