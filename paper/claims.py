@@ -81,15 +81,14 @@ def pair(
 
 
 def of_default(logs: Logs) -> list[Finding]:
-    ours, rivals = ("default", "maxrl"), {m: ("default", m) for m in ("rloo", "grpo")}
-    found = [pair(logs, ours, side, "pass@1", "8", (), f"default over {NAMES[m]}", True)
-             for m, side in rivals.items()]  # fmt: skip
-    found += [pair(logs, ours, side, "nll", "8") for side in rivals.values()]
-    same = ("default", "maxrl lr=8e-4")  # the rate that is best for both rivals
-    for m, side in rivals.items():
-        names = ("MaxRL at the best learning rate of its rivals", NAMES[m])
-        found += [pair(logs, same, side, figure, "8", names, chief=figure == "nll")
-                  for figure in FIGURES]  # fmt: skip
+    ours, found = ("default", "maxrl"), []
+    for label, rate in (("maxrl", "its own"), ("maxrl lr=8e-4", "its rivals'")):
+        for m, figure in product(("rloo", "grpo"), FIGURES):
+            names = (f"MaxRL at {rate} best learning rate", NAMES[m])
+            claim = f"default over {NAMES[m]}" * (label == "maxrl" and figure == "pass@1")
+            chief = figure == ("pass@1" if label == "maxrl" else "nll")
+            sides = ("default", label), ("default", m)
+            found.append(pair(logs, *sides, figure, "8", names, claim, chief))
     others = ("maxrl-raw", "reinforce", "ce")
     return found + [pair(logs, ("default", m), ours, "pass@1", "8") for m in others]
 
