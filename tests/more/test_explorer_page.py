@@ -533,7 +533,7 @@ def test_links_that_make_no_sense_are_said_and_the_page_goes_on(open_page):
         ("#" + 20_000 * "a", "#problem", "does not have"),
         ("#%E0%A4%A", "#problem", "does not have"),
         ("#models?prompt=" + 20_000 * "b", "#models .problem", "cannot read"),
-        ("#group?r=10.1", "#group .problem", "not groups"),
+        ("#group?r=10.1", "#group .problem", "not a list of groups"),
         ("#group?k=99", "#group .problem", "from 1 to 16"),
         ("#weights?p=1,2", "#weights .problem", "not five pass rates"),
         ("#weights?more=nobody", "#weights .problem", "no “nobody”"),
