@@ -54,10 +54,6 @@ def test_blocks_are_written_between_their_markers(tmp_path, monkeypatch):
 def test_results_md_is_short_and_results_are_small():
     assert PAGES["RESULTS.md"].count("\n") <= 350
     assert sum(path.stat().st_size for path in RESULTS.iterdir()) < 8e6
-    expected = {f"{f.__name__}.json" for f in measure.MEASUREMENTS.values()}
-    expected |= {f"{name}.jsonl" for name in SWEEPS}
-    expected |= {"bench.json", "bench-longer.json", "soak.json", "gpu.json"}
-    assert {path.name for path in RESULTS.iterdir()} <= expected
 
 
 def prose(page):

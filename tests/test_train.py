@@ -356,7 +356,7 @@ def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
 
 @pytest.mark.parametrize(
     "flags, says",
-    [("--method ppo", "maxrl-loo"), ("--task sorting", "subtraction"), ("--k 0", "from 1"),
+    [("--method ppo", "maxrl-loo"), ("--task nothing", "subtraction"), ("--k 0", "from 1"),
      ("--k many", "from 1"), ("--method grpo --k 1", "std"), ("--order 2", "takes no order"),
      ("--method ce --order 2", "exact"), ("--method maxrl-loo --order 6", "from 1 to k = 5"),
      ("--method passk --order inf", "from 1 to k = 5"), ("--method exact --order 1.5", "from 1"),
