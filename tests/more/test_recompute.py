@@ -271,10 +271,8 @@ def effects(results, there):
     one = {m: ("default", m) for m in ("rloo", "grpo", "maxrl-raw", "reinforce", "ce")}
     one |= {"maxrl": ("default", OURS), "same": ("default", SAME)}
     if 0 in there:
-        for figure, other in itertools.product(("pass@1", "nll"), ("rloo", "grpo")):
-            yield results.gap(one["maxrl"], one[other], figure)
-        for other, figure in itertools.product(("rloo", "grpo"), DEFAULTS):
-            yield results.gap(one["same"], one[other], figure)
+        for rate, other, figure in itertools.product(("maxrl", "same"), ("rloo", "grpo"), DEFAULTS):
+            yield results.gap(one[rate], one[other], figure)
         for other in ("maxrl-raw", "reinforce", "ce"):
             yield results.gap(one[other], one["maxrl"], "pass@1")
     if 1 in there:
