@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def outputs(cell) -> list[str]:
     """The kinds of what a cell showed, and its text."""
-    return [out.get("text") or " ".join(out.get("data", ())) for out in cell.outputs]
+    return [out.get("text") or " ".join(sorted(out.get("data", ()))) for out in cell.outputs]
 
 
 def test_the_notebook_runs_whole(monkeypatch):
