@@ -85,16 +85,15 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not a checkpoint of this version of the project")
     try:
         config = from_dict(content.get("config"))
-        for name in asdict(config).keys() - content["config"].keys():
-            raise UsageError(f"it lacks the setting {name}")
         sizes = model_sizes(config, make_task(config.task, vars(config)))
     except (UsageError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be used: {error}; start a new run") from error
-    insist(path, content, {"alphabet": ALPHABET, "model_config": asdict(sizes)})
+    settings = {"config": asdict(config), "model_config": asdict(sizes)}
+    insist(path, content, {"alphabet": ALPHABET} | settings)
     if path.stat().st_size < 48 * sizes.n_layer * sizes.n_embd**2:  # 12 weights, of 4 bytes each
         raise CheckpointError(f"{path} is smaller than the model that it describes")
     insist(path, content, parts_with_numbers(content, config, GPT(sizes)))
-    return content | {"config": asdict(config)}
+    return content
 
 
 def parts_with_numbers(content: dict[str, Any], config: Config, model: GPT) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """--tensorboard: the numbers of metrics.jsonl as live curves, beside it in the folder of the run.
 
-tensorboard --logdir runs    # shows the runs in this folder, even while they last
+    tensorboard --logdir runs    # shows the runs in this folder, even while they last
+
+Left out: what the numbers mean (train.py, evaluate.py).
 """
 
 from pathlib import Path

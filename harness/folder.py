@@ -48,8 +48,8 @@ class RunFolder:
 
     def write(self, config: Config, rows: list[log.Row]) -> None:
         """Write the configuration and the rows so far."""
+        log.write_lines(self.metrics, rows)  # first: a stranger's rows may not be writable
         log.write_lines(self.path / "config.json", [asdict(config)])
-        log.write_lines(self.metrics, rows)
         for old in self.path.glob("events.out.tfevents.*"):  # the curves begin anew, from the rows
             old.unlink()
         if self.writer:

@@ -190,18 +190,6 @@ def claims_table(short: bool = False) -> str:
     return block(table, family, fold("The rules", RULE))
 
 
-def first_figure() -> str:
-    """What README.md begins with."""
-    first = next(f for f in claims.findings(LOGS) if f.experiment == 1)
-    return block(
-        picture(1),
-        "*Addition of numbers with up to two digits, from random weights; a thin line for each"
-        " seed. Cross-entropy (`ce`) is shown the answers; the others get only rewards."
-        f" {told(first).replace('**', '')}"
-        " ([Experiment 1](RESULTS.md#1-convergence-to-maximum-likelihood))*",
-    )
-
-
 WARM = "warm, pass rate {pass_rate:.2f}"  # of a test
 BENCHES = ("bench.json", "bench-longer.json")  # the default warm start, and a longer one
 
@@ -291,7 +279,6 @@ def soak_text() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    "first-figure": first_figure,
     "default-seeds": default_seeds,
     "default-seed-0": lambda: f"```\n{first_runs(SEED_0, 1)}\n```",
     "claims": claims_table,
@@ -304,7 +291,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 }
 NEEDS = {f"experiment-{n}": n for n in EXPERIMENTS}  # the runs of this experiment
 BLOCKS |= {name: partial(experiment, n) for name, n in NEEDS.items()}
-NEEDS |= {"default-seeds": 0, "default-seed-0": 0, "first-figure": 1}
+NEEDS |= {"default-seeds": 0, "default-seed-0": 0}
 
 
 def content(name: str) -> str:
