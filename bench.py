@@ -401,7 +401,7 @@ def tree_sizes(case: Case) -> dict[str, int]:
 
 
 def nodes_table(cases: list[Case]) -> dict[str, dict[str, int]]:
-    """Print and return the sizes of each: how much of what was sampled is run."""
+    """Print and return, for each case, how many of the sampled tokens are run."""
     print(f"\n{'tokens':31}{'nodes run':>12}{'distinct':>12}{'all rollouts':>14}")
     rows = {}
     for case in cases:

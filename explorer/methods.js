@@ -33,7 +33,7 @@ export const MORE = {
     "the same weight. In part 2 a change in one group changes the others.",
 };
 
-/** A control for the methods of MORE: a chip for each, and what there is to say about it. */
+/** A control for the methods in MORE: a chip and an explanation for each of them. */
 export function moreMethods(host, { name, change }) {
   const places = new Map(Object.keys(MORE).map((method) => [method, el("dt")]));
   host.append(

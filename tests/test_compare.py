@@ -60,7 +60,7 @@ def test_the_better_figure_has_a_star_and_one_base_has_one_row(folder, capsys, m
 
 
 def test_labels_are_short_whatever_differs(folder):
-    """A method of one's own has a table of advantages; that is never a label."""
+    """The table of advantages of a reader's own method never becomes a label."""
     long = {"table": list(range(1000))}
     write("x/half", (0.1, 3), method="deep/folder/mine.py:half", **long)
     write("x/full", (0.1, 3), method="deep/folder/mine.py:half", table=[1])

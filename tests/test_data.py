@@ -233,7 +233,7 @@ def test_what_people_type_is_aligned_or_refused(task, typed, aligned, refused):
 def test_each_task_prints_ten_rows(name, capsys, monkeypatch):
     path = Path(data.__file__).with_name(f"{name}.py")
     if "__main__" not in path.read_text():
-        pytest.skip("a task of one's own need not be a command")
+        pytest.skip("a task that a reader adds need not be a command")
     monkeypatch.setattr(sys, "argv", [name, "--digits", "2"])
     runpy.run_path(str(path), run_name="__main__")
     out, err = capsys.readouterr()

@@ -16,7 +16,7 @@ BASE = {"fresh": 0.05, "default": 0.05, "budget": 0.05, "convergence": 0.001}
 
 
 def evaluation(sweep, config, rng, t):
-    """At a share t of the run: up in pass@1, down in the variety of what is right."""
+    """After a share t of the run: pass@1 has risen, and the right answers vary less."""
     gain = GAIN.get(config.method, 0.3) * (0.6 + 0.4 * (1 - 1 / config.k))
     noise = 0 if config.seed >= 100 else rng.uniform(-0.02, 0.02)
     best = 1.6e-3 if (sweep, config.method) == ("default", "maxrl") else 8e-4

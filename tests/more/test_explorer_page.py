@@ -34,7 +34,7 @@ if not CHROMIUM:
 
 URL = build.PAGE.as_uri()
 FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-sync".split()
-# Those that the page has; a method of one's own in maxrl.py need not be in it.
+# The methods that the page has. It need not have one that a reader adds to maxrl.py.
 METHODS = "reinforce rloo grpo maxrl maxrl-raw maxrl-loo passk maxrl-std rft".split()
 PARTS = ("race", "series", "group", "weights", "models", "results")
 WIDTHS = (360, 768, 1440)
@@ -257,7 +257,7 @@ def test_the_race_is_nearly_what_expected_gradients_make_of_it(page):
 
 
 def test_the_caption_of_the_race_is_true_at_every_setting(page):
-    """Whoever is said to be ahead is ahead, whoever is said to have finished has."""
+    """The methods that the caption calls ahead or finished are ahead or finished."""
     follow(page, "#race?step=0")
     assert "start at the same place" in page.evaluate(READ)[-1]
     rng = random.Random(4)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def outputs(cell) -> list[str]:
-    """The kinds of what a cell showed, and its text."""
+    """The text of each output of a cell, or its formats."""
     return [out.get("text") or " ".join(sorted(out.get("data", ()))) for out in cell.outputs]
 
 
