@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from data import Task, make_task
 from data.batches import Problems, make_batch, rng, torch_rng
 from data.tokenizer import END, VOCAB_SIZE, decode
-from harness.config import Parser
+from harness.command import Parser
 from maxrl import ADVANTAGES, policy_gradient_loss
 from model import GPT, ModelConfig
 from plain import log_probabilities, sample

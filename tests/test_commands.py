@@ -19,7 +19,7 @@ from conftest import TINY, exit_status, in_a_child, read, same, weights
 
 import sample
 import train as train_module
-from harness import report
+from harness.command import Steady
 from model import ModelConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,7 +86,7 @@ def test_a_signal_may_print_while_something_is_being_printed():
         def write(self, text):
             raise RuntimeError("reentrant call")
 
-    assert report.Steady(Busy()).write("lost") == 4
+    assert Steady(Busy()).write("lost") == 4
 
 
 MINE = "def half(r, mean, k):\n    return r - mean / 2\n"

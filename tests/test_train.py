@@ -321,7 +321,7 @@ def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, wh
     flags = "--method reinforce --sft-steps 0 --k 3000 --steps 9 --out out --eval-every"
     train(f"{flags} {1 if what == 'weight' else 2}", status=1)
     err = one_line(capsys)
-    assert "step 3 of reinforce" in err and says in err
+    assert f"after step {3 if what == 'weight' else 2} of reinforce: " in err and says in err
     saved = torch.load("out/ckpt.pt", weights_only=True)
     assert saved["step"] == 2 and all(w.isfinite().all() for w in saved["model"].values())
 
@@ -363,8 +363,8 @@ def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
      ("--digits 10", "1 to 9"), ("--lr -1", "number"), ("--lr 1e38", "1e+06"), ("--lr nan", "from"),
      ("--k 10000000000", "to 1e+09"), ("--seed -1", "from 0"), ("--n-embd 15", "multiple"),
      ("--device cuda", "not available"), ("--device tpu", "cpu"), ("--bf16", "cuda"),
-     ("--init missing.pt", "does not exist"), ("--resume", "--out"),
-     ("--resume --out missing", "does not exist"), ("--resume --overwrite --out x", "exclude"),
+     ("--init missing.pt", "No such file"), ("--resume", "--out"),
+     ("--resume --out missing", "No such file"), ("--resume --overwrite --out x", "exclude"),
      ("--ste 3", "unrecognized"), ("--out /dev/null/x", "cannot write"),
      ("--sigma 1 --method rloo", "--sigma is not for rloo on addition"),
      ("--task noisy --sigma 1e-200", "0.001"), ("--task noisy --sigma 6e3", "5000"),
