@@ -11,6 +11,7 @@ and whether a difference counts (paper/rules.py).
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -51,12 +52,17 @@ class Group:
     @property
     def task(self) -> str:
         """The name of the task."""
-        return str(self.config.get("task"))
+        return in_letters(str(self.config.get("task")))
 
     def figures(self, name: str, end: int = -1) -> list[Any]:
         """A figure of each run at its end (or at 0, its base); none at all if a run lacks it."""
         found = [rows[end][name] for rows in self.runs if is_number(rows[end].get(name))]
         return found if len(found) == len(self.runs) else []
+
+
+def in_letters(name: str) -> str:
+    """A name without what means something in a table or to matplotlib, or cannot be drawn."""
+    return re.sub(r"^_|[^\w .,:;=()/@+~-]", "?", name)
 
 
 def is_number(x: Any) -> bool:
@@ -92,11 +98,13 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
         names = [n for n in one.config if n not in (*NO_PART, "method", "task", "table")]
         varied = [n for n in names if len({json.dumps(c.get(n)) for c in peers}) > 1]
         settings = [f"{n}={one.config[n]}" for n in varied if one.config[n] is not None]
-        found.append(" ".join([one.task] * (len(peers) < len(groups)) + [one.method, *settings]))
+        words = [one.task] * (len(peers) < len(groups)) + [one.method, *settings]
+        found.append(" ".join(words))
     named = []
     for label, one in zip(found, groups, strict=True):
         long = len(label) > max(LONGEST_LABEL, len(one.folder.name))
         named.append(one.folder.name if long or found.count(label) > 1 else label)
+    named = [*map(in_letters, named)]
     cut = [x if len(x) <= LONGEST_LABEL else f"{x[: LONGEST_LABEL - 3]}..." for x in named]
     return [f"{x} ({i})" if cut.count(x) > 1 else x for i, x in enumerate(cut, 1)]
 

@@ -50,16 +50,18 @@ def rising_prompts(task: Task, n: int = 5) -> list[str]:
 
 def converse(model: GPT, task: Task, k: int, seed: int) -> None:
     """Answer prompt after prompt from a terminal, until an empty line."""
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         raise UsageError("--interactive needs a terminal: give the prompt as an argument instead")
     example = task.show(rising_prompts(task)[2], "").replace(" ", "")
     print(f"type a prompt, for example {example!r}; an empty line quits")
     with suppress(EOFError):
-        while text := input("> ").strip():
+        while True:
             try:
+                if not (text := input("> ").strip()):
+                    return
                 encode(text)
                 print(ask(model, task, task.align(text), k, seed))
-            except ValueError as error:
+            except ValueError as error:  # a text that cannot even be decoded is one, too
                 print(error)
 
 

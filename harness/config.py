@@ -223,8 +223,13 @@ def parse_args(
 
 def new_config(given: dict[str, Any]) -> Config:
     """The configuration of a new run with these flags; UsageError if one is of no use here."""
-    defaults = {"threads": threads_of_environment()}
-    defaults |= task_class(given.get("task", Config.task)).defaults
+    name = given.get("task", Config.task)
+    kind, known = task_class(name), [f.name for f in flags()]
+    if unknown := [x for x in (*kind.takes, *kind.defaults) if x not in known]:
+        raise UsageError(
+            f"data/{name}.py names {', '.join(unknown)}, which train.py has no flag for"
+        )
+    defaults = {"threads": threads_of_environment()} | kind.defaults
     if given.get("method") in SELF_TRAINING:
         defaults["eval_every"] = 1
     config = Config(**(defaults | given))

@@ -41,8 +41,12 @@ def read_lines(path: Path, **needed: type) -> list[Row]:
     UsageError names a line that is no such row. The last line may be torn: it is left out, for no
     checkpoint is later than it.
     """
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    lines = text.split("\n")
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
     rows = []
     for number, line in enumerate(lines, 1):
         try:
