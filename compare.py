@@ -52,7 +52,7 @@ class Group:
     @property
     def task(self) -> str:
         """The name of the task."""
-        return in_letters(str(self.config.get("task")))
+        return str(self.config.get("task"))
 
     def figures(self, name: str, end: int = -1) -> list[Any]:
         """A figure of each run at its end (or at 0, its base); none at all if a run lacks it."""
@@ -98,13 +98,11 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
         names = [n for n in one.config if n not in (*NO_PART, "method", "task", "table")]
         varied = [n for n in names if len({json.dumps(c.get(n)) for c in peers}) > 1]
         settings = [f"{n}={one.config[n]}" for n in varied if one.config[n] is not None]
-        words = [one.task] * (len(peers) < len(groups)) + [one.method, *settings]
-        found.append(" ".join(words))
+        found.append(" ".join([one.task] * (len(peers) < len(groups)) + [one.method, *settings]))
     named = []
     for label, one in zip(found, groups, strict=True):
         long = len(label) > max(LONGEST_LABEL, len(one.folder.name))
-        named.append(one.folder.name if long or found.count(label) > 1 else label)
-    named = [*map(in_letters, named)]
+        named.append(in_letters(one.folder.name if long or found.count(label) > 1 else label))
     cut = [x if len(x) <= LONGEST_LABEL else f"{x[: LONGEST_LABEL - 3]}..." for x in named]
     return [f"{x} ({i})" if cut.count(x) > 1 else x for i, x in enumerate(cut, 1)]
 
@@ -236,7 +234,7 @@ def draw(file: Path, groups: dict[str, Group]) -> None:
     for i, ax in enumerate(axes):
         task, figure = tasks[i // 2], ("pass@1", "pass@128")[i % 2]
         mine = {x: one for x, one in groups.items() if one.task == task}
-        title = task if len(tasks) > 1 else ""
+        title = in_letters(task) if len(tasks) > 1 else ""
         lines = [against_steps(x, one.runs, figure, **style[x]) for x, one in mine.items()]
         panel(ax, lines, title=title, xlabel="training steps", ylabel=f"held-out {figure}")
     save_figure(fig, file, fig.axes)

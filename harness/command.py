@@ -69,30 +69,22 @@ class Steady:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
 
-@contextmanager
-def steady_output() -> Iterator[None]:
-    """While this lasts, nothing that is printed raises an exception."""
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(Steady, before)
+def command(name: str, action: Callable[[], object]) -> int:
+    """A whole command: 0, or one line on stderr and 2 (wrong use), 1 (failed), 130 (stopped).
+    Meanwhile nothing that is printed raises an exception, and SIGTERM stops like Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(Steady, streams)
     try:
-        yield
+        message, status = outcome(action)
+        if message:
+            print(f"{name}: {message}", file=sys.stderr)
+        return status
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        sys.stdout, sys.stderr = before
-
-
-def command(name: str, action: Callable[[], object]) -> int:
-    """A whole command: 0, or one line on stderr and 2 (wrong use), 1 (failed), 130 (stopped)."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops like Ctrl-C
-    try:
-        with steady_output():
-            message, status = outcome(action)
-            if message:
-                print(f"{name}: {message}", file=sys.stderr)
-    finally:
+        sys.stdout, sys.stderr = streams
         signal.signal(signal.SIGTERM, before)
-    return status
 
 
 def outcome(action: Callable[[], object]) -> tuple[str, int]:
@@ -100,10 +92,8 @@ def outcome(action: Callable[[], object]) -> tuple[str, int]:
     try:
         action()
         return "", 0
-    except UsageError as error:
-        return str(error), 2
-    except FloatingPointError as error:
-        return str(error), 1
+    except (UsageError, FloatingPointError) as error:
+        return str(error), 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt as error:
         return str(error) or "stopped; what had been saved before is untouched", 130
     except OSError as error:

@@ -66,12 +66,7 @@ def line_of(job: Job, commit: str) -> Line:
         rows = [rows[-1] | {sweep.criterion: ending(rows, sweep.criterion)}]
         kept = (*KEPT, sweep.criterion)
     evaluations = [{n: short(row[n]) for n in kept if n in row} for row in rows]
-    about = {
-        "sweep": job.sweep,
-        "label": job.label,
-        "seed": job.seed,
-        "command": job.command,
-    }
+    about = {"sweep": job.sweep, "label": job.label, "seed": job.seed, "command": job.command}
     return about | {"commit": commit, "config": config, "evaluations": evaluations}
 
 
@@ -180,7 +175,7 @@ class Logs:
 @lru_cache(maxsize=40)
 def parsed(path: Path, written: int) -> list[Line]:
     """The lines of a file, cached. written: when it was written, so that no new one is missed."""
-    return read_lines(path, label=str, seed=int, command=str, config=dict, evaluations=list)
+    return read_lines(path, label=str, seed=int, evaluations=list)
 
 
 def ending(rows: Rows, figure: str) -> float:

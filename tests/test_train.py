@@ -15,7 +15,7 @@ from conftest import CPU, TINY, gradient, one_line, read, same, tiny_model, weig
 import maxrl
 import rollouts as rollouts_module
 import train as train_module
-from data import make_task
+from data import make_task, task_class
 from data.batches import draw_problems, held_out_problems, rng
 from harness import checkpoint
 from harness import config as config_module
@@ -376,13 +376,24 @@ def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
      *((f"--method star {flag} 2", flag) for flag in ("--steps", "--order", "--micro-batch")),
      *((f"{flag} 2", flag) for flag in ("--rounds", "--pool", "--epochs")),
      *((f"{flag} ''", flag) for flag in ("--init", "--out", "--task", "--k", "--lr", "--order")),
-     ("--method ''", "must be"), ("--out=-o", "--out"), ("--resume --out ''", "--out")],
+     ("--method ''", "must be"), ("--out=-o", "--out"), ("--resume --out ''", "--out"),
+     *((f"{flags} {'x' * 300}", "too long") for flags in ("--resume --out", "--out", "--init")),
+     *((f"{flag} 'a\nb\u2028c'", "a\\nb\\u2028c") for flag in (
+         "--resume --out", "--init", "--method", "--task", "--k", "--device", "--method=x.py:f"))],
 )  # fmt: skip
 def test_wrong_use_is_one_line_and_status_2(train, folder, capsys, monkeypatch, flags, says):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     train(flags, status=2)
     assert says in one_line(capsys)
     assert not [path for path in folder.rglob("*") if path.is_file()], "and no file is left behind"
+
+
+@pytest.mark.parametrize("part", [{"takes": ("digts",)}, {"defaults": {"digts": 3}}])
+def test_a_task_that_names_a_flag_that_does_not_exist(train, capsys, monkeypatch, part):
+    for name, value in part.items():
+        monkeypatch.setattr(task_class("addition"), name, value)
+    train("", status=2)
+    assert "data/addition.py names digts" in one_line(capsys)
 
 
 def test_too_little_memory_names_the_flag(train, capsys, monkeypatch):
@@ -412,6 +423,8 @@ def test_live_curves_hold_the_numbers_of_the_log_also_after_a_pause(train, monke
         chosen = [row for row in rows if ("nll" in row) == (group == "held-out")]
         logged = [(row["step"], pytest.approx(row[name])) for row in chosen]
         assert [(event.step, event.value) for event in curves.Scalars(curve)] == logged
+    train("--resume --out out --steps 5 --no-tensorboard")
+    assert not [*Path("out").glob("events*")] and len(read("out")) == len(rows) + 2
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     capsys.readouterr()
     train("--out none --tensorboard", status=2)
