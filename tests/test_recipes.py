@@ -110,7 +110,7 @@ def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
 def test_wrong_use_of_ddp_is_one_line(monkeypatch, capsys, flags):
     monkeypatch.setattr(sys, "argv", ["ddp.py", *flags.split()])
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert ddp.main() == 2 and (flags or "torchrun") in one_line(capsys)
+    assert ddp.main() == 2 and (flags[-3:] or "torchrun") in one_line(capsys)
 
 
 class FakeTrainer:
