@@ -11,6 +11,7 @@ and whether a difference counts (paper/rules.py).
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -254,8 +255,9 @@ def run(argv: list[str] | None) -> None:
     parser.add_argument("dir", nargs="+", type=path, help="the --out of a run")
     parser.add_argument("--figure", type=path, default="compare.png", help="where it goes")
     args = parser.parse_args(argv)
-    if (figure := Path(args.figure)).is_dir():
-        raise UsageError(f"--figure {figure} is a folder: name a file")
+    if os.path.isdir(args.figure):
+        raise UsageError(f"--figure {args.figure} is a folder: name a file")
+    figure = Path(args.figure)
     figure = figure if figure.suffix else figure.with_suffix(".png")
     groups = group([*map(Path, args.dir)])
     print(table(groups), flush=True)

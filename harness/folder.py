@@ -33,14 +33,14 @@ class RunFolder:
 
     def __init__(self, path: Path, saved: dict[str, Any], writer: Any = None):
         self.path, self.saved, self.writer = path, saved, writer
-        self.config_json, self.metrics, self.checkpoint = (path / name for name in FILES)
+        self.config, self.metrics, self.checkpoint = (path / name for name in FILES)
         self.evaluations: list[log.Row] = []  # the first and the last
         self.step = 0  # of the last row
 
     def begin(self, config: Config, rows: list[log.Row]) -> None:
         """Write the configuration and the rows so far."""
         log.replace_file(self.metrics, "".join(map(log.as_line, rows)).encode())
-        log.replace_file(self.config_json, log.as_line(asdict(config)).encode())
+        log.replace_file(self.config, log.as_line(asdict(config)).encode())
         for old in self.path.glob("events.out.tfevents.*"):  # the curves begin anew, from the rows
             old.unlink()
         if self.writer:

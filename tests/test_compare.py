@@ -141,7 +141,7 @@ def test_what_is_not_a_run(folder, capsys, file, text):
     assert "--out of a run" in one_line(capsys)
 
 
-@pytest.mark.parametrize("figure", ["nowhere/f.png", "f.nonsense", "here", ""])
+@pytest.mark.parametrize("figure", ["nowhere/f.png", "f.nonsense", "here", "", "x" * 300])
 def test_a_figure_that_cannot_be_written(folder, capsys, figure):
     write("a", (0.1, 3)), Path("here").mkdir()
     assert compare.main(["a", "--figure", figure]) == 2
