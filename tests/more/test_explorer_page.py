@@ -223,9 +223,6 @@ def test_the_tree_counts_every_rollout(page):
     p = math.exp(page.evaluate("maxrl.logprob('base', '47+85=', '132')"))
     deviation = math.sqrt(1024 * p * (1 - p))
     assert k == "1,024" and abs(int(right.replace(",", "")) - 1024 * p) < 6 * deviation
-    page.locator("#models").get_by_label("Tries, k, typed").fill("1")
-    page.keyboard.press("Enter")
-    playwright.expect(card).to_contain_text("of 1 right · 1 different")
 
 
 LABELS = {"reinforce": "REINFORCE", "grpo": "GRPO", "maxrl": "MaxRL"}
@@ -356,15 +353,10 @@ def test_the_rows_of_the_sum_are_its_terms_and_add_up(page, p, T):
         first = last + 1
 
 
-def test_dead_groups_and_more_methods(page):
-    """The mean of rft is that of the batch; the list of methods serves parts 2 and 3."""
+def test_more_methods(page):
+    """The list of methods serves parts 2 and 3."""
     follow(page, "#group?r=1000.1100.0000&more=passk,rft")
-    table, dead = page.locator("#group table"), page.locator("#group .group").nth(2)
-    playwright.expect(table).to_contain_text("1 / (3/12)")
-    playwright.expect(dead).to_contain_text("dead")
-    dead.locator(".box").nth(0).click()
-    playwright.expect(table).to_contain_text("1 / (4/12)")
-    playwright.expect(table.locator("tbody tr")).to_have_count(6)
+    playwright.expect(page.locator("#group table tbody tr")).to_have_count(6)
     for chip in page.locator("#group .chip").all():
         chip.click()
     assert list(columns(page))[-3:] == ["maxrl-raw", "maxrl-loo", "maxrl-std"]
@@ -475,17 +467,6 @@ def test_every_slider_by_mouse_by_key_and_by_typing(page):
             playwright.expect(complaint).to_be_empty()
 
 
-def test_boxes_by_key(page):
-    follow(page, "#group?r=10000000.11110000")
-    boxes = page.locator("#group .group").nth(1).locator(".box")
-    boxes.nth(0).focus()
-    page.keyboard.press("ArrowLeft")  # around to the last
-    page.keyboard.press("Space")
-    assert boxes.nth(7).get_attribute("aria-pressed") == "true"
-    page.locator("#group .group > button").nth(1).click()
-    playwright.expect(page.locator("#group thead")).to_contain_text("for prompt 2")
-
-
 def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page):
     page = open_page(width=360, height=740, has_touch=True, is_mobile=True)
     touch = page.context.new_cdp_session(page)
@@ -519,36 +500,45 @@ def test_the_theme_by_the_system_and_by_the_button(open_page):
     assert page.evaluate(background) == dark, "it is remembered"
 
 
-def test_links_that_make_no_sense_are_said_and_the_page_goes_on(open_page):
-    page = open_page("#series?p=2&T=x&colour=red", width=768)
-    playwright.expect(page.locator("#series .problem")).to_contain_text("no “colour”")
-    for fragment, where, says in (
-        ("#" + 20_000 * "a", "#problem", "does not have"),
-        ("#%E0%A4%A", "#problem", "does not have"),
-        ("#models?prompt=" + 20_000 * "b", "#models .problem", "cannot read"),
-        ("#group?r=10.1", "#group .problem", "not a list of groups"),
-        ("#group?k=99", "#group .problem", "from 1 to 16"),
-        ("#weights?p=1,2", "#weights .problem", "not five pass rates"),
-        ("#weights?more=nobody", "#weights .problem", "no “nobody”"),
-        ("#race?seed=x&k=0", "#race .problem", "from 2 to"),
-    ):
-        follow(page, fragment)
+THREE, TWO = "#group?r=1000.1100.0000&more=passk,rft", "#group?r=10000000.11110000"
+BOX, BOXES = "#group .group >> nth=%d >> .box >> nth=%d", "#group .group >> nth=1"
+TYPED, CARD = "#models .control.text input", ".card >> nth=0"
+COMPLAINT = "#models .control.text .complaint"
+SAID = [  # a link; what is pressed or typed there: (where, what); where something is said, and what
+    (THREE, [], "#group table", "1 / (3/12)"),  # the mean of rft is that of the batch
+    (THREE, [], "#group .group >> nth=2", "dead"),
+    (THREE, [(BOX % (2, 0), "Space")], "#group table", "1 / (4/12)"),
+    (TWO, [(BOX % (1, 0), "ArrowLeft")], BOX % (1, 7) + " >> :scope:focus", ""),  # around
+    (TWO, [(f"{BOXES} >> button >> nth=-1", "Enter")], "#group thead", "for prompt 2"),
+    ("#models?k=1", [(TYPED, "47-85=")], COMPLAINT, "not an addition"),
+    ("#models?k=1", [(TYPED, "470+85")], COMPLAINT, "at most 2 digits"),
+    ("#models?k=1", [(TYPED, "8 + 30")], CARD, "chance of 38"),
+    ("#models?k=1", [], CARD, "of 1 right · 1 different"),
+    ("#series?p=2&T=x&colour=red", [], "#series .problem", "no “colour”"),
+    ("#" + 20_000 * "a", [], "#problem", "does not have"),
+    ("#%E0%A4%A", [], "#problem", "does not have"),
+    ("#models?prompt=" + 20_000 * "b", [], "#models .problem", "cannot read"),
+    ("#group?r=10.1", [], "#group .problem", "not a list of groups"),
+    ("#group?k=99", [], "#group .problem", "from 1 to 16"),
+    ("#weights?p=1,2", [], "#weights .problem", "not five pass rates"),
+    ("#weights?more=nobody", [], "#weights .problem", "no “nobody”"),
+    ("#race?seed=x&k=0", [], "#race .problem", "from 2 to"),
+]
+
+
+def test_what_is_said_of_links_and_presses(open_page):
+    """Links that make no sense are said; after each, the page still fits and goes on."""
+    page = open_page(width=768)
+    for link, pressed, where, says in SAID:
+        follow(page, link)
+        for place, what in pressed:
+            node = page.locator(place)
+            node.fill(what) if place == TYPED else node.press(what)
         playwright.expect(page.locator(where)).to_contain_text(says)
         assert excess(page) <= 0
     before = state(page, "series")
     page.locator("#series input[type=range]").first.press("ArrowRight")
     assert state(page, "series") != before
-
-
-def test_prompts_that_the_models_cannot_read(page):
-    section = shown(page, "models")
-    complaint = section.locator(".control.text .complaint")
-    for typed, says in (("47-85=", "not an addition"), ("470+85", "at most 2 digits")):
-        section.get_by_label("Addition").fill(typed)
-        playwright.expect(complaint).to_contain_text(says)
-    section.get_by_label("Addition").fill("8 + 30")
-    playwright.expect(complaint).to_be_empty()
-    playwright.expect(section.locator(".card").first).to_contain_text("chance of 38")
 
 
 def all_shown(page):
