@@ -347,7 +347,8 @@ def test_the_rows_of_the_sum_are_its_terms_and_add_up(page, p, T):
     follow(page, f"#series?p={p}&T={T}")
     rows = page.locator("#series .term").evaluate_all(
         "rows => rows.map(row => [row.firstChild.textContent.replace(',', ''), "
-        "row.lastChild.textContent, ...[...row.querySelectorAll('i')].map(bar => !bar.hidden)])"
+        "row.lastChild.textContent, "
+        "...[...row.querySelectorAll('.span i')].map(bar => !bar.hidden)])"
     )
     *terms, total, missing, log = rows
     total, missing, log = (number(row[1]) for row in (total, missing, log))
