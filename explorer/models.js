@@ -168,9 +168,10 @@ export class Models extends Part {
     const entry = (name) =>
       keyEntry(methodVariable(name), labelOf(name), name === "base" ? DASH : []);
     this.slot("key").append(...names.map(entry));
-    this.slot("all-title").textContent =
-      `pass@k, the chance of at least one success in k tries: mean of ${models().prompts.length} ` +
-      "additions that no model was trained on";
+    const title =
+      "pass@k, the chance of at least one success in k tries: mean of " +
+      `${models().prompts.length} additions that no model was trained on`;
+    this.slot("all-title").replaceChildren(...prose(title));
     this.suggest();
     this.describe();
     this.redraw();
@@ -249,7 +250,7 @@ export class Models extends Part {
   draw() {
     if (!this.cards) return;
     const { prompt, typed, answer } = align(this.prompt.value);
-    this.slot("here-title").textContent = `pass@k for ${typed}`;
+    this.slot("here-title").replaceChildren(...prose(`pass@k for ${typed}`));
     const logs = modelNames().map((name) => logprob(name, prompt, answer));
     const spoken = modelNames().map((name, m) => this.fill(m, name, prompt, answer, logs[m]));
     this.here.set([KS, ...logs.map((log) => meanPassAtK([log]))]);
