@@ -41,8 +41,7 @@ class State:
     started: float = field(default_factory=time.monotonic)  # as if the run had never paused
 
     def restore(self, content: dict[str, Any], seconds: float) -> None:
-        """Go back to a checkpoint that was made this many seconds after the start."""
-        self.model.load_state_dict(content["model"])
+        """Go on from a checkpoint, of which the model has been loaded, and from this time."""
         settings = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": content["optimizer"], "param_groups": settings})
         self.step, self.first_weights = content["step"], content["first_weights"]

@@ -195,8 +195,7 @@ def parser() -> Parser:
         if f.default is not None and f.default is not False:
             words["help"] += f" (default {f.default})"
         if isinstance(f.default, bool):
-            on_or_off = argparse.BooleanOptionalAction
-            made.add_argument(name, action=on_or_off, help=words["help"])
+            made.add_argument(name, action=argparse.BooleanOptionalAction, help=words["help"])
         else:
             made.add_argument(name, metavar="NAME" if "str" in str(f.type) else "N", **words)
     made.add_argument("--resume", action="store_true", help="go on with the run in --out")
