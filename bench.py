@@ -328,7 +328,7 @@ def scaling(case: Case, rounds: int, flags: list[str]) -> dict[str, Any]:
         rows.append(row)
         print("{k:14,}{distinct:17,}{seconds:9.3f}{peak_mb:9.0f}".format(**row), flush=True)
     held = "Python, torch and the model" if case.device.type == "cpu" else "the model"
-    print(f"(of the memory, {idle:.0f} MB are {held})")
+    print(f"(of this memory, {idle:.0f} MB is for {held})")
     return {"pass_rate": pass_rate, "idle_mb": idle, "rows": rows}
 
 
@@ -387,8 +387,8 @@ def tree_sizes(case: Case) -> dict[str, int]:
     """How many completion tokens are run to score one batch: as nodes of the tree, with each
     distinct completion by itself, and with each rollout by itself.
 
-    The batch is scored as in train.py, in parts of --micro-batch, but with the completions whose
-    advantage is 0. Not counted: the prompts, and the last token of a completion, which is
+    The batch is scored as in train.py, in parts of --micro-batch, but completions whose advantage
+    is 0 are scored too. Not counted: the prompts, and the last token of a completion, which is
     predicted and never run. A prefix in two rows, or in two parts, is two nodes.
     """
     prompts, sampled = case.batch().prompts, case.roll_out()

@@ -5,9 +5,9 @@
     python compare.py runs/rloo runs/maxrl
 
 Runs that differ only in their seed share one line, with mean and range. Among runs of one task the
-best figure has a star. The figure needs matplotlib (requirements-dev.txt); without it only the
-table is printed. reproduce.py draws and writes tables with this file. Left out: running anything,
-and whether a difference counts (paper/rules.py).
+best figure has a star. Drawing the curves needs matplotlib (requirements-dev.txt); without it only
+the table is printed. reproduce.py draws and writes tables with this file. Left out: running
+anything, and whether a difference counts (paper/rules.py).
 """
 
 import json
@@ -62,7 +62,7 @@ class Group:
 
 
 def in_letters(name: str) -> str:
-    """A name without what means something in a table or to matplotlib, or cannot be drawn."""
+    """A name, with "?" for what a table or matplotlib would misread or what cannot be drawn."""
     return re.sub(r"^_|[^\w .,:;=()/@+~-]", "?", name)
 
 

@@ -116,9 +116,9 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
     subtracted as well, provided that the group has a success. Over all groups the average score has
     mean 0. A wrong rollout's score has mean -grad p / (1-p), because E[(1-r) score] = -grad p.
     So the groups without a success, whose probability is (1-p)^k, contribute -(1-p)^(k-1) grad p to
-    that 0. The other groups contribute (1-p)^(k-1) grad p, and the baseline takes this away. Its
-    weight is exactly the last term of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other k-1 terms
-    remain. At k = 1 none would, so a group of one is `reinforce`, as in `maxrl_raw`.
+    that 0. The other groups contribute (1-p)^(k-1) grad p, and the baseline takes this away:
+    exactly the last term of w_k grad p, where w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other k-1
+    terms remain. At k = 1 none would, so a group of one is `reinforce`, as in `maxrl_raw`.
     """
     return _divide(r - mean, mean) if k > 1 else r
 
@@ -136,9 +136,8 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Te
 
     Leave-one-out MaxRL, which is ours and not the paper's: exactly order T <= k (default k), with a
     baseline, and 0 in a group whose rollouts all fail or all pass. The peers of a rollout are the
-    other k-1 of its group.
-    omega and the baseline look only at them, so they are independent of this rollout, and
-    E[A score] = E[omega] E[r score] = E[omega] grad p.
+    other k-1 of its group. omega and the baseline look only at the peers, so both are independent
+    of this rollout, and E[A score] = E[omega] E[r score] = E[omega] grad p.
 
     Compute omega as if this rollout had succeeded: with s successes of k, s >= 1, it is
     pass_at_k(k, s, T) / (s/k). omega does not depend on r, so E[omega] = E[omega | r = 1]. By
@@ -426,7 +425,7 @@ def population_weight(name: str, p: Tensor, k: int, order: float | None = None) 
     """w(p) with E[g] = w(p) grad p in closed form; NaN where none is known.
 
     For `grpo` and `maxrl-std` it is the limit for large k. For `rft`, whose w depends on the whole
-    batch, it is that of a batch of one prompt, where it is `maxrl-raw`.
+    batch, it is the w for a batch of one prompt, where `rft` equals `maxrl-raw`.
     """
     T = trained_order(name, k, order)
     if T is not None:

@@ -1,4 +1,4 @@
-"""The results, run and drawn: experiments on arithmetic.
+"""The experiments of RESULTS.md: run them, and draw their figures and tables.
 
     python reproduce.py --quick          one seed and short runs for every figure: under 10 minutes
     python reproduce.py                  all of it: what is missing, then the figures and tables

@@ -32,7 +32,7 @@ def ask(model: GPT, task: Task, prompt: str, k: int, seed: int) -> str:
     rewards = verdicts([prompt], rollouts, task)
     pass_rate = (rewards * rollouts.count).sum().item() / k
     shown = task.show(prompt, "")
-    lines = [f"{shown}  pass rate {pass_rate:.3f} of {k}"]
+    lines = [f"{shown}  pass rate {pass_rate:.3f} over {k} rollouts"]
     for i in rollouts.count.argsort(descending=True, stable=True).tolist():
         said = task.show(prompt, decode(rollouts.tokens[i].tolist()))[len(shown) :]
         verdict = "right" if rewards[i] else "wrong" if rollouts.ended[i] else "wrong: no end"
@@ -61,7 +61,7 @@ def converse(model: GPT, task: Task, k: int, seed: int) -> None:
                     return
                 encode(text)
                 print(ask(model, task, task.align(text), k, seed))
-            except ValueError as error:  # a text that cannot even be decoded is one, too
+            except ValueError as error:  # a text that cannot be decoded raises one, too
                 print(error)
 
 

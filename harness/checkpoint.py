@@ -41,7 +41,7 @@ class State:
     started: float = field(default_factory=time.monotonic)  # as if the run had never paused
 
     def restore(self, content: dict[str, Any], seconds: float) -> None:
-        """Go on from a checkpoint, of which the model has been loaded, and from this time."""
+        """Go on from a checkpoint whose model is loaded, with these seconds on the clock."""
         settings = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": content["optimizer"], "param_groups": settings})
         self.step, self.first_weights = content["step"], content["first_weights"]

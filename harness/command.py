@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse without abbreviations, whose errors are a UsageError."""
+    """argparse without abbreviations; an error in the arguments is a UsageError."""
 
     def __init__(self, **options: Any):
         super().__init__(allow_abbrev=False, **options)
@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 
 class Steady:
     """A stream that never fails. What it cannot write is lost: its reader may be gone, the disk
-    full, or the stream closed from the start (None). Letters that it lacks are escaped."""
+    full, or the stream closed from the start (None). Characters that it lacks are escaped."""
 
     def __init__(self, stream: Any):
         self.stream = stream or open(os.devnull, "w")
@@ -71,7 +71,7 @@ class Steady:
 
 def command(name: str, action: Callable[[], object]) -> int:
     """A whole command: 0, or one line on stderr and 2 (wrong use), 1 (failed), 130 (stopped).
-    Meanwhile nothing that is printed raises an exception, and SIGTERM stops like Ctrl-C."""
+    Meanwhile nothing that is printed raises an exception, and SIGTERM acts like Ctrl-C."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(Steady, streams)
@@ -114,7 +114,7 @@ def stop_requests() -> Iterator[list[int]]:
     def note(number: int, frame: Any) -> None:
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
-        print("\nstopping after this step; a second signal stops at once, unsaved", file=sys.stderr)
+        print("\nstopping after this step; a second signal quits without saving", file=sys.stderr)
 
     before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -109,7 +109,7 @@ class Config:
     lr: float = flag(8e-4, "learning rate, constant once it has risen", positive)
     warmup: int = flag(10, "steps over which the learning rate rises", whole(0))
     grad_clip: float = flag(1.0, "longer gradients are cut to this length", positive)
-    micro_batch: int = flag(1024, "rollouts in a backward pass; saves memory only", whole(1))
+    micro_batch: int = flag(1024, "rollouts in a backward pass; fewer only save memory", whole(1))
     reward: str = flag("likelihood", "for noisy: likelihood or regression", choices=REWARDS)
     sigma: float = flag(2.0, "for noisy: width of the likelihood", half_width)
     noise: float | None = flag(None, "for noisy: noise of the target (default 2 sigma)", width)
@@ -117,7 +117,7 @@ class Config:
     pool: int = flag(1024, "for the same two: prompts sampled in a round", whole(1))
     epochs: int = flag(2, "for the same two: passes over a round's successes", whole(1))
     train_prompts: int = flag(0, "train on this many fixed prompts; 0: fresh ones", whole(0))
-    sft_steps: int = flag(3000, "most steps of the warm start; 0: random weights", whole(0))
+    sft_steps: int = flag(3000, "limit on the warm start's steps; 0: random weights", whole(0))
     sft_until: float = flag(0.04, "pass rate that ends the warm start; 1: never", positive)
     sft_batch_size: int = flag(128, "demonstrations in a step of the warm start", whole(1))
     sft_lr: float = flag(2e-3, "learning rate of the warm start", positive)
@@ -127,7 +127,7 @@ class Config:
     n_embd: int = flag(64, "width of the network", whole(1, 2**15))
     seed: int = flag(0, "seed of everything random", whole(0))
     device: str = flag("auto", "cuda, mps, cpu, or the first available", choices=DEVICES)
-    threads: int = flag(1, "CPU threads (or OMP_NUM_THREADS); it affects the bits", whole(1, 1024))
+    threads: int = flag(1, "CPU threads (or OMP_NUM_THREADS); it affects rounding", whole(1, 1024))
     bf16: bool = flag(False, "compute in bfloat16, on CUDA only (default: float32)")
     eval_every: int = flag(100, "steps from one evaluation to the next", whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", whole(1))
@@ -241,11 +241,11 @@ def resumed_config(saved: Config, given: dict[str, Any]) -> Config:
     """The saved configuration with the changes that are allowed; UsageError for any others."""
     changed = {name: value for name, value in given.items() if value != getattr(saved, name)}
     if others := ", ".join(dashed(name) for name in changed if name not in MAY_CHANGE):
-        raise UsageError(f"cannot resume with a different {others}: start a new --out for that")
+        raise UsageError(f"cannot resume with a different {others}: start a new run for that")
     if own_method.is_own(saved.method) and "method" not in given:  # a file must not execute code
         raise UsageError(f"give --method {saved.method} again: the run uses a function of yours")
     if own_method.load(saved.method, saved.k) != saved.table:
-        raise UsageError(f"{saved.method} computes other advantages than it did at the beginning")
+        raise UsageError(f"{saved.method} computes different advantages from those it began with")
     refuse_unused(saved, changed)
     return replace(saved, **changed)
 
@@ -266,8 +266,8 @@ def refuse_unused(config: Config, given: Iterable[str]) -> None:
 
 
 def from_dict(saved: Any) -> Config:
-    """A configuration from a file, made as from a command line, so that no value comes in that no
-    flag would take. What is no setting is left out, and what is missing has its default."""
+    """A configuration from a file, built as if from a command line, so that every value is one that
+    its flag would take. Unknown names are left out, and missing settings have their defaults."""
     saved = saved if isinstance(saved, dict) else {}
     words = [as_word(f.name, saved[f.name]) for f in flags() if saved.get(f.name) is not None]
     table = saved["table"] if isinstance(saved.get("table"), list) else None
@@ -294,11 +294,12 @@ def checked_task(config: Config) -> Task:
         raise UsageError(str(error)) from error
     takers = ", ".join(TAKE_LIKELIHOODS)
     for is_wrong, why in (
-        (method == "ce" and config.order is not None, "ce takes no order: it is exact --order inf"),
+        (method == "ce" and config.order is not None,
+         "ce takes no order: it is --method exact --order inf"),
         (method in ("grpo", "maxrl-std") and k == 1,
          f"{method} needs --k 2 or more: one reward has a std of 0, so every advantage is 0"),
         (method == "exact" and not task.single_answer,
-         f"exact needs a task with a unique answer, which {config.task} is not"),
+         f"exact needs a single right answer, which {config.task} does not have"),
         (task.graded and method not in (*TAKE_LIKELIHOODS, "ce"),
          f"{config.task} has likelihoods as rewards, and only {takers} take these"),
         (task.graded and method == "maxrl-loo" and k > graded.MOST,

@@ -29,7 +29,7 @@ FILES = ("config.json", "metrics.jsonl", "ckpt.pt")
 
 
 class RunFolder:
-    """The files of a run. saved: the checkpoint with which it goes on; {} in a new run."""
+    """The files of a run. saved: the checkpoint from which it resumes; {} in a new run."""
 
     def __init__(self, path: Path, saved: dict[str, Any], writer: Any = None):
         self.path, self.saved, self.writer = path, saved, writer
@@ -63,7 +63,7 @@ class RunFolder:
         return is_due and (not self.evaluations or self.evaluations[-1]["step"] != step)
 
     def log(self, config: Config, state: State, figures: dict[str, Any]) -> None:
-        """Add a row to metrics.jsonl. The run that --overwrite replaces is lost with the first."""
+        """Add a row to metrics.jsonl. The first row deletes the run that --overwrite replaces."""
         if not self.evaluations:
             self.checkpoint.unlink(missing_ok=True)
             self.begin(config, [])
@@ -93,7 +93,7 @@ class RunFolder:
         try:
             whole = [evaluations[0]["step"], *trained] == [*range(step + 1)]
             if not (whole and 0 <= rows[-1]["seconds"] < math.inf):
-                raise ValueError("a step is missing, or the time is none")
+                raise ValueError("a step is missing, or the time is not valid")
             report.table(evaluations[0], evaluations[-1])
             self.begin(config, rows)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a stranger's rows

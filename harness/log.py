@@ -1,5 +1,5 @@
 """Files of JSON lines: metrics.jsonl, whose rows are like {"step": 0, "seconds": 0.1, ...}, and
-the results that are kept of whole runs.
+the results kept from whole runs.
 
 Left out: what the figures mean (train.py, evaluate.py).
 """
@@ -77,7 +77,7 @@ def with_infinity(row: Row) -> Row:
 
 
 def figure(text: str) -> int:
-    """A whole number of a log. ValueError if it is so large that arithmetic would fail later."""
+    """A whole number in a log. ValueError if it is so large that arithmetic would fail later."""
     if len(text) > 18:
         raise ValueError(f"{text} is no figure")
     return int(text)

@@ -29,7 +29,7 @@ def test_completions_counts_and_verdicts(run):
     counts = [int(count) for count, *_ in found]
     assert sum(counts) == 500 and counts == sorted(counts, reverse=True)
     right = sum(int(count) for count, *_, verdict in found if verdict == "right")
-    assert f"pass rate {right / 500:.3f} of 500" in first
+    assert f"pass rate {right / 500:.3f} over 500 rollouts" in first
     assert all((verdict == "right") == (said == "2") for _, said, _, verdict in found)
     again = run("1+1", "--k", "500")
     assert again[1] == out != run("1+1", "--k", "500", "--seed", "1")[1]
