@@ -362,7 +362,7 @@ def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
      ("--task noisy --sigma 1e-200", "0.001"), ("--task noisy --sigma 6e3", "5000"),
      ("--task noisy --method grpo", "likelihoods"), ("--task noisy --method maxrl", "maxrl-loo"),
      ("--task noisy --method maxrl-loo --reward regression", "regression"),
-     ("--task noisy --reverse", "reversed"), ("--task noisy --method exact", "unique"),
+     ("--task noisy --reverse", "reversed"), ("--task noisy --method exact", "single right"),
      ("--task noisy --method maxrl-loo --k 5000", "4096"), ("--task noisy --method star", "likeli"),
      ("--task countdown --digits 5", "digits"), ("--n-embd 1000000000 --n-head 1", "32768"),
      *((f"--method star {flag} 2", flag) for flag in ("--steps", "--order", "--micro-batch")),
