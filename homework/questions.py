@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from checks import Outcome, Student, close, described, order, std_weight, weight
+from checks import Outcome, Student, described, order, std_weight, weight
 from personal import Personal, personal
 
 K = 8  # of question 1
@@ -71,7 +71,7 @@ def wrong(answers: Any, path: tuple, wanted: float) -> str:
         return f"{where} is missing"
     if type(x) not in (int, float) or not abs(x) < 1e30:
         return f"{where} is {described(x)}, not a finite number"
-    return "" if close(x, wanted, RIGHT, 1e-9) else f"{where} is not right"
+    return "" if math.isclose(x, wanted, rel_tol=RIGHT, abs_tol=1e-9) else f"{where} is not right"
 
 
 def graded(student: Student, question: str) -> Outcome:
