@@ -21,9 +21,9 @@ from typing import Any
 
 import reference
 import torch
-from break_it import DICE, LOTS, estimators, truth, verifiers
+from break_it import DICE, LOTS, estimators, verifiers
 from personal import personal
-from reference import foreign, texts
+from reference import answer, foreign, texts
 from sandbox import ASK, NO_NUMBERS, Call, Failed, Sandbox
 from submission import Submission
 from torch import Tensor
@@ -287,14 +287,14 @@ def asked_pairs() -> Pairs:
     found: Pairs = {}
     drawn = ((some_problem(*x), x[0]) for x in itertools.product(RIGHT * 2, "+-*", (True, False)))
     for prompt, kind in (("3-3=", "="), ("7-7<", "<"), *drawn):
-        x = str(truth(prompt))
+        x = str(answer(prompt))
         for what, some in texts(prompt, x).items():
             found |= {(prompt, text): what for text in some if text != x}
         other = x.translate(str.maketrans("0123456789", "1234567890"))
         found |= {(prompt, other): kind, (prompt, x): kind}
     for sign, mark in itertools.product("+-*", "=<"):
         a, b = DICE.sample(range(11, 50), 2)
-        x = str(truth(f"{a}{sign}{b}{mark}"))
+        x = str(answer(f"{a}{sign}{b}{mark}"))
         for kind, prompts in no_prompts(a, sign, b, mark).items():
             found |= {(p, said): kind for p in prompts for said in (x, x[::-1], "0", "None")}
     return found
@@ -308,7 +308,7 @@ def mistakes(student: Student) -> dict[str, str]:
     mixed = DICE.sample(sorted(pairs), len(pairs))
     replies = student.sandbox.calls([Call("verify", [*pair]) for pair in mixed])
     for (prompt, text), reply in zip(mixed, replies, strict=True):
-        right, theirs = text == truth(prompt), reply.get("value")
+        right, theirs = text == answer(prompt), reply.get("value")
         said = "refuses the right answer" if right else "accepts"
         if error := reply.get("error"):
             said = f"raised {error}"
