@@ -11,7 +11,6 @@ from typing import Any
 
 import checks
 import questions
-import replay
 from checks import Outcome, Student
 
 
@@ -71,7 +70,7 @@ TABLE = [
     *estimator("own", B=1, D=1, part="B", dead=(4, 8)),
     *(line("C", name, x, f"question {name}", questions.graded, question=name)
       for name, x in questions.POINTS.items()),
-    *(line("C", f"runs {m}", 1.5, f"the three runs of {m}", replay.runs, method=m)
+    *(line("C", f"runs {m}", 1.5, f"the three runs of {m}", questions.runs, method=m)
       for m in ("rloo", "grpo", "maxrl", "exact")),
     line("D", "has_order", 5, "the test of estimators", checks.caught, function="has_order"),
     line("D", "is_verifier", 5, "the test of verifiers", checks.caught, function="is_verifier"),

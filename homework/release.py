@@ -10,7 +10,6 @@ the grader with, which is not for students. Left out: how a submission is graded
 """
 
 import ast
-import io
 import json
 import os
 import shutil
@@ -18,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,8 +29,12 @@ HERE = Path(__file__).resolve().parent
 ROOT, DIST = HERE.parent, HERE / "dist"
 STUDENT = "reference@example.edu"
 BEGAN = time.monotonic()
+KIT = (
+    "assignment.md personal.py student/README.md student/answers.json student/answers.md "
+    "student/start.pt student/test_public.py student/train.py ../LICENSE"
+).split()
 GRADER = (
-    "grade.py submission.py points.py checks.py break_it.py questions.py replay.py personal.py "
+    "grade.py submission.py points.py checks.py break_it.py questions.py personal.py "
     "reference.py sandbox.py student/train.py student/start.pt"
 ).split()
 HEAD = '''"""Your solution. Fill in the functions; assignment.md says what each must do.
@@ -48,7 +50,6 @@ from torch import Tensor
 
 COEFFICIENTS: list[int] = []  # of `python personal.py YOUR-ID`
 '''
-Files = dict[str, bytes]  # by name
 
 
 def said(what: str) -> None:
@@ -75,48 +76,27 @@ def model() -> str:
     return "\n".join([head, *network.splitlines()[docstring:], ""])
 
 
-def student_files() -> Files:
-    """What student.zip holds."""
-    texts = {"solution.py": starter(), "model.py": model()}
-    theirs = "README.md answers.json answers.md start.pt test_public.py train.py".split()
-    paths = [*(HERE / "student" / name for name in theirs), ROOT / "LICENSE",
-             HERE / "assignment.md", HERE / "personal.py"]  # fmt: skip
-    return {path.name: path.read_bytes() for path in paths} | {
-        name: text.encode() for name, text in texts.items()
-    }
-
-
-def grader_files() -> Files:
-    """What autograder.zip holds."""
-    files = {f"homework/{name}": (HERE / name).read_bytes() for name in GRADER}
-    files |= {name: (HERE / "gradescope" / name).read_bytes() for name in
-              ("run_autograder", "setup.sh")}  # fmt: skip
-    return files | {"model.py": (ROOT / "model.py").read_bytes()}
-
-
-def packed(files: Files) -> bytes:
-    """A zip file with the same bytes every time, whose programs may be run."""
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
-            info.external_attr = 0o100755 << 16
-            archive.writestr(info, files[name], zipfile.ZIP_DEFLATED)
-    return whole.getvalue()
-
-
-def unpack(files: Files, folder: Path) -> Path:
-    """These files in a folder."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(0o755)
+def student_kit(folder: Path) -> Path:
+    """What student.zip holds, in a new folder."""
+    folder.mkdir()
+    for name in KIT:
+        shutil.copy(HERE / name, folder)
+    (folder / "solution.py").write_text(starter())
+    (folder / "model.py").write_text(model())
     return folder
 
 
-def solve(kit: Path) -> Files:
-    """Solve the kit in this folder as STUDENT, with its runs; returns what is handed in."""
+def grader(folder: Path) -> None:
+    """What autograder.zip holds, in a new folder."""
+    (folder / "homework" / "student").mkdir(parents=True)
+    for name in GRADER:
+        shutil.copy(HERE / name, folder / "homework" / name)
+    for path in (ROOT / "model.py", *(HERE / "gradescope").iterdir()):
+        shutil.copy(path, folder)
+
+
+def solve(kit: Path) -> None:
+    """Solve the kit in this folder as STUDENT, with its runs."""
     (kit / "solution.py").write_text(wrong.reference(STUDENT))
     (kit / "answers.json").write_text(json.dumps(questions.right_answers(STUDENT)))
 
@@ -125,45 +105,40 @@ def solve(kit: Path) -> Files:
         done = subprocess.run(words, cwd=kit, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"not released: in the kit, {command}\n{done.stdout}{done.stderr}")
-        said(f"{command}")
+        said(command)
         return done.stdout
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(run, run(f"python personal.py {STUDENT} --runs").splitlines()))
-    paths = [kit / "solution.py", kit / "answers.json", *(kit / "runs").iterdir()]
-    return {str(path.relative_to(kit)): path.read_bytes() for path in paths}
 
 
-def came_to(solved: Files) -> str:
+def came_to(runs: Path) -> str:
     """The ends of the runs of questions 4 and 5, for the instructor, and where all began."""
     ends: dict[str, dict] = {}
-    for name, content in sorted(solved.items()):
-        if name.startswith("runs/"):
-            rows = [row for row in json.loads(content)["rows"] if "nll" in row]
-            ends |= {"start.pt": rows[0], Path(name).stem: rows[-1]}
+    for path in sorted(runs.iterdir()):
+        rows = [row for row in json.loads(path.read_text())["rows"] if "nll" in row]
+        ends |= {"start.pt": rows[0], path.stem: rows[-1]}
     return "\n".join(f"{name:20}" + "".join(f"  {f} {x:.3f}" for f, x in row.items() if f != "step")
                      for name, row in ends.items())  # fmt: skip
 
 
-def as_gradescope(grader: Files, submission: Files, root: Path) -> list[dict]:
-    """The tests in the results of autograder.zip, run as Gradescope does, with our packages."""
-    unpack(grader, root / "source")
-    unpack(submission, root / "submission")
+def as_gradescope(root: Path) -> list[dict]:
+    """The tests in the results, where Gradescope has source/ and submission/, with our packages."""
     environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "PYTHON": sys.executable}
     subprocess.run([str(root / "source/run_autograder"), "--trust"], env=environment, check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip
     return json.loads((root / "results/results.json").read_text())["tests"]
 
 
-def objections(place: Path, kit: Files, solved: Files) -> list[str]:
+def objections(place: Path) -> list[str]:
     """Why the grader cannot be trusted; nothing if it can."""
-    tests = as_gradescope(grader_files(), solved, place)
+    tests = as_gradescope(place)
     found = [f"the reference loses {t['name']}: {t['output']}" for t in tests
              if t["status"] != "passed"]  # fmt: skip
     said(f"the reference has {sum(test['score'] for test in tests):g} points")
-    sandbox = Sandbox(trust=True)  # these programs are our own
+    sandbox, folder = Sandbox(trust=True), student_kit(place / "hostile")  # all of it is our own
     for source in (starter(), *wrong.HOSTILE):
-        folder = unpack(kit | {"solution.py": source.encode()}, place / "blank")
+        (folder / "solution.py").write_text(source)
         if points := total(grade(folder, STUDENT, sandbox)):
             found.append(f"{points:g} points for {source}")
     said(f"the starter and {len(wrong.HOSTILE)} hostile submissions are graded")
@@ -174,19 +149,20 @@ def objections(place: Path, kit: Files, solved: Files) -> list[str]:
 
 def main() -> int:
     """Build, try, keep."""
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # nothing but our files is to be packed
     shutil.rmtree(DIST, ignore_errors=True)
-    kit = student_files()
-    with tempfile.TemporaryDirectory(prefix="homework-") as place:
-        solved = solve(unpack(kit, Path(place) / "kit"))
-        print(came_to(solved))
-        if found := objections(Path(place), kit, solved):
+    with tempfile.TemporaryDirectory(prefix="homework-") as name:
+        place = Path(name)
+        student_kit(place / "student")
+        grader(place / "source")
+        solve(student_kit(place / "submission"))
+        print(came_to(place / "submission" / "runs"))
+        if found := objections(place):
             print("\n".join(["not released:", *found]), file=sys.stderr)
             return 1
-    DIST.mkdir()
-    archives = {"student.zip": kit, "autograder.zip": grader_files(), "reference.zip": solved}
-    for name, files in archives.items():
-        (DIST / name).write_bytes(packed(files))
-        said(f"{DIST / name}: {len(files)} files")
+        for archive, folder in (("student", "student"), ("autograder", "source"),
+                                ("reference", "submission")):  # fmt: skip
+            said(shutil.make_archive(str(DIST / archive), "zip", place / folder))
     return 0
 
 

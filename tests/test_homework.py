@@ -27,9 +27,9 @@ import release  # noqa: E402
 import sandbox as sandboxes  # noqa: E402
 import wrong  # noqa: E402
 from points import TABLE  # noqa: E402
-from replay import train  # noqa: E402
+from questions import train  # noqa: E402
 from sandbox import ASK, Call, Failed, InProcess, Sandbox  # noqa: E402
-from submission import Missing, Submission  # noqa: E402
+from submission import Submission  # noqa: E402
 
 ADA = "ada@example.edu"
 
@@ -145,7 +145,7 @@ def test_names_in_an_archive_however_they_are_written(tmp_path, names, there):
         if there:
             assert submission.read(name, 100) == b"pass"
         else:
-            with pytest.raises(Missing, match="not handed in"):
+            with pytest.raises(Failed, match="not handed in"):
                 submission.read(name, 100)
 
 
@@ -156,13 +156,13 @@ def test_links_bombs_and_rubbish_are_a_sentence(tmp_path):
     here = Submission(tmp_path)
     for name, why in (("solution.py", "link"), ("answers.json", "not a file"),
                       ("runs/passwd", "link"), ("x", "not handed in")):  # fmt: skip
-        with pytest.raises(Missing, match=why):
+        with pytest.raises(Failed, match=why):
             here.read(name, 10**6)
     for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):  # what they unpack to has no limit
         packed = archive(tmp_path / "it.zip", ["solution.py"], method)
-        with pytest.raises(Missing, match="only deflate"):
+        with pytest.raises(Failed, match="only deflate"):
             Submission(packed).read("solution.py", 100)
-    with pytest.raises(Missing, match="larger"):
+    with pytest.raises(Failed, match="larger"):
         Submission(archive(tmp_path / "it.zip", ["solution.py"])).read("solution.py", 3)
 
 
@@ -256,17 +256,15 @@ def test_a_run_counts_if_its_beginning_comes_out_again(folder, monkeypatch, chan
         assert points(folder, monkeypatch, ["runs rloo"]) == {"runs rloo": 0}
 
 
-def test_the_students_kit_gives_nothing_away_and_lacks_nothing():
-    files = release.student_files()
-    assert release.packed(files) == release.packed(dict(reversed(files.items())))
-    solution, model = files["solution.py"].decode(), files["model.py"].decode()
-    assert solution.count("raise NotImplementedError") == 13 and "fullmatch" not in solution
-    assert "log_softmax" not in model and "log-prob" not in model
-    texts = [content.decode() for name, content in files.items() if name.endswith(".py")]
-    lines = [line.split() for text in texts for line in text.splitlines()]
+def test_the_students_kit_gives_nothing_away_and_lacks_nothing(tmp_path):
+    texts = {p.name: p.read_text() for p in release.student_kit(tmp_path / "kit").glob("*.py")}
+    assert texts["solution.py"].count("raise NotImplementedError") == 13
+    assert "fullmatch" not in texts["solution.py"]
+    assert "log_softmax" not in texts["model.py"] and "log-prob" not in texts["model.py"]
+    lines = [line.split() for text in texts.values() for line in text.splitlines()]
     imported = {words[1] for words in lines if words[:1] in (["import"], ["from"])}
     ours = {path.stem for path in (*HOMEWORK.glob("*.py"), *HOMEWORK.parent.glob("*.py"))}
-    assert {f"{name}.py" for name in imported & ours} <= files.keys()
+    assert {f"{name}.py" for name in imported & ours} <= texts.keys()
 
 
 def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
