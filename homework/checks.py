@@ -200,8 +200,14 @@ def near_to(w: Weight, right: Weight) -> bool:
     return factor > 1e-3 and all(abs(x / factor - y) < most for x, y in pairs)
 
 
-def equal_rewards(student: Student, name: str, ks: tuple[int, ...]) -> Outcome:
-    """D, or with ks = (1,) K1: groups that all fail or all succeed."""
+def equal_rewards(student: Student, name: str) -> Outcome:
+    """D: groups that all fail or all succeed, of one rollout too where K1 is not tested."""
+    sizes = (4, 8) if name == "own" else (2, 5, 16)
+    return alone(student, name, (1, *sizes) if name in ("grpo", "maxrl_raw") else sizes)
+
+
+def alone(student: Student, name: str, ks: tuple[int, ...] = (1,)) -> Outcome:
+    """K1, or with other ks D."""
     rows, problems = proportional(student, name)
     for k, s in ((n, s) for n in ks for s in (0, n)):
         wanted = PASSED.get(name, float(k == 1 and name != "grpo")) if s else 0.0
@@ -349,7 +355,7 @@ def pass_cases() -> dict[str, list[tuple[int, int, int]]]:
     return {"brute": brute, "large": large, "edges": edges}
 
 
-def pass_at_k(student: Student, which: str, see: str) -> Outcome:
+def pass_at_k(student: Student, which: str) -> Outcome:
     """Some cases, against a product of exact factors."""
     cases = pass_cases()[which]
     replies = student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases])
@@ -359,6 +365,7 @@ def pass_at_k(student: Student, which: str, see: str) -> Outcome:
             if not reply.get("error", "").startswith("ValueError"):
                 return 0, f"{name} must raise a ValueError: so few samples say nothing"
         elif not abs(numbers(reply, (), name) - reference.pass_at_k(n, c, k)) < 1e-6:
+            see = "list the ways to take k of n, and count" if n < 12 else "use k exact factors"
             return 0, f"{name} is not right: {see}"
     return 1, ""
 
