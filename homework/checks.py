@@ -9,7 +9,7 @@ A check asks the student's functions for numbers (sandbox.py) and holds them aga
 
 It returns the share of its points that is earned and one sentence. The sentence names the property
 and a way to see it for oneself; it never holds the number that was expected. Left out: the points
-(points.py), the questions (questions.py), the submitted runs (replay.py).
+(points.py), and part C (questions.py).
 """
 
 import functools

@@ -4,14 +4,19 @@
 
 It packs student.zip, and solves it as a student would: the reference in place of the starter, the
 twelve runs by the archive's own train.py. Then it grades that as Gradescope would, from
-autograder.zip (all points), the starter (none), and everything in wrong.py. Only if each comes out
+autograder.zip (all points), the starter (none), and everything in wrong.txt. Only if each comes out
 as it should are the archives left in homework/dist/, and reference.zip, a whole submission to try
-the grader with, which is not for students. Left out: how a submission is graded (grade.py).
+the grader with, which is not for students.
+
+In wrong.txt a wrong function takes the place of one in the reference, and must lose exactly what it
+violates; an unusual right one must lose nothing, and a hostile one all. Left out: wrong runs and
+wrong archives (tests/test_homework.py).
 """
 
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,9 +26,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import questions
-import wrong
+from checks import Student
 from grade import grade, total
-from sandbox import Sandbox
+from personal import personal
+from points import TABLE
+from sandbox import Failed, InProcess, Sandbox
+from submission import Submission
 
 HERE = Path(__file__).resolve().parent
 ROOT, DIST = HERE.parent, HERE / "dist"
@@ -50,17 +58,39 @@ from torch import Tensor
 
 COEFFICIENTS: list[int] = []  # of `python personal.py YOUR-ID`
 '''
+# Wrong functions, unusual right ones, and hostile code.
+_, HELPERS, *SECTIONS = re.split(r"^=== .*\n", (HERE / "wrong.txt").read_text(), flags=re.M)
+WRONG, HOSTILE_FUNCTIONS = (section.splitlines() for section in SECTIONS[:2])
+FUNCTIONS = (
+    "verify reinforce rloo grpo maxrl maxrl_raw pass_at_k completion_mask summed_logprobs "
+    "policy_gradient_loss own has_order is_verifier"
+)
+EACH = r"def f(*a): return \1\n" + FUNCTIONS.replace(" ", " = ") + " = f"
+HOSTILE = re.sub(r"EACH\((.*)\)", EACH, SECTIONS[2]).split("---\n")
+PARAMETERS = {
+    "verify": "prompt, text", "pass_at_k": "n, c, k", "completion_mask": "completions, end",
+    "summed_logprobs": "logits, completions, end", "policy_gradient_loss": "logp, A",
+    "has_order": "estimator, k, order", "is_verifier": "verify",
+}  # fmt: skip
+LINES = {"completion_mask": "mask logprobs", "summed_logprobs": "logprobs",
+         "policy_gradient_loss": "loss"}  # fmt: skip
 
 
 def said(what: str) -> None:
     print(f"{time.monotonic() - BEGAN:4.0f} s  {what}", flush=True)
 
 
+def reference(student: str) -> str:
+    """The reference with this student's coefficients."""
+    numbers = f"COEFFICIENTS = {[*personal(student).coefficients]}"
+    return (HERE / "reference.py").read_text().replace("COEFFICIENTS: list[int] = []", numbers)
+
+
 def starter() -> str:
     """solution.py as a student gets it: the reference's signatures and docstrings."""
     text, parts = (HERE / "reference.py").read_text(), [HEAD]
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name in wrong.FUNCTIONS.split():
+        if isinstance(node, ast.FunctionDef) and node.name in FUNCTIONS.split():
             head = text.splitlines()[node.lineno - 1 : node.body[0].end_lineno]
             todo = f'    raise NotImplementedError("{node.name}: yours to write")\n'
             parts.append("\n".join([*head, todo]))
@@ -97,7 +127,7 @@ def grader(folder: Path) -> None:
 
 def solve(kit: Path) -> None:
     """Solve the kit in this folder as STUDENT, with its runs."""
-    (kit / "solution.py").write_text(wrong.reference(STUDENT))
+    (kit / "solution.py").write_text(reference(STUDENT))
     (kit / "answers.json").write_text(json.dumps(questions.right_answers(STUDENT)))
 
     def run(command: str) -> str:
@@ -130,6 +160,39 @@ def as_gradescope(root: Path) -> list[dict]:
     return json.loads((root / "results/results.json").read_text())["tests"]
 
 
+def left(name: str, body: str, student: str, sandbox: Sandbox) -> dict[str, float]:
+    """The share that is earned of each line of a function, if it has another body."""
+    head = f"def {name}({PARAMETERS.get(name, 'r, mean, k')}):\n    "
+    sandbox.load(f"{reference(student)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
+    handed_in, found = Student(student, sandbox, Submission(HERE)), {}
+    for check in TABLE:
+        if check.name.split(" ")[0] in LINES.get(name, name).split():
+            try:
+                found[check.name] = check.run(handed_in)[0]
+            except Failed:
+                found[check.name] = 0.0
+    return found
+
+
+def surprises(student: str, lines: list[str] = WRONG) -> list[str]:
+    """Wrong functions that lose other lines of the table than they should."""
+    found, sandbox = [], InProcess()
+    for line in lines:
+        name, wanted, expression = (part.strip() for part in line.split(" | ", 2))
+        shares = left(name, f"return {expression}", student, sandbox)
+        lost = {title.split(" ")[-1] for title, share in shares.items() if share < 1}
+        if lost != {*wanted.split()}:
+            found.append(f"{line}: it loses {' '.join(sorted(lost)) or 'nothing'}")
+    return found
+
+
+def survivors(student: str, sandbox: Sandbox) -> list[str]:
+    """Hostile functions that keep some points."""
+    pairs = [line.split(" | ", 1) for line in HOSTILE_FUNCTIONS]
+    return [f"{name} keeps some points with {body}" for name, body in pairs
+            if any(left(name, body, student, sandbox).values())]  # fmt: skip
+
+
 def objections(place: Path) -> list[str]:
     """Why the grader cannot be trusted; nothing if it can."""
     tests = as_gradescope(place)
@@ -137,13 +200,13 @@ def objections(place: Path) -> list[str]:
              if t["status"] != "passed"]  # fmt: skip
     said(f"the reference has {sum(test['score'] for test in tests):g} points")
     sandbox, folder = Sandbox(trust=True), student_kit(place / "hostile")  # all of it is our own
-    for source in (starter(), *wrong.HOSTILE):
+    for source in (starter(), *HOSTILE):
         (folder / "solution.py").write_text(source)
         if points := total(grade(folder, STUDENT, sandbox)):
             found.append(f"{points:g} points for {source}")
-    said(f"the starter and {len(wrong.HOSTILE)} hostile submissions are graded")
-    found += wrong.survivors(STUDENT, sandbox) + wrong.surprises(STUDENT)
-    said(f"{len(wrong.WRONG)} wrong functions are graded")
+    said(f"the starter and {len(HOSTILE)} hostile submissions are graded")
+    found += survivors(STUDENT, sandbox) + surprises(STUDENT)
+    said(f"{len(WRONG)} wrong functions are graded")
     return found
 
 

@@ -25,7 +25,6 @@ import questions  # noqa: E402
 import reference  # noqa: E402
 import release  # noqa: E402
 import sandbox as sandboxes  # noqa: E402
-import wrong  # noqa: E402
 from points import TABLE  # noqa: E402
 from questions import train  # noqa: E402
 from sandbox import ASK, Call, Failed, InProcess, Sandbox  # noqa: E402
@@ -37,7 +36,7 @@ ADA = "ada@example.edu"
 @pytest.fixture
 def folder(tmp_path):
     """A right submission of Ada's, without runs."""
-    (tmp_path / "solution.py").write_text(wrong.reference(ADA))
+    (tmp_path / "solution.py").write_text(release.reference(ADA))
     (tmp_path / "answers.json").write_text(json.dumps(questions.right_answers(ADA)))
     return tmp_path
 
@@ -71,7 +70,7 @@ def test_the_reference_gets_all_and_the_starter_nothing(folder, monkeypatch):
 
 def test_wrong_functions_lose_what_they_violate():
     """Every tenth of them; all in `make homework`."""
-    assert wrong.surprises(ADA, wrong.WRONG[::10]) == []
+    assert release.surprises(ADA, release.WRONG[::10]) == []
 
 
 PUPPET = "import sys; print('ready', flush=True); [print({!r}, flush=True) for _ in sys.stdin]"
@@ -173,7 +172,7 @@ def test_a_class_has_a_line_for_each_student(tmp_path, monkeypatch):
     for name, student in (("Ada L_12345_assignsubmission_file", ADA), ("eve", "bob"),
                           ("zoe\u0301", "ada"), ("stranger", "nobody's")):  # fmt: skip
         (there / name).mkdir(parents=True)
-        (there / name / "solution.py").write_text(wrong.reference(ADA))
+        (there / name / "solution.py").write_text(release.reference(ADA))
         (there / name / "answers.json").write_text(json.dumps({"student": student}))
     archive(there / "BOB.ZIP", ["./solution.py"])
     for name in rubbish.split():
