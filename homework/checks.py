@@ -128,12 +128,13 @@ def by_reward(name: str, g: list[float], reply: Reply) -> tuple[float, float]:
     return success, failure
 
 
-def weight(rows: list[tuple[float, float]], p: float) -> float:
-    """w of E[g] = w grad p: the sum over 0..k successes on the two-outcome policy."""
+def weight(rows: list[tuple[float, float]], p: float, power: int = 1) -> float:
+    """w of E[g] = w grad p: the mean of x = g / (p (1-p)), or of its power, over 0..k successes on
+    the two-outcome policy."""
     k, total = len(rows) - 1, 0.0
     for s, (success, failure) in enumerate(rows):
-        g = (s * success * (1 - p) - (k - s) * failure * p) / k / (p * (1 - p))
-        total += math.comb(k, s) * p**s * (1 - p) ** (k - s) * g
+        x = (s * success * (1 - p) - (k - s) * failure * p) / k / (p * (1 - p))
+        total += math.comb(k, s) * p**s * (1 - p) ** (k - s) * x**power
     return total
 
 
@@ -143,10 +144,9 @@ def order(T: int) -> Weight:
 
 
 def std_weight(k: int) -> Weight:
-    """w of (r - mean) / std: E[std] / (p (1-p))."""
-    std = [math.sqrt(s * (k - s)) / k for s in range(k + 1)]
-    return lambda p: sum(math.comb(k, s) * p**s * (1 - p) ** (k - s) * x
-                         for s, x in enumerate(std)) / (p * (1 - p))  # fmt: skip
+    """w of (r - mean) / std."""
+    live = [(math.sqrt((k - s) / s), -math.sqrt(s / (k - s))) for s in range(1, k)]
+    return functools.partial(weight, [(0.0, 0.0), *live, (0.0, 0.0)])
 
 
 def target(student: Student, name: str, k: int) -> Weight:

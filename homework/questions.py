@@ -78,11 +78,7 @@ def standard_deviation(name: str, p: float, k: int) -> float:
     """That of g / (p (1-p)) for one group, on two outcomes; a group without a success gives 0."""
     minus = float(name == "maxrl")
     rows = [(0.0, 0.0), *((k / s - minus, -minus) for s in range(1, k + 1))]
-    square = 0.0
-    for s, (success, failure) in enumerate(rows):
-        x = (s * success * (1 - p) - (k - s) * failure * p) / k / (p * (1 - p))
-        square += math.comb(k, s) * p**s * (1 - p) ** (k - s) * x * x
-    return math.sqrt(square - weight(rows, p) ** 2)
+    return math.sqrt(weight(rows, p, 2) - weight(rows, p) ** 2)
 
 
 def wrong(answers: Any, path: tuple, wanted: float) -> str:
