@@ -365,7 +365,9 @@ def pass_at_k(student: Student, which: str) -> Outcome:
             if not reply.get("error", "").startswith("ValueError"):
                 return 0, f"{name} must raise a ValueError: so few samples say nothing"
         elif not abs(numbers(reply, (), name) - reference.pass_at_k(n, c, k)) < 1e-6:
-            see = "list the ways to take k of n, and count" if n < 12 else "use k exact factors"
+            see = (
+                "list the ways to take k of n, and count" if n < 12 else "multiply k exact factors"
+            )
             return 0, f"{name} is not right: {see}"
     return 1, ""
 

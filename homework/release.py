@@ -126,30 +126,21 @@ def grader(folder: Path) -> None:
 
 
 def solve(kit: Path) -> None:
-    """Solve the kit in this folder as STUDENT, with its runs."""
+    """Solve the kit in this folder as STUDENT, with its runs, and say what these came to."""
     (kit / "solution.py").write_text(reference(STUDENT))
     (kit / "answers.json").write_text(json.dumps(questions.right_answers(STUDENT)))
 
-    def run(command: str) -> str:
+    def run(command: str) -> list[str]:
         words = [sys.executable, *command.split()[1:]]
         done = subprocess.run(words, cwd=kit, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"not released: in the kit, {command}\n{done.stdout}{done.stderr}")
-        said(command)
-        return done.stdout
+        return done.stdout.splitlines()
 
+    commands = run(f"python personal.py {STUDENT} --runs")
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(run, run(f"python personal.py {STUDENT} --runs").splitlines()))
-
-
-def came_to(runs: Path) -> str:
-    """The ends of the runs of questions 4 and 5, for the instructor, and where all began."""
-    ends: dict[str, dict] = {}
-    for path in sorted(runs.iterdir()):
-        rows = [row for row in json.loads(path.read_text())["rows"] if "nll" in row]
-        ends |= {"start.pt": rows[0], path.stem: rows[-1]}
-    return "\n".join(f"{name:20}" + "".join(f"  {f} {x:.3f}" for f, x in row.items() if f != "step")
-                     for name, row in ends.items())  # fmt: skip
+        for command, rows in zip(commands, pool.map(run, commands), strict=True):
+            said(f"{command}\n{rows[0]}\n{rows[-1]}")
 
 
 def as_gradescope(root: Path) -> list[dict]:
@@ -219,7 +210,6 @@ def main() -> int:
         student_kit(place / "student")
         grader(place / "source")
         solve(student_kit(place / "submission"))
-        print(came_to(place / "submission" / "runs"))
         if found := objections(place):
             print("\n".join(["not released:", *found]), file=sys.stderr)
             return 1
