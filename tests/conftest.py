@@ -50,6 +50,16 @@ def gradient(model) -> torch.Tensor:
     return torch.cat([w.grad.flatten() for w in model.parameters()])
 
 
+def gradient_of(flags: str, device: torch.device = CPU) -> torch.Tensor:
+    """The gradient that the first training step applies, on the CPU."""
+    from train import train_step
+
+    model, task, config = tiny_model(f"{flags} --grad-clip 1e6", scale=3.0)
+    model.to(device)
+    train_step(model, torch.optim.SGD(model.parameters(), lr=0.0), config, task, 1)
+    return gradient(model).cpu()
+
+
 def written(*rows: tuple[int, str | list[int], int]):
     """Rollouts by hand, (prompt, text or tokens, count) each. A text ends; tokens may not."""
     from data.tokenizer import END, PAD, encode

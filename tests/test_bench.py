@@ -8,34 +8,25 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import CPU, one_line, tiny_model, written
 
 import bench
 import maxrl
 import plain
 import rollouts as rollouts_module
-import train
 import tree
-from data.tokenizer import END, PAD, decode
-from harness.config import Config, checked_task, parse_args
-from tree import Rollouts
-
-CPU = torch.device("cpu")
-TINY = {"digits": 1, "n_layer": 1, "n_head": 2, "n_embd": 16}
+from data.tokenizer import END, decode
+from harness.config import parse_args
 
 
-def tiny_case(scale: float = 3.0, **changes) -> bench.Case:
+def tiny_case(flags: str = "--k 50", scale: float = 3.0) -> bench.Case:
     """A random model that is far from uniform, so that rollouts repeat."""
-    config = Config(**(TINY | {"sft_steps": 0, "batch_size": 3, "k": 50} | changes))
-    task = checked_task(config)
-    model = train.starting_model(config, task, CPU)
-    with torch.no_grad():
-        for w in model.parameters():
-            w.mul_(scale)
+    model, task, config = tiny_model(flags, scale)
     return bench.Case("cold", config, task, model)
 
 
 def test_every_cold_row_has_weight():
-    case = tiny_case(scale=1.0, method="rloo")
+    case = tiny_case("--k 50 --method rloo", scale=1.0)
     prompts = case.batch().prompts.repeat_interleave(50, dim=0)
     tokens = plain.sample(case.model, prompts, case.task.max_new_tokens, END, torch.Generator())
     said = [bench.stand_in("", decode(ids)) for ids in tokens.tolist()]
@@ -66,23 +57,13 @@ def test_nodes_by_hand(monkeypatch):
     Nodes: 4, 46, 47 of the first prompt; 4, 46 of the second. By itself `46` runs two tokens, for
     its end is only predicted; so does `47`, `4` runs one and the empty text none.
     """
-    case = tiny_case(batch_size=3, k=6)
-    texts = [[4, 6, END], [4, 7, END], [4, END, PAD], [END, PAD, PAD], [4, 6, END]]
-    sampled = Rollouts(
-        group=torch.tensor([0, 0, 0, 0, 2]),
-        tokens=torch.tensor(texts),
-        count=torch.tensor([3, 1, 1, 1, 2]),
-        logprob=torch.zeros(5),
-        ended=torch.ones(5, dtype=torch.bool),
-    )
+    case = tiny_case("--k 6")
+    sampled = written((0, "46", 3), (0, "47", 1), (0, "4", 1), (0, "", 1), (2, "46", 2))
     monkeypatch.setattr(rollouts_module, "roll_out", lambda *_: sampled)
-    assert bench.tree_sizes(case) == {
-        "nodes": 5,
-        "distinct_tokens": 2 + 2 + 1 + 0 + 2,
-        "all_tokens": 3 * 2 + 2 + 1 + 0 + 2 * 2,
-    }
+    distinct, every = 2 + 2 + 1 + 0 + 2, 3 * 2 + 2 + 1 + 0 + 2 * 2
+    assert [*bench.tree_sizes(case).values()] == [5, distinct, every]
     one_by_one = replace(case, config=replace(case.config, micro_batch=1))
-    assert bench.tree_sizes(one_by_one)["nodes"] == 2 + 2 + 1 + 0 + 2, "nothing is shared"
+    assert bench.tree_sizes(one_by_one)["nodes"] == distinct, "nothing is shared"
     monkeypatch.setattr(tree, "WIDTH", 2)  # `4`, which ends the second row, is in both
     assert bench.tree_sizes(case)["nodes"] == 3 + 1 + 2
 
@@ -129,8 +110,7 @@ def test_wrong_use_is_one_line(monkeypatch, capsys, flags, says):
     monkeypatch.setattr(bench.sys, "argv", ["bench.py", *flags.split()])
     with pytest.raises(SystemExit) as exit_:
         bench.main()
-    err = capsys.readouterr().err
-    assert exit_.value.code == 2 and says in err and err.count("\n") == 1
+    assert exit_.value.code == 2 and says in one_line(capsys)
 
 
 def test_our_step_of_a_case_leaves_its_model_alone():

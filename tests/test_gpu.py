@@ -1,5 +1,6 @@
 """A GPU does what the CPU does, and `make gpu` says so; what needs one is skipped without it."""
 
+import copy
 import json
 import subprocess
 from pathlib import Path
@@ -7,101 +8,63 @@ from pathlib import Path
 import gpu
 import pytest
 import torch
-from conftest import read, same, weights
+from conftest import CPU, gradient_of, one_line, read, same, tiny_model, weights
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils import parameters_to_vector
 
 import plain
 import selftrain
 import train as train_module
-from data.batches import torch_rng
-from harness.config import Config, checked_task
+from data.batches import make_batch, rng, torch_rng
+from data.tokenizer import END
 from paper import tables
 from rollouts import roll_out
 
-CPU, GPU = torch.device("cpu"), torch.device("cuda")
-SIZES = {"digits": 1, "n_layer": 2, "n_head": 2, "n_embd": 16, "sft_steps": 0}
-
-
-def spread_model(config, device):
-    """Random weights, the same on every device, far enough from uniform that rollouts repeat."""
-    model = train_module.starting_model(config, checked_task(config), CPU)
-    with torch.no_grad():
-        for w in model.parameters():
-            w.mul_(3)
-    return model.to(device)
-
-
-def tiny(**changes):
-    return Config(**(SIZES | {"batch_size": 5, "k": 200, "grad_clip": 1e9} | changes))
-
-
-def prompts_of(config, device):
-    task = checked_task(config)
-    problems = train_module.draw_problems(task, config.seed, 1, config.batch_size)
-    return train_module.make_batch(problems, task, device).prompts
+GPU = torch.device("cuda")
+SIZES = "--batch-size 5 --k 200 --n-layer 2"
 
 
 def rolled_out_on_a_cpu(model, prompts, k, task, generator):
     """What `roll_out` says on the CPU, wherever the model is: a GPU draws other numbers."""
-    on_cpu = train_module.GPT(model.config)
-    on_cpu.load_state_dict(model.state_dict())
-    r = roll_out(on_cpu, prompts.cpu(), k, task, torch_rng(0, "rollouts", 1, CPU))
+    on_cpu, drawn = copy.deepcopy(model).cpu(), torch_rng(0, "rollouts", 1, CPU)
+    r = roll_out(on_cpu, prompts.cpu(), k, task, drawn)
     return type(r)(*(column.to(prompts.device) for column in vars(r).values()))
-
-
-def gradient(config, device):
-    """Of one training step."""
-    model, task = spread_model(config, device), checked_task(config)
-    optimizer = train_module.new_optimizer(model, config.lr)
-    train_module.train_step(model, optimizer, config, task, step=1)
-    return torch.cat([w.grad.flatten().cpu() for w in model.parameters()])
 
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("method", ["maxrl", "maxrl-loo", "grpo", "rloo", "ce", "exact"])
 def test_the_same_rollouts_give_the_same_gradient(monkeypatch, method):
+    """In bfloat16 nearly, and it points the same way."""
     monkeypatch.setattr(train_module, "roll_out", rolled_out_on_a_cpu)
-    config = tiny(method=method, micro_batch=32)
-    here, there = gradient(config, CPU), gradient(config, GPU)
+    flags = f"{SIZES} --method {method} --micro-batch 32"
+    here, there, rounded = (gradient_of(flags, CPU), gradient_of(flags, GPU),
+                            gradient_of(f"{flags} --bf16", GPU))  # fmt: skip
     assert here.norm() > 0 and (here - there).norm() < 1e-4 * here.norm()
+    assert 0 < (there - rounded).norm() < 0.1 * there.norm() and rounded.dtype == torch.float32
 
 
 @pytest.mark.cuda
 def test_a_round_of_self_training_makes_the_same_update(monkeypatch):
     """By SGD: the first steps of AdamW only look at signs, and small ones are rounding."""
     monkeypatch.setattr(selftrain, "roll_out", rolled_out_on_a_cpu)
-    config, moved = tiny(method="expert-iteration", pool=40, epochs=1, batch_size=8), []
+    flags, ends = "--method expert-iteration --pool 40 --epochs 1 --grad-clip 1e6", []
     for device in (CPU, GPU):
-        model = spread_model(config, device)
-        before = [w.clone() for w in model.parameters()]
+        model, task, config = tiny_model(f"{SIZES} {flags}", scale=3.0)
+        start, model = parameters_to_vector(model.parameters()), model.to(device)
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
-        words = (model, optimizer, config, checked_task(config), 1, {})
-        train_module.self_training_round(*words)
-        pairs = zip(model.parameters(), before, strict=True)
-        moved.append(torch.cat([(w - b).detach().flatten().cpu() for w, b in pairs]))
-    assert moved[0].norm() > 0 and (moved[0] - moved[1]).norm() < 1e-3 * moved[0].norm()
+        train_module.self_training_round(model, optimizer, config, task, 1, {})
+        ends.append(parameters_to_vector(model.parameters()).detach().cpu() - start.detach())
+    assert ends[0].norm() > 0 and (ends[0] - ends[1]).norm() < 1e-3 * ends[0].norm()
 
 
 @pytest.mark.cuda
 def test_what_it_samples_is_what_plain_py_scores():
-    config = tiny()
-    model, prompts = spread_model(config, GPU), prompts_of(config, GPU)
-    task = checked_task(config)
-    r = roll_out(model, prompts, config.k, task, torch_rng(0, "rollouts", 1, GPU))
-    for b in range(len(prompts)):
-        assert r.count[r.group == b].sum() == config.k
-    scored = plain.log_probabilities(model.cpu(), prompts[r.group].cpu(), r.tokens.cpu())
+    model, task, config = tiny_model(SIZES, scale=3.0)
+    prompts = make_batch(task.draw(rng(0, "x"), 5, "train"), task, GPU).prompts
+    r = roll_out(model.to(GPU), prompts, config.k, task, torch_rng(0, "rollouts", 1, GPU))
+    assert r.group.repeat_interleave(r.count).bincount().tolist() == [config.k] * 5
+    scored = plain.log_probabilities(model.cpu(), prompts[r.group].cpu(), r.tokens.cpu(), END)
     assert torch.allclose(scored, r.logprob.cpu(), atol=1e-4)
-
-
-@pytest.mark.cuda
-@pytest.mark.parametrize("method", ["ce", "maxrl"])
-def test_bfloat16_has_nearly_the_same_gradient(monkeypatch, method):
-    """Weights stay float32, and the gradient points the same way."""
-    monkeypatch.setattr(train_module, "roll_out", rolled_out_on_a_cpu)
-    exact, rounded = (gradient(tiny(method=method, bf16=bf16), GPU) for bf16 in (False, True))
-    assert exact.dtype == rounded.dtype == torch.float32
-    assert 0 < (exact - rounded).norm() < 0.1 * exact.norm()
 
 
 @pytest.mark.cuda
@@ -131,9 +94,7 @@ def test_a_resumed_run_is_the_run(train, monkeypatch, method):
 
 def test_without_a_gpu_one_line(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert gpu.main() == 2
-    out, err = capsys.readouterr()
-    assert not out and err.count("\n") == 1 and "NVIDIA GPU" in err
+    assert gpu.main() == 2 and "NVIDIA GPU" in one_line(capsys)
 
 
 TIMES = {"median_s": 0.5, "min_s": 0.25, "max_s": 0.75, "vs_ours": 1.0}

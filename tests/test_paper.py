@@ -122,10 +122,11 @@ def test_the_norm_of_a_prompts_gradient(tmp_path, monkeypatch):
 
 
 def test_the_share_of_hard_prompts_by_hand(monkeypatch):
-    """Two prompts with |grad log p| = 2 and 3: RLOO's norms are p times that."""
-    rows = {"p": [0.05, 0.5], "norm": [2.0, 3.0]}
+    """Five prompts, of which the second is the hardest, with |grad log p| = 2, and the others have
+    3: RLOO's norms are p times that."""
+    rows = {"p": [0.5, 0.05, 0.4, 0.3, 0.3], "norm": [3.0, 2.0, 3.0, 3.0, 3.0]}
     monkeypatch.setattr(Logs, "measured", lambda self, name: {"x": {"0": rows}})
-    for method, share in (("rloo", 0.1 / (0.1 + 1.5)), ("ce", 2 / 5)):
+    for method, share in (("rloo", 0.1 / (0.1 + 4.5)), ("ce", 2 / 14)):
         assert claims.share_of_hard(Logs(), "x", method, 4) == [pytest.approx(share)]
 
 

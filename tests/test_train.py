@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU, TINY, gradient, one_line, read, same, tiny_model, weights
+from conftest import CPU, TINY, gradient_of, one_line, read, same, tiny_model, weights
 
 import maxrl
 import rollouts as rollouts_module
@@ -235,14 +235,6 @@ def test_a_signal_during_the_warm_start_leaves_no_file(train, kept, monkeypatch)
 
 
 # ---------------------------------------------------------------------------------- the step
-
-
-def gradient_of(flags: str) -> torch.Tensor:
-    """The gradient that the first training step applies."""
-    model, task, config = tiny_model(f"{flags} --grad-clip 1e6", scale=3.0)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    train_module.train_step(model, optimizer, config, task, 1)
-    return gradient(model)
 
 
 def test_ce_is_exact_of_infinite_order():

@@ -16,6 +16,7 @@ import random
 import re
 import shutil
 import subprocess
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -51,55 +52,49 @@ def browser():
         chromium.close()
 
 
-class Opener:
+@contextmanager
+def opener(browser):
     """Opens pages. No page may say a word on the console, throw, or ask for anything but itself."""
+    words, contexts = [], []
 
-    def __init__(self, browser):
-        self.browser, self.words, self.contexts, self.url = browser, [], [], URL
+    def elsewhere(route):
+        words.append(f"asked for {route.request.url}")
+        route.abort()
 
-    def answer(self, route):
-        if route.request.url.split("#")[0] == self.url:
-            return route.continue_()
-        self.words.append(f"asked for {route.request.url}")
-        return route.abort()
-
-    def __call__(self, fragment="", width=1440, height=900, theme="light", clock=False, **options):
+    def call(fragment="", url=URL, width=1440, height=900, clock=False, **options):
         # A page that still scrolls smoothly is elsewhere by the time a test presses a place of it.
-        options = {"color_scheme": theme, "reduced_motion": "reduce"} | options
         viewport = {"width": width, "height": height}
-        context = self.browser.new_context(viewport=viewport, **options)
-        self.contexts.append(context)
-        context.route("**/*", self.answer)
+        context = browser.new_context(viewport=viewport, **{"reduced_motion": "reduce"} | options)
+        contexts.append(context)
+        context.route(lambda asked: asked.split("#")[0] != url, elsewhere)
         page = context.new_page()
         page.set_default_timeout(120_000)
         if clock:
             page.clock.install(time=0)
             page.clock.pause_at(1000)  # time passes when a test says so
-        page.on("console", lambda message: self.words.append(message.text))
-        page.on("pageerror", lambda error: self.words.append(str(error)))
-        page.goto(self.url + fragment)
+        page.on("console", lambda message: words.append(message.text))
+        page.on("pageerror", lambda error: words.append(str(error)))
+        page.goto(url + fragment)
         return page
 
-    def end(self):
-        for context in self.contexts:
-            context.close()
-        assert self.words == []
+    yield call
+    for context in contexts:
+        context.close()
+    assert words == []
 
 
 @pytest.fixture
 def open_page(browser):
     """open_page("#weights?k=16"): a page of its own."""
-    opener = Opener(browser)
-    yield opener
-    opener.end()
+    with opener(browser) as call:
+        yield call
 
 
 @pytest.fixture(scope="module")
 def page(browser):
     """One page for all tests that leave it usable for the next."""
-    opener = Opener(browser)
-    yield opener()
-    opener.end()
+    with opener(browser) as call:
+        yield call()
 
 
 def drawn(page):
@@ -118,14 +113,14 @@ def follow(page, fragment):
     drawn(page)
 
 
-def close(ours, theirs, tolerance=1e-9):
-    """Relative to the size of the number, absolute below 1."""
-    return abs(ours - theirs) <= tolerance * max(1.0, abs(theirs))
+def called(page, cases):
+    """What functions of window.maxrl return: (name, arguments, ...) each."""
+    words = [case[:2] for case in cases]
+    return page.evaluate("cases => cases.map(([f, words]) => maxrl[f](...words))", words)
 
 
-def called(page, name, cases):
-    """What a function of window.maxrl returns for each list of arguments."""
-    return page.evaluate(f"cases => cases.map(words => maxrl.{name}(...words))", cases)
+def double(x):
+    return torch.tensor(x, dtype=torch.float64)
 
 
 def groups_at_random(rng, name):
@@ -140,45 +135,42 @@ def groups_at_random(rng, name):
 
 def test_advantages_of_many_groups(page):
     rng = random.Random(0)
-    cases = [groups_at_random(rng, name) for name in METHODS for _ in range(100)]
-    for (name, rewards, order), ours in zip(cases, called(page, "advantages", cases), strict=True):
+    cases = [("advantages", groups_at_random(rng, name)) for name in METHODS for _ in range(100)]
+    for (_, (name, rewards, order)), ours in zip(cases, called(page, cases), strict=True):
         options = {} if order is None else {"order": order}
-        theirs = maxrl.ADVANTAGES[name](torch.tensor(rewards, dtype=torch.float64), **options)
-        worst = (torch.tensor(ours, dtype=torch.float64) - theirs).abs()
+        theirs = maxrl.ADVANTAGES[name](double(rewards), **options)
+        worst = (double(ours) - theirs).abs()
         assert (worst <= 1e-9 * theirs.abs().clamp(min=1)).all(), (name, rewards, order)
 
 
-def test_weights_are_the_enumerated_ones_and_at_large_k_the_closed_forms(page):
-    rng, cases = random.Random(1), []
+def numbers_of_maxrl():
+    """(function, arguments, what maxrl.py says): weights are the enumerated ones, and at large k
+    the closed forms."""
+    rng = random.Random(1)
     for name, k in itertools.product(METHODS, (1, 2, 3, 8, 17, 64)):
         orders = (None, rng.randint(1, k)) if name in maxrl.ORDERED else (None,)
         ps = (rng.random(), 10 ** rng.uniform(-5, -1), 1 - 10 ** rng.uniform(-5, -1))
-        cases += [[name, p, k, order] for p in ps for order in orders]
-    for words, ours in zip(cases, called(page, "weight", cases), strict=True):
-        theirs, _ = maxrl.enumerated_weight(*words)
-        assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-12), words
-    methods = ("reinforce", "rloo", "maxrl", "maxrl-raw", "maxrl-loo", "passk")
-    ends = (0.0, 1e-6, 0.03, 0.5, 1 - 1e-4, 1.0)
-    cases = [[name, p, k] for name in methods for p in ends for k in (2, 100, 1024)]
-    for (name, p, k), ours in zip(cases, called(page, "weight", cases), strict=True):
-        theirs = maxrl.population_weight(name, torch.tensor(p, dtype=torch.float64), k).item()
-        assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-200), (name, k, p)
-    assert page.evaluate("maxrl.weight('ce', [.5, .01], 8)") == [2, 100]
-    assert page.evaluate("maxrl.weight('exact', .5, 8, 2)") == 1.5
+        for p, order in itertools.product(ps, orders):
+            yield "weight", [name, p, k, order], maxrl.enumerated_weight(name, p, k, order)[0]
+    closed, ends = METHODS[:2] + METHODS[3:7], (0.0, 1e-6, 0.03, 0.5, 1 - 1e-4, 1.0)
+    for name, p, k in itertools.product(closed, ends, (2, 100, 1024)):
+        yield "weight", [name, p, k], maxrl.population_weight(name, double(p), k).item()
+    for p in (*(10**x for x in (-12, -6, -3, -1)), 0.5, 0.9, 1 - 1e-9, 1.0):
+        for T in (1, 2, 3, 10, 100, 10_000):
+            yield "objective", [p, T], maxrl.objective(double(p), T).item()
+    tries = [[n, rng.randint(0, n), rng.randint(1, n)] for n in range(1, 200)]
+    tries += [[100_000, 3, 50_000], [100_000, 100_000, 7], [100_000, 0, 100_000]]
+    yield from (("passAtK", words, maxrl.pass_at_k(*words)) for words in tries)
+    yield from (("weight", ["ce", p, 8], 1 / p) for p in (0.5, 0.01))
+    yield "weight", ["exact", 0.5, 8, 2], 1.5
+    yield "objective", [0.25, math.inf], math.log(0.25)
 
 
-def test_objectives_and_pass_at_k(page):
-    ps = [10**x for x in (-12, -6, -3, -1)] + [0.5, 0.9, 1 - 1e-9, 1.0]
-    cases = [[p, T] for p in ps for T in (1, 2, 3, 10, 100, 10_000)]
-    for (p, T), ours in zip(cases, called(page, "objective", cases), strict=True):
-        theirs = maxrl.objective(torch.tensor(p, dtype=torch.float64), T).item()
-        assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-300), (p, T)
-    assert page.evaluate("maxrl.objective(.25, Infinity)") == math.log(0.25)
-    rng = random.Random(2)
-    cases = [[n, rng.randint(0, n), rng.randint(1, n)] for n in range(1, 200)]
-    cases += [[100_000, 3, 50_000], [100_000, 100_000, 7], [100_000, 0, 100_000]]
-    for words, ours in zip(cases, called(page, "passAtK", cases), strict=True):
-        assert close(ours, maxrl.pass_at_k(*words)), words
+def test_weights_objectives_and_pass_at_k(page):
+    cases = list(numbers_of_maxrl())
+    for (name, words, theirs), ours in zip(cases, called(page, cases), strict=True):
+        least = 1e-300 if name == "objective" else 1e-12
+        assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=least), (name, words)
 
 
 @pytest.mark.parametrize("call", [
@@ -213,13 +205,13 @@ def test_log_probabilities_are_those_of_model_py(page):
     names = []
     for name, model in models_of_the_page():
         names.append(name)
-        found = called(page, "logprob", [[name, *pair] for pair in pairs])
+        found = called(page, [("logprob", [name, *pair]) for pair in pairs])
         for (prompt, said), ours in zip(pairs, found, strict=True):
             tokens = torch.tensor([encode(prompt)]), torch.tensor([[*encode(said), END]])
             theirs = logprobs(model, *tokens, END).item()
-            assert close(ours, theirs, 1e-3), (name, prompt, said)
+            assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3), (name, prompt, said)
     assert page.evaluate("maxrl.models()") == names == ["base", "rloo", "grpo", "maxrl"]
-    said = called(page, "logprob", [["maxrl", "47+85=", str(x)] for x in range(1000)])
+    said = called(page, [("logprob", ["maxrl", "47+85=", str(x)]) for x in range(1000)])
     assert 0.99 < sum(map(math.exp, said)) <= 1
 
 
@@ -231,14 +223,21 @@ def test_the_tree_counts_every_rollout(page):
     p = math.exp(page.evaluate("maxrl.logprob('base', '47+85=', '132')"))
     deviation = math.sqrt(1024 * p * (1 - p))
     assert k == "1,024" and abs(int(right.replace(",", "")) - 1024 * p) < 6 * deviation
-    page.locator("#models").get_by_label("Tries, k, typed").fill("1")
-    page.keyboard.press("Enter")
-    playwright.expect(card).to_contain_text("of 1 right · 1 different")
+    rows = card.locator("li").evaluate_all(
+        "rows => rows.map(e => [e.firstChild.textContent, e.lastChild.textContent,"
+        " e.querySelector('i').getBoundingClientRect().width / e.children[1].clientWidth])"
+    )
+    numbers = [int(n.replace(",", "")) for _, n, _ in rows]
+    assert rows[0][:2] == ["132 ✓", right] and sum(numbers) == 1024
+    assert [bar for *_, bar in rows] == pytest.approx([n / 1024 for n in numbers], abs=0.01)
 
 
 LABELS = {"reinforce": "REINFORCE", "grpo": "GRPO", "maxrl": "MaxRL"}
 READ = """[...document.querySelectorAll("#race output"), document.querySelector("#race .caption")]
     .map(e => e.textContent)"""
+
+BARS = """lanes => lanes.map(lane => lane.getBoundingClientRect().right
+    - lane.querySelector("i").getBoundingClientRect().right)"""
 
 
 def test_the_race_is_nearly_what_expected_gradients_make_of_it(page):
@@ -265,6 +264,8 @@ def test_the_caption_of_the_race_is_true_at_every_setting(page):
         follow(page, f"#race?k={k}&seed={rng.randint(0, 50)}&step={step}")
         *texts, caption = page.evaluate(READ)
         hard, easy = (dict(zip(LABELS, half, strict=True)) for half in (texts[:3], texts[3:]))
+        ends = page.locator("#race .lane").evaluate_all(BARS)
+        assert [abs(end) < 0.5 for end in ends] == ["✓" in text for text in texts]
         check_prompt(caption, "hard", hard)
         check_prompt(caption, "easy", easy)
         both = [LABELS[m] for m in LABELS if "step" in hard[m] and "step" in easy[m]]
@@ -287,8 +288,8 @@ def check_prompt(caption, prompt, values):
     else:
         last = min(place[m] for m in said)
         assert all(place[m] <= last for m in LABELS if m not in said), caption
-    assert "advantage" not in part or said == ["maxrl"]
-    assert "smaller than the mean" not in part or said == ["grpo"]
+    assert "counts" not in part or said == ["maxrl"]
+    assert "standard deviation" not in part or said == ["grpo"]
 
 
 def test_the_race_runs_by_itself_for_five_seconds_and_stops(open_page):
@@ -346,32 +347,29 @@ def test_the_rows_of_the_sum_are_its_terms_and_add_up(page, p, T):
     follow(page, f"#series?p={p}&T={T}")
     rows = page.locator("#series .term").evaluate_all(
         "rows => rows.map(row => [row.firstChild.textContent.replace(',', ''), "
-        "row.lastChild.textContent, ...[...row.querySelectorAll('i')].map(bar => !bar.hidden)])"
+        "row.lastChild.textContent, "
+        "...[...row.querySelectorAll('.span i')].map(bar => !bar.hidden)])"
     )
     *terms, total, missing, log = rows
     total, missing, log = (number(row[1]) for row in (total, missing, log))
-    assert close(log, math.log(p), 1e-4) and close(total + missing, log, 2e-4)
-    assert close(total, maxrl.objective(torch.tensor(p, dtype=torch.float64), T).item(), 1e-4)
+    wanted = [log, maxrl.objective(double(p), T).item(), math.log(p)]
+    assert [total + missing, total, log] == pytest.approx(wanted, rel=2e-4, abs=2e-4)
     first = 1
     for label, value, has_kept, has_lost in terms:
         last = math.inf if "beyond" in label else int(re.findall(r"\d+", label)[-1])
         kept = range(first, int(min(last, T)) + 1)
         listed = kept or range(first, int(min(last, 400_000)) + 1)
-        assert close(number(value), -math.fsum((1 - p) ** j / j for j in listed), 2e-4), label
+        term = -math.fsum((1 - p) ** j / j for j in listed)
+        assert number(value) == pytest.approx(term, rel=2e-4, abs=2e-4), label
         is_seen = (1 - p) ** max(first, T + 1) > 0  # not so small that it is 0
         assert (has_kept, has_lost) == (bool(kept), last > T and is_seen), label
         first = last + 1
 
 
-def test_dead_groups_and_more_methods(page):
-    """The mean of rft is that of the batch; the list of methods serves parts 2 and 3."""
+def test_more_methods(page):
+    """The list of methods serves parts 2 and 3."""
     follow(page, "#group?r=1000.1100.0000&more=passk,rft")
-    table, dead = page.locator("#group table"), page.locator("#group .group").nth(2)
-    playwright.expect(table).to_contain_text("1 / (3/12)")
-    playwright.expect(dead).to_contain_text("dead")
-    dead.locator(".box").nth(0).click()
-    playwright.expect(table).to_contain_text("1 / (4/12)")
-    playwright.expect(table.locator("tbody tr")).to_have_count(6)
+    playwright.expect(page.locator("#group table tbody tr")).to_have_count(6)
     for chip in page.locator("#group .chip").all():
         chip.click()
     assert list(columns(page))[-3:] == ["maxrl-raw", "maxrl-loo", "maxrl-std"]
@@ -482,17 +480,6 @@ def test_every_slider_by_mouse_by_key_and_by_typing(page):
             playwright.expect(complaint).to_be_empty()
 
 
-def test_boxes_by_key(page):
-    follow(page, "#group?r=10000000.11110000")
-    boxes = page.locator("#group .group").nth(1).locator(".box")
-    boxes.nth(0).focus()
-    page.keyboard.press("ArrowLeft")  # around to the last
-    page.keyboard.press("Space")
-    assert boxes.nth(7).get_attribute("aria-pressed") == "true"
-    page.locator("#group .group > button").nth(1).click()
-    playwright.expect(page.locator("#group thead")).to_contain_text("for prompt 2")
-
-
 def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page):
     page = open_page(width=360, height=740, has_touch=True, is_mobile=True)
     touch = page.context.new_cdp_session(page)
@@ -519,43 +506,52 @@ def test_a_finger_that_scrolls_changes_nothing_and_one_that_drags_does(open_page
 
 def test_the_theme_by_the_system_and_by_the_button(open_page):
     background = "getComputedStyle(document.body).backgroundColor"
-    page, dark = open_page(), open_page(theme="dark").evaluate(background)
+    page, dark = open_page(), open_page(color_scheme="dark").evaluate(background)
     assert page.evaluate(background) != dark
     page.locator("#theme").press("Enter")
     page.reload()
     assert page.evaluate(background) == dark, "it is remembered"
 
 
-def test_links_that_make_no_sense_are_said_and_the_page_goes_on(open_page):
-    page = open_page("#series?p=2&T=x&colour=red", width=768)
-    playwright.expect(page.locator("#series .problem")).to_contain_text("no “colour”")
-    for fragment, where, says in (
-        ("#" + 20_000 * "a", "#problem", "does not have"),
-        ("#%E0%A4%A", "#problem", "does not have"),
-        ("#models?prompt=" + 20_000 * "b", "#models .problem", "cannot read"),
-        ("#group?r=10.1", "#group .problem", "not a list of groups"),
-        ("#group?k=99", "#group .problem", "from 1 to 16"),
-        ("#weights?p=1,2", "#weights .problem", "not five pass rates"),
-        ("#weights?more=nobody", "#weights .problem", "no “nobody”"),
-        ("#race?seed=x&k=0", "#race .problem", "from 2 to"),
-    ):
-        follow(page, fragment)
+THREE, TWO = "#group?r=1000.1100.0000&more=passk,rft", "#group?r=10000000.11110000"
+BOX, BOXES = "#group .group >> nth=%d >> .box >> nth=%d", "#group .group >> nth=1"
+TYPED, CARD = "#models .control.text input", ".card >> nth=0"
+COMPLAINT = "#models .control.text .complaint"
+SAID = [  # a link; what is pressed or typed there: (where, what); where something is said, and what
+    (THREE, [], "#group table", "1 / (3/12)"),  # the mean of rft is that of the batch
+    (THREE, [], "#group .group >> nth=2", "nothing to imitate"),
+    (THREE, [(BOX % (2, 0), "Space")], "#group table", "1 / (4/12)"),
+    (TWO, [(BOX % (1, 0), "ArrowLeft")], BOX % (1, 7) + " >> :scope:focus", ""),  # around
+    (TWO, [(f"{BOXES} >> button >> nth=-1", "Enter")], "#group thead", "for prompt 2"),
+    ("#models?k=1", [(TYPED, "47-85=")], COMPLAINT, "not an addition"),
+    ("#models?k=1", [(TYPED, "470+85")], COMPLAINT, "at most 2 digits"),
+    ("#models?k=1", [(TYPED, "8 + 30")], CARD, "chance of 38"),
+    ("#models?k=1", [], CARD, "of 1 right · 1 different"),
+    ("#series?p=2&T=x&colour=red", [], "#series .problem", "no “colour”"),
+    ("#" + 20_000 * "a", [], "#problem", "does not have"),
+    ("#%E0%A4%A", [], "#problem", "does not have"),
+    ("#models?prompt=" + 20_000 * "b", [], "#models .problem", "cannot read"),
+    ("#group?r=10.1", [], "#group .problem", "not a list of groups"),
+    ("#group?k=99", [], "#group .problem", "from 1 to 16"),
+    ("#weights?p=1,2", [], "#weights .problem", "not five pass rates"),
+    ("#weights?more=nobody", [], "#weights .problem", "no “nobody”"),
+    ("#race?seed=x&k=0", [], "#race .problem", "from 2 to"),
+]
+
+
+def test_what_is_said_of_links_and_presses(open_page):
+    """Links that make no sense are said; after each, the page still fits and goes on."""
+    page = open_page(width=768)
+    for link, pressed, where, says in SAID:
+        follow(page, link)
+        for place, what in pressed:
+            node = page.locator(place)
+            node.fill(what) if place == TYPED else node.press(what)
         playwright.expect(page.locator(where)).to_contain_text(says)
         assert excess(page) <= 0
     before = state(page, "series")
     page.locator("#series input[type=range]").first.press("ArrowRight")
     assert state(page, "series") != before
-
-
-def test_prompts_that_the_models_cannot_read(page):
-    section = shown(page, "models")
-    complaint = section.locator(".control.text .complaint")
-    for typed, says in (("47-85=", "not an addition"), ("470+85", "at most 2 digits")):
-        section.get_by_label("Addition").fill(typed)
-        playwright.expect(complaint).to_contain_text(says)
-    section.get_by_label("Addition").fill("8 + 30")
-    playwright.expect(complaint).to_be_empty()
-    playwright.expect(section.locator(".card").first).to_contain_text("chance of 38")
 
 
 def all_shown(page):
@@ -613,7 +609,7 @@ def test_what_a_slider_changes_is_on_the_screen_with_it(open_page, width, height
 
 
 def test_printing_shows_every_section_in_black_on_white(open_page):
-    page = open_page(theme="dark")
+    page = open_page(color_scheme="dark")
     all_shown(page)
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 718, "height": 1000})  # A4 without its margins
@@ -637,8 +633,7 @@ def test_the_sources_are_as_the_linter_wants_them():
 def test_without_results_the_page_says_so(open_page, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "RESULTS", tmp_path)
     (tmp_path / "index.html").write_text(build.build(), encoding="utf-8")
-    open_page.url = (tmp_path / "index.html").as_uri()
-    page = open_page()
+    page = open_page(url=(tmp_path / "index.html").as_uri())
     playwright.expect(page.locator("#results")).to_contain_text("There are no results yet.")
     assert page.locator("#results figure").count() == 0
 

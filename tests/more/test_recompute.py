@@ -103,7 +103,7 @@ def samples(results, label):
 
 
 def hard(results, stage, method, k):
-    """By seed, the share of summed gradient norms on prompts with p < .1, by our own formulas."""
+    """By seed, the share of summed gradient norms on the fifth of the prompts with the lowest p."""
     seeds = json.loads((results.folder / "gradients.json").read_text())["found"][stage]
 
     def w(p):
@@ -118,7 +118,8 @@ def hard(results, stage, method, k):
     for rows in seeds.values():
         pairs = list(zip(rows["p"], rows["norm"], strict=True))
         sizes = [w(min(p, 1 - 1e-9)) * p * norm for p, norm in pairs]
-        found.append(sum(x for x, p in zip(sizes, rows["p"], strict=True) if p < 0.1) / sum(sizes))
+        hardest = sorted(range(len(pairs)), key=rows["p"].__getitem__)[: len(pairs) // 5]
+        found.append(sum(sizes[i] for i in hardest) / sum(sizes))
     return found
 
 
@@ -241,10 +242,8 @@ def of_border(results, base, pool):
 
 
 def of_gradient(results, stage, k):
-    seeds = json.loads((results.folder / "gradients.json").read_text())["found"][stage]
-    share = mean(p < 0.1 for rows in seeds.values() for p in rows["p"])
     methods = ("rloo", "grpo", "maxrl", "ce")
-    return [[share], *(spread(hard(results, stage, m, int(k))) for m in methods)]
+    return [spread(hard(results, stage, m, int(k))) for m in methods]
 
 
 def of_budget(results, k):
@@ -300,7 +299,7 @@ def effects(results, there):
         for figure in ("pass@64", "pass@1", "answers"):
             yield results.gap((task, "maxrl"), (task, "grpo"), figure)
     for k in (16, 1024) if 5 in there else ():
-        ours, theirs = (hard(results, "base .5", m, k) for m in ("maxrl", "grpo"))
+        ours, theirs = (hard(results, "default base", m, k) for m in ("maxrl", "grpo"))
         yield [mean(ours), mean(theirs), *ratio(ours, theirs)]
     graded = {m: ("graded", m) for m in ("maxrl-loo", "tailrl", "reinforce")}
     if 7 in there:
