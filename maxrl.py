@@ -116,9 +116,9 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
     subtracted as well, provided that the group has a success. Over all groups the average score has
     mean 0. A wrong rollout's score has mean -grad p / (1-p), because E[(1-r) score] = -grad p.
     So the groups without a success, whose probability is (1-p)^k, contribute -(1-p)^(k-1) grad p to
-    that 0. The other groups contribute (1-p)^(k-1) grad p, and the baseline takes this away. Its
-    weight is exactly the last term of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other k-1 terms
-    remain. At k = 1 none would, so a group of one is `reinforce`, as in `maxrl_raw`.
+    that 0. The other groups contribute (1-p)^(k-1) grad p, and the baseline takes this away:
+    exactly the last term of w_k grad p, where w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other k-1
+    terms remain. At k = 1 none would, so a group of one is `reinforce`, as in `maxrl_raw`.
     """
     return _divide(r - mean, mean) if k > 1 else r
 
@@ -136,9 +136,8 @@ def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Te
 
     Leave-one-out MaxRL, which is ours and not the paper's: exactly order T <= k (default k), with a
     baseline, and 0 in a group whose rollouts all fail or all pass. The peers of a rollout are the
-    other k-1 of its group.
-    omega and the baseline look only at them, so they are independent of this rollout, and
-    E[A score] = E[omega] E[r score] = E[omega] grad p.
+    other k-1 of its group. omega and the baseline look only at the peers, so both are independent
+    of this rollout, and E[A score] = E[omega] E[r score] = E[omega] grad p.
 
     Compute omega as if this rollout had succeeded: with s successes of k, s >= 1, it is
     pass_at_k(k, s, T) / (s/k). omega does not depend on r, so E[omega] = E[omega | r = 1]. By
@@ -219,8 +218,10 @@ def counted_advantages(
     how many of that prompt's k rollouts it stands for. Rewards are 0 or 1; `maxrl-loo` also takes
     any in [0, 1], if the completions are sorted by group, and `reinforce`, `rloo` and `tailrl` take
     any finite ones. order: the T of `maxrl-loo` and `passk`, from 1 to k (default k). ValueError
-    for other rewards or orders.
+    for other rewards or orders, and for an advantage that the type of the rewards cannot hold.
     """
+    if rewards.is_complex():
+        raise ValueError("rewards are real numbers, not complex ones")
     r = rewards.detach().cpu().double().clone()  # they are few, and MPS has no float64
     group, count = group.cpu(), count.cpu()
     check_rewards(name, r)
@@ -232,8 +233,10 @@ def counted_advantages(
         mean = total / k  # (B,)
         mean = mean.mean() if name in OF_THE_BATCH else mean[group]  # (U,)
         A = FORMULAS[name](r, mean, k, **({} if order is None else {"order": order}))
-    dtype = rewards.dtype if rewards.is_floating_point() else torch.get_default_dtype()
-    return A.to(rewards.device, dtype)
+    rounded = A.to(dtype := graded.wide(rewards)[1])
+    if bool((A.isfinite() & ~rounded.isfinite()).any()):
+        raise ValueError(f"an advantage of {A.abs().max():g} is too large for {dtype}")
+    return rounded.to(rewards.device)
 
 
 def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> Tensor:
@@ -292,20 +295,23 @@ def exact_loss(logp: Tensor, order: float) -> Tensor:
 def objective(p: Tensor, order: float) -> Tensor:
     """J_T(p) = -sum_{j=1..T} (1-p)^j / j, elementwise and differentiable; T = inf is log p.
 
-    p in [0, 1]; order an integer >= 1 or math.inf, else ValueError. MaxRL paper, section 3. All
-    terms have the same sign, so the plain sum is accurate from p = 0 (-1 - 1/2 - ... - 1/T) to 1.
+    p in [0, 1]; order an integer from 1 to 10^6 or math.inf, else ValueError. MaxRL paper, section
+    3. All terms have the same sign, so the plain sum is accurate from p = 0 to p = 1.
     """
     p, T = torch.as_tensor(p), _order(order)
     if T == math.inf:
         return p.log()
+    if T > 10**6:
+        raise ValueError(f"an objective is a sum of at most 1,000,000 terms, not {T}")
+    p, dtype = graded.wide(p)
     j = torch.arange(1, int(T) + 1, dtype=p.dtype, device=p.device)
-    return -((1 - p).unsqueeze(-1) ** j / j).sum(-1)
+    return -((1 - p).unsqueeze(-1) ** j / j).sum(-1).to(dtype)
 
 
 def weight(p: Tensor, order: float) -> Tensor:
     """w_T(p) = dJ_T/dp = (1 - (1-p)^T) / p = pass@T / p, elementwise; T at p = 0."""
-    p, T = torch.as_tensor(p), _order(order)
-    return torch.where(p == 0, T, exact_pass_at_k(p, T) / p)
+    (p, dtype), T = graded.wide(torch.as_tensor(p)), _order(order)
+    return torch.where(p == 0, T, exact_pass_at_k(p, T) / p).to(dtype)
 
 
 def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
@@ -318,9 +324,10 @@ def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
     p = torch.as_tensor(p)
     if k == math.inf:
         return torch.ones_like(p)
+    p, dtype = graded.wide(p)
     small = p < 0.5
     near_0 = -torch.expm1(k * torch.log1p(-torch.where(small, p, 0.0)))
-    return torch.where(small, near_0, 1 - (1 - p) ** k)
+    return torch.where(small, near_0, 1 - (1 - p) ** k).to(dtype)
 
 
 def pass_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor | float:
@@ -418,7 +425,7 @@ def population_weight(name: str, p: Tensor, k: int, order: float | None = None) 
     """w(p) with E[g] = w(p) grad p in closed form; NaN where none is known.
 
     For `grpo` and `maxrl-std` it is the limit for large k. For `rft`, whose w depends on the whole
-    batch, it is that of a batch of one prompt, where it is `maxrl-raw`.
+    batch, it is the w for a batch of one prompt, where `rft` equals `maxrl-raw`.
     """
     T = trained_order(name, k, order)
     if T is not None:

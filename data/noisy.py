@@ -14,7 +14,7 @@ import verify
 from data import LARGER
 from data.arithmetic import Arithmetic, show
 
-MOST = 8  # standard deviations; noise is cut off beyond them, so that answers have a longest form
+MOST = 8  # standard deviations; noise is cut off beyond them, so that answers have a maximum length
 REGRESSION_CLIP = 8.0  # standard deviations sigma; an error beyond it costs no more
 
 

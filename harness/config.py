@@ -4,7 +4,7 @@
 the warm start are all made from it, so a new flag is one new line here. Wrong use raises a
 UsageError: one line that says what to do; the exit status is then 2. Example:
 
-    >>> config, resume, overwrite = parse_args(["--method", "grpo", "--k", "16"])
+    >>> config, _, _ = parse_args(["--method", "grpo", "--k", "16"])
     >>> config.method, config.k, config.task
     ('grpo', 16, 'addition')
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -26,6 +26,7 @@ import maxrl
 from data import TASKS, Task, check_task, make_task, task_class
 from data.tokenizer import VOCAB_SIZE
 from harness import UsageError, own_method
+from harness.command import Parser
 from model import ModelConfig
 
 SELF_TRAINING = ("expert-iteration", "star")
@@ -108,7 +109,7 @@ class Config:
     lr: float = flag(8e-4, "learning rate, constant once it has risen", positive)
     warmup: int = flag(10, "steps over which the learning rate rises", whole(0))
     grad_clip: float = flag(1.0, "longer gradients are cut to this length", positive)
-    micro_batch: int = flag(1024, "rollouts in a backward pass; saves memory only", whole(1))
+    micro_batch: int = flag(1024, "rollouts in a backward pass; fewer only save memory", whole(1))
     reward: str = flag("likelihood", "for noisy: likelihood or regression", choices=REWARDS)
     sigma: float = flag(2.0, "for noisy: width of the likelihood", half_width)
     noise: float | None = flag(None, "for noisy: noise of the target (default 2 sigma)", width)
@@ -116,7 +117,7 @@ class Config:
     pool: int = flag(1024, "for the same two: prompts sampled in a round", whole(1))
     epochs: int = flag(2, "for the same two: passes over a round's successes", whole(1))
     train_prompts: int = flag(0, "train on this many fixed prompts; 0: fresh ones", whole(0))
-    sft_steps: int = flag(3000, "most steps of the warm start; 0: random weights", whole(0))
+    sft_steps: int = flag(3000, "limit on the warm start's steps; 0: random weights", whole(0))
     sft_until: float = flag(0.04, "pass rate that ends the warm start; 1: never", positive)
     sft_batch_size: int = flag(128, "demonstrations in a step of the warm start", whole(1))
     sft_lr: float = flag(2e-3, "learning rate of the warm start", positive)
@@ -126,7 +127,7 @@ class Config:
     n_embd: int = flag(64, "width of the network", whole(1, 2**15))
     seed: int = flag(0, "seed of everything random", whole(0))
     device: str = flag("auto", "cuda, mps, cpu, or the first available", choices=DEVICES)
-    threads: int = flag(1, "CPU threads (or OMP_NUM_THREADS); it affects the bits", whole(1, 1024))
+    threads: int = flag(1, "CPU threads (or OMP_NUM_THREADS); it affects rounding", whole(1, 1024))
     bf16: bool = flag(False, "compute in bfloat16, on CUDA only (default: float32)")
     eval_every: int = flag(100, "steps from one evaluation to the next", whole(1))
     eval_prompts: int = flag(1000, "held-out prompts in an evaluation", whole(1))
@@ -167,13 +168,6 @@ The folder of a run holds config.json, ckpt.pt, and metrics.jsonl, one JSON obje
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def flags() -> list[Field]:
     """The fields that are flags."""
     return [f for f in fields(Config) if f.metadata]
@@ -191,7 +185,6 @@ def parser() -> Parser:
         usage="python train.py [--method NAME] [--k N] [any other flag]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         formatter_class=partial(
             argparse.RawDescriptionHelpFormatter, max_help_position=28, width=100
@@ -202,8 +195,7 @@ def parser() -> Parser:
         if f.default is not None and f.default is not False:
             words["help"] += f" (default {f.default})"
         if isinstance(f.default, bool):
-            on_or_off = argparse.BooleanOptionalAction if f.default else "store_true"
-            made.add_argument(name, action=on_or_off, help=words["help"])
+            made.add_argument(name, action=argparse.BooleanOptionalAction, help=words["help"])
         else:
             made.add_argument(name, metavar="NAME" if "str" in str(f.type) else "N", **words)
     made.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -213,27 +205,30 @@ def parser() -> Parser:
 
 def parse_args(
     argv: list[str] | None, load: Callable[[Path], dict[str, Any]] | None = None
-) -> tuple[Config, bool, bool]:
-    """The configuration of a run, and whether --resume and --overwrite were given.
-
-    load(folder) reads the checkpoint of the run in a folder; only --resume needs it.
-    """
+) -> tuple[Config, dict[str, Any], bool]:
+    """The configuration of a run; with --resume, the checkpoint that load(folder) reads, otherwise
+    {}; and whether --overwrite was given."""
     given = vars(parser().parse_args(argv))
     resume, overwrite = given.pop("resume", False), given.pop("overwrite", False)
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     if not resume:
-        return new_config(given), False, overwrite
+        return new_config(given), {}, overwrite
     if load is None or "out" not in given:
         raise UsageError("--resume needs --out: the folder of the run to go on with")
-    saved = Config(**load(Path(given["out"]))["config"])
-    return resumed_config(saved, given), True, False
+    saved = load(Path(given["out"]))
+    return resumed_config(Config(**saved["config"]), given), saved, False
 
 
 def new_config(given: dict[str, Any]) -> Config:
     """The configuration of a new run with these flags; UsageError if one is of no use here."""
-    defaults = {"threads": threads_of_environment()}
-    defaults |= task_class(given.get("task", Config.task)).defaults
+    name = given.get("task", Config.task)
+    kind, known = task_class(name), [f.name for f in flags()]
+    if unknown := [x for x in (*kind.takes, *kind.defaults) if x not in known]:
+        raise UsageError(
+            f"data/{name}.py names {', '.join(unknown)}, which train.py has no flag for"
+        )
+    defaults = {"threads": threads_of_environment()} | kind.defaults
     if given.get("method") in SELF_TRAINING:
         defaults["eval_every"] = 1
     config = Config(**(defaults | given))
@@ -246,11 +241,11 @@ def resumed_config(saved: Config, given: dict[str, Any]) -> Config:
     """The saved configuration with the changes that are allowed; UsageError for any others."""
     changed = {name: value for name, value in given.items() if value != getattr(saved, name)}
     if others := ", ".join(dashed(name) for name in changed if name not in MAY_CHANGE):
-        raise UsageError(f"cannot resume with a different {others}: start a new --out for that")
+        raise UsageError(f"cannot resume with a different {others}: start a new run for that")
     if own_method.is_own(saved.method) and "method" not in given:  # a file must not execute code
         raise UsageError(f"give --method {saved.method} again: the run uses a function of yours")
     if own_method.load(saved.method, saved.k) != saved.table:
-        raise UsageError(f"{saved.method} computes other advantages than it did at the beginning")
+        raise UsageError(f"{saved.method} computes different advantages from those it began with")
     refuse_unused(saved, changed)
     return replace(saved, **changed)
 
@@ -271,28 +266,19 @@ def refuse_unused(config: Config, given: Iterable[str]) -> None:
 
 
 def from_dict(saved: Any) -> Config:
-    """A configuration from a file. UsageError names a value that no flag would take."""
-    if not isinstance(saved, dict):
-        raise UsageError("it holds no configuration")
-    known = {f.name: f for f in fields(Config)}
-    for name, value in saved.items():
-        if name not in known or not would_take(known[name], value):
-            raise UsageError(f"this version takes no setting {name!r:.40} with {value!r:.40}")
-    return Config(**saved)
+    """A configuration from a file, built as if from a command line, so that every value is one that
+    its flag would take. Unknown names are left out, and missing settings have their defaults."""
+    saved = saved if isinstance(saved, dict) else {}
+    words = [as_word(f.name, saved[f.name]) for f in flags() if saved.get(f.name) is not None]
+    table = saved["table"] if isinstance(saved.get("table"), list) else None
+    return Config(**vars(parser().parse_args(words)), table=table)
 
 
-def would_take(f: Field, value: Any) -> bool:
-    """Whether a flag could have given its field this value."""
-    if f.name == "table":
-        return value is None or isinstance(value, list)
-    if value is None or isinstance(f.default, bool):
-        return type(value) is type(f.default)
-    if f.metadata.get("choices"):
-        return isinstance(value, str) and value in f.metadata["choices"]
-    try:
-        return type(value) in (int, float, str) and f.metadata["type"](str(value)) == value
-    except argparse.ArgumentTypeError:
-        return False
+def as_word(name: str, value: Any) -> str:
+    """A setting as a word of the command line."""
+    if isinstance(value, bool):
+        return dashed(name if value else f"no-{name}")
+    return f"{dashed(name)}={value}"
 
 
 def checked_task(config: Config) -> Task:
@@ -308,11 +294,12 @@ def checked_task(config: Config) -> Task:
         raise UsageError(str(error)) from error
     takers = ", ".join(TAKE_LIKELIHOODS)
     for is_wrong, why in (
-        (method == "ce" and config.order is not None, "ce takes no order: it is exact --order inf"),
+        (method == "ce" and config.order is not None,
+         "ce takes no order: it is --method exact --order inf"),
         (method in ("grpo", "maxrl-std") and k == 1,
          f"{method} needs --k 2 or more: one reward has a std of 0, so every advantage is 0"),
         (method == "exact" and not task.single_answer,
-         f"exact needs a task with a unique answer, which {config.task} is not"),
+         f"exact needs a single right answer, which {config.task} does not have"),
         (task.graded and method not in (*TAKE_LIKELIHOODS, "ce"),
          f"{config.task} has likelihoods as rewards, and only {takers} take these"),
         (task.graded and method == "maxrl-loo" and k > graded.MOST,

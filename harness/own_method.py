@@ -30,7 +30,7 @@ def is_own(method: str) -> bool:
 
 
 def load(method: str, k: int) -> Table | None:
-    """Make `maxrl.FORMULAS[method]` this function, and return its table; None for a method of ours.
+    """Put the function into `maxrl.FORMULAS`, and return its table; None for a method of ours.
     UsageError if there is no such function, if it fails, or if it returns no advantages."""
     if not is_own(method):
         return None

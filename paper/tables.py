@@ -182,10 +182,10 @@ def claims_table(short: bool = False) -> str:
     p = claims.corrected(found)
     survive = [f"{name} (p = {p[name]:.3f})" for name in claims.FAMILY if p[name] < 0.05]
     family = (
-        "Six claims for MaxRL, here by their short names, are corrected together:"
-        f" {'; '.join(claims.FAMILY)}. Their two-sided signed-rank p-values are corrected by Holm's"
-        " method. (With eight seeds, no claim in a family of more than six could survive.) Claims"
-        f" that remain at the 5 % level: {'; '.join(survive) or 'none'}."
+        "Six claims for MaxRL, listed here by their short names, form one family:"
+        f" {'; '.join(claims.FAMILY)}. Their two-sided signed-rank p-values are corrected together"
+        " by Holm's method. (With eight seeds, no claim in a family of more than six could"
+        f" survive.) Claims that remain at the 5 % level: {'; '.join(survive) or 'none'}."
     )
     return block(table, family, fold("The rules", RULE))
 

@@ -83,3 +83,14 @@ def test_full_order_is_stable_for_large_groups():
     for l in (1e-4, 0.3, 1.0):
         got = graded.omega_of_order_k(torch.full((1, k), l, dtype=torch.float64))
         assert got[0, 0].item() == pytest.approx((1 - (1 - l) ** k) / l, rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", "bool uint8 int64 float16 bfloat16 float32".split())
+def test_graded_functions_take_rewards_of_any_type(dtype):
+    """Also of more rollouts than the type can count."""
+    dtype = getattr(torch, dtype)
+    for f, k in ((lambda r: graded.maxrl_loo(r, 3), 5), (graded.tailrl, 5), (graded.tailrl, 3000)):
+        rewards = torch.zeros(1, k).index_fill(1, torch.tensor([0, 3]), 1)
+        got = f(rewards.to(dtype))
+        assert got.dtype == (dtype if dtype.is_floating_point else torch.float32)
+        assert torch.allclose(got.double(), f(rewards.double()), rtol=0.01)

@@ -71,7 +71,7 @@ def test_a_run_goes_on_with_the_same_function_only(train, mine, capsys):
     train(f"{FLAGS} --steps 2 --out out"), capsys.readouterr()
     (mine / "mine.py").write_text(FILE.replace("r - mean, mean", "r - mean / 2, mean"))
     train("--resume --out out --steps 4 --method mine.py:ours", status=2)
-    assert "other advantages" in one_line(capsys)
+    assert "different advantages" in one_line(capsys)
 
 
 @pytest.mark.parametrize(

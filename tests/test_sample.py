@@ -29,7 +29,7 @@ def test_completions_counts_and_verdicts(run):
     counts = [int(count) for count, *_ in found]
     assert sum(counts) == 500 and counts == sorted(counts, reverse=True)
     right = sum(int(count) for count, *_, verdict in found if verdict == "right")
-    assert f"pass rate {right / 500:.3f} of 500" in first
+    assert f"pass rate {right / 500:.3f} over 500 rollouts" in first
     assert all((verdict == "right") == (said == "2") for _, said, _, verdict in found)
     again = run("1+1", "--k", "500")
     assert again[1] == out != run("1+1", "--k", "500", "--seed", "1")[1]
@@ -53,8 +53,20 @@ def test_wrong_use_is_one_line_and_status_2(run):
 
 
 def test_a_conversation(run, monkeypatch):
-    lines = iter(["1+1", "1^1", "999+1", ""])
-    monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    status, out, _ = run("--interactive")
-    assert status == 0 and " 1+ 1=  pass rate" in out and "'^'" in out and "too long" in out
+    """What cannot be read, or not even decoded, is answered and not the end; Ctrl-D is."""
+    for end in (b"", EOFError):
+        lines = iter([b"1^1", b"999+1", b"\xff\xfe", b"1+1", end])
+
+        def typed(_, lines=lines):
+            line = next(lines)
+            if line is EOFError:
+                raise EOFError
+            return line.decode()
+
+        monkeypatch.setattr("builtins.input", typed)
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        status, out, _ = run("--interactive")
+        assert status == 0 and " 1+ 1=  pass rate" in out
+        assert "'^'" in out and "too long" in out and "can't decode" in out
+    monkeypatch.setattr("sys.stdin", None)
+    assert run("--interactive")[0] == 2
