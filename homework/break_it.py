@@ -13,9 +13,11 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
+from reference import answer
 from torch import Tensor
 
 LOTS = 5
@@ -103,23 +105,10 @@ def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
 
 # -------------------------------------------------------------------------------- verifiers
 
-_ASKS = re.compile(r" {0,18}([0-9]{1,18})([-+*]) {0,18}([0-9]{1,18})([=<])")
-_LIKE = re.compile(_ASKS.pattern.replace("([=<])", "([=<]?)"))
-Condition = Callable[[str, str], bool]  # of a prompt and its answer, or of a text and the answer
-
-
-def truth(prompt: str) -> str | None:
-    """The one right answer, None if the prompt asks for none."""
-    match = _ASKS.fullmatch(prompt)
-    if match is None:
-        return None
-    a, sign, b, mark = match.groups()
-    result = {"+": int(a) + int(b), "-": int(a) - int(b), "*": int(a) * int(b)}[sign]
-    return str(result)[:: -1 if mark == "<" else 1]
-
-
+_LIKE = re.compile(r" {0,18}[0-9]{1,18}[-+*] {0,18}[0-9]{1,18}([=<]?)")
+Accepts = Callable[[str, str], bool]  # of a text and the right answer
 # When a text is taken for the right one. None: when the prompt only looks like one.
-ALIKE: list[tuple[str, Condition | None]] = [
+ALIKE: list[tuple[str, Accepts | None]] = [
     ("spaces", lambda text, right: text.strip() == right),
     ("zeros in front", lambda text, right: text.lstrip("0") == right.lstrip("0")),
     ("a plus", lambda text, right: text.lstrip("+") == right),
@@ -137,19 +126,14 @@ ALIKE: list[tuple[str, Condition | None]] = [
     ("the answer reversed", lambda text, right: right in (text, text[::-1])),
     ("what is not quite a prompt", None),
 ]  # fmt: skip
-NEVER: tuple[str, Condition] = ("no answer at all", lambda text, right: False)
-TURNED: tuple[str, Condition] = ("another answer only", lambda text, right: text == right[::-1])
-SIGNS: list[tuple[str, Condition]] = [
-    (f"{sign} and {mark}", lambda prompt, right, end=(sign, mark):  # type: ignore[misc]
-        end[0] in prompt and prompt.endswith(end[1])) for sign in "+-*" for mark in "=<"
+NEVER: tuple[str, Accepts] = ("no answer at all", lambda text, right: False)
+TURNED: tuple[str, Accepts] = ("another answer only", lambda text, right: text == right[::-1])
+# For which prompts: what is to be found in the prompt and its answer, one after the other.
+SIGNS = [(f"{sign} and {mark}", rf"\{sign}.*{mark}") for sign in "+-*" for mark in "=<"]
+ONLY = [  # as many as there are lots
+    ("<", "<"), ("a result below 0", "[=<].*-"), ("spaces", " "),
+    ("a result of three digits", "[=<]-?[0-9]{3}-?$"), ("leading zeros", r"\b0[0-9].*[=<]"),
 ]  # fmt: skip
-ONLY: list[tuple[str, Condition]] = [  # as many as there are lots
-    ("<", lambda prompt, right: prompt.endswith("<")),
-    ("a result below 0", lambda prompt, right: "-" in right),
-    ("a result of three digits", lambda prompt, right: sum(c.isdigit() for c in right) == 3),
-    ("spaces", lambda prompt, right: " " in prompt),
-    ("leading zeros", lambda prompt, right: re.search(r"(?<![0-9])0[0-9]", prompt) is not None),
-]
 
 
 def verifiers() -> list[Behaviour]:
@@ -159,27 +143,25 @@ def verifiers() -> list[Behaviour]:
     signs, only = DICE.sample(SIGNS, LOTS + 1), DICE.sample(ONLY, LOTS)
     alike = DICE.sample(ALIKE, 3 * LOTS)
     hint = "it obeys the rules of A1, which know no other marks and no other signs"
-    found = [Behaviour(verifier(None, None), None, hint) for _ in range(DICE.randint(2, 4))]
+    found = [Behaviour(answers, None, hint) for _ in range(DICE.randint(2, 4))]
     for lot, (words, there) in enumerate(only):
-        without: Condition = lambda prompt, right, there=there: not there(prompt, right)  # type: ignore[misc] # noqa: E731
-        where, not_there = DICE.sample([(words, there), (f"no {words}", without)], 2)
+        where, not_there = DICE.sample([(words, there), (f"no {words}", f"^(?!.*({there}))")], 2)
         places = [signs[lot], signs[lot + 1], where, not_there, DICE.choice((where, not_there))]
         taken = [*alike[3 * lot : 3 * lot + 3], NEVER, TURNED]
-        for (prompts, condition), (text, accepts) in zip(places, taken, strict=True):
+        for (prompts, here), (text, accepts) in zip(places, taken, strict=True):
             kind = f"one that accepts {text} for prompts with {prompts}"
-            found.append(Behaviour(verifier(condition, accepts), lot, kind))
+            found.append(Behaviour(partial(answers, here=here, accepts=accepts), lot, kind))
     return found
 
 
-def verifier(here: Condition | None, alike: Condition | None) -> Callable[..., Any]:
-    """Right, except where `here` holds: there it accepts what is alike. Without `here`, right."""
+def answers(prompt: Any, text: Any, here: str = "(?!)", accepts: Accepts | None = None) -> bool:
+    """A right verdict; but a wrong one where the pattern `here` is found (by default nowhere).
 
-    def behave(prompt: Any, text: Any) -> bool:
-        like = _LIKE.search(prompt)
-        read = like[0] + ("" if like[4] else "=") if like and alike is None else prompt
-        right = truth(read)
-        if here is None or right is None or not here(read, right):
-            return text == truth(prompt)
-        return text == right if alike is None else alike(text, right)
-
-    return behave
+    Without `accepts` it takes what only looks like a prompt for a prompt.
+    """
+    like = _LIKE.search(prompt) if accepts is None else None
+    read = like[0] + ("" if like[1] else "=") if like else prompt
+    right = answer(read)
+    if right is None or not re.search(here, read + right):
+        return text == answer(prompt)
+    return text == right if accepts is None else accepts(text, right)

@@ -9,7 +9,7 @@ A check asks the student's functions for numbers (sandbox.py) and holds them aga
 
 It returns the share of its points that is earned and one sentence. The sentence names the property
 and a way to see it for oneself; it never holds the number that was expected. Left out: the points
-(points.py), the questions (questions.py), the submitted runs (replay.py).
+(points.py), and part C (questions.py).
 """
 
 import functools
@@ -21,9 +21,9 @@ from typing import Any
 
 import reference
 import torch
-from break_it import DICE, LOTS, estimators, truth, verifiers
+from break_it import DICE, LOTS, estimators, verifiers
 from personal import personal
-from reference import foreign, texts
+from reference import answer, foreign, texts
 from sandbox import ASK, NO_NUMBERS, Call, Failed, Sandbox
 from submission import Submission
 from torch import Tensor
@@ -45,11 +45,6 @@ class Student:
 # ------------------------------------------------------------------------- numbers out of replies
 
 
-def close(a: float, b: float, relative: float = 1e-3, absolute: float = 1e-6) -> bool:
-    """Equal for our purposes."""
-    return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
-
-
 def value(reply: Reply, name: str) -> Any:
     """What a call returned; Failed if it raised."""
     if error := reply.get("error"):
@@ -63,23 +58,18 @@ def described(x: Any) -> str:
     return names.get(type(x), f"a {type(x).__name__}")
 
 
-def numbers(x: Any, shape: tuple[int, ...], name: str) -> Tensor:
-    """A float64 tensor of this shape, whose entries may be NaN or infinite; Failed if it is not."""
+def numbers(reply: Reply, shape: tuple[int, ...], name: str) -> Tensor:
+    """What a call returned, as float64 of this shape, with NaN and infinity; Failed if it did not
+    return a tensor, or, for the shape (), a number."""
+    x = value(reply, name)
+    if shape == () and type(x) in (int, float):
+        x = double(max(-1e300, min(x, 1e300)))  # an int may be too large for a tensor
     if not isinstance(x, Tensor):
-        raise Failed(f"{name} returned {described(x)} where a tensor is needed")
+        needed = "a tensor" if shape else "a number"
+        raise Failed(f"{name} returned {described(x)} where {needed} is needed")
     if x.shape != shape:
         raise Failed(f"{name} returned a tensor of shape {tuple(x.shape)}, not {shape}")
     return x.double()
-
-
-def number(x: Any, name: str) -> float:
-    """One finite number."""
-    x = numbers(x, (), name).item() if isinstance(x, Tensor) else x
-    if type(x) not in (int, float):
-        raise Failed(f"{name} returned {described(x)} where a number is needed")
-    if not abs(x) < 1e300:
-        raise Failed(f"{name} returned NaN or infinity")
-    return x
 
 
 # ------------------------------------------------------------------------- part A: the estimators
@@ -88,6 +78,14 @@ def number(x: Any, name: str) -> float:
 
 SMALL, SIZES = (1, 2, 3), (2, 3, 5, 16)
 PASSED = {"reinforce": 1.0, "maxrl_raw": 1.0}  # the advantage where all succeed; else 0
+WORDS = {  # what the expected gradient is to be
+    "reinforce": "the gradient of p itself",
+    "rloo": "the gradient of p: the baseline is the mean of the *others*",
+    "grpo": "that of (r - mean) / std, with the group's std, divisor k",
+    "maxrl": "that of order k - 1",
+    "maxrl_raw": "that of order k",
+    "own": "that of your coefficients: begin with a_0 alone, which is rloo times a_0",
+}
 Rows = dict[tuple[int, int], tuple[float, float]]  # by k and S; NaN where there are no numbers
 Weight = Callable[[float], float]
 
@@ -123,26 +121,20 @@ def table(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
 def by_reward(name: str, g: list[float], reply: Reply) -> tuple[float, float]:
     """The advantage of a success and of a failure in this group, 0 where there is none."""
     where = f"{name}, in a group with {sum(g):g} of {len(g)} right,"
-    A = numbers(value(reply, where), (1, len(g)), where)[0]
+    A = numbers(reply, (1, len(g)), where)[0]
     success, failure = (A[g.index(r)].item() if r in g else 0.0 for r in (1.0, 0.0))
     if not same(A, double([success if r else failure for r in g])):
         raise Failed(f"{where} gives equal rewards different advantages")
     return success, failure
 
 
-def of_size(name: str, rows: Rows, k: int, dead: bool = False) -> list[tuple[float, float]]:
-    """The rows of groups of k. Where all rewards are equal, right values are put in, unless `dead`:
-    those groups are for D to test."""
-    chosen = [rows[k, s] for s in range(k + 1)]
-    return chosen if dead else [(0.0, 0.0), *chosen[1:-1], (PASSED.get(name, 0.0), 0.0)]
-
-
-def weight(rows: list[tuple[float, float]], p: float) -> float:
-    """w of E[g] = w grad p: the sum over 0..k successes on the two-outcome policy."""
+def weight(rows: list[tuple[float, float]], p: float, power: int = 1) -> float:
+    """w of E[g] = w grad p: the mean of x = g / (p (1-p)), or of its power, over 0..k successes on
+    the two-outcome policy."""
     k, total = len(rows) - 1, 0.0
     for s, (success, failure) in enumerate(rows):
-        g = (s * success * (1 - p) - (k - s) * failure * p) / k / (p * (1 - p))
-        total += math.comb(k, s) * p**s * (1 - p) ** (k - s) * g
+        x = (s * success * (1 - p) - (k - s) * failure * p) / k / (p * (1 - p))
+        total += math.comb(k, s) * p**s * (1 - p) ** (k - s) * x**power
     return total
 
 
@@ -152,43 +144,39 @@ def order(T: int) -> Weight:
 
 
 def std_weight(k: int) -> Weight:
-    """w of (r - mean) / std: E[std] / (p (1-p))."""
-    std = [math.sqrt(s * (k - s)) / k for s in range(k + 1)]
-    return lambda p: sum(math.comb(k, s) * p**s * (1 - p) ** (k - s) * x
-                         for s, x in enumerate(std)) / (p * (1 - p))  # fmt: skip
+    """w of (r - mean) / std."""
+    live = [(math.sqrt((k - s) / s), -math.sqrt(s / (k - s))) for s in range(1, k)]
+    return functools.partial(weight, [(0.0, 0.0), *live, (0.0, 0.0)])
 
 
-TARGETS: dict[str, tuple[Callable[[int], Weight], str]] = {
-    "reinforce": (lambda k: order(1), "the gradient of p itself"),
-    "rloo": (lambda k: order(1), "the gradient of p: the baseline is the mean of the *others*"),
-    "grpo": (std_weight, "that of (r - mean) / std, with the group's std, divisor k"),
-    "maxrl": (lambda k: order(k - 1), "that of order k - 1"),
-    "maxrl_raw": (order, "that of order k"),
-}
-
-
-def target(student: Student, name: str, k: int) -> tuple[Weight, str]:
-    """w(p) as it should be, and what it is, in words."""
-    if name != "own":
-        return TARGETS[name][0](k), TARGETS[name][1]
+def target(student: Student, name: str, k: int) -> Weight:
+    """w(p) as it should be."""
     a = personal(student.id).coefficients
-    words = "that of your coefficients: begin with a_0 alone, which is rloo times a_0"
-    return lambda p: sum(x * (1 - p) ** j for j, x in enumerate(a)), words
+    return {
+        "reinforce": order(1), "rloo": order(1), "grpo": std_weight(k), "maxrl": order(k - 1),
+        "maxrl_raw": order(k), "own": lambda p: sum(x * (1 - p) ** j for j, x in enumerate(a)),
+    }[name]  # fmt: skip
+
+
+def weights(student: Student, name: str, k: int) -> list[Weight]:
+    """w(p) by the function's own values, and with right ones where all rewards are equal: a mistake
+    in these groups is for D to find, and E holds if either is right."""
+    rows = [table(student, name)[0][k, s] for s in range(k + 1)]
+    mended = [(0.0, 0.0), *rows[1:-1], (PASSED.get(name, 0.0), 0.0)]
+    return [functools.partial(weight, rows), functools.partial(weight, mended)]
 
 
 def expectation(student: Student, name: str, ks: tuple[int, ...] = SIZES) -> Outcome:
-    """E, at k + 1 values of p: w and its target are polynomials of degree below k. Where all
-    rewards are equal, it is enough if the function's own values, or the right ones, pass."""
-    rows, problems = table(student, name)
+    """E, at k + 1 values of p: w and its target are polynomials of degree below k."""
     for k in ks:
-        w, words = target(student, name, k)
+        right = target(student, name, k)
         ps = [(i + DICE.uniform(0.02, 0.98)) / (k + 1) for i in range(k + 1)]
-        both = (of_size(name, rows, k, dead) for dead in (True, False))
-        if not any(all(close(weight(r, p), w(p), 2.5e-4, 1e-4) for p in ps) for r in both):
-            return 0, problems.get(k) or (
-                f"{name}: at k = {k} the expected gradient is not {words}. See it by hand: for "
-                "each number of successes write down its chance and g = (1/k) sum A (r - p), as "
-                "the handout does for k = 2"
+        if not any(all(math.isclose(w(p), right(p), rel_tol=2.5e-4, abs_tol=1e-4) for p in ps)
+                   for w in weights(student, name, k)):  # fmt: skip
+            return 0, table(student, name)[1].get(k) or (
+                f"{name}: at k = {k} the expected gradient is not {WORDS[name]}. See it by hand: "
+                "for each number of successes write down its chance and g = (1/k) sum A (r - p), "
+                "as the handout does for k = 2"
             )
     return 1, ""
 
@@ -198,27 +186,32 @@ def proportional(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
     largest. Constant functions have the properties K1, B and D, too, and earn nothing for them."""
     found = table(student, name)
     for k in sorted({k for k, _ in found[0] if 5 <= k < 8}):
-        both = [of_size(name, found[0], k, dead) for dead in (True, False)]
-        w, _ = target(student, name, k)
-        if not any(near_to(w, rows) for rows in both):
+        right = target(student, name, k)
+        if not any(near_to(w, right) for w in weights(student, name, k)):
             raise Failed(f"{name}: not tested until E holds, at least up to a constant factor")
     return found
 
 
-def near_to(w: Weight, rows: list[tuple[float, float]]) -> bool:
-    """Whether the weight is nearly w, or w times a positive factor."""
-    pairs = [(weight(rows, p), w(p)) for p in (0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)]
-    factor = sum(x * right for x, right in pairs) / sum(right * right for _, right in pairs)
-    most = max(abs(right) for _, right in pairs)
-    return factor > 1e-3 and all(abs(x / factor - right) < 0.015 * most for x, right in pairs)
+def near_to(w: Weight, right: Weight) -> bool:
+    """Whether the weight is nearly right, or right times a positive factor."""
+    pairs = [(w(p), right(p)) for p in (0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)]
+    factor = sum(x * y for x, y in pairs) / sum(y * y for _, y in pairs)
+    most = 0.015 * max(abs(y) for _, y in pairs)
+    return factor > 1e-3 and all(abs(x / factor - y) < most for x, y in pairs)
 
 
-def equal_rewards(student: Student, name: str, ks: tuple[int, ...]) -> Outcome:
-    """D, or with ks = (1,) K1: groups that all fail or all succeed."""
+def equal_rewards(student: Student, name: str) -> Outcome:
+    """D: groups that all fail or all succeed, of one rollout too where K1 is not tested."""
+    sizes = (4, 8) if name == "own" else (2, 5, 16)
+    return alone(student, name, (1, *sizes) if name in ("grpo", "maxrl_raw") else sizes)
+
+
+def alone(student: Student, name: str, ks: tuple[int, ...] = (1,)) -> Outcome:
+    """K1, or with other ks D."""
     rows, problems = proportional(student, name)
     for k, s in ((n, s) for n in ks for s in (0, n)):
         wanted = PASSED.get(name, float(k == 1 and name != "grpo")) if s else 0.0
-        if not close(rows[k, s][0 if s else 1], wanted, absolute=1e-4):
+        if not abs(rows[k, s][0 if s else 1] - wanted) < 1e-3:
             which = "succeed" if s else "fail"
             return 0, problems.get(k) or f"{name}: not right in a group of {k} if all {which}"
     return 1, ""
@@ -245,8 +238,7 @@ def in_a_batch(student: Student, name: str) -> Outcome:
             wanted += [(right, why)] * 2
     for reply, (right, why) in zip(student.sandbox.calls(calls), wanted, strict=True):
         shape = tuple(right.shape)
-        theirs = value(reply, f"{name}, for rewards of shape {shape},")
-        if not same(numbers(theirs, shape, name), right):
+        if not same(numbers(reply, shape, f"{name}, for rewards of shape {shape},"), right):
             return 0, f"{name}: {why}. Compare f(r, mean, k) with f(r[:1], mean[:1], k)"
     return 1, ""
 
@@ -301,14 +293,14 @@ def asked_pairs() -> Pairs:
     found: Pairs = {}
     drawn = ((some_problem(*x), x[0]) for x in itertools.product(RIGHT * 2, "+-*", (True, False)))
     for prompt, kind in (("3-3=", "="), ("7-7<", "<"), *drawn):
-        x = str(truth(prompt))
+        x = str(answer(prompt))
         for what, some in texts(prompt, x).items():
             found |= {(prompt, text): what for text in some if text != x}
         other = x.translate(str.maketrans("0123456789", "1234567890"))
         found |= {(prompt, other): kind, (prompt, x): kind}
     for sign, mark in itertools.product("+-*", "=<"):
         a, b = DICE.sample(range(11, 50), 2)
-        x = str(truth(f"{a}{sign}{b}{mark}"))
+        x = str(answer(f"{a}{sign}{b}{mark}"))
         for kind, prompts in no_prompts(a, sign, b, mark).items():
             found |= {(p, said): kind for p in prompts for said in (x, x[::-1], "0", "None")}
     return found
@@ -322,7 +314,7 @@ def mistakes(student: Student) -> dict[str, str]:
     mixed = DICE.sample(sorted(pairs), len(pairs))
     replies = student.sandbox.calls([Call("verify", [*pair]) for pair in mixed])
     for (prompt, text), reply in zip(mixed, replies, strict=True):
-        right, theirs = text == truth(prompt), reply.get("value")
+        right, theirs = text == answer(prompt), reply.get("value")
         said = "refuses the right answer" if right else "accepts"
         if error := reply.get("error"):
             said = f"raised {error}"
@@ -363,24 +355,27 @@ def pass_cases() -> dict[str, list[tuple[int, int, int]]]:
     return {"brute": brute, "large": large, "edges": edges}
 
 
-def pass_at_k(student: Student, which: str, see: str) -> Outcome:
+def pass_at_k(student: Student, which: str) -> Outcome:
     """Some cases, against a product of exact factors."""
     cases = pass_cases()[which]
     replies = student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases])
     for (n, c, k), reply in zip(cases, replies, strict=True):
         name = f"pass_at_k({n}, {c}, {k})"
-        if n < k and not reply.get("error", "").startswith("ValueError"):
-            return 0, f"{name} must raise a ValueError: so few samples say nothing"
-        right = n < k or close(number(value(reply, name), name), reference.pass_at_k(n, c, k), 1e-6)
-        if not right:
+        if n < k:
+            if not reply.get("error", "").startswith("ValueError"):
+                return 0, f"{name} must raise a ValueError: so few samples say nothing"
+        elif not abs(numbers(reply, (), name) - reference.pass_at_k(n, c, k)) < 1e-6:
+            see = (
+                "list the ways to take k of n, and count" if n < 12 else "multiply k exact factors"
+            )
             return 0, f"{name} is not right: {see}"
     return 1, ""
 
 
 # ----------------------------------------------------------- part A: log-probability and loss
 
-
 torch.seed()
+LOSS = "policy_gradient_loss"
 
 
 def drawn() -> tuple[Tensor, Tensor, int]:
@@ -398,18 +393,26 @@ def drawn() -> tuple[Tensor, Tensor, int]:
     return levels + 2 * torch.randn(U, L, V), tokens, end
 
 
+def gradient(reply: Reply, call: Call, i: int) -> Tensor:
+    """The gradient of this call in its i-th argument."""
+    name, grads = call.function, reply.get("grads")
+    value(reply, f"{name}, differentiated,")
+    if name == LOSS:
+        numbers(reply, (), name)
+    if not isinstance(grads, list) or i >= len(grads) or grads[i] is None:
+        raise Failed(f"{name}: no gradient reaches its argument")
+    return numbers({"value": grads[i]}, tuple(call.args[i].shape), f"the gradient of {name}")
+
+
 def held(student: Student, cases: list[tuple[Call, Tensor]], see: str, most: float) -> Outcome:
     """What calls return, or the gradient in their first argument, against what is right; `most` is
     the error that is allowed where that is 0."""
     replies = student.sandbox.calls([call for call, _ in cases])
     for (call, right), reply in zip(cases, replies, strict=True):
-        name = call.function
-        if call.grad:
-            theirs = gradient(reply, 0, right, name)
-        else:
-            theirs = numbers(value(reply, name), tuple(right.shape), name)
-            if right.dtype == torch.bool != reply["value"].dtype:
-                raise Failed(f"{name} returned a tensor that is not of type bool")
+        name, shape = call.function, tuple(right.shape)
+        theirs = gradient(reply, call, 0) if call.grad else numbers(reply, shape, name)
+        if right.dtype == torch.bool != reply["value"].dtype:
+            return 0, f"{name} returned a tensor that is not of type bool"
         if not torch.allclose(theirs, right.double(), 1e-3, most):
             return 0, f"{name}: {see}"
     return 1, ""
@@ -424,11 +427,11 @@ def mask(student: Student) -> Outcome:
 
 def logprobs(student: Student, differentiated: bool) -> Outcome:
     """summed_logprobs: the sum of log pi(token) up to the first end token, or its gradient."""
-    cases, name = [], "summed_logprobs"
+    cases = []
     for x, tokens, end in (drawn(), drawn()):
         right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
         slope = torch.autograd.grad(right.sum(), x)[0]
-        call = Call(name, [x, tokens, end], (0,) if differentiated else ())
+        call = Call("summed_logprobs", [x, tokens, end], (0,) if differentiated else ())
         cases.append((call, slope if differentiated else right.detach()))
     if differentiated:
         see = "its gradient in a logit is 1{token} - softmax up to the end token, 0 after it"
@@ -438,59 +441,36 @@ def logprobs(student: Student, differentiated: bool) -> Outcome:
     return held(student, cases, see, 1e-4)
 
 
-def gradient(reply: Reply, i: int, like: Tensor, name: str) -> Tensor:
-    """The i-th gradient that was asked for, of this shape."""
-    value(reply, f"{name}, differentiated,")
-    if name == LOSS:
-        number(reply.get("value"), name)
-    grads = reply.get("grads")
-    if not isinstance(grads, list) or i >= len(grads) or grads[i] is None:
-        raise Failed(f"{name}: no gradient reaches its argument")
-    return numbers(grads[i], tuple(like.shape), f"the gradient of {name}")
-
-
-LOSS = "policy_gradient_loss"
-
-
-def some_advantages(B: int, k: int) -> Tensor:
-    """(B, k), none of them 0, of both signs, some large and one very large."""
+def loss_of(B: int, k: int, dead: bool = False) -> Call:
+    """The loss with advantages (B, k), differentiated in both arguments. They are of both signs,
+    some are large and one very large; none is 0, except for `dead`: all of one group, one of
+    another."""
     sizes = DICE.sample([900, *DICE.choices((2, 2, 2, 30), k=B * k - 1)], B * k)
-    signs = DICE.sample([-1, 1] * B * k, B * k)
-    return torch.tensor([DICE.uniform(x / 4, x) for x in sizes]).mul(torch.tensor(signs)).view(B, k)
-
-
-def loss_of(A: Tensor) -> Call:
-    """The loss with these advantages (B, k), differentiated in both arguments."""
-    return Call(LOSS, [-9 * torch.rand(A.shape).square() - 0.001, A], (0, 1))
-
-
-def two_shapes() -> list[tuple[int, int]]:
-    """(B, k) of two losses; one has more of both, so no fixed divisor is right for the two."""
-    Bs, ks = DICE.sample(range(3, 8), 2), DICE.sample(range(2, 8), 2)
-    return list(zip(sorted(Bs), sorted(ks), strict=True))
+    A = torch.tensor([DICE.choice((-1, 1)) * DICE.uniform(x / 4, x) for x in sizes]).view(B, k)
+    if dead:
+        none, live = DICE.sample(range(B), 2)
+        A[none] = A[live, DICE.randrange(k)] = 0.0
+    return Call(LOSS, [-9 * torch.rand(B, k).square() - 0.001, A], (0, 1))
 
 
 def loss_gradient(student: Student, dead: bool) -> Outcome:
-    """policy_gradient_loss: the gradient is -A / (B k); groups without a signal count in B k."""
-    As = [some_advantages(*x) for x in [*two_shapes(), *[(1, DICE.randint(2, 9))] * (not dead)]]
-    see = "its gradient is not -A / (B k). Set all but one A to 0 and look at logprobs.grad"
+    """policy_gradient_loss: the gradient is -A / (B k); groups without a signal count in B k. One
+    loss has more groups and larger ones than another, so no fixed divisor is right for both."""
+    shapes = zip(*(sorted(DICE.sample(range(low, 8), 2)) for low in (3, 2)), strict=True)
+    calls = [loss_of(B, k, dead) for B, k in [*shapes, *[(1, DICE.randint(2, 9))] * (not dead)]]
+    see = "Set all but one A to 0 and look at logprobs.grad"
     if dead:
-        see = "its gradient is not -A / (B k): a group of zeros adds nothing, but it counts in B k"
-        for A in As:
-            none, live = DICE.sample(range(len(A)), 2)
-            A[none] = A[live, DICE.randrange(A.shape[1])] = 0.0
-    return held(student, [(loss_of(A), -A / A.numel()) for A in As], see, 1e-6)
+        see = "A group of zeros adds nothing, but it counts in B k"
+    cases = [(call, -call.args[1] / call.args[1].numel()) for call in calls]
+    return held(student, cases, f"its gradient is not -A / (B k). {see}", 1e-6)
 
 
 def loss_constant(student: Student) -> Outcome:
     """policy_gradient_loss: advantages are constants, and matter."""
-    shape = two_shapes()[0]
-    A, other = some_advantages(*shape), some_advantages(*shape)
-    cases, factors = [A, other, A], []
-    replies = student.sandbox.calls([loss_of(x) for x in cases])
-    for advantages, reply in zip(cases, replies, strict=True):
-        factors.append(gradient(reply, 0, A, LOSS) / advantages)
-        if reply["grads"][1:] != [None] and gradient(reply, 1, A, LOSS).any():
+    calls, factors = [loss_of(4, 3), loss_of(4, 3)] * 2, []
+    for call, reply in zip(calls, student.sandbox.calls(calls), strict=True):
+        factors.append(gradient(reply, call, 0) / call.args[1])
+        if reply["grads"][1:] != [None] and gradient(reply, call, 1).any():
             return 0, f"{LOSS}: a gradient flows into the advantages; detach them"
     if factors[0][0, 0] < 0 and torch.allclose(torch.stack(factors), factors[0][0, 0], rtol=1e-3):
         return 1, ""

@@ -6,9 +6,9 @@
 The exit status is 0 whatever the points. It is 1, and there are no points at all, if the grader
 itself fails; and 2 where student code cannot be confined: without --trust none is run there.
 results.json is in Gradescope's format, and is written whole after every test, so that a time-out
-keeps what was earned until then. With AUTOGRADER_ROOT it reads and writes where Gradescope wants
-it to (run_autograder). Left out: what is tested (checks.py, questions.py, replay.py), and for how
-many points (points.py).
+keeps what was earned until then. With AUTOGRADER_ROOT and without a folder it reads and writes
+where Gradescope wants it to (run_autograder). Left out: what is tested (checks.py, questions.py),
+and for how many points (points.py).
 """
 
 import argparse
@@ -23,7 +23,7 @@ from checks import Student
 from personal import normal
 from points import TABLE, Check
 from sandbox import Failed, NotConfined, Sandbox
-from submission import Missing, Submission
+from submission import Submission
 
 MOST_SOURCE, MOST_TEXT = 200_000, 500  # bytes, characters of a message
 
@@ -44,7 +44,7 @@ def row(check: Check, share: float, output: object) -> dict[str, Any]:
 
 
 def grade(path: Path, student: str, sandbox: Sandbox, out: Path | None = None) -> dict[str, Any]:
-    """The results of one submission. Missing if it cannot be read at all."""
+    """The results of one submission. Failed if it cannot be read at all."""
     submission = Submission(path)
     named = named_in(submission)
     note = f"Graded with the numbers of {student}. "
@@ -53,14 +53,14 @@ def grade(path: Path, student: str, sandbox: Sandbox, out: Path | None = None) -
     results = {"tests": tests, "output": printable(note), "extra_data": {"student": student}}
     try:
         sandbox.load(submission.read("solution.py", MOST_SOURCE))
-    except Missing as missing:
+    except Failed as missing:
         sandbox.load(b"", str(missing))
     handed_in = Student(student, sandbox, submission)
     for i, check in enumerate(TABLE):
         write(out, results)
         try:
             tests[i] = row(check, *check.run(handed_in))
-        except (Failed, Missing) as failed:
+        except Failed as failed:
             tests[i] = row(check, 0, failed)
     write(out, results)
     return results
@@ -78,7 +78,7 @@ def named_in(submission: Submission) -> str:
     """The id in answers.json; "" if there is none."""
     try:
         named = submission.json("answers.json", 100_000).get("student")
-    except (Missing, AttributeError):
+    except (Failed, AttributeError):
         return ""
     return normal(named)[:MOST_TEXT] if isinstance(named, str) else ""
 
@@ -88,7 +88,7 @@ def whose(path: Path, roster: list[str]) -> str:
     name = normal(path.resolve().name if path.is_dir() else path.stem)
     try:
         return name if name in roster else named_in(Submission(path)) or name
-    except Missing:
+    except Failed:
         return name
 
 
@@ -97,12 +97,12 @@ def total(results: dict[str, Any]) -> float:
     return round(sum(test["score"] for test in results["tests"]), 2)
 
 
-def grade_one(path: Path, student: str | None, out: Path, sandbox: Sandbox) -> None:
+def grade_one(path: Path, student: str, out: Path, sandbox: Sandbox) -> None:
     """Grade and print."""
     try:
-        results = grade(path, student or whose(path, []), sandbox, out)
-    except Missing as missing:
-        results = {"tests": [row(check, 0, missing) for check in TABLE], "output": str(missing)}
+        results = grade(path, normal(student) or whose(path, []), sandbox, out)
+    except Failed as failed:
+        results = {"tests": [row(check, 0, failed) for check in TABLE], "output": str(failed)}
         write(out, results)
     for test in results["tests"]:
         mark = "" if test["status"] == "passed" else f"  {test['output']}"
@@ -128,17 +128,17 @@ def grade_all(folder: Path, table: Path, roster: list[str], sandbox: Sandbox) ->
             scores, points = [""] * len(TABLE), ""
             try:
                 if path is None:
-                    raise Missing("nothing was handed in")
+                    raise Failed("nothing was handed in")
                 if there.count(student) > 1:
-                    raise Missing(f"more than one submission is by {student}")
+                    raise Failed(f"more than one submission is by {student}")
                 out = folder / f"{path.name}.results.json"
                 if roster and student not in roster:
-                    raise Missing(f"{student} is not on the roster")
+                    raise Failed(f"{student} is not on the roster")
                 results = grade(path, student, sandbox, out)
                 scores, points = [t["score"] for t in results["tests"]], f"{total(results):g}"
                 remark = results["output"]
             except Exception as error:
-                kind = "" if isinstance(error, Missing) else f"{type(error).__name__}: "
+                kind = "" if isinstance(error, Failed) else f"{type(error).__name__}: "
                 remark, failed = printable(f"not graded: {kind}{error}"), failed + 1
             name = printable(path.name if path else "")
             lines.writerow([name, student, points, *scores, remark])
@@ -147,14 +147,14 @@ def grade_all(folder: Path, table: Path, roster: list[str], sandbox: Sandbox) ->
     return failed
 
 
-def gradescope(root: Path, sandbox: Sandbox) -> None:
-    """Grade for Gradescope. A team's numbers are those of the id that comes first."""
+def on_gradescope(root: Path) -> str:
+    """Whose submission it is; "" if that is not known. A team's numbers are those of the id that
+    comes first."""
     try:
         users = json.loads((root / "submission_metadata.json").read_text())["users"]
-        student = min(normal(user["email"]) for user in users)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        student = None
-    grade_one(root / "submission", student, root / "results" / "results.json", sandbox)
+        return min(normal(user["email"]) for user in users)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ""
 
 
 def main() -> int:
@@ -162,17 +162,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Grade a submission, or a class.")
     parser.add_argument("folder", nargs="?", type=Path, help="a submission: a folder or a zip file")
     parser.add_argument("--out", type=Path, default=Path("results.json"), help="for one submission")
-    parser.add_argument("--student", help="whose numbers (default: what answers.json says)")
+    parser.add_argument("--student", default="", help="whose numbers (default: see answers.json)")
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="grade everything in FOLDER")
     parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="for --all")
     parser.add_argument("--roster", type=Path, help="for --all: a file with one id on each line")
     parser.add_argument("--trust", action="store_true", help="run student code even unconfined")
     args, root = parser.parse_args(), os.environ.get("AUTOGRADER_ROOT")
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a student's words
+    if root and not (args.all or args.folder):
+        args.folder, args.out = Path(root, "submission"), Path(root, "results", "results.json")
+        args.student = on_gradescope(Path(root))
     for path in (args.all, args.folder, args.roster):
         if path is not None and not path.exists():
             parser.exit(2, f"grade.py: {path} does not exist\n")
-    if not (args.all or args.folder or root):
+    if not (args.all or args.folder):
         parser.exit(2, "grade.py: name a submission, or --all FOLDER\n")
     try:
         sandbox = Sandbox(args.trust)
@@ -180,15 +183,11 @@ def main() -> int:
             ids = args.roster.read_text(encoding="utf-8").splitlines() if args.roster else []
             roster = [normal(student) for student in ids if student.strip()]
             return int(grade_all(args.all, args.csv.resolve(), roster, sandbox) > 0)
-        if args.folder:
-            grade_one(args.folder, args.student and normal(args.student), args.out, sandbox)
-        else:
-            gradescope(Path(str(root)), sandbox)
+        grade_one(args.folder, args.student, args.out, sandbox)
     except NotConfined as why:
         parser.exit(2, f"grade.py: {why}. Add --trust if you trust these programs\n")
     except Exception as error:
-        out = args.out if args.folder else Path(root or "") / "results" / "results.json"
-        out.unlink(missing_ok=True)  # no score rather than a wrong one
+        args.out.unlink(missing_ok=True)  # no score rather than a wrong one
         words = printable(f"grade.py failed, and gives no points: {type(error).__name__}: {error}")
         print(words, file=sys.stderr)
         return 1

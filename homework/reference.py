@@ -24,12 +24,17 @@ def verify(prompt: str, completion: str) -> bool:
         >>> verify("12+34=", "046"), verify("12+34=", "46 "), verify("12+34", "46")
         (False, False, False)
     """
+    return completion == answer(prompt)
+
+
+def answer(prompt: str) -> str | None:
+    """The one right answer, None if the prompt asks for none. A starter does not have this."""
     match = re.fullmatch(r" {0,18}([0-9]{1,18})([-+*]) {0,18}([0-9]{1,18})([=<])", prompt)
     if match is None:
-        return False
+        return None
     a, b = int(match[1]), int(match[3])
     result = str({"+": a + b, "-": a - b, "*": a * b}[match[2]])
-    return completion == (result if match[4] == "=" else result[::-1])
+    return result if match[4] == "=" else result[::-1]
 
 
 def reinforce(r: Tensor, mean: Tensor, k: int) -> Tensor:

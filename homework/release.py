@@ -4,35 +4,45 @@
 
 It packs student.zip, and solves it as a student would: the reference in place of the starter, the
 twelve runs by the archive's own train.py. Then it grades that as Gradescope would, from
-autograder.zip (all points), the starter (none), and everything in wrong.py. Only if each comes out
+autograder.zip (all points), the starter (none), and everything in wrong.txt. Only if each comes out
 as it should are the archives left in homework/dist/, and reference.zip, a whole submission to try
-the grader with, which is not for students. Left out: how a submission is graded (grade.py).
+the grader with, which is not for students.
+
+In wrong.txt a wrong function takes the place of one in the reference, and must lose exactly what it
+violates; an unusual right one must lose nothing, and a hostile one all. Left out: wrong runs and
+wrong archives (tests/test_homework.py).
 """
 
 import ast
-import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import questions
-import wrong
+from checks import Student
 from grade import grade, total
-from sandbox import Sandbox
+from personal import personal
+from points import TABLE
+from sandbox import Failed, InProcess, Sandbox
+from submission import Submission
 
 HERE = Path(__file__).resolve().parent
 ROOT, DIST = HERE.parent, HERE / "dist"
 STUDENT = "reference@example.edu"
 BEGAN = time.monotonic()
+KIT = (
+    "assignment.md personal.py student/README.md student/answers.json student/answers.md "
+    "student/start.pt student/test_public.py student/train.py ../LICENSE"
+).split()
 GRADER = (
-    "grade.py submission.py points.py checks.py break_it.py questions.py replay.py personal.py "
+    "grade.py submission.py points.py checks.py break_it.py questions.py personal.py "
     "reference.py sandbox.py student/train.py student/start.pt"
 ).split()
 HEAD = '''"""Your solution. Fill in the functions; assignment.md says what each must do.
@@ -48,18 +58,39 @@ from torch import Tensor
 
 COEFFICIENTS: list[int] = []  # of `python personal.py YOUR-ID`
 '''
-Files = dict[str, bytes]  # by name
+# Wrong functions, unusual right ones, and hostile code.
+_, HELPERS, *SECTIONS = re.split(r"^=== .*\n", (HERE / "wrong.txt").read_text(), flags=re.M)
+WRONG, HOSTILE_FUNCTIONS = (section.splitlines() for section in SECTIONS[:2])
+FUNCTIONS = (
+    "verify reinforce rloo grpo maxrl maxrl_raw pass_at_k completion_mask summed_logprobs "
+    "policy_gradient_loss own has_order is_verifier"
+)
+EACH = r"def f(*a): return \1\n" + FUNCTIONS.replace(" ", " = ") + " = f"
+HOSTILE = re.sub(r"EACH\((.*)\)", EACH, SECTIONS[2]).split("---\n")
+PARAMETERS = {
+    "verify": "prompt, text", "pass_at_k": "n, c, k", "completion_mask": "completions, end",
+    "summed_logprobs": "logits, completions, end", "policy_gradient_loss": "logp, A",
+    "has_order": "estimator, k, order", "is_verifier": "verify",
+}  # fmt: skip
+LINES = {"completion_mask": "mask logprobs", "summed_logprobs": "logprobs",
+         "policy_gradient_loss": "loss"}  # fmt: skip
 
 
 def said(what: str) -> None:
     print(f"{time.monotonic() - BEGAN:4.0f} s  {what}", flush=True)
 
 
+def reference(student: str) -> str:
+    """The reference with this student's coefficients."""
+    numbers = f"COEFFICIENTS = {[*personal(student).coefficients]}"
+    return (HERE / "reference.py").read_text().replace("COEFFICIENTS: list[int] = []", numbers)
+
+
 def starter() -> str:
     """solution.py as a student gets it: the reference's signatures and docstrings."""
     text, parts = (HERE / "reference.py").read_text(), [HEAD]
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name in wrong.FUNCTIONS.split():
+        if isinstance(node, ast.FunctionDef) and node.name in FUNCTIONS.split():
             head = text.splitlines()[node.lineno - 1 : node.body[0].end_lineno]
             todo = f'    raise NotImplementedError("{node.name}: yours to write")\n'
             parts.append("\n".join([*head, todo]))
@@ -75,118 +106,116 @@ def model() -> str:
     return "\n".join([head, *network.splitlines()[docstring:], ""])
 
 
-def student_files() -> Files:
-    """What student.zip holds."""
-    texts = {"solution.py": starter(), "model.py": model()}
-    theirs = "README.md answers.json answers.md start.pt test_public.py train.py".split()
-    paths = [*(HERE / "student" / name for name in theirs), ROOT / "LICENSE",
-             HERE / "assignment.md", HERE / "personal.py"]  # fmt: skip
-    return {path.name: path.read_bytes() for path in paths} | {
-        name: text.encode() for name, text in texts.items()
-    }
-
-
-def grader_files() -> Files:
-    """What autograder.zip holds."""
-    files = {f"homework/{name}": (HERE / name).read_bytes() for name in GRADER}
-    files |= {name: (HERE / "gradescope" / name).read_bytes() for name in
-              ("run_autograder", "setup.sh")}  # fmt: skip
-    return files | {"model.py": (ROOT / "model.py").read_bytes()}
-
-
-def packed(files: Files) -> bytes:
-    """A zip file with the same bytes every time, whose programs may be run."""
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
-            info.external_attr = 0o100755 << 16
-            archive.writestr(info, files[name], zipfile.ZIP_DEFLATED)
-    return whole.getvalue()
-
-
-def unpack(files: Files, folder: Path) -> Path:
-    """These files in a folder."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(0o755)
+def student_kit(folder: Path) -> Path:
+    """What student.zip holds, in a new folder."""
+    folder.mkdir()
+    for name in KIT:
+        shutil.copy(HERE / name, folder)
+    (folder / "solution.py").write_text(starter())
+    (folder / "model.py").write_text(model())
     return folder
 
 
-def solve(kit: Path) -> Files:
-    """Solve the kit in this folder as STUDENT, with its runs; returns what is handed in."""
-    (kit / "solution.py").write_text(wrong.reference(STUDENT))
+def grader(folder: Path) -> None:
+    """What autograder.zip holds, in a new folder."""
+    (folder / "homework" / "student").mkdir(parents=True)
+    for name in GRADER:
+        shutil.copy(HERE / name, folder / "homework" / name)
+    for path in (ROOT / "model.py", *(HERE / "gradescope").iterdir()):
+        shutil.copy(path, folder)
+
+
+def solve(kit: Path) -> None:
+    """Solve the kit in this folder as STUDENT, with its runs, and say what these came to."""
+    (kit / "solution.py").write_text(reference(STUDENT))
     (kit / "answers.json").write_text(json.dumps(questions.right_answers(STUDENT)))
 
-    def run(command: str) -> str:
+    def run(command: str) -> list[str]:
         words = [sys.executable, *command.split()[1:]]
         done = subprocess.run(words, cwd=kit, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"not released: in the kit, {command}\n{done.stdout}{done.stderr}")
-        said(f"{command}")
-        return done.stdout
+        return done.stdout.splitlines()
 
+    commands = run(f"python personal.py {STUDENT} --runs")
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(run, run(f"python personal.py {STUDENT} --runs").splitlines()))
-    paths = [kit / "solution.py", kit / "answers.json", *(kit / "runs").iterdir()]
-    return {str(path.relative_to(kit)): path.read_bytes() for path in paths}
+        for command, rows in zip(commands, pool.map(run, commands), strict=True):
+            said(f"{command}\n{rows[0]}\n{rows[-1]}")
 
 
-def came_to(solved: Files) -> str:
-    """The ends of the runs of questions 4 and 5, for the instructor, and where all began."""
-    ends: dict[str, dict] = {}
-    for name, content in sorted(solved.items()):
-        if name.startswith("runs/"):
-            rows = [row for row in json.loads(content)["rows"] if "nll" in row]
-            ends |= {"start.pt": rows[0], Path(name).stem: rows[-1]}
-    return "\n".join(f"{name:20}" + "".join(f"  {f} {x:.3f}" for f, x in row.items() if f != "step")
-                     for name, row in ends.items())  # fmt: skip
-
-
-def as_gradescope(grader: Files, submission: Files, root: Path) -> list[dict]:
-    """The tests in the results of autograder.zip, run as Gradescope does, with our packages."""
-    unpack(grader, root / "source")
-    unpack(submission, root / "submission")
+def as_gradescope(root: Path) -> list[dict]:
+    """The tests in the results, where Gradescope has source/ and submission/, with our packages."""
     environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "PYTHON": sys.executable}
     subprocess.run([str(root / "source/run_autograder"), "--trust"], env=environment, check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip
     return json.loads((root / "results/results.json").read_text())["tests"]
 
 
-def objections(place: Path, kit: Files, solved: Files) -> list[str]:
+def left(name: str, body: str, student: str, sandbox: Sandbox) -> dict[str, float]:
+    """The share that is earned of each line of a function, if it has another body."""
+    head = f"def {name}({PARAMETERS.get(name, 'r, mean, k')}):\n    "
+    sandbox.load(f"{reference(student)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
+    handed_in, found = Student(student, sandbox, Submission(HERE)), {}
+    for check in TABLE:
+        if check.name.split(" ")[0] in LINES.get(name, name).split():
+            try:
+                found[check.name] = check.run(handed_in)[0]
+            except Failed:
+                found[check.name] = 0.0
+    return found
+
+
+def surprises(student: str, lines: list[str] = WRONG) -> list[str]:
+    """Wrong functions that lose other lines of the table than they should."""
+    found, sandbox = [], InProcess()
+    for line in lines:
+        name, wanted, expression = (part.strip() for part in line.split(" | ", 2))
+        shares = left(name, f"return {expression}", student, sandbox)
+        lost = {title.split(" ")[-1] for title, share in shares.items() if share < 1}
+        if lost != {*wanted.split()}:
+            found.append(f"{line}: it loses {' '.join(sorted(lost)) or 'nothing'}")
+    return found
+
+
+def survivors(student: str, sandbox: Sandbox) -> list[str]:
+    """Hostile functions that keep some points."""
+    pairs = [line.split(" | ", 1) for line in HOSTILE_FUNCTIONS]
+    return [f"{name} keeps some points with {body}" for name, body in pairs
+            if any(left(name, body, student, sandbox).values())]  # fmt: skip
+
+
+def objections(place: Path) -> list[str]:
     """Why the grader cannot be trusted; nothing if it can."""
-    tests = as_gradescope(grader_files(), solved, place)
+    tests = as_gradescope(place)
     found = [f"the reference loses {t['name']}: {t['output']}" for t in tests
              if t["status"] != "passed"]  # fmt: skip
     said(f"the reference has {sum(test['score'] for test in tests):g} points")
-    sandbox = Sandbox(trust=True)  # these programs are our own
-    for source in (starter(), *wrong.HOSTILE):
-        folder = unpack(kit | {"solution.py": source.encode()}, place / "blank")
+    sandbox, folder = Sandbox(trust=True), student_kit(place / "hostile")  # all of it is our own
+    for source in (starter(), *HOSTILE):
+        (folder / "solution.py").write_text(source)
         if points := total(grade(folder, STUDENT, sandbox)):
             found.append(f"{points:g} points for {source}")
-    said(f"the starter and {len(wrong.HOSTILE)} hostile submissions are graded")
-    found += wrong.survivors(STUDENT, sandbox) + wrong.surprises(STUDENT)
-    said(f"{len(wrong.WRONG)} wrong functions are graded")
+    said(f"the starter and {len(HOSTILE)} hostile submissions are graded")
+    found += survivors(STUDENT, sandbox) + surprises(STUDENT)
+    said(f"{len(WRONG)} wrong functions are graded")
     return found
 
 
 def main() -> int:
     """Build, try, keep."""
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # nothing but our files is to be packed
     shutil.rmtree(DIST, ignore_errors=True)
-    kit = student_files()
-    with tempfile.TemporaryDirectory(prefix="homework-") as place:
-        solved = solve(unpack(kit, Path(place) / "kit"))
-        print(came_to(solved))
-        if found := objections(Path(place), kit, solved):
+    with tempfile.TemporaryDirectory(prefix="homework-") as name:
+        place = Path(name)
+        student_kit(place / "student")
+        grader(place / "source")
+        solve(student_kit(place / "submission"))
+        if found := objections(place):
             print("\n".join(["not released:", *found]), file=sys.stderr)
             return 1
-    DIST.mkdir()
-    archives = {"student.zip": kit, "autograder.zip": grader_files(), "reference.zip": solved}
-    for name, files in archives.items():
-        (DIST / name).write_bytes(packed(files))
-        said(f"{DIST / name}: {len(files)} files")
+        for archive, folder in (("student", "student"), ("autograder", "source"),
+                                ("reference", "submission")):  # fmt: skip
+            said(shutil.make_archive(str(DIST / archive), "zip", place / folder))
     return 0
 
 

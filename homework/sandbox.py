@@ -30,6 +30,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one test, for all tests of a process
 WALL_SECONDS = 60.0  # for one reply: on a busy machine its CPU seconds take long
 MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
@@ -37,7 +39,6 @@ MOST_LOST = 4  # processes: then nothing of the submission is run any more
 MOST_ANSWER = 2 << 20  # bytes in one reply
 NOBODY = 65534  # the user who owns nothing
 NO_FUNCTION, NO_NUMBERS = "is not in solution.py", "returned something not made of numbers"
-SLOW = f"did not come back within {CPU_SECONDS} seconds of CPU, or a minute by the clock"
 # Imported before the process becomes another user, who may not be allowed to read these files.
 USUAL = "dataclasses decimal fractions inspect numpy.linalg statistics torch.func torch.testing"
 ASK = {"ask": True}  # stands for an argument that is a function: calling it asks the grader
@@ -52,22 +53,16 @@ class NotConfined(Exception):
     """Student code would run here with all the rights of the grader."""
 
 
-class Lost(Exception):
-    """The process gives no more answers; the text says why."""
-
-
 class Call(NamedTuple):
-    """One call of a student's function. `grad`: which arguments are differentiated."""
+    """One call of a student's function; without a name, the text of solution.py to run."""
 
     function: str
     args: list[Any]
-    grad: tuple[int, ...] = ()
+    grad: tuple[int, ...] = ()  # which arguments are differentiated
 
 
 def plain(value: Any) -> Any:
     """As JSON. TypeError for anything but numbers, texts, tensors and ASK."""
-    import torch
-
     if isinstance(value, torch.Tensor):
         return {"t": value.detach().tolist(), "d": str(value.dtype).removeprefix("torch.")}
     if hasattr(value, "item"):  # numpy's numbers
@@ -81,8 +76,6 @@ def plain(value: Any) -> Any:
 
 def restored(value: Any) -> Any:
     """What `plain` was given, tensors as tensors. Rubbish may raise any exception."""
-    import torch
-
     if isinstance(value, dict) and value != ASK:
         return torch.tensor(value["t"], dtype=getattr(torch, value["d"]))
     return [restored(v) for v in value] if isinstance(value, list) else value
@@ -120,7 +113,7 @@ class Sandbox:
     def load(self, source: bytes, problem: str = "") -> None:
         """From now on all calls go into this solution.py; with a problem, none does."""
         self.stop()
-        self.source, self.lost = source, 0
+        self.source, self.lost = source.decode("utf-8", "replace"), 0
         self.given_up: dict[str, str] = {"": problem} if problem else {}  # functions, and why
 
     def calls(self, calls: list[Call], answer: Answer | None = None) -> list[dict[str, Any]]:
@@ -129,15 +122,21 @@ class Sandbox:
 
         answer: where an argument is `ASK`, the student's function gets one that calls `answer`.
         """
-        name = calls[0].function
+        name, at_fault = calls[0].function, ""
         if why := self.given_up.get("") or self.given_up.get(name):
             raise Failed(why)
         try:
-            replies = self.conversation(calls, answer)
-        except Lost as lost:
+            if self.process is None:
+                self.start()
+                if error := self.reply(Call("", [self.source]), True, None).get("error"):
+                    raise Failed(f"does not load: {error}")
+            at_fault = name
+            replies = [self.reply(call, i == 0, answer) for i, call in enumerate(calls)]
+        except Failed as lost:
             self.stop()
             self.lost += 1
-            self.given_up[name] = why = f"{name} {lost}; its other tests are not run"
+            why = f"{at_fault or 'solution.py'} {lost}; it is not run again"
+            self.given_up[at_fault] = why
             if self.lost >= MOST_LOST:
                 self.given_up[""] = f"not run: {MOST_LOST} functions have ended their process"
             raise Failed(why) from None
@@ -145,36 +144,28 @@ class Sandbox:
             raise Failed(f"{name} {NO_FUNCTION}")
         return replies
 
-    def conversation(self, calls: list[Call], answer: Answer | None) -> list[dict[str, Any]]:
-        """The student's process never knows which calls are still to come."""
-        process = self.process or self.start()
-        replies = []
-        for i, (name, args, grad) in enumerate(calls):
-            reply = told(process, {"call": [name, plain(args), grad], "first": i == 0})
-            while "ask" in reply:
-                reply = told(process, asked(reply["ask"], answer))
-            replies.append(reply)
-        return replies
+    def reply(self, call: Call, first: bool, answer: Answer | None) -> dict[str, Any]:
+        """The process's reply to a call. It never knows which calls are still to come."""
+        name, args, grad = call
+        reply = self.told({"call": [name, plain(args), grad], "first": first})
+        while "ask" in reply:
+            try:
+                said = {"value": plain(answer(*reply["ask"]))}  # type: ignore[misc]
+            except Exception as error:  # a question that makes no sense is the student's mistake
+                said = {"error": f"{type(error).__name__}: {error}"[:500]}
+            reply = self.told(said)
+        return reply
 
-    def start(self) -> subprocess.Popen:
-        """Start the process and run solution.py in it, a few seconds. Failed if that fails."""
+    def start(self) -> None:
+        """Start the process, which takes a few seconds."""
         environment = {"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1"}
-        self.process = process = subprocess.Popen(
+        self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env=environment,
         )  # fmt: skip
-        assert process.stdout
-        if process.stdout.readline() != b"ready\n":
+        assert self.process.stdout
+        if self.process.stdout.readline() != b"ready\n":
             raise RuntimeError("student code cannot be run: is torch installed?")
-        try:
-            source = self.source.decode("utf-8", "replace")
-            if error := told(process, {"source": source, "first": True}).get("error"):
-                raise Lost(f"does not load: {error}")
-        except Lost as lost:
-            self.stop()
-            self.given_up[""] = f"solution.py {lost}"
-            raise Failed(self.given_up[""]) from None
-        return process
 
     def stop(self) -> None:
         """End the process, if there is one."""
@@ -183,6 +174,30 @@ class Sandbox:
                 self.process.kill()
             self.process = None
 
+    def told(self, message: Any) -> dict[str, Any]:
+        """The process's reply to a message, each a line of JSON. Failed if there is none."""
+        process, line = self.process, b""
+        assert process and process.stdin and process.stdout
+        watchdog = threading.Timer(WALL_SECONDS, process.kill)
+        watchdog.start()
+        try:
+            with contextlib.suppress(OSError):  # if it has ended; the missing line says why
+                process.stdin.write(json.dumps(message).encode() + b"\n")
+                process.stdin.flush()
+                line = process.stdout.readline(MOST_ANSWER)
+            if line.endswith(b"\n") or len(line) == MOST_ANSWER:
+                return readable(json.loads(line))
+            code = process.wait()
+        except Exception:  # a process can be made to send anything
+            raise Failed("hands back something that is not an answer") from None
+        finally:
+            watchdog.cancel()
+        number = -code if code < 0 else code - 128  # bubblewrap adds 128
+        if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
+            most = f"{CPU_SECONDS} seconds of CPU, or a minute by the clock"
+            raise Failed(f"did not come back within {most}")
+        raise Failed("crashed its process" if number > 0 else "ended its process without an answer")
+
 
 class InProcess(Sandbox):
     """The same in this process, for our own submissions: no limits, nothing is confined."""
@@ -190,52 +205,17 @@ class InProcess(Sandbox):
     def __init__(self) -> None:
         self.process = None
 
-    def load(self, source: bytes, problem: str = "") -> None:
-        super().load(source, problem)
-        self.module = loaded(source.decode())
+    def start(self) -> None:
+        pass
 
-    def conversation(self, calls: list[Call], answer: Answer | None) -> list[dict[str, Any]]:
-        ask = asking(lambda args: asked(restored(args), answer))
-        return [readable(answered(self.module, *call, ask)) for call in calls]
-
-
-def told(process: subprocess.Popen, message: Any) -> dict[str, Any]:
-    """The process's reply to a message, each a line of JSON. Lost if there is none."""
-    assert process.stdin and process.stdout
-    line = b""
-    watchdog = threading.Timer(WALL_SECONDS, process.kill)
-    watchdog.start()
-    try:
-        with contextlib.suppress(OSError):  # if it has ended; the line that does not come says why
-            process.stdin.write(json.dumps(message).encode() + b"\n")
-            process.stdin.flush()
-            line = process.stdout.readline(MOST_ANSWER)
-        if line.endswith(b"\n") or len(line) == MOST_ANSWER:
-            return readable(json.loads(line))
-        code = process.wait()
-    except Exception:  # a process can be made to send anything
-        raise Lost("hands back something that is not an answer") from None
-    finally:
-        watchdog.cancel()
-    number = -code if code < 0 else code - 128  # bubblewrap adds 128
-    if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
-        raise Lost(SLOW)
-    raise Lost("crashed its process" if number > 0 else "ended its process without an answer")
+    def reply(self, call: Call, first: bool, answer: Answer | None) -> dict[str, Any]:
+        return readable(answered(*call, answer))
 
 
 def readable(reply: Any) -> dict[str, Any]:
     """A reply with its tensors and one line of error. Rubbish may raise any exception."""
     found = {key: restored(x) for key, x in reply.items()}
     return found | {"error": str(found["error"])[:100]} if "error" in found else found
-
-
-def asked(args: Any, answer: Answer | None) -> dict[str, Any]:
-    """The reply to what a student's function asked back."""
-    try:
-        assert answer is not None
-        return {"value": plain(answer(*args))}
-    except Exception as error:  # a question that makes no sense is the student's mistake
-        return {"error": f"{type(error).__name__}: {error}"[:500]}
 
 
 # ---------------------------------------------------------------------------- the student's side
@@ -257,30 +237,15 @@ def confine(user: str) -> None:
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
 
 
-def loaded(source: str) -> types.ModuleType:
-    """The module made from this text."""
-    module = sys.modules["solution"] = types.ModuleType("solution")
-    module.__file__ = "solution.py"
-    exec(compile(source, "solution.py", "exec"), module.__dict__)
-    return module
-
-
-def asking(question: Callable[[list], dict]) -> Answer:
-    """The function that a student's function is given to ask with."""
-
-    def ask(*args: Any) -> Any:
-        reply = question(plain([*args]))
-        if "error" in reply:
-            raise ValueError(reply["error"])
-        return restored(reply["value"])
-
-    return ask
-
-
-def answered(module: Any, name: str, args: list, grad: Any, ask: Answer) -> dict[str, Any]:
+def answered(name: str, args: list, grad: Any, ask: Answer | None) -> dict[str, Any]:
     """One call: its value and gradients, or its error, as JSON."""
     try:
-        if not callable(function := getattr(module, name, None)):
+        if not name:
+            module = sys.modules["solution"] = types.ModuleType("solution")
+            module.__file__ = "solution.py"
+            exec(compile(args[0], "solution.py", "exec"), module.__dict__)
+            return {}
+        if not callable(function := getattr(sys.modules["solution"], name, None)):
             return {"error": NO_FUNCTION}
         given: list[Any] = [ask if isinstance(a, dict) else a for a in args]
         for i in grad:
@@ -319,28 +284,24 @@ def main(user: str) -> None:
     def say(message: Any) -> None:
         print(json.dumps(message), file=said, flush=True)
 
-    ask = asking(lambda args: say({"ask": args}) or json.loads(heard.readline()))  # type: ignore
+    def ask(*args: Any) -> Any:
+        say({"ask": plain([*args])})
+        reply = json.loads(heard.readline())
+        if "error" in reply:
+            raise ValueError(reply["error"])
+        return restored(reply["value"])
+
     for name in USUAL.split():
         importlib.import_module(name)
-    import torch
-
     torch.set_num_threads(1)
     torch.zeros(1, requires_grad=True).sum().backward()  # now all its parts are loaded
     confine(user)
     print("ready", file=said, flush=True)
-    module: Any = None
     for told in map(json.loads, heard):
         if told["first"]:  # of a test: the clock starts again, and kills when it runs out
             signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-        try:
-            if "source" in told:
-                module = loaded(told["source"])
-                say({"value": True})
-            else:
-                name, args, grad = told["call"]
-                say(answered(module, name, restored(args), grad, ask))
-        except BaseException as error:
-            say({"error": described(error)})
+        name, args, grad = told["call"]
+        say(answered(name, restored(args), grad, ask))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What was handed in: a folder or a zip file, read by name and size, never unpacked or followed.
 
     submission = Submission(Path("ada.zip"))
-    submission.read("solution.py", 200_000)      # bytes, or Missing says why not
+    submission.read("solution.py", 200_000)      # bytes, or Failed, which says why not
 
 Names are compared as `a/b`, however a zip program wrote them. Only names that the homework asks for
 are ever read, each up to a limit, so nothing opens a link, a bomb or a path with `..` in it.
@@ -14,11 +14,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from sandbox import Failed
+
 MOST_ZIP = 20_000_000  # bytes
-
-
-class Missing(Exception):
-    """A file that is not there or cannot be used, in a sentence for the student."""
 
 
 class Submission:
@@ -35,7 +33,7 @@ class Submission:
                     raise ValueError(f"it has more than {MOST_ZIP:,} bytes")
                 self.zip = zipfile.ZipFile(path)
             except Exception as error:  # zipfile raises what it likes
-                raise Missing(f"{path.name} is not a zip file that can be read: {error}") from None
+                raise Failed(f"{path.name} is not a zip file that can be read: {error}") from None
             self.inside = {plain(info.filename): info for info in self.zip.infolist()}
             names = [n for n in self.inside if n.split("/")[1:] in ([], ["solution.py"])]
         tops = {n.removesuffix("solution.py") for n in names if n.endswith("solution.py")}
@@ -43,16 +41,16 @@ class Submission:
         self.prefix = tops.pop() if len(tops) == 1 else ""
 
     def read(self, name: str, most: int) -> bytes:
-        """The content of a file of at most `most` bytes. Missing says what is wrong."""
+        """The content of a file of at most `most` bytes. Failed says what is wrong."""
         try:
             with self.opened(self.prefix + name) as file:
                 content = file.read(most + 1)  # a bomb is unpacked no further
         except (KeyError, FileNotFoundError):
-            raise Missing(f"{name} was not handed in") from None
+            raise Failed(f"{name} was not handed in") from None
         except Exception as error:  # damaged, encrypted, not a file
-            raise Missing(f"{name} cannot be read: {error}") from None
+            raise Failed(f"{name} cannot be read: {error}") from None
         if len(content) > most:
-            raise Missing(f"{name} is larger than {most:,} bytes")
+            raise Failed(f"{name} is larger than {most:,} bytes")
         return content
 
     def opened(self, name: str) -> Any:
@@ -75,7 +73,7 @@ class Submission:
         try:
             return json.loads(self.read(name, most))  # UTF-16, too
         except (ValueError, RecursionError) as error:
-            raise Missing(f"{name} is not valid JSON: {str(error)[:100]}") from None
+            raise Failed(f"{name} is not valid JSON: {str(error)[:100]}") from None
 
 
 def plain(name: str) -> str:

@@ -3,6 +3,7 @@
 `make homework` grades every wrong function and the archives; here is what is not in there.
 """
 
+import contextlib
 import csv
 import functools
 import json
@@ -16,20 +17,22 @@ from pathlib import Path
 import pytest
 import torch
 
+import verify
+
 HOMEWORK = Path(__file__).resolve().parent.parent / "homework"
 sys.path.append(str(HOMEWORK))
 
+import checks  # noqa: E402
 import grade as grading  # noqa: E402
 import personal  # noqa: E402
 import questions  # noqa: E402
 import reference  # noqa: E402
 import release  # noqa: E402
 import sandbox as sandboxes  # noqa: E402
-import wrong  # noqa: E402
 from points import TABLE  # noqa: E402
-from replay import train  # noqa: E402
+from questions import train  # noqa: E402
 from sandbox import ASK, Call, Failed, InProcess, Sandbox  # noqa: E402
-from submission import Missing, Submission  # noqa: E402
+from submission import Submission  # noqa: E402
 
 ADA = "ada@example.edu"
 
@@ -37,20 +40,16 @@ ADA = "ada@example.edu"
 @pytest.fixture
 def folder(tmp_path):
     """A right submission of Ada's, without runs."""
-    (tmp_path / "solution.py").write_text(wrong.reference(ADA))
+    (tmp_path / "solution.py").write_text(release.reference(ADA))
     (tmp_path / "answers.json").write_text(json.dumps(questions.right_answers(ADA)))
     return tmp_path
 
 
-def results_of(folder, monkeypatch, names=("",), student=ADA, sandbox=None):
-    """The lines of the results that begin with these names."""
+def points(folder, monkeypatch, names=("",), sandbox=None):
+    """Of the lines of the results that begin with these names."""
     monkeypatch.setattr(grading, "TABLE", [c for c in TABLE if c.name.startswith(tuple(names))])
-    return grading.grade(folder, student, sandbox or InProcess())["tests"]
-
-
-def points(*args, **given):
-    """And their points."""
-    return {t["name"].split(":")[0]: t["score"] for t in results_of(*args, **given)}
+    tests = grading.grade(folder, ADA, sandbox or InProcess())["tests"]
+    return {test["name"].split(":")[0]: test["score"] for test in tests}
 
 
 def test_the_points_are_those_of_the_handout():
@@ -71,7 +70,12 @@ def test_the_reference_gets_all_and_the_starter_nothing(folder, monkeypatch):
 
 def test_wrong_functions_lose_what_they_violate():
     """Every tenth of them; all in `make homework`."""
-    assert wrong.surprises(ADA, wrong.WRONG[::10]) == []
+    assert release.surprises(ADA, release.WRONG[::10]) == []
+
+
+def test_the_grader_and_the_project_agree_about_all_that_verify_is_asked():
+    for pair in checks.asked_pairs():
+        assert verify.verify(*pair) == reference.verify(*pair), pair
 
 
 PUPPET = "import sys; print('ready', flush=True); [print({!r}, flush=True) for _ in sys.stdin]"
@@ -125,7 +129,7 @@ def test_calls_into_a_process_of_its_own():
 def archive(path, names, method=zipfile.ZIP_DEFLATED):
     """A zip file whose entries hold `pass`."""
     with zipfile.ZipFile(path, "w", method) as content:
-        for name in names:
+        for name in names.split():
             info = zipfile.ZipInfo("x")
             info.filename, info.compress_type = name, method  # as it stands, backslashes and all
             content.writestr(info, "pass")
@@ -140,13 +144,10 @@ def archive(path, names, method=zipfile.ZIP_DEFLATED):
     ("a/solution.py b/solution.py", False),
 ])  # fmt: skip
 def test_names_in_an_archive_however_they_are_written(tmp_path, names, there):
-    submission = Submission(archive(tmp_path / "it.zip", names.split()))
+    submission = Submission(archive(tmp_path / "it.zip", names))
     for name in ("solution.py", "runs/a.json"):
-        if there:
+        with contextlib.nullcontext() if there else pytest.raises(Failed, match="not handed in"):
             assert submission.read(name, 100) == b"pass"
-        else:
-            with pytest.raises(Missing, match="not handed in"):
-                submission.read(name, 100)
 
 
 def test_links_bombs_and_rubbish_are_a_sentence(tmp_path):
@@ -156,14 +157,14 @@ def test_links_bombs_and_rubbish_are_a_sentence(tmp_path):
     here = Submission(tmp_path)
     for name, why in (("solution.py", "link"), ("answers.json", "not a file"),
                       ("runs/passwd", "link"), ("x", "not handed in")):  # fmt: skip
-        with pytest.raises(Missing, match=why):
+        with pytest.raises(Failed, match=why):
             here.read(name, 10**6)
     for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):  # what they unpack to has no limit
-        packed = archive(tmp_path / "it.zip", ["solution.py"], method)
-        with pytest.raises(Missing, match="only deflate"):
+        packed = archive(tmp_path / "it.zip", "solution.py", method)
+        with pytest.raises(Failed, match="only deflate"):
             Submission(packed).read("solution.py", 100)
-    with pytest.raises(Missing, match="larger"):
-        Submission(archive(tmp_path / "it.zip", ["solution.py"])).read("solution.py", 3)
+    with pytest.raises(Failed, match="larger"):
+        Submission(archive(tmp_path / "it.zip", "solution.py")).read("solution.py", 3)
 
 
 def test_a_class_has_a_line_for_each_student(tmp_path, monkeypatch):
@@ -173,9 +174,9 @@ def test_a_class_has_a_line_for_each_student(tmp_path, monkeypatch):
     for name, student in (("Ada L_12345_assignsubmission_file", ADA), ("eve", "bob"),
                           ("zoe\u0301", "ada"), ("stranger", "nobody's")):  # fmt: skip
         (there / name).mkdir(parents=True)
-        (there / name / "solution.py").write_text(wrong.reference(ADA))
+        (there / name / "solution.py").write_text(release.reference(ADA))
         (there / name / "answers.json").write_text(json.dumps({"student": student}))
-    archive(there / "BOB.ZIP", ["./solution.py"])
+    archive(there / "BOB.ZIP", "./solution.py")
     for name in rubbish.split():
         (there / name).write_bytes(b"\x00rubbish")
 
@@ -224,10 +225,8 @@ SHORT = train.Settings(method="rloo", batch=4, steps=4, every=2, seed=5)
 @functools.cache
 def short_run():
     """A run by the reference."""
-    return {
-        "settings": asdict(SHORT),
-        "rows": [*train.train(SHORT, reference, HOMEWORK / "student")],
-    }
+    rows = train.train(SHORT, reference, HOMEWORK / "student")
+    return {"settings": asdict(SHORT), "rows": [*rows]}
 
 
 def changed(kind, **figures):
@@ -248,25 +247,26 @@ def test_a_run_counts_if_its_beginning_comes_out_again(folder, monkeypatch, chan
     monkeypatch.setattr(personal, "runs", lambda student: {"rloo-s5": {}})
     (folder / "runs").mkdir()
     (folder / "runs/rloo-s5.json").write_text(json.dumps(change(short_run())))
-    [said] = [t["output"] for t in results_of(folder, monkeypatch, ["runs rloo"])]
-    assert why in said and bool(why) == bool(said)
-    if not why:
-        source = (folder / "solution.py").read_text()
-        (folder / "solution.py").write_text(source.replace("(k / (k - 1)) if k > 1", "1 if k > 1"))
-        assert points(folder, monkeypatch, ["runs rloo"]) == {"runs rloo": 0}
+    sandbox, source = InProcess(), (folder / "solution.py").read_text()
+
+    def graded(source):
+        sandbox.load(source.encode())
+        return questions.runs(checks.Student(ADA, sandbox, Submission(folder)), "rloo")
+
+    share, said = graded(source)
+    assert why in said and share == (not why)
+    assert graded(source.replace("(k / (k - 1)) if k > 1", "1 if k > 1"))[0] == 0
 
 
-def test_the_students_kit_gives_nothing_away_and_lacks_nothing():
-    files = release.student_files()
-    assert release.packed(files) == release.packed(dict(reversed(files.items())))
-    solution, model = files["solution.py"].decode(), files["model.py"].decode()
-    assert solution.count("raise NotImplementedError") == 13 and "fullmatch" not in solution
-    assert "log_softmax" not in model and "log-prob" not in model
-    texts = [content.decode() for name, content in files.items() if name.endswith(".py")]
-    lines = [line.split() for text in texts for line in text.splitlines()]
+def test_the_students_kit_gives_nothing_away_and_lacks_nothing(tmp_path):
+    texts = {p.name: p.read_text() for p in release.student_kit(tmp_path / "kit").glob("*.py")}
+    assert texts["solution.py"].count("raise NotImplementedError") == 13
+    assert "fullmatch" not in texts["solution.py"]
+    assert "log_softmax" not in texts["model.py"] and "log-prob" not in texts["model.py"]
+    lines = [line.split() for text in texts.values() for line in text.splitlines()]
     imported = {words[1] for words in lines if words[:1] in (["import"], ["from"])}
     ours = {path.stem for path in (*HOMEWORK.glob("*.py"), *HOMEWORK.parent.glob("*.py"))}
-    assert {f"{name}.py" for name in imported & ours} <= files.keys()
+    assert {f"{name}.py" for name in imported & ours} <= texts.keys()
 
 
 def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):

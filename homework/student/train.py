@@ -9,7 +9,6 @@ of the exact pass rate, without sampling. Left out: almost everything that makes
 """
 
 import argparse
-import functools
 import json
 import math
 from collections.abc import Iterator
@@ -54,9 +53,9 @@ def text(row: list[int]) -> str:
     return "".join(CHARACTERS[t] for t in row[: row.index(END)])
 
 
-def problems(generator: torch.Generator, n: int, held_out: bool) -> tuple[list[str], list[str]]:
-    """n prompts and their answers: sums of numbers of one or two digits. One pair of numbers in ten
-    is held out from training, whichever number comes first."""
+def problems(generator: torch.Generator, n: int, held_out: bool) -> tuple[list[str], Tensor]:
+    """n prompts, sums of numbers of one or two digits, and their answers (n, L). One pair of
+    numbers in ten is held out from training, whichever number comes first."""
     prompts, answers = [], []
     while len(prompts) < n:
         most = 10 ** torch.randint(1, 3, (2,), generator=generator)
@@ -65,12 +64,12 @@ def problems(generator: torch.Generator, n: int, held_out: bool) -> tuple[list[s
         if (scattered % 10 == 0) == held_out:
             prompts.append(f"{a:2}+{b:2}<")
             answers.append(str(a + b)[::-1])
-    return prompts, answers
+    return prompts, tokens(answers, L)
 
 
-def logprobs(model: GPT, prompts: Tensor, completions: Tensor, mine: Any) -> Tensor:
-    """log pi of completions (N, L) for prompts (N, P): (N,), by your `summed_logprobs`."""
-    logits = model(torch.cat((prompts, completions[:, :-1]), dim=1))[:, P - 1 :]
+def logprobs(model: GPT, prompts: list[str], completions: Tensor, mine: Any) -> Tensor:
+    """log pi of completions (N, L) for N prompts: (N,), by your `summed_logprobs`."""
+    logits = model(torch.cat((tokens(prompts, P), completions[:, :-1]), dim=1))[:, P - 1 :]
     return mine.summed_logprobs(logits, completions, END)
 
 
@@ -96,31 +95,25 @@ def policy_gradient(
              zip(asked, completions.tolist(), strict=True)]  # fmt: skip
     r = torch.tensor(right).double().view(-1, s.k)  # (B, k)
     A = getattr(mine, s.method)(r, r.mean(dim=1, keepdim=True), s.k).float()
-    logp = logprobs(model, tokens(asked, P), completions, mine).view(-1, s.k)
+    logp = logprobs(model, asked, completions, mine).view(-1, s.k)
     return mine.policy_gradient_loss(logp, A), r.mean().item()
 
 
 def exact(
-    model: GPT, batch: tuple[list[str], list[str]], T: float, mine: Any
+    model: GPT, prompts: list[str], answers: Tensor, T: float, mine: Any
 ) -> tuple[Tensor, float]:
     """The loss with the gradient of -J_T, and the pass rate. Each prompt has one right answer, so
     nothing is sampled: the gradient of J_T is pass@T, taken as a constant, times that of log p."""
-    logp = logprobs(model, tokens(batch[0], P), tokens(batch[1], L), mine)
+    logp = logprobs(model, prompts, answers, mine)
     p = logp.detach().exp()
     return -((1 - (1 - p) ** T) * logp).mean(), p.mean().item()
 
 
-@functools.cache
-def held_out_problems() -> tuple[list[str], list[str]]:
-    """The same 500 in every evaluation."""
-    return problems(torch.Generator().manual_seed(0), 500, held_out=True)
-
-
 @torch.no_grad()
 def evaluate(model: GPT, mine: Any) -> dict[str, float]:
-    """nll = -log p and pass@k = 1 - (1-p)^k, averaged over the held-out problems."""
-    prompts, answers = held_out_problems()
-    logp = logprobs(model, tokens(prompts, P), tokens(answers, L), mine).double()
+    """nll = -log p and pass@k = 1 - (1-p)^k, averaged over the same 500 held-out problems."""
+    held_out = problems(torch.Generator().manual_seed(0), 500, held_out=True)
+    logp = logprobs(model, *held_out, mine).double()
     passed = {f"pass@{k}": (1 - (1 - logp.exp()) ** k).mean().item() for k in (1, 8, 128, 1024)}
     return {"nll": -logp.mean().item()} | passed
 
@@ -137,11 +130,11 @@ def train(s: Settings, mine: Any, folder: Path, save: Path | None = None) -> Ite
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
     yield {"step": 0} | evaluate(model, mine)
     for step in range(1, s.steps + 1):
-        batch = problems(generator, s.batch, held_out=False)
+        prompts, answers = problems(generator, s.batch, held_out=False)
         if s.method == "exact":
-            loss, pass_rate = exact(model, batch, s.order, mine)
+            loss, pass_rate = exact(model, prompts, answers, s.order, mine)
         else:
-            loss, pass_rate = policy_gradient(model, batch[0], s, mine, generator)
+            loss, pass_rate = policy_gradient(model, prompts, s, mine, generator)
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
