@@ -69,17 +69,13 @@ def test_leave_one_out_with_fractional_likelihoods(k, T, likelihood):
     assert torch.allclose(got, truth, rtol=1e-9, atol=1e-12)
 
 
-def test_groups_that_are_too_large(monkeypatch):
-    """The cost is k^2, so there is a limit; it is inclusive."""
+def test_large_groups(monkeypatch, k=1100):
+    """All peers at likelihood l: omega is (1 - (1-l)^k) / l, where C(k-1, j) overflows. The cost is
+    k^2, so there is a limit; it is inclusive."""
+    for l in (1e-4, 0.3, 1.0):
+        got = graded.omega_of_order_k(torch.full((1, k), l, dtype=torch.float64))
+        assert got[0, 0].item() == pytest.approx((1 - (1 - l) ** k) / l, rel=1e-9)
     monkeypatch.setattr(graded, "MOST", 5)
     assert graded.maxrl_loo(torch.full((1, 5), 0.5), 5).tolist() == [[0] * 5]
     with pytest.raises(ValueError, match="up to 5, not 6"):
         graded.maxrl_loo(torch.full((1, 6), 0.5), 5)
-
-
-def test_full_order_is_stable_for_large_groups():
-    """All peers at likelihood l: omega is (1 - (1-l)^k) / l, where C(k-1, j) overflows."""
-    k = 1100
-    for l in (1e-4, 0.3, 1.0):
-        got = graded.omega_of_order_k(torch.full((1, k), l, dtype=torch.float64))
-        assert got[0, 0].item() == pytest.approx((1 - (1 - l) ** k) / l, rel=1e-9)

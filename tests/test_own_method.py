@@ -15,26 +15,15 @@ def ours(r, mean, k):
     "A = (r - mean) / mean. As in the paper."
     return helper.divide(r - mean, mean)
 
-def raw(r, mean, k):
-    return helper.divide(r, mean)
-
-def nan(r, mean, k):
-    return r / mean
-
-def number(r, mean, k):
-    return 1.0
-
 def crash(r, mean, k):
     raise KeyError("no\\nsuch")
 
+raw = lambda r, mean, k: helper.divide(r, mean)
+nan = lambda r, mean, k: r / mean
+number = lambda r, mean, k: 1.0
 three = 3
 """
-HELPER = """
-import torch
-
-def divide(a, b):
-    return torch.where(b > 0, a / b, 0.0)
-"""
+HELPER = "import torch\n\ndef divide(a, b):\n    return torch.where(b > 0, a / b, 0.0)\n"
 FLAGS = "--sft-steps 0 --k 300 --method mine.py:ours"
 
 
