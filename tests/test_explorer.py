@@ -22,17 +22,12 @@ def data(name):
     return json.loads(found[1])
 
 
-def test_the_committed_page_is_what_its_sources_build():
+def test_the_committed_page_is_what_its_sources_build_and_asks_for_nothing():
     assert build.build() == PAGE, "run `make explorer` and commit docs/index.html"
     assert len(PAGE.encode()) < 2_500_000
-
-
-def test_the_page_asks_for_nothing():
     outside = re.sub(r"<script.*?</script>|<style>.*?</style>", "", PAGE, flags=re.DOTALL)
-    assert set(re.findall(r'(?:src|href)="(?!#)([^"]*)"', outside)) == {
-        "data:,",
-        "https://arxiv.org/abs/2602.02710",
-    }
+    links = set(re.findall(r'(?:src|href)="(?!#)([^"]*)"', outside))
+    assert links == {"data:,", "https://arxiv.org/abs/2602.02710"}
     styles = re.search("<style>(.*?)</style>", PAGE, flags=re.DOTALL)[1]
     assert "url(" not in styles and "@import" not in styles
 
@@ -51,10 +46,9 @@ FINDING = build.Finding("A is ahead.", "toy", "pass@1", {"maxrl k=4": "A", "grpo
 
 
 def run(label, seed, values, split="test"):
-    steps = range(0, 10 * len(values), 10)
-    rows = [{"step": step, "pass@1": value} for step, value in zip(steps, values, strict=True)]
-    config = {"eval_split": split}
-    return {"label": label, "command": f"{label} {seed}", "config": config, "evaluations": rows}
+    rows = [{"step": 10 * i, "pass@1": value} for i, value in enumerate(values)]
+    about = {"label": label, "command": f"{label} {seed}", "config": {"eval_split": split}}
+    return about | {"evaluations": rows}
 
 
 @pytest.fixture
@@ -64,8 +58,8 @@ def findings(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "FINDINGS", (FINDING,))
 
     def call(*runs):
-        lines = [json.dumps(run) + "\n" for run in runs]
-        (tmp_path / "toy.jsonl").write_text("".join(lines), encoding="utf-8")
+        if runs:
+            (tmp_path / "toy.jsonl").write_text("\n".join(map(json.dumps, runs)))
         return build.results()
 
     return call
@@ -88,21 +82,19 @@ def test_a_finding_has_the_curves_of_its_runs_and_their_mean(findings):
 
 
 def test_a_finding_that_the_runs_do_not_show_is_left_out_and_said(findings):
-    assert build.results() == ([], ["left out: “A is ahead.” (results/toy: no runs)"])
     ahead, behind = run("maxrl k=4", 0, [0.5]), run("grpo", 0, [0.6])
     for runs, why in (
+        ([], "no runs"), ([ahead, run("grpo", 1, [None])], "no pass@1 of grpo"),
         ([ahead, behind], "the runs end in another order: [0.5, 0.6]"),
-        ([ahead, run("grpo", 1, [None])], "no pass@1 of grpo"),
-    ):
+    ):  # fmt: skip
         assert findings(*runs) == ([], [f"left out: “A is ahead.” (results/toy: {why})"])
 
 
 def test_the_page_shows_every_finding_that_results_hold():
+    """Their sentences have no numbers, which come from the runs."""
     shown, left_out = build.results()
-    assert data("results") == shown
-    assert len(shown) + len(left_out) == len(build.FINDINGS)
-    for finding in shown:
-        assert not re.search(r"\d", finding["says"])  # numbers come from the runs
+    assert data("results") == shown and len(shown) + len(left_out) == len(build.FINDINGS)
+    assert not any(re.search(r"\d", finding["says"]) for finding in shown)
 
 
 def test_long_curves_are_thinned_to_their_ends():
@@ -112,7 +104,9 @@ def test_long_curves_are_thinned_to_their_ends():
     assert build.thinned(rows[:60], 60) == rows[:60]
 
 
-def test_the_weights_are_those_of_the_sizes_they_come_with():
+def test_the_models_are_as_part_4_says():
+    """Of the sizes they come with. The part's sentence has only numbers filled in; its first
+    example is the hardest prompt for base."""
     models = data("models")
     size = GPT(ModelConfig(**models["config"])).n_parameters()
     for name, model in models["models"].items():
@@ -120,11 +114,6 @@ def test_the_weights_are_those_of_the_sizes_they_come_with():
         assert len(weights) == size and weights.isfinite().all(), name
         assert len(model["logp"]) == len(models["prompts"])
         assert model["command"] == train_models.command_of(name)
-
-
-def test_the_models_are_as_part_4_says():
-    """Its sentence has only numbers filled in; its first example is the hardest prompt for base."""
-    models = data("models")
     logp = {name: torch.tensor(model["logp"]).double() for name, model in models["models"].items()}
     first, last = ({name: maxrl.exact_pass_at_k(x.exp(), k).mean() for name, x in logp.items()}
                    for k in (1, 1024))  # fmt: skip
