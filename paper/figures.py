@@ -7,7 +7,6 @@ Every panel is drawn by compare.panel, and an axis says which way is better wher
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 
 import maxrl
 from compare import COLORS, Line, against_steps, new_figure, panel, save_figure
-from paper.claims import HARD, PAIRS, Side, cells, distances, lost
+from paper.claims import PAIRS, Side, cells, distances, lost
 from paper.logs import KINDS, KS, Logs
 from paper.measure import expected_norms, expected_weight
 from paper.rules import MARGIN, interval
@@ -27,7 +26,6 @@ GREY, DASHED = "#555555", (0, (4, 3))  # of the base, and of limits
 SHADES = ("#F8CDB0", "#F09A5E", "#E4762A", "#D55E00", "#8A3A00")  # of maxrl, by k
 OF_GRADED = {"maxrl-loo": "#CC79A7", "tailrl": "#D55E00", "reinforce": "#999999",
              "regression": "#0072B2"}  # fmt: skip
-EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 1.0)  # of bins of pass rates
 OF_P: Any = {"xticks": (0.01, 0.1, 1), "yscale": "log", "xlabel": "pass rate p of a prompt"}
 SHOWN = {"pass@1": "pass@1", "nll": "nll in nats (lower is better)"}
 
@@ -157,23 +155,20 @@ def answers(logs: Logs, path: Path) -> None:
 
 
 def gradient(logs: Logs, path: Path) -> None:
-    """The norm of the expected gradient of a prompt against its pass rate, for three k."""
+    """The norm of the expected gradient of a prompt against its pass rate, for three k: the root
+    mean square over every tenth of a seed's prompts in the order of their pass rates."""
     fig, axes = new_figure(3, sharey=True)
-    seeds = logs.measured("gradients")["base .5"].values()
+    seeds = logs.measured("gradients")["default base"].values()
     for ax, k in zip(axes, (16, 64, 1024), strict=True):
         lines = []
         for method in ("ce", *RIVALS, "maxrl"):
-            found: dict[float, list[float]] = {}
-            for low, high in pairwise(EDGES):
-                for p, sizes in (expected_norms(method, rows, k) for rows in seeds):
-                    inside = sizes[(p > low) & (p <= high)]
-                    if len(inside) >= 5:  # their root mean square, at the middle of the bin
-                        at = found.setdefault(math.sqrt(low * high), [])
-                        at.append((inside**2).mean().sqrt().item())
+            found = [expected_norms(method, rows, k) for rows in seeds]
+            ps, sizes = (torch.stack(x).reshape(len(x), 10, -1) for x in zip(*found, strict=True))
+            middles = ps.log().mean((0, 2)).exp()  # (10,)
+            rms = (sizes**2).mean(2).sqrt()  # (seeds, 10)
             name, dash = ("maximum likelihood", "--") if method == "ce" else (method, "-")
-            lines.append(Line(name, list(found), list(found.values()), COLORS[method], dash))
-        panel(ax, lines, title=f"k = {k:,}", xlim=(0.002, 1), **OF_P)
-        ax.axvspan(0.002, HARD, color="#F2F2F2", zorder=0)
+            lines.append(Line(name, middles.tolist(), rms.T.tolist(), COLORS[method], dash))
+        panel(ax, lines, title=f"k = {k:,}", **OF_P | {"xticks": (0.01, 0.1)})
     axes[0].set_ylabel("norm of a prompt's expected gradient")
     save_figure(fig, path, axes[:1])
 

@@ -64,10 +64,11 @@ def expected_weight(method: str, p: Tensor, k: int) -> Tensor:
 
 
 def expected_norms(method: str, rows: dict[str, list[float]], k: int) -> tuple[Tensor, Tensor]:
-    """p of the prompts of a seed, and the norms of their expected gradients, w(p) |grad p|."""
+    """p of the prompts of a seed, the hardest first, and the norms of their expected gradients,
+    w(p) |grad p|."""
     p, norm = (torch.tensor(rows[name], dtype=torch.float64) for name in ("p", "norm"))
-    p = p.clamp(max=1 - 1e-9)
-    return p, expected_weight(method, p, k) * p * norm
+    p, order = p.clamp(max=1 - 1e-9).sort(stable=True)
+    return p, expected_weight(method, p, k) * p * norm[order]
 
 
 MEASUREMENTS = {5: gradients}  # experiment -> what it needs; its file has the name of the function

@@ -60,11 +60,6 @@ class Results:
         pairs = zip(self.ends(*ours, figure), self.ends(*theirs, figure), strict=True)
         return interval([a - b for a, b in pairs])
 
-    def gradients(self, stage):
-        """By seed: the pass rates of the prompts and the norms of their gradients."""
-        found = json.loads((self.folder / "gradients.json").read_text())["found"]
-        return list(found[stage].values())
-
 
 def is_label(label, c):
     """Does a configuration belong to 'maxrl k=16', 'exact order=255', 'grpo pool=fresh', ...?"""
@@ -107,20 +102,21 @@ def samples(results, label):
 
 
 def hard(results, stage, method, k):
-    """By seed, the share of summed gradient norms on prompts with p < .1, by our own formulas."""
+    """By seed, the share of summed gradient norms on the fifth of the prompts with the lowest p."""
 
     def w(p):
         if method == "grpo":  # E sqrt(m (1-m)) / (p (1-p)), m the group's mean
-            terms = (math.comb(k, s) * p**s * (1 - p) ** (k - s) * math.sqrt(s * (k - s)) / k
-                     for s in range(1, k))  # fmt: skip
+            logs = (math.lgamma(k + 1) - math.lgamma(s + 1) - math.lgamma(k - s + 1)
+                    + s * math.log(p) + (k - s) * math.log1p(-p) for s in range(1, k))  # fmt: skip
+            terms = (math.exp(x) * math.sqrt(s * (k - s)) / k for s, x in enumerate(logs, 1))
             return sum(terms) / (p * (1 - p))
         return {"rloo": 1.0, "maxrl": (1 - (1 - p) ** (k - 1)) / p, "ce": 1 / p}[method]
 
-    found = []
-    for rows in results.gradients(stage):
-        of = [(p, w(min(p, 1 - 1e-9)) * p * norm)
-              for p, norm in zip(rows["p"], rows["norm"], strict=True)]  # fmt: skip
-        found.append(sum(x for p, x in of if p < 0.1) / sum(x for _, x in of))
+    found, seeds = [], json.loads((results.folder / "gradients.json").read_text())["found"][stage]
+    for rows in seeds.values():
+        pairs = sorted(zip(rows["p"], rows["norm"], strict=True))
+        sizes = [w(min(p, 1 - 1e-9)) * p * norm for p, norm in pairs]
+        found.append(sum(sizes[: len(sizes) // 5]) / sum(sizes))
     return found
 
 
@@ -243,9 +239,7 @@ def of_border(results, base, pool):
 
 
 def of_gradient(results, stage, k):
-    share = mean(p < 0.1 for rows in results.gradients(stage) for p in rows["p"])
-    methods = ("rloo", "grpo", "maxrl", "ce")
-    return [[share], *(spread(hard(results, stage, m, int(k))) for m in methods)]
+    return [spread(hard(results, stage, m, int(k))) for m in ("rloo", "grpo", "maxrl", "ce")]
 
 
 def of_budget(results, k):
@@ -291,7 +285,7 @@ def effects(results, there):
         for figure in ("pass@64", "pass@1", "answers"):
             yield results.gap((task, "maxrl"), (task, "grpo"), figure)
     for k in (16, 1024) if 5 in there else ():
-        ours, theirs = (hard(results, "base .5", m, k) for m in ("maxrl", "grpo"))
+        ours, theirs = (hard(results, "default base", m, k) for m in ("maxrl", "grpo"))
         yield [mean(ours), mean(theirs), *ratio(ours, theirs)]
     graded = {m: ("graded", m) for m in ("maxrl-loo", "tailrl", "reinforce")}
     if 7 in there:
