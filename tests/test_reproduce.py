@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import exit_status, in_a_child
+from conftest import exit_status, in_a_child, one_line, status_of
 
 import reproduce
 import train
@@ -50,11 +50,6 @@ def test_blocks_are_written_between_their_markers(tmp_path, monkeypatch):
         assert made == re.sub(block, new, PAGES[page], flags=re.DOTALL)
 
 
-def test_results_md_is_short_and_results_are_small():
-    assert PAGES["RESULTS.md"].count("\n") <= 350
-    assert sum(path.stat().st_size for path in RESULTS.iterdir()) < 8e6
-
-
 def prose(page):
     """Its text without code."""
     return re.sub(r"```.*?```|`[^`\n]*`", "", PAGES[page], flags=re.DOTALL)
@@ -71,6 +66,8 @@ def test_every_link_leads_somewhere(page):
 
 
 def test_every_figure_there_is_is_shown_and_every_test_that_is_named_exists():
+    """And results/ is small."""
+    assert sum(path.stat().st_size for path in RESULTS.iterdir()) < 8e6
     pages = "".join(PAGES.values())
     shown = set(re.findall(r"\]\((assets/[^)]*)\)", pages))
     assert {f"assets/{path.name}" for path in (ROOT / "assets").glob("*")} <= shown
@@ -317,27 +314,18 @@ def until(condition, seconds=120):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("flags", ["--only 9", "--jobs 0", "--fast", "3", "--figures-only"])
-def test_wrong_use_is_one_line(flags, monkeypatch, capsys):
-    """A flag, or no matplotlib."""
-    if flags == "--figures-only":
-        monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", *flags.split()])
-    with pytest.raises(SystemExit) as stop:
-        reproduce.main()
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and len(said.splitlines()) == 1
-    assert "pip install" in said or flags != "--figures-only"
-
-
-def test_a_reported_run_needs_code_that_is_committed(monkeypatch, capsys):
-    """What is asked of git is what runs depend on, and nothing else."""
+def test_wrong_use_is_one_line(monkeypatch, capsys):
+    """A flag; no matplotlib; or code that is not committed. What is asked of git is what runs
+    depend on, and nothing else."""
     asked = []
     monkeypatch.setattr(reproduce, "git", lambda *words: asked.append(words) or "maxrl.py\n")
-    monkeypatch.setattr(sys, "argv", ["reproduce.py"])
-    with pytest.raises(SystemExit) as stop:
-        reproduce.main()
-    assert stop.value.code == 2 and "commit maxrl.py first" in capsys.readouterr().err
+    for flags, says in (("--only 9", "--only"), ("--jobs 0", "--jobs"), ("--fast", "--fast"),
+                        ("3", "3"), ("", "commit maxrl.py first"),
+                        ("--figures-only", "pip install")):  # fmt: skip
+        if flags == "--figures-only":
+            monkeypatch.setitem(sys.modules, "matplotlib", None)
+        monkeypatch.setattr(sys, "argv", ["reproduce.py", *flags.split()])
+        assert status_of(lambda _: reproduce.main(), []) == 2 and says in one_line(capsys)
     left_out = {word.removeprefix(":!") for word in asked[0] if word.startswith(":!")}
     loaded = {Path(m.__file__) for m in (train, train.maxrl, train.tree, train.selftrain)}
     assert not {path.name for path in loaded} & left_out and "harness" not in left_out
