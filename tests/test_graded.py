@@ -44,17 +44,13 @@ def test_tailrl_has_the_gradient_of_all_thresholds(rewards, k):
 
 @given(st.lists(st.integers(-40, 40).map(lambda n: n / 8), min_size=2, max_size=7))
 def test_tailrl_of_any_rewards(rewards):
-    """Negative, equal, in any order. (That a shift changes nothing follows: the sum is centred.)"""
+    """Negative, equal, in any order."""
     A = ADVANTAGES["tailrl"](torch.tensor([rewards]).double())
     assert A[0].tolist() == pytest.approx(papers_tailrl(rewards), abs=1e-12)
 
 
-def test_tailrl_under_a_shift_a_factor_and_another_order_and_on_verdicts():
-    r = torch.tensor([[3.0, -1, 0.5, 3, -1, 2], [2.0] * 6]).double()
-    A, order = ADVANTAGES["tailrl"](r), torch.tensor([4, 3, 5, 0, 2, 1])
-    assert torch.equal(ADVANTAGES["tailrl"](r + 11), A) and not A[1].any()
-    assert torch.allclose(ADVANTAGES["tailrl"](r / 3), A / 3, atol=1e-12)
-    assert torch.equal(ADVANTAGES["tailrl"](r[:, order]), A[:, order])
+def test_tailrl_of_equal_rewards_and_of_verdicts():
+    assert not ADVANTAGES["tailrl"](torch.full((2, 6), 0.1).double()).any(), "exactly 0"
     for k in (2, 5, 7):
         verdicts = (torch.arange(k) < torch.arange(k + 1).unsqueeze(1)).double()
         for function in (graded.tailrl, ADVANTAGES["tailrl"]):
