@@ -118,11 +118,10 @@ def test_a_sweep_is_fair(name):
 
 def test_the_same_number_of_rollouts():
     """On countdown for all methods, and a step of "budget" for all k as in the default run."""
-    countdown = {m: f"{own} {sweeps.COUNTDOWN}" for m, own in
-                 {**sweeps.MANY, **sweeps.RELATIVES}.items()}  # fmt: skip
-    configs = [parse_args(flags.split())[0] for flags in countdown.values()]
-    per_step = [c.pool if "rounds" in countdown[c.method] else c.batch_size for c in configs]
-    assert {n * c.k * c.steps for n, c in zip(per_step, configs, strict=True)} == {160 * 64 * 16}
+    for own in (*sweeps.MANY.values(), *sweeps.RELATIVES.values()):
+        c = parse_args(f"{own} {sweeps.COUNTDOWN}".split())[0]
+        prompts = c.pool if "rounds" in f"{own} {sweeps.COUNTDOWN}" else c.batch_size
+        assert prompts * c.k * c.steps == 160 * 64 * 16
     budget = [parse_args(own.split())[0] for own in sweeps.BUDGETED.values()]
     assert {c.batch_size * c.k for c in budget} == {Config().batch_size * 8} == {sweeps.BUDGET}
 
@@ -258,8 +257,7 @@ class Forked:
         return self.returncode
 
     def send_signal(self, number):
-        if self.poll() is None:
-            os.kill(self.pid, number)
+        return self.poll() is None and os.kill(self.pid, number)
 
     def communicate(self):
         until(lambda: self.poll() is not None)
