@@ -65,8 +65,7 @@ def test_the_better_figure_has_a_star_and_one_base_has_one_row(folder, capsys, m
 
 def test_labels_are_short_whatever_differs(folder):
     """The table of advantages of a reader's own method never becomes a label."""
-    long = {"table": list(range(1000))}
-    write("x/half", (0.1, 3), method="deep/folder/mine.py:half", **long)
+    write("x/half", (0.1, 3), method="deep/folder/mine.py:half", table=list(range(1000)))
     write("x/full", (0.1, 3), method="deep/folder/mine.py:half", table=[1])
     write("x/k3", (0.1, 3), k=3, lr=0.01)
     write("x/fifty", (0.1, 3), k=4, lr=1e-5, n_embd=128, batch_size=64, warmup=7)

@@ -109,11 +109,10 @@ def test_the_best_of_several_is_the_mean_over_all_choices_of_them():
     assert "best@8" not in graded_figures(batch, one, written((0, "13", 7)), task)
 
 
-@pytest.mark.parametrize(
-    "flags",
-    ["--method maxrl-loo --order 2", "--method rloo", "--method reinforce --reward regression",
-     "--method ce", "--method tailrl"],
-)  # fmt: skip
+@pytest.mark.parametrize("flags", [
+    "--method maxrl-loo --order 2", "--method rloo", "--method reinforce --reward regression",
+    "--method ce", "--method tailrl",
+])  # fmt: skip
 def test_noisy_runs(train, capsys, flags):
     train(f"--task noisy --sft-steps 2 {flags} --out out")
     rows = [row for row in read("out") if "nll" in row]

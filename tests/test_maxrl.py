@@ -237,11 +237,10 @@ def test_pass_at_k_against_brute_force_of_lists_arrays_and_tensors():
         assert pass_at_k(9, kind([[1], [4]]), kind([1, 2, 9])).shape == (2, 3)
 
 
-@pytest.mark.parametrize(
-    "n, c, k",
-    [(4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0), (4, 1, 2.5), (4, math.nan, 2), (4.5, 1, 2),
-     (INF, 1, 2), ("many", 1, 2), (4, None, 2), (4, [1, [2]], 2), (4, [1, 2], [1, 2, 3])],
-)  # fmt: skip
+@pytest.mark.parametrize("n, c, k", [
+    (4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0), (4, 1, 2.5), (4, math.nan, 2), (4.5, 1, 2),
+    (INF, 1, 2), ("many", 1, 2), (4, None, 2), (4, [1, [2]], 2), (4, [1, 2], [1, 2, 3]),
+])  # fmt: skip
 def test_pass_at_k_refuses_the_rest(n, c, k):
     with pytest.raises(ValueError, match="pass_at_k"):
         pass_at_k(n, c, k)

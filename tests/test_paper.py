@@ -104,12 +104,11 @@ def test_the_norm_of_a_prompts_gradient(tmp_path, monkeypatch):
     assert found["p"][1] == pytest.approx(math.exp(before), rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    "gains, says, p",
-    [([0.1] * 8, "MaxRL ends above GRPO in pass@1", 2 / 256),
-     ([-0.1] * 8, "MaxRL ends below GRPO in pass@1", 1.0),
-     ([0.1, -0.1] * 4, "MaxRL and GRPO cannot be told apart in pass@1 at the end", 1.0)],
-)  # fmt: skip
+@pytest.mark.parametrize("gains, says, p", [
+    ([0.1] * 8, "MaxRL ends above GRPO in pass@1", 2 / 256),
+    ([-0.1] * 8, "MaxRL ends below GRPO in pass@1", 1.0),
+    ([0.1, -0.1] * 4, "MaxRL and GRPO cannot be told apart in pass@1 at the end", 1.0),
+])  # fmt: skip
 def test_a_sentence_is_true_whichever_way_the_logs_fall(monkeypatch, gains, says, p):
     """And a claim of the family counts only if the effect is in its favour."""
     ends = {"maxrl": [0.5 + g for g in gains], "grpo": [0.5] * 8}

@@ -6,6 +6,7 @@ import random
 import re
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import torch
@@ -106,12 +107,9 @@ def test_problems_and_verdicts_by_hand():
 
 def test_the_readme_shows_code_of_plain():
     """Its loop in fifteen lines is a piece of plain.py, to the letter."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme, code = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "plain.py"))
     shown = readme.partition("<!-- plain.py -->\n```python\n")[2].partition("```")[0]
-    code = (ROOT / "plain.py").read_text(encoding="utf-8")
-    assert shown.strip() and len(shown.splitlines()) >= 10
-    indented = "".join(f"    {line}".rstrip() + "\n" for line in shown.splitlines())
-    assert indented in code
+    assert len(shown.splitlines()) >= 10 and indent(shown, "    ") in code
 
 
 @pytest.mark.parametrize("flags", ["--k 0", "--method ppo", "--threads 0"])

@@ -60,9 +60,7 @@ def test_how_an_interval_is_said():
     few = interval([1.0, 2.0, 4.0])
     assert say(few) == "+2.250 (+1.000 to +4.000)" and few.sign == 0
     assert say(interval([3.0])) == "+3.000"
-
-
-def test_a_ratio_is_judged_by_its_logarithm():
+    # A ratio is judged by its logarithm.
     v, logs = of_ratio([3 * 2**x for x in SAMPLE], [3] * 8), interval(SAMPLE)
     assert (v.low, v.high) == pytest.approx((2**0.25, 2**1.6))
     assert (v.p, v.above, v.n) == (logs.p, 7, 8)

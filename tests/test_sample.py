@@ -40,10 +40,8 @@ def test_completions_counts_and_verdicts_and_prompts(run):
 
 
 def test_wrong_use_is_one_line_and_status_2(run):
-    for words, says in (
-        ("123+1=", "too long"), ("1-1=", "not a prompt"), ("1+1 --k 0", "from 1"),
-        ("--interactive", "terminal"), ("--device tpu", "cpu"),
-    ):  # fmt: skip
+    for words, says in (("123+1=", "too long"), ("1-1=", "not a prompt"), ("1+1 --k 0", "from 1"),
+                        ("--interactive", "terminal"), ("--device tpu", "cpu")):  # fmt: skip
         status, _, err = run(*words.split())
         assert status == 2 and says in err and len(err.splitlines()) == 1
 

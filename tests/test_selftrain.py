@@ -72,8 +72,7 @@ def test_mini_batches():
 
 def test_a_pool_is_drawn_for_its_round_from_what_may_be_trained_on():
     """And its rollouts with the seed's and the round's own numbers, also for the same prompts."""
-    flags = "--pool 12 --k 50 --method star --train-prompts 12"
-    model, task, config = tiny_model(flags)
+    model, task, config = tiny_model("--pool 12 --k 50 --method star --train-prompts 12")
     fixed = make_batch(task.draw(rng(0, "pool"), 12, "train"), task, CPU).prompts
     figures = []
     for step, seed in ((1, 0), (2, 0), (1, 0), (1, 1)):

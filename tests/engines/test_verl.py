@@ -110,12 +110,6 @@ def run(words, folder, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("environment", [ENVIRONMENT, {}])
-def test_registration_by_environment(tmp_path, environment):
-    said = run([sys.executable, "-c", SHOW], tmp_path, **environment)
-    assert said.strip().endswith(str(bool(environment)))
-
-
 def test_registration_in_a_ray_worker(tmp_path):
     """By runtime_env alone, as on a cluster: the driver's own environment names nothing of ours."""
     code = f"""
