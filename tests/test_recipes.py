@@ -160,30 +160,22 @@ def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
     assert "requirements-trl.txt" in done.stderr
 
 
-UIDS = ["b", "a", "c", "a", "b", "a", "b", "a"]
-NUMBERS = [ord(uid) for uid in UIDS]
-MASK = torch.tensor([[1, 1, 1], [1, 0, 0]] * 4)
-# a: 1 of 4, b: 2 of 3, c: a group of one. The reward may stand at any token.
-REWARDS = torch.zeros(8, 3)
-REWARDS[1, 0] = REWARDS[4, 1] = REWARDS[6, 2] = REWARDS[2, 2] = 1.0
-WANT = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0])
-
-
-def test_groups_of_verl_are_rows_of_one_uid():
-    """Shuffled, of three sizes, by hand; uids and rewards of any type."""
+def test_groups_of_verl_are_rows_of_one_uid(monkeypatch):
+    """By hand: a 1 of 4, b 2 of 3, c a group of one; shuffled, uids and rewards of any type, the
+    reward at any token. The order of an estimator is in the environment."""
+    uids, rewards = list("bacababa"), torch.zeros(8, 3)
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0]] * 4)
+    rewards[1, 0] = rewards[4, 1] = rewards[6, 2] = rewards[2, 2] = 1.0
+    want = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0]).unsqueeze(1) * mask
     types = (torch.float, torch.double, torch.bfloat16, torch.long, torch.bool)
-    kinds = [UIDS, np.array(UIDS), np.array(UIDS, dtype=object), "".join(UIDS), NUMBERS]
-    kinds += [np.array(NUMBERS), torch.tensor(NUMBERS), list(torch.tensor(NUMBERS))]
-    for uids, kind in product(kinds, types):
-        advantages, returns = verl_maxrl.uid_advantages("maxrl", REWARDS.to(kind), MASK, uids)
+    kinds = [uids, np.array(uids), np.array(uids, dtype=object), "bacababa", list(map(ord, uids))]
+    kinds += [np.array(kinds[-1]), torch.tensor(kinds[-1]), list(torch.tensor(kinds[-1]))]
+    for index, kind in product(kinds, types):
+        advantages, returns = verl_maxrl.uid_advantages("maxrl", rewards.to(kind), mask, index)
         assert advantages.is_floating_point() and torch.equal(returns, advantages)
-        assert torch.equal(advantages.float(), WANT.unsqueeze(1) * MASK), (uids, kind)
-
-
-def test_the_order_of_verls_estimators_is_in_the_environment(monkeypatch):
-    rewards, mask = torch.tensor([[1.0], [0.0], [0.0]]), torch.ones(3, 1)
+        assert torch.equal(advantages.float(), want), (index, kind)
+    of = lambda name: verl_maxrl.uid_advantages(name, rewards, mask, uids)[0]  # noqa: E731
     monkeypatch.setenv("MAXRL_ORDER", "1")
-    of = lambda name: verl_maxrl.uid_advantages(name, rewards, mask, "aaa")[0]  # noqa: E731
     one, rloo = of("maxrl-loo"), of("rloo")
     monkeypatch.delenv("MAXRL_ORDER")
     assert torch.allclose(one, rloo) and not torch.allclose(one, of("maxrl-loo"))

@@ -18,11 +18,9 @@ def test_without_an_end_token_the_answer_is_wrong():
     """Also where what it says up to there is right. After an end token nothing is read."""
     right, never_ends, wrong = [1, 2, END], [1, 2, PAD], [1, 3, END]
     says_more = [3, END, 5]
-    rollouts = written(
-        (0, right, 4), (0, never_ends, 2), (0, wrong, 1), (1, "3", 1), (1, says_more, 1),
-        (1, right, 1), (1, [3, PAD, END], 1), (1, [3, PAD, PAD], 1), (1, "03", 1),
-        (2, [1, 2, 3], 1), (3, [1, PLUS, 2], 1),
-    )  # fmt: skip
+    said = (0, right, 4), (0, never_ends, 2), (0, wrong, 1), (1, "3", 1), (1, says_more, 1)
+    said += (1, right, 1), (1, [3, PAD, END], 1), (1, [3, PAD, PAD], 1), (1, "03", 1)
+    rollouts = written(*said, (2, [1, 2, 3], 1), (3, [1, PLUS, 2], 1))
     task = checked_task(Config(digits=1, reverse=False))
     texts, expected = ["5+7=", "1+2=", "99+24=", "1,2:3="], [1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]
     batch = Batch(texts, [""] * 4, *torch.zeros(2, 4, 1))
@@ -50,10 +48,8 @@ def test_graded_rewards_by_hand(reward, expected):
 
 def test_the_figures_of_a_step_by_hand():
     """Four prompts, k = 7: dead, live, all right, live. Every figure counts all 28 rollouts."""
-    rollouts = written(
-        (0, [4, END], 5), (0, [4, 4], 2), (1, [3, END], 1), (1, [4, END], 6), (2, [3, END], 7),
-        (3, [5, END], 1), (3, [3, 3], 6),
-    )  # fmt: skip
+    first = (0, [4, END], 5), (0, [4, 4], 2), (1, [3, END], 1), (1, [4, END], 6)
+    rollouts = written(*first, (2, [3, END], 7), (3, [5, END], 1), (3, [3, 3], 6))
     rewards = torch.tensor([0.0, 0, 1, 0, 1, 1, 0])
     figures = rollout_figures(rollouts, rewards, 4, 7)
     entropy = (5 * 1 + 2 * 2 + 1 * 3 + 6 * 4 + 7 * 5 + 1 * 6 + 6 * 7) / 28
