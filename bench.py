@@ -1,4 +1,4 @@
-"""How fast this project is, beside plain decoding and the libraries one would use instead.
+"""How fast this project is, compared with plain decoding and the usual libraries.
 
     python bench.py            a few minutes on two cores: the tables below, and bench.json
     python bench.py --peers    with Hugging Face generate and TRL's GRPOTrainer beside it
@@ -6,11 +6,11 @@
     python bench.py --device cuda --peers    the same on a GPU, where plain.py sits out
 
 Contenders take turns inside one process, so that a slow minute on the machine hits them all;
-figures are medians with their range. *Cold* is an untrained model: nearly all rollouts differ, the
-worst case for counting, and a stand-in verdict gives every row weight. *Warm* is train.py's warm
-start with its real verdicts, where rollouts agree. Everything is float32 with the same threads,
-layers, width, vocabulary and lengths. The last table has no times: it counts the tokens that the
-network runs when it scores a batch. Left out: what the methods learn (reproduce.py).
+figures are medians with their range. *Cold* is an untrained model: nearly all rollouts differ,
+which is the worst case for counting, and a stand-in verdict gives every row weight. *Warm* is
+train.py's warm start with its real verdicts, where rollouts agree. Everything is float32 with the
+same threads, layers, width, vocabulary and lengths. The last table has no times: it counts the
+tokens that the network runs when it scores a batch. Left out: what methods learn (reproduce.py).
 """
 
 import argparse
@@ -262,7 +262,7 @@ def make_case(regime: str, sizes: dict[str, Any], device: torch.device) -> Case:
 
 
 def sampling(case: Case, rounds: int, peers: bool) -> dict:
-    """(a): the rollouts of one batch."""
+    """Time the sampling of one batch of rollouts."""
     model, prompts, k = case.model, case.batch().prompts, case.config.k
     L, generator = case.task.max_new_tokens, case.generator()
     copies = prompts.repeat_interleave(k, dim=0)
@@ -276,7 +276,7 @@ def sampling(case: Case, rounds: int, peers: bool) -> dict:
 
 
 def steps(case: Case, rounds: int, peers: bool) -> dict:
-    """(b): sample, verify, weigh, differentiate, update."""
+    """Time a training step: sample, verify, weigh, differentiate, update."""
     own, generator = copy.deepcopy(case.model), case.generator()
     batch, config, L = case.batch(), case.config, case.task.max_new_tokens
     words = (own, train.new_optimizer(own, 1e-6), batch.prompts, case.verdict, config.method)
@@ -296,7 +296,7 @@ def runnable(calls: dict[str, Callable], case: Case) -> dict[str, Callable]:
 
 
 def table(what: str, case: Case, seconds: dict[str, list[float]]) -> dict[str, Any]:
-    """Print and return the median, the range, the turns, and how many times slower than ours."""
+    """Print and return the median, the range, the turns, and the median as a multiple of ours."""
     name = f"{what}, {case.name}"
     print(f"\n{name}\n{'':17}{'median s':>10}{'range':>18}{'turns':>7}{'times ours':>12}")
     rows, ours = {}, median(seconds["ours"])
@@ -310,7 +310,7 @@ def table(what: str, case: Case, seconds: dict[str, list[float]]) -> dict[str, A
 
 
 def scaling(case: Case, rounds: int, flags: list[str]) -> dict[str, Any]:
-    """A warm step against the number of rollouts, and the memory of a process that does one."""
+    """The time of a warm step for several k, and the memory of a process that does one step."""
     cases = {k: case.with_(k=k) for k in SCALING_K}
     seconds = alternate({str(k): c.stepper() for k, c in cases.items()}, rounds)
     pass_rate = cases[1024].stepper()()["pass_rate"]
@@ -336,8 +336,8 @@ def process_memory(k: int, flags: list[str]) -> float:
 
 
 def peak_mb(device: torch.device) -> float:
-    """Of this process: resident memory, or what torch has allocated on the GPU. (On Linux getrusage
-    would count the parent that started it.)"""
+    """The most MB that this process has used: resident, or allocated by torch on the GPU. (On Linux
+    getrusage would count the parent that started it.)"""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status")
@@ -384,9 +384,9 @@ def tree_sizes(case: Case) -> dict[str, int]:
     """How many completion tokens are run to score one batch: as nodes of the tree, with each
     distinct completion by itself, and with each rollout by itself.
 
-    Scored as in train.py, in parts of --micro-batch, but including the completions whose advantage
-    is 0. Not counted: the prompts, and the last token of a completion, which is predicted and
-    never run. A prefix in two rows, or in two parts, is two nodes.
+    The batch is scored as in train.py, in parts of --micro-batch, but with the completions whose
+    advantage is 0. Not counted: the prompts, and the last token of a completion, which is
+    predicted and never run. A prefix in two rows, or in two parts, is two nodes.
     """
     prompts, sampled = case.batch().prompts, case.roll_out()
     lengths = completion_mask(sampled.tokens, END).sum(1) - 1
@@ -508,7 +508,7 @@ def main() -> None:
         print(peak_mb(device))
         return
     if args.peers and not all(map(find_spec, ("transformers", "trl", "datasets"))):
-        print("bench.py: no peers here: pip install -r recipes/requirements-trl.txt; the rest runs")
+        print("bench.py: peers left out; pip install -r recipes/requirements-trl.txt adds them")
         args.peers = False
     try:
         pick_device(args.device)

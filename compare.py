@@ -38,7 +38,7 @@ Rows = list[dict[str, Any]]  # the evaluations of a run, first to last
 
 @dataclass
 class Group:
-    """The runs of one method and settings, whatever their seeds."""
+    """The runs of one method with the same settings, whatever their seeds."""
 
     config: dict[str, Any]  # of the first of them
     folder: Path = Path()  # of the first

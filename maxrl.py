@@ -49,8 +49,8 @@ exactly 0, and wrong rollouts are pushed down, so that a step learns from failur
 one order. A score has mean 0, but a group without a success is skipped, baseline included, and what
 the other groups contribute to that mean is exactly the last term of w_k grad p (`maxrl` shows why).
 The noise depends on the answers. Where many are right, their scores differ, and the baseline lowers
-the noise of prompts that mostly succeed, here and there by half. Where only one is, all successes
-have the same score, there is nothing to lower, and the baseline adds noise.
+the noise of prompts that are solved most of the time, in some cases by half. Where only one is, all
+successes have the same score, there is nothing to lower, and the baseline adds noise.
 
 `python maxrl.py` computes every w(p) by exact enumeration and prints it beside its closed form,
 with the standard deviation of the estimate.
@@ -116,9 +116,9 @@ def maxrl(r: Tensor, mean: Tensor, k: int) -> Tensor:
     subtracted as well, provided that the group has a success. Over all groups the average score has
     mean 0. A wrong rollout's score has mean -grad p / (1-p), because E[(1-r) score] = -grad p.
     So the groups without a success, whose probability is (1-p)^k, contribute -(1-p)^(k-1) grad p to
-    that 0, and the others (1-p)^(k-1) grad p, which the baseline takes away: exactly the last term
-    of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other k-1 terms remain. At k = 1 none would, so a
-    group of one is `reinforce`, as in `maxrl_raw`.
+    that 0. The other groups contribute (1-p)^(k-1) grad p, and the baseline takes this away. Its
+    weight is exactly the last term of w_k = 1 + (1-p) + ... + (1-p)^(k-1). The other k-1 terms
+    remain. At k = 1 none would, so a group of one is `reinforce`, as in `maxrl_raw`.
     """
     return _divide(r - mean, mean) if k > 1 else r
 
@@ -134,8 +134,9 @@ def maxrl_raw(r: Tensor, mean: Tensor, k: int) -> Tensor:
 def maxrl_loo(r: Tensor, mean: Tensor, k: int, order: float | None = None) -> Tensor:
     """A = omega (r - mean of the peers), omega = pass@T / p estimated from the peers.
 
-    Leave-one-out MaxRL, not the paper's but ours: exactly order T <= k (default k), with a
-    baseline, and 0 in groups that all fail or all pass. The peers of a rollout are the other k-1.
+    Leave-one-out MaxRL, which is ours and not the paper's: exactly order T <= k (default k), with a
+    baseline, and 0 in a group whose rollouts all fail or all pass. The peers of a rollout are the
+    other k-1 of its group.
     omega and the baseline look only at them, so they are independent of this rollout, and
     E[A score] = E[omega] E[r score] = E[omega] grad p.
 
@@ -215,9 +216,10 @@ def counted_advantages(
     """Advantages of U distinct completions, each of which may stand for several rollouts: (U,).
 
     rewards, group, count: (U,), the reward of a completion, the number of its prompt in 0..B-1, and
-    how many of that prompt's k rollouts it stands for. Rewards are 0 or 1; `maxrl-loo` takes any in
-    [0, 1] (then sorted by group), `reinforce`, `rloo` and `tailrl` any finite ones. order: the T of
-    `maxrl-loo` and `passk`, from 1 to k (default k). ValueError for other rewards or orders.
+    how many of that prompt's k rollouts it stands for. Rewards are 0 or 1; `maxrl-loo` also takes
+    any in [0, 1], if the completions are sorted by group, and `reinforce`, `rloo` and `tailrl` take
+    any finite ones. order: the T of `maxrl-loo` and `passk`, from 1 to k (default k). ValueError
+    for other rewards or orders.
     """
     r = rewards.detach().cpu().double().clone()  # they are few, and MPS has no float64
     group, count = group.cpu(), count.cpu()
@@ -291,7 +293,7 @@ def objective(p: Tensor, order: float) -> Tensor:
     """J_T(p) = -sum_{j=1..T} (1-p)^j / j, elementwise and differentiable; T = inf is log p.
 
     p in [0, 1]; order an integer >= 1 or math.inf, else ValueError. MaxRL paper, section 3. All
-    terms have one sign, so the plain sum is accurate from p = 0 (-1 - 1/2 - ... - 1/T) to 1.
+    terms have the same sign, so the plain sum is accurate from p = 0 (-1 - 1/2 - ... - 1/T) to 1.
     """
     p, T = torch.as_tensor(p), _order(order)
     if T == math.inf:
@@ -358,7 +360,7 @@ def _product(n: Tensor, c: Tensor, k: Tensor) -> Tensor:
     n, c, k = (x.double().unsqueeze(-1) for x in (n, c, k))
     c, k = torch.maximum(c, k), torch.minimum(c, k)  # so that there are few factors
     result, most = torch.ones(()), int(k.max()) if k.numel() else 0
-    for first in range(0, most, 4096):  # so many at a time: this bounds the memory
+    for first in range(0, most, 4096):  # 4096 factors at a time, to bound the memory
         i = torch.arange(first, min(first + 4096, most), dtype=n.dtype)
         result = result * torch.where(i < k, (n - c - i).clamp(min=0) / (n - i), 1.0).prod(-1)
     return result
@@ -393,7 +395,7 @@ def check_order(name: str, k: int, order: float | None) -> None:
 
 
 def _order(order: float) -> float:
-    """The order of an objective, if it is one."""
+    """The order itself, if an objective can have it; otherwise a ValueError."""
     if order == math.inf or (order >= 1 and int(order) == order):
         return order
     raise ValueError(f"an order is a whole number >= 1 or inf, not {order}")
@@ -448,7 +450,7 @@ def enumerated_weight(
 
 
 def table(k: int, ps: tuple[float, ...]) -> list[str]:
-    """The lines of the table of k: a row for each estimator, three columns for each pass rate."""
+    """The lines of the table for k: a row for each estimator, three columns for each pass rate."""
     lines = [f"{f'k = {k}':16}" + "".join(f" |{f'p = {p:g}':^25}" for p in ps)]
     lines += [f"{'':11}order" + " |  weight  formula      sd" * len(ps)]
     for name in [name for name in FORMULAS if name != "tailrl"]:

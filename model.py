@@ -102,8 +102,8 @@ class GPT(nn.Module):
     ) -> Tensor:
         """tokens (N, T) -> logits (N, T, V): position t predicts token t + 1.
 
-        The other arguments are for tree.py, which runs tokens that do not stand in plain rows, in a
-        tensor of any shape. `positions`, of the same shape, says at which position of its text each
+        The other arguments are for tree.py, whose tokens do not stand in plain rows: there `tokens`
+        may have any shape. `positions`, of the same shape, says at which position of its text each
         token stands; `attend` decides which token sees which; `keep`, indices into the first
         dimension, selects the tokens whose logits are wanted. The last layer runs its MLP for these
         only.

@@ -2,9 +2,9 @@
 
     python sample.py runs/addition-maxrl-k8-s0 "12+34=" --k 8
 
-Without a prompt it asks a few held-out ones of rising difficulty; with --interactive it asks you.
-Rollouts are drawn as in training, at temperature 1. Answers are shown in the usual order even if
-the model writes them from right to left. Left out: loading a model (harness/checkpoint.py).
+Without a prompt it tries a few held-out ones of rising difficulty; --interactive lets you type
+them. Rollouts are drawn as in training, at temperature 1. Answers are shown in the usual order even
+if the model writes them from right to left. Left out: loading a model (harness/checkpoint.py).
 """
 
 import argparse

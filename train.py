@@ -56,7 +56,7 @@ def train_step(
     """One batch, one update. Returns the step's training figures; FloatingPointError if the loss or
     the gradient is not finite.
 
-    purpose: what the problems are drawn for, so that a warm start sees other ones than its run.
+    purpose: what the problems are drawn for, so that a warm start has draws of its own.
     """
     fixed = config.train_prompts  # 0: fresh ones every step
     problems = draw_problems(task, config.seed, step, config.batch_size, fixed, purpose)
@@ -115,7 +115,7 @@ def self_training_round(
     first_weights: dict[str, torch.Tensor],
 ) -> dict[str, Any]:
     """A step of expert iteration or STaR: many updates, each by cross-entropy on right answers."""
-    if config.method == "star":  # begins every round at the first weights
+    if config.method == "star":  # begins every round from the first weights
         model.load_state_dict(first_weights)
         optimizer.state.clear()
     loss, norm = 0.0, 0.0
@@ -176,8 +176,8 @@ def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
 
 def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> GPT:
     """Train by cross-entropy on reference answers until their mean likelihood over the last ten
-    steps is --sft-until, for at most --sft-steps. (The likelihood is the pass rate where one answer
-    is right.) If an earlier run with the same key kept its model, that model is taken instead."""
+    steps is --sft-until, for at most --sft-steps. (Where only one answer is right, the likelihood
+    is the pass rate.) If an earlier run with the same key kept its model, that one is taken."""
     ce = warm_start_config(config, device)
     path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
     with suppress(CheckpointError, OSError):  # none was kept, or it cannot be read
@@ -207,7 +207,7 @@ def keep_warm_start(path: Path, ce: Config, model: GPT) -> None:
 
 
 def warm_start_config(config: Config, device: torch.device) -> Config:
-    """A warm start is a run by cross-entropy. It shares these settings with the run it is for."""
+    """A warm start is a run of the method `ce`. It shares these settings with the run it is for."""
     shared = "task digits reverse noise n_layer n_head n_embd seed bf16 threads sft_until".split()
     settings: dict[str, Any] = {n: getattr(config, n) for n in shared}
     settings |= {n: getattr(config, f"sft_{n}") for n in ("steps", "batch_size", "lr")}

@@ -55,7 +55,7 @@ WIDTH = 16  # paths in a row; a wider row shares more prefixes, but more of its 
 
 @dataclass
 class Rollouts:
-    """The U distinct completions of a batch of prompts, sorted by prompt, of at most L tokens."""
+    """The U distinct completions of a batch, of at most L tokens each, sorted by prompt."""
 
     group: Tensor  # (U,) int64, the prompt that the completion answers
     tokens: Tensor  # (U, L) int64, up to and including the end token, then pads
@@ -202,7 +202,7 @@ def generate(
     columns = [torch.cat(column) for column in zip(*done, strict=True)]
     by_prompt = columns[0].argsort(stable=True)
     rollouts = Rollouts(*(column[by_prompt] for column in columns))
-    # This check has to wait for a GPU, so it is made only once, at the end.
+    # On a GPU this check makes the CPU wait, so it is made only once, at the end.
     if (rollouts.count.sum() != B * k) | ~rollouts.logprob.isfinite().all():
         raise FloatingPointError("the model's probabilities are not finite")
     return rollouts
@@ -249,9 +249,9 @@ def draw_counts(probs: Tensor, count: Tensor, generator: torch.Generator) -> Ten
 
     probs (N, V), count (N,) -> (N, V) int64, whose rows sum to count. The outcomes are the leaves
     of a binary tree: of n draws that reach a fork, Binomial(n, left / (left + right)) go left.
-    So the work does not depend on the counts. Drawn on the generator's device (MPS has no binomial:
-    pass a CPU generator there), in float64, where counts are exact. A row of probs with a NaN draws
-    anything or nothing; `generate` checks for that.
+    So the work does not depend on the counts. The draws are made on the generator's device (MPS has
+    no binomial: pass a CPU generator there), in float64, where counts are exact. A row of probs
+    with a NaN draws anything or nothing; `generate` checks for that.
     """
     probs, device, V = probs.to(generator.device), probs.device, probs.shape[1]
     width = 1 << (V - 1).bit_length()  # the smallest power of two that is at least V
@@ -306,7 +306,8 @@ def run_paths(
     (B, P), L, path = prompts.shape, tokens.shape[1], number_within(group)
 
     # 1. new[u, t]: are the first t tokens of completion u a node that the line above lacks? In line
-    # 1, 4 is not new and 47 is. 4e is no node, because nothing follows it. Each row starts afresh.
+    # 1 the node 4 is not new, but 47 is. 4e is not a node, because nothing follows it. Each row
+    # starts afresh.
     new, shared = torch.zeros_like(scored), path % WIDTH > 0
     for length in range(1, L):
         shared[1:] &= tokens[1:, length - 1] == tokens[:-1, length - 1]

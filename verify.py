@@ -1,8 +1,8 @@
 """Is this completion a correct answer to this prompt? Strings in, a verdict out.
 
 The right answer is computed from the text of the prompt, with integers; no text is ever evaluated.
-The form of the prompt says what it asks for. Its numbers have at most 18 digits, and spaces may
-stand before each of them, because the tasks align their prompts:
+The numbers in a prompt have at most 18 digits, and spaces may stand before each of them, because
+the tasks align their prompts. The form of the prompt says what it asks for:
 
     a+b=  a-b=  a*b=  a*b%m=     the result
     the same with < for =        the result written right to left, with its sign last

@@ -69,7 +69,7 @@ class Task:
         """A prompt as a person types it -> as the model knows it. ValueError says what is wrong."""
         if len(text) != self.prompt_width:
             raise ValueError(
-                f"{text!r} is not a prompt of this task, which has {self.prompt_width} characters"
+                f"{text!r} is not a prompt of this task: those have {self.prompt_width} characters"
             )
         return text
 

@@ -1,4 +1,4 @@
-"""Addition: ` 12+ 34=` -> `46`. The default task; ten rows: `python -m data.addition`."""
+"""Addition: ` 12+ 34=` -> `46`. The default task. Ten rows: `python -m data.addition`."""
 
 from data.arithmetic import Arithmetic, show
 

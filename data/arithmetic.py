@@ -144,7 +144,7 @@ class Arithmetic(Task):
 
 def show(task_class: type[Task], **settings: Any) -> None:
     """Print ten rows of a task, and how one of them becomes tokens: `python -m data.addition`."""
-    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # as `| head` asks
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
     settings = {"digits": 2, "reverse": True} | task_class.defaults | settings
     parser = argparse.ArgumentParser(description="Print ten rows of this task.")
     parser.add_argument("--digits", type=int, default=settings["digits"])

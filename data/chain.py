@@ -2,7 +2,7 @@
 
 The model may write anything up to the `;`, and only what follows it is judged. So a prompt has many
 right rollouts, of different lengths, and its pass rate is the sum over all of them. Demonstrations
-come in two styles, place by place or as a running sum, so the way to think is not prescribed.
+come in two styles, place by place or as a running sum, so no one way of working is prescribed.
 """
 
 from typing import Any, ClassVar

@@ -125,7 +125,7 @@ export class Group extends Part {
       fill("one success", (i) => i === 0),
       fill("half", (i) => i <= last() / 2),
       fill("none", () => false),
-      fill("easy, hard, dead", (i, b) => [i < last(), i === 0, false][b % 3]),
+      fill("easy, hard, none", (i, b) => [i < last(), i === 0, false][b % 3]),
     ]);
   }
 
@@ -148,7 +148,7 @@ export class Group extends Part {
         this.chosen = b;
         this.changed();
       };
-      const label = `Rollouts of prompt ${b + 1}`;
+      const label = `Tries at prompt ${b + 1}`;
       return el(
         "div",
         { class: "group" },
@@ -171,7 +171,7 @@ export class Group extends Part {
       show();
       this.changed();
     };
-    const label = `Prompt ${b + 1}, rollout ${i + 1}`;
+    const label = `Prompt ${b + 1}, try ${i + 1}`;
     const options = { class: "box", "aria-label": label, tabindex: i ? -1 : 0 };
     const node = button("", toggle, options);
     show();
@@ -211,7 +211,7 @@ export class Group extends Part {
       row.firstChild.setAttribute("aria-pressed", b === this.chosen);
       const mean = `mean ${S}/${k} = ${format(S / k, 3)}`;
       row.lastChild.textContent =
-        S === 0 ? "dead: all fail" : S === k ? "all right: nothing to compare" : mean;
+        S === 0 ? "all fail: nothing to imitate" : S === k ? "all right: nothing to compare" : mean;
     });
   }
 
@@ -221,8 +221,8 @@ export class Group extends Part {
       const color = methodVariable(name);
       const own = OWN_SCALE.includes(name) ? extent(all[m].flat()) : scale;
       const cells = all[m].map((A) => {
-        const spoken = [...new Set(A)].map((a) => written(a, 3)).join(" or ");
-        return el("td", {}, barsOf(A, own, color), el("span", { class: "hidden" }, spoken));
+        const spoken = [...new Set(A)].map((a) => written(a, 3)).join(", ");
+        return el("td", {}, barsOf(A, own, color), el("small", {}, spoken));
       });
       const swatch = el("span", { class: "swatch", style: `--swatch: var(--${color})` });
       const about = el("div", { class: "filled" }, FORMULAS[name]);

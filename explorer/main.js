@@ -13,7 +13,7 @@ import { Weights } from "./weights.js";
 
 window.maxrl = { advantages, weight, objective, passAtK, logprob, models: modelNames };
 
-/** Mark in the bar which part is on the screen. */
+/** Mark in the bar which part is in the middle of the screen, or was last. */
 function markCurrent() {
   const links = new Map(
     [...document.querySelectorAll(".bar nav a")].map((a) => [a.hash.slice(1), a]),
@@ -21,11 +21,11 @@ function markCurrent() {
   const observer = new IntersectionObserver(
     (entries) => {
       for (const { target, isIntersecting } of entries) {
-        if (isIntersecting) links.get(target.id).setAttribute("aria-current", "true");
-        else links.get(target.id).removeAttribute("aria-current");
+        if (!isIntersecting) continue;
+        for (const [id, link] of links) link.setAttribute("aria-current", id === target.id);
       }
     },
-    { rootMargin: "-30% 0px -69% 0px" },
+    { rootMargin: "-50% 0px -49% 0px" },
   );
   for (const id of links.keys()) observer.observe(document.getElementById(id));
 }
@@ -33,7 +33,7 @@ function markCurrent() {
 /** The numbers of the table in the introduction. */
 function fillWeights() {
   for (const cell of document.querySelectorAll("[data-weight]"))
-    cell.textContent = format(weight(cell.dataset.weight, 1e-4, 1024), 3);
+    cell.textContent = format(weight(cell.dataset.weight, 1e-4, 1024));
 }
 
 function start() {

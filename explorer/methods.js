@@ -27,10 +27,11 @@ export const MORE = {
     "as two tries succeed: another success would not change pass@k.",
   "maxrl-std":
     "Divides by the mean and by std, a common mistake. Its weight exceeds that of maximum " +
-    "likelihood.",
+    "likelihood. Its bars in part 2 have a scale of their own.",
   rft:
     "Imitates all right tries alike: it divides by the mean of the whole batch, so every prompt has " +
-    "the same weight. In part 2 a change in one group changes the others.",
+    "the same weight. In part 2 a change in one group changes the others, and the bars have a " +
+    "scale of their own.",
 };
 
 /** A control for the methods in MORE: a chip and an explanation for each of them. */

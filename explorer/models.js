@@ -16,13 +16,14 @@ import {
   minus,
   numberControl,
   percent,
-  svgElement,
+  prose,
   textControl,
   whole,
 } from "./ui.js";
 
 const MOST_K = 1024;
 const DASH = [5, 4]; // of the base model
+const MOST_WRONG = 5; // answers that a card lists beside the right one
 const KS = Array.from({ length: 41 }, (_, i) => 2 ** (i / 4)); // of the curves, 1 to 1024
 const count = (n) => n.toLocaleString("en");
 const loaded = new Map();
@@ -82,58 +83,42 @@ export function logprob(model, prompt, completion) {
   return logprobOf(load(model), tokens.slice(0, start), tokens.slice(start));
 }
 
-// --------------------------------------------------------------------------------------- the tree
+// ------------------------------------------------------------------------------------ the answers
 
-/** The leaves of a tree as [text, count, ended], in the order in which they are drawn. */
-function leaves(node, text = "") {
-  return node.children.flatMap((child) => {
+/** The answers in a tree of rollouts: {text, count, isRight}, the most frequent first. */
+function answersOf(node, answer, text = "") {
+  const found = node.children.flatMap((child) => {
     const ended = child.token === END();
     const longer = ended ? text : text + character(child.token);
-    return child.children.length ? leaves(child, longer) : [[longer, child.count, ended]];
+    if (child.children.length) return answersOf(child, answer, longer);
+    const isRight = ended && longer === answer;
+    return [{ text: ended ? longer : `${longer}…`, count: child.count, isRight }];
   });
+  return found.sort((a, b) => b.count - a.count);
 }
 
-/** The rollouts as blocks: a column for each character, as high as it is frequent. */
-function drawTree(tree, answer, color, width) {
-  const height = width > 250 ? 130 : 200;
-  const column = Math.min(48, width * 0.165);
-  const unit = height / tree.count;
-  const shapes = [];
-  const block = (child, depth, y, text) => {
-    const [x, size] = [depth * column, unit * child.count];
-    const right = answer.startsWith(text);
-    const fill = right ? `var(--${color})` : "var(--line)";
-    const box = { x, y, width: column - 2, height: Math.max(size - (size > 3 ? 1 : 0), 0.4) };
-    const look = { rx: Math.min(3, size / 3), fill, "fill-opacity": right ? 0.62 : 1 };
-    shapes.push(svgElement("rect", { ...box, ...look }));
-    const middle = { x: x + column / 2 - 1, y: y + size / 2 + 4, "text-anchor": "middle" };
-    if (size > 12) shapes.push(svgElement("text", middle, text.at(-1)));
-  };
-  const grow = (node, depth, top, text) => {
-    let y = top;
-    for (const child of node.children) {
-      if (child.token !== END()) {
-        const longer = text + character(child.token);
-        block(child, depth, y, longer);
-        grow(child, depth + 1, y, longer);
-      }
-      y += unit * child.count;
-    }
-  };
-  grow(tree, 0, 0, "");
-  let y = 0;
-  for (const [text, n, ended] of leaves(tree)) {
-    const right = ended && text === answer ? " ✓" : "";
-    const says = `${text}${ended ? "" : "…"} × ${count(n)}${right}`;
-    const place = {
-      class: "count",
-      x: (models().length - 1) * column + 8,
-      y: y + (unit * n) / 2 + 4,
-    };
-    if (unit * n > 10) shapes.push(svgElement("text", place, says));
-    y += unit * n;
-  }
-  return svgElement("svg", { width, height, "aria-hidden": "true" }, ...shapes);
+/** What is listed of them: the right answer, given or not, the most frequent others, and the rest
+ *  as one. */
+function listed(found, answer) {
+  const right = found.find(({ isRight }) => isRight) ?? { text: answer, count: 0, isRight: true };
+  const others = found.filter(({ isRight }) => !isRight);
+  const rest = others.splice(others.length > MOST_WRONG ? MOST_WRONG - 1 : MOST_WRONG);
+  const sum = rest.reduce((total, one) => total + one.count, 0);
+  const last = rest.length ? [{ text: `${count(rest.length)} others`, count: sum }] : [];
+  return [{ ...right, text: `${right.text} ✓` }, ...others, ...last];
+}
+
+/** A row: an answer, a bar as long as its share of k tries, and how often it was given. */
+function answerRow({ text, count: n, isRight }, k, color) {
+  const fill = isRight ? `var(--${color})` : "color-mix(in srgb, var(--faint) 40%, var(--panel))";
+  const style = `width: ${(100 * n) / k}%; background: ${fill}`;
+  return el(
+    "li",
+    { class: "term" },
+    el(isRight ? "b" : "span", {}, text),
+    el("div", { class: "span" }, el("i", { style })),
+    el("output", {}, count(n)),
+  );
 }
 
 // --------------------------------------------------------------------------------------- the part
@@ -171,7 +156,6 @@ export class Models extends Part {
       color: methodVariable(name),
       width: name === "maxrl" ? 3 : 2,
       dash: name === "base" ? DASH : undefined,
-      label: labelOf(name),
     }));
     const x = { log: true, range: [1, MOST_K], title: "tries k", ticks: [1, 4, 16, 64, 256, 1024] };
     const axes = { x, y: { range: [0, 1.03] }, series };
@@ -184,11 +168,12 @@ export class Models extends Part {
     const entry = (name) =>
       keyEntry(methodVariable(name), labelOf(name), name === "base" ? DASH : []);
     this.slot("key").append(...names.map(entry));
-    this.slot("all-title").textContent =
-      `pass@k, mean of ${models().prompts.length} additions that no model was trained on`;
+    const title =
+      "pass@k, the chance of at least one success in k tries: mean of " +
+      `${models().prompts.length} additions that no model was trained on`;
+    this.slot("all-title").replaceChildren(...prose(title));
     this.suggest();
     this.describe();
-    new ResizeObserver(() => this.redraw()).observe(this.slot("cards"));
     this.redraw();
   }
 
@@ -196,8 +181,7 @@ export class Models extends Part {
     const card = {
       p: el("div", { class: "big" }),
       small: el("div", { class: "small" }),
-      tree: el("div"),
-      list: el("ol", { class: "hidden" }),
+      list: el("ul"),
     };
     const swatch = el("span", {
       class: "swatch",
@@ -215,13 +199,14 @@ export class Models extends Part {
     const of = (name, j) => percent(means[names.indexOf(name)][j]);
     const behind = (j) => means[names.indexOf("base")][j] - means[names.indexOf("maxrl")][j];
     const most = Math.max(...KS.map((_, j) => behind(j)));
+    const tries = /--k (\d+)/.exec(models().models.maxrl.command)[1];
     this.slot("finding").textContent =
       `With one try all three trained models are ahead of the base model ` +
       `(${of("base", first)}): RLOO has ${of("rloo", first)}, GRPO ${of("grpo", first)} and MaxRL ` +
       `${of("maxrl", first)}. With ${count(MOST_K)} tries RLOO (${of("rloo", last)}) and GRPO ` +
       `(${of("grpo", last)}) are behind the base model (${of("base", last)}), because there are ` +
-      `answers that they no longer find. MaxRL is at most ${percent(most)} behind it at any ` +
-      `number of tries. One seed is an example and not a result.`;
+      `answers that they no longer find. MaxRL, trained with ${tries} tries per prompt, is at most ` +
+      `${percent(most)} behind it at any number of tries. One seed is an example and not a result.`;
   }
 
   /** Prompts on which the models differ most. */
@@ -253,7 +238,8 @@ export class Models extends Part {
     const size = count(decodeHalves(all.base.weights).length);
     this.slot("about").textContent =
       `Each is a transformer with ${config.n_layer} layers of width ${config.n_embd}, stored as ` +
-      `${size} numbers of 16 bits. It writes the sum digit by digit.`;
+      `${size} numbers of 16 bits. It writes the sum digit by digit. An answer with “…” was cut ` +
+      "off before its end, and “·” is a character that is no digit and no sign.";
     this.slot("command").replaceChildren(
       "All three methods had the same prompts, the same number of tries and the same learning " +
         "rate. For MaxRL: ",
@@ -264,7 +250,7 @@ export class Models extends Part {
   draw() {
     if (!this.cards) return;
     const { prompt, typed, answer } = align(this.prompt.value);
-    this.slot("here-title").textContent = `pass@k for ${typed}`;
+    this.slot("here-title").replaceChildren(...prose(`pass@k for ${typed}`));
     const logs = modelNames().map((name) => logprob(name, prompt, answer));
     const spoken = modelNames().map((name, m) => this.fill(m, name, prompt, answer, logs[m]));
     this.here.set([KS, ...logs.map((log) => meanPassAtK([log]))]);
@@ -275,24 +261,20 @@ export class Models extends Part {
   fill(m, name, prompt, answer, log) {
     const [k, p, { length }] = [this.k.value, Math.exp(log), models()];
     const tree = sampleTree(load(name), encode(prompt), k, length, END(), this.seed.value);
-    const said = leaves(tree);
-    const right = said.find(([text, , ended]) => ended && text === answer)?.[1] ?? 0;
+    const said = answersOf(tree, answer);
+    const right = said.find(({ isRight }) => isRight)?.count ?? 0;
     const card = this.cards[m];
     const different = `${said.length} different answer${said.length === 1 ? "" : "s"}`;
     card.p.textContent = chance(p);
     card.small.replaceChildren(
-      `chance of ${answer}, log p = ${minus(log.toFixed(2))}`,
+      ...prose(`chance of ${answer}, log p = ${minus(log.toFixed(2))}`),
       el("br"),
       `${count(right)} of ${count(k)} right · ${different}`,
       el("br"),
       `pass@${count(k)}: ${chance(exactPassAtK(p, k))}`,
     );
-    const width = Math.floor(card.tree.clientWidth);
-    card.tree.replaceChildren(drawTree(tree, answer, methodVariable(name), width));
-    const most = said.sort((a, b) => b[1] - a[1]).slice(0, 6);
-    const verdict = (text) => (text === answer ? ", right" : "");
-    const items = most.map(([text, n]) => el("li", {}, `${text}: ${n} times${verdict(text)}`));
-    card.list.replaceChildren(...items);
+    const rows = listed(said, answer).map((one) => answerRow(one, k, methodVariable(name)));
+    card.list.replaceChildren(...rows);
     return `${labelOf(name)} ${chance(p)}, ${right} of ${k} right`;
   }
 }

@@ -6,18 +6,15 @@ import { el, format } from "./ui.js";
 
 const FONT = '12px Inter, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 const LOG = 3; // uPlot's name for a logarithmic scale
-const LABELS_WIDTH = 118; // at the right, for names of curves
-const LABEL_HEIGHT = 15;
 const TOUCH_SLOP = 6; // pixels after which a touch is a drag or a scroll
 
 /**
  * host: where it goes. label: what it shows, for who cannot see it. x, y: {title, log, range,
- * ticks, text}; series: [{color, width, dash, label}], color a CSS variable's name, label what is
- * written at the curve's right end where there is room. move: called when the cursor moves; marks:
- * draws on top, in the canvas. `set(data)` draws.
+ * ticks, text}; series: [{color, width, dash, alpha}], color a CSS variable's name; marks: draws on
+ * top, in the canvas. `set(data)` draws.
  */
 export class Plot {
-  constructor(host, { label, x, y, series, draggable = false, move, marks }) {
+  constructor(host, { label, x, y, series, draggable = false, marks }) {
     this.host = host.appendChild(
       el("div", {
         class: `plot${draggable ? " draggable" : ""}`,
@@ -27,7 +24,6 @@ export class Plot {
     );
     this.x = x;
     this.y = y;
-    this.move = move;
     this.marks = marks;
     this.draggable = draggable;
     this.handles = [];
@@ -52,15 +48,9 @@ export class Plot {
       width: Math.max(width, 50),
       height: Math.max(height, 50),
       legend: { show: false },
-      padding: [8, (u) => (this.hasLabels(u) ? LABELS_WIDTH : 22), 0, 0],
+      padding: [8, 22, 0, 0],
       pxAlign: 0,
-      cursor: {
-        show: Boolean(this.move),
-        drag: { x: false, y: false, setScale: false },
-        points: { show: false },
-        focus: { prox: 40 },
-      },
-      focus: { alpha: 1 },
+      cursor: { show: false },
       scales: { x: scale(this.x), y: scale(this.y) },
       axes: [this.axis(this.x, 38, 0), this.axis(this.y, 50, 1)],
       series: [
@@ -75,8 +65,7 @@ export class Plot {
         })),
       ],
       hooks: {
-        setCursor: this.move ? [(u) => this.move(u)] : [],
-        draw: [(u) => this.marks?.(u), (u) => this.writeLabels(u), () => this.place()],
+        draw: [(u) => this.marks?.(u), () => this.place()],
       },
     };
     this.u = new uPlot(options, data, this.host);
@@ -102,26 +91,6 @@ export class Plot {
       filter,
       values: (_, splits) => splits.map((v) => (v === null ? "" : text ? text(v) : format(v))),
     };
-  }
-
-  hasLabels(u) {
-    return u.width > 420 && this.series.some(({ label }) => label);
-  }
-
-  /** Names at the right ends of the curves, pushed apart where they would overlap. */
-  writeLabels(u) {
-    if (!this.hasLabels(u)) return;
-    const end = (i) => u.data[i + 1].findLastIndex((y) => y !== null);
-    const names = this.series
-      .map(({ label }, i) => ({ label, at: end(i), y: u.data[i + 1][end(i)] }))
-      .filter(({ label, at }) => label && at >= 0)
-      .map((name) => ({ ...name, top: u.valToPos(name.y, "y") }))
-      .sort((a, b) => a.top - b.top);
-    let [low, high] = [-Infinity, u.bbox.height / devicePixelRatio + LABEL_HEIGHT / 2];
-    for (const name of names) low = name.top = Math.max(name.top, low + LABEL_HEIGHT);
-    for (const name of names.reverse()) high = name.top = Math.min(name.top, high - LABEL_HEIGHT);
-    for (const { label, at, top } of names)
-      this.write(u, label, u.valToPos(u.data[0][at], "x") + 7, top);
   }
 
   /** Text in the canvas, from the left, centred on `top`; in CSS pixels of the plot's inside. */

@@ -1,6 +1,7 @@
 // The first screen: a hard and an easy prompt, learnt by three methods from the same random numbers.
 // The whole race is computed when k or the draw changes; playing only moves through its steps.
-// Left out: models. A prompt has one number θ, and its pass rate is p = 1 / (1 + e^-θ).
+// Left out: models. A prompt has one number θ, and its pass rate is p = 1 / (1 + e^-θ). No step makes
+// θ smaller, so who has finished stays there.
 
 import { FORMULAS } from "./math.js";
 import { labelOf } from "./methods.js";
@@ -8,7 +9,7 @@ import { Part } from "./part.js";
 import { fromLogit, logit } from "./plot.js";
 import { uniform } from "./random.js";
 import { methodVariable, reducedMotion } from "./theme.js";
-import { button, chance, doublings, el, format, numberControl, whole } from "./ui.js";
+import { button, doublings, el, format, numberControl, prose, whole } from "./ui.js";
 
 const RACERS = ["reinforce", "grpo", "maxrl"];
 const PROMPTS = [
@@ -22,10 +23,13 @@ const RATE = 0.1; // of learning
 const FINISH = 0.95;
 const LEVEL = 0.02; // difference in θ below which nobody is ahead
 const TICKS = [0.001, 0.01, 0.1, 0.5];
-const [LOW, HIGH] = [0.0006, 0.985].map(logit); // of a track
+const [LOW, HIGH] = [0.0006, FINISH].map(logit); // of a track
 
 /** How far along its track a θ is, in percent. */
 const across = (z) => (100 * (Math.min(Math.max(z, LOW), HIGH) - LOW)) / (HIGH - LOW);
+
+/** Three digits, never rounded to 1. */
+const rate = (p) => (p > 0.9995 ? ">0.999" : p.toPrecision(3));
 
 /** The change of θ from k tries of which S are right; the scores are 1 - p and -p. */
 function slope(name, p, S, k) {
@@ -88,17 +92,17 @@ function reason(name, ahead, step, k) {
   const solved = ahead.at(-1).solved[step];
   if (ahead.length === RACERS.length && name === "hard")
     return solved
-      ? `A group without a success teaches nothing, and only ${solved} of ${step} steps had one.`
-      : "No try has been right yet, and a group without a success teaches nothing.";
+      ? `Without a right try nothing is learnt, and only ${solved} of ${step} steps had one.`
+      : "No try has been right yet, and without a right one nothing is learnt.";
   if (ahead.length > 1) return "";
   if (ahead[0].name !== usual)
     return `That is luck: averaged over all draws, ${labelOf(usual)} takes the larger steps there.`;
   return name === "hard"
-    ? `A lone success among ${k.toLocaleString("en")} tries has the advantage ` +
+    ? `Where one of ${k.toLocaleString("en")} tries is right, it counts ` +
         `${(k - 1).toLocaleString("en")} in MaxRL, ${format(Math.sqrt(k - 1), 3)} in GRPO and 1 in ` +
         "REINFORCE."
-    : "Where more than half of the tries succeed, std is smaller than the mean, so dividing by it " +
-        "makes larger steps than MaxRL's.";
+    : "GRPO divides by the standard deviation of the rewards. That is smaller than their mean, by " +
+        "which MaxRL divides, where more than half of the tries are right.";
 }
 
 function ending(lanes, step) {
@@ -223,11 +227,10 @@ export class Race extends Part {
       });
     });
     const mark = (p, text) => el("span", { style: place(p) }, text);
-    const marks = [...TICKS.map((p) => mark(p, format(p))), mark(FINISH, "finish")];
+    const marks = [...TICKS.map((p) => mark(p, format(p))), mark(FINISH, `${FINISH} finish`)];
     const scale = el("div", { class: "scale" }, ...marks);
-    this.slot("tracks").append(
-      el("div", { class: "track", "aria-hidden": "true" }, el("span", {}, "pass rate p"), scale),
-    );
+    const name = el("span", {}, ...prose("pass rate p"), el("br"), "(log-odds)");
+    this.slot("tracks").append(el("div", { class: "track", "aria-hidden": "true" }, name, scale));
   }
 
   draw() {
@@ -237,11 +240,15 @@ export class Race extends Part {
       lane.forEach(({ theta, finish }, m) => {
         const { trail, says, from } = this.runners[b][m];
         trail.style.width = `${across(theta[step]) - from}%`;
-        says.textContent = finish <= step ? `✓ step ${finish}` : chance(fromLogit(theta[step]));
+        const done = finish <= step ? ["✓ ", el("span", {}, "step "), finish] : [];
+        says.replaceChildren(
+          el("span", {}, `${rate(fromLogit(theta[step]))} `),
+          el("span", {}, ...done),
+        );
       });
     });
     const lines = describe(this.lanes, step, k);
-    this.slot("caption").replaceChildren(...lines.map((line) => el("p", {}, line)));
+    this.slot("caption").replaceChildren(...lines.map((line) => el("p", {}, ...prose(line))));
     this.say(lines.join(" "));
   }
 }

@@ -1,12 +1,12 @@
 // Part 5: what the experiments found: a sentence and the curves that show it, for each finding that
-// build.py took from the logs. Thin lines are seeds, thick ones their mean.
+// build.py took from the logs. A curve is the mean of its runs.
 
 import { Part } from "./part.js";
 import { Plot } from "./plot.js";
 import { methodVariable } from "./theme.js";
-import { commandLine, el, format, keyEntry } from "./ui.js";
+import { commandLine, el, keyEntry, prose } from "./ui.js";
 
-const DASHES = [undefined, [9, 3], [5, 4], [2, 3]]; // of lines of one method
+const DASHES = { ce: [5, 4], "maxrl-raw": [2, 3] };
 
 export class Results extends Part {
   constructor() {
@@ -17,23 +17,35 @@ export class Results extends Part {
     this.slot("findings").append(...findings.map((finding) => this.figure(finding)));
   }
 
-  figure({ says, measure, lines, command }) {
+  figure({ says, note, measure, lines, command }) {
+    const looks = lines.map(({ method }, i) => ({
+      color: methodVariable(method),
+      dash: DASHES[method],
+      alpha: 0.72 ** lines.slice(0, i).filter((line) => line.method === method).length,
+      width: 2.6,
+    }));
     const place = el("div", { class: "low" });
-    const seen = new Map(); // colour -> lines that have it
-    const looks = lines.map(({ method }) => {
-      const color = methodVariable(method);
-      seen.set(color, (seen.get(color) ?? -1) + 1);
-      return { color, dash: DASHES[seen.get(color) % DASHES.length] };
+    const figures = ({ end, range }) => {
+      const [mean, low, high] = [end, ...range].map((value) => value.toFixed(3));
+      return `${mean} (${low} to ${high})`;
+    };
+    const key = lines.map((line, i) => {
+      const { color, dash, alpha } = looks[i];
+      return keyEntry(color, `${line.name}: ${figures(line)}`, dash, alpha);
     });
-    const node = el("figure", { class: "panel" }, el("figcaption", {}, says), place);
-    node.firstChild.append(el("br"), el("small", {}, measure));
-    const key = lines.map(({ name, end }, i) =>
-      keyEntry(looks[i].color, `${name}: ${format(end, 3)}`, looks[i].dash),
-    );
-    const seeds = Math.max(...lines.map(({ curves }) => curves.length));
-    node.append(
+    const node = el(
+      "figure",
+      { class: "panel" },
+      el(
+        "figcaption",
+        {},
+        says,
+        el("br"),
+        el("small", {}, ...prose(`${measure}; ${lines[0].runs} seeds`)),
+      ),
       el("div", { class: "key" }, ...key),
-      el("p", { class: "note" }, `Numbers are means over ${seeds} seeds at the last step.`),
+      place,
+      el("p", { class: "note" }, note),
       el("details", {}, el("summary", {}, "One of these runs"), commandLine(command)),
     );
     this.observe(place, measure, lines, looks);
@@ -44,7 +56,7 @@ export class Results extends Part {
   observe(place, measure, lines, looks) {
     requestAnimationFrame(() => {
       const last = Math.max(...lines.map(({ step }) => step.at(-1)));
-      const values = lines.flatMap(({ curves }) => curves.flat()).filter((y) => y !== null);
+      const values = lines.flatMap(({ mean }) => mean);
       const [low, high] = [Math.min(...values), Math.max(...values)];
       const room = 0.04 * (high - low || 1);
       const plot = new Plot(place, {
@@ -53,15 +65,9 @@ export class Results extends Part {
         y: { range: [low - room, high + room] },
         series: [],
       });
-      const thin = lines.flatMap(({ curves }, i) =>
-        curves.map(() => ({ ...looks[i], width: 1, alpha: 0.25 })),
-      );
-      const thick = looks.map((look) => ({ ...look, width: 2.6 }));
-      const tables = [
-        ...lines.flatMap(({ step, curves }) => curves.map((curve) => [step, curve])),
-        ...lines.map(({ step, mean }) => [step, mean]),
-      ];
-      plot.replace([...thin, ...thick], uPlot.join(tables));
+      // The first line is drawn last, on top of those that reach it.
+      const tables = lines.map(({ step, mean }) => [step, mean]);
+      plot.replace(looks.toReversed(), uPlot.join(tables.toReversed()));
     });
   }
 

@@ -15,6 +15,7 @@ import {
   minus,
   numberControl,
   passRates,
+  prose,
   tidy,
   whole,
 } from "./ui.js";
@@ -75,6 +76,9 @@ export class Series extends Part {
         : first === last
           ? `j = ${first}`
           : `${grouped(first)} to ${grouped(last)}`;
+    this.ticks = [0, 50, 100].map((at) => el("span", { style: `left: ${at}%` }));
+    const scale = el("div", { class: "scale" }, ...this.ticks);
+    this.slot("terms").append(el("div", { class: "axis", "aria-hidden": "true" }, scale));
     this.rows = ROWS.map((row) => this.row(label(row), row[0] === row[1] ? "" : "several"));
     this.sum = this.row("", "total");
     this.missing = this.row("missing", "total");
@@ -84,7 +88,7 @@ export class Series extends Part {
   row(label, kind) {
     const [kept, lost] = [el("i", { hidden: true }), el("i", { class: "lost", hidden: true })];
     const value = el("output");
-    const name = el("span", {}, label);
+    const name = el("span", {}, ...prose(label));
     const bar = el("div", { class: "span" }, kept, lost);
     this.slot("terms").append(el("div", { class: `term ${kind}` }, name, bar, value));
     return { name, kept, lost, value };
@@ -98,6 +102,9 @@ export class Series extends Part {
       bar.style.left = `${(100 * from) / total}%`;
       bar.style.width = `${(100 * size) / total}%`;
     };
+    this.ticks.forEach((tick, i) => {
+      tick.textContent = i ? fixed((-total * i) / 2) : "0";
+    });
     let [at, missing] = [0, 0];
     ROWS.forEach(([first, last], i) => {
       const { kept, lost, value } = this.rows[i];
@@ -209,10 +216,11 @@ export class Series extends Part {
     this.slope.set([this.xs, of(() => 1), of((x) => 1 / x), of((x) => weightOfOrder(x, T))]);
     const [log, J] = [Math.log(p), objective(p, T)];
     const [w, full] = [weightOfOrder(p, T), 1 / p].map((x) => format(x));
-    this.slot("weight-now").textContent =
-      `At p = ${chance(p)} and T = ${grouped(T)} the weight is ${w}, the full weight 1/p is ` +
-      `${full}, and pass@T, the chance that one of T tries is right, is ` +
-      `${chance(exactPassAtK(p, T))}.`;
+    const now =
+      `At p = ${chance(p)} the chance that at least one of T = ${grouped(T)} tries is right, ` +
+      `pass@T, is ${chance(exactPassAtK(p, T))}. The slope of the first T terms is pass@T / p, ` +
+      `here ${w}. The full weight 1/p is ${full}.`;
+    this.slot("weight-now").replaceChildren(...prose(now));
     this.say(
       `At p = ${chance(p)} and T = ${T}: the sum is ${fixed(J)}, log p is ${fixed(log)}, missing ` +
         `${fixed(log - J)}; the weight is ${w} of ${full}.`,

@@ -2,7 +2,7 @@
 // Left out: all other styles, which are in style.css.
 
 const colors = JSON.parse(document.getElementById("data-colors").textContent);
-const more = { passk: "#6C5CE0", exact: "#000000", base: "#7f7a70", regression: "#882255" };
+const more = { passk: "#6C5CE0", base: "#7f7a70" };
 const listeners = [];
 const root = document.documentElement;
 const preference = matchMedia("(prefers-color-scheme: dark)");

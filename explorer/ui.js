@@ -15,6 +15,10 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** A text, with its mathematical letters in italics. */
+export const prose = (text) =>
+  text.split(/\b([jkprzwBT])\b/).map((part, i) => (i % 2 ? el("i", {}, part) : part));
+
 export function svgElement(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -150,7 +154,12 @@ function numberNodes(host, label) {
     "aria-describedby": complaint.id,
   });
   const row = el("div", { class: "row" }, slider, field);
-  const node = el("div", { class: "control number" }, el("label", { for: id }, label), row);
+  const node = el(
+    "div",
+    { class: "control number" },
+    el("label", { for: id }, ...prose(label)),
+    row,
+  );
   node.append(complaint);
   host.append(node);
   return { slider, field, complaint };
@@ -246,7 +255,7 @@ export function choiceControl(host, { name, label, value, options, change }) {
   const inputs = options.map(([option]) =>
     el("input", { ...attributes, value: option, onchange: choose }),
   );
-  const labels = options.map(([, text], i) => el("label", {}, inputs[i], text));
+  const labels = options.map(([, text], i) => el("label", {}, inputs[i], ...prose(text)));
   host.append(
     el(
       "div",
@@ -316,9 +325,9 @@ export function button(text, onclick, attributes = {}) {
 }
 
 /** One entry of a key: a line in a colour, with these dashes, and what it is. */
-export function keyEntry(color, text, dash = []) {
+export function keyEntry(color, text, dash = [], alpha = 1) {
   const svg = svgElement("svg", { width: 24, height: 8, "aria-hidden": "true" });
   const style = `stroke: var(--${color}); stroke-width: 3; stroke-dasharray: ${dash.join(" ")}`;
-  svg.append(svgElement("path", { d: "M0 4H24", style }));
-  return el("span", { class: "entry" }, svg, text);
+  svg.append(svgElement("path", { d: "M0 4H24", style, "stroke-opacity": alpha }));
+  return el("span", { class: "entry" }, svg, el("span", {}, ...prose(text)));
 }

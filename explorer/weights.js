@@ -17,6 +17,7 @@ import {
   keyEntry,
   numberControl,
   percent,
+  prose,
   tidy,
   whole,
 } from "./ui.js";
@@ -195,7 +196,7 @@ export class Weights extends Part {
     this.curve.replace(
       names.map((name) => ({
         color: methodVariable(name),
-        width: name === "maxrl" ? 3 : 2,
+        width: { maxrl: 3, reinforce: 4 }[name] ?? 2,
         dash: isExact(name) ? DASH : undefined,
       })),
       data,
@@ -218,10 +219,11 @@ export class Weights extends Part {
       return { name, weights, shares: pulls.map((x) => (total ? x / total : 0)) };
     });
     const k = this.k.value.toLocaleString("en");
-    this.slot("k").textContent = `k = ${k}`;
-    this.slot("shares-title").textContent = ofSteps
+    this.slot("k").replaceChildren(...prose(`k = ${k}`));
+    const title = ofSteps
       ? `Each prompt's share of a step at k = ${k}: its weight times the size of ∇p, p(1 − p)`
       : `Each prompt's share of the weight at k = ${k}`;
+    this.slot("shares-title").replaceChildren(...prose(title));
     this.slot("shares").replaceChildren(...lines.map((line) => this.bar(line)));
     this.slot("table").replaceChildren(this.table(lines));
   }
@@ -242,18 +244,20 @@ export class Weights extends Part {
       class: "swatch",
       style: `--swatch: var(--${methodVariable(name)})`,
     });
+    const hardest = this.ps.indexOf(Math.min(...this.ps));
     return el(
       "div",
       { class: "share" },
       el("span", {}, swatch, titleOf(name)),
       el("div", { class: "stackbar" }, ...parts),
+      el("span", {}, `hardest: ${percent(shares[hardest])}`),
     );
   }
 
   /** As much as fits. */
   shareLabel(i, share) {
     const width = this.slot("shares").clientWidth;
-    const room = share * (width > 560 ? width - 184 : width);
+    const room = share * (width > 560 ? width - 334 : width);
     return room > 66 ? `${i + 1} · ${percent(share)}` : room > 12 ? i + 1 : "";
   }
 
@@ -263,7 +267,7 @@ export class Weights extends Part {
       this.ps.indexOf(p),
     );
     const titles = ["prompt: p", ...lines.map(({ name }) => titleOf(name))];
-    const head = titles.map((text) => el("th", { scope: "col" }, text));
+    const head = titles.map((text) => el("th", { scope: "col" }, ...prose(text)));
     const row = (title, cells) =>
       el(
         "tr",
@@ -290,11 +294,14 @@ export class Weights extends Part {
     const p = Math.min(...this.ps);
     const [w] = this.weightsOf("maxrl", [p], this.peersAt([p]));
     const [k, full] = [this.k.value.toLocaleString("en"), format(1 / p)];
-    const half = format(Math.ceil(Math.LN2 / p));
-    this.slot("factor").textContent =
+    const half = `MaxRL would give it half of the full weight at about k = 0.69 / p = ${format(
+      Math.ceil(Math.LN2 / p),
+    )}.`;
+    const now =
       `The hardest prompt, p = ${chance(p)}, has the weight 1 in reinforcement learning and ` +
-      `1/p = ${full} in maximum likelihood. MaxRL with k = ${k} gives it ${format(w)}. Half of the ` +
-      `full weight takes about log 2 / p = ${half} tries.`;
+      `1/p = ${full} in maximum likelihood. MaxRL with k = ${k} gives it ${format(w)}. ` +
+      `${p < 0.1 ? half : ""}`;
+    this.slot("factor").replaceChildren(...prose(now));
     const pull = `${format(w)} in MaxRL, ${full} in maximum likelihood`;
     this.say(`At k = ${k}, the hardest prompt has the weight ${pull}.`);
   }

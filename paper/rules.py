@@ -19,11 +19,12 @@ from typing import NamedTuple
 MARGIN = 0.015  # of experiment 1, in pass@1
 RULE = (
     "Every comparison is paired by seed: the two runs of a seed start from the same weights and see"
-    " the same prompts. Its effect is the Hodges-Lehmann estimate, the median of all means of two"
-    " differences (a difference with itself among them); [in brackets] is its 95 % interval, the"
-    " one that belongs to the exact signed-rank test, which assumes no normal distribution: ends"
-    " have two modes where some seeds lose a kind of problem. For fewer than six seeds there is no"
-    " such interval, and their range is given (in parentheses). A ratio is compared by its"
+    " the same prompts. Its effect is the Hodges-Lehmann estimate: the median of the means of all"
+    " pairs of differences, including each difference paired with itself. Its 95 % interval [in"
+    " brackets] is the one that belongs to the exact signed-rank test. This test does not assume a"
+    " normal distribution, which would not fit: final figures have two modes where some seeds lose"
+    " a kind of problem. With fewer than six seeds there is no such interval, and the range of the"
+    " differences is given instead (in parentheses). A ratio is compared by its"
     " logarithm. *At the end* is the mean over the evaluations of the last fifth of the steps."
     " Intervals cover variation over seeds, not over problems: all seeds answer the same test"
     " problems, and other problems would move all of them together."

@@ -166,7 +166,7 @@ def rates(sweep: str) -> str:
             found.append(f"`{label}` {rate_text(n)} ({span})")
     lines = LOGS.lines(sweep)
     hours = sum(line["evaluations"][-1]["seconds"] for line in lines) / 3600
-    cost = f"{len(lines)} runs, {hours:.1f} hours on one thread besides their warm starts"
+    cost = f"{len(lines)} runs, {hours:.1f} hours on one thread, not counting their warm starts"
     return f"{sweep}: {'; '.join(found) or 'one rate for all'}. {cost}."
 
 
@@ -182,9 +182,10 @@ def claims_table(short: bool = False) -> str:
     p = claims.corrected(found)
     survive = [f"{name} (p = {p[name]:.3f})" for name in claims.FAMILY if p[name] < 0.05]
     family = (
-        f"The family of claims for MaxRL: {'; '.join(claims.FAMILY)}. After Holm's correction of"
-        " their two-sided signed-rank p-values (with eight seeds, no claim in a family of more than"
-        f" six could survive), these remain at the 5 % level: {'; '.join(survive) or 'none'}."
+        "Six claims for MaxRL, here by their short names, are corrected together:"
+        f" {'; '.join(claims.FAMILY)}. Their two-sided signed-rank p-values are corrected by Holm's"
+        " method. (With eight seeds, no claim in a family of more than six could survive.) Claims"
+        f" that remain at the 5 % level: {'; '.join(survive) or 'none'}."
     )
     return block(table, family, fold("The rules", RULE))
 
@@ -232,8 +233,8 @@ def scaling_table() -> str:
         " cross-entropy step reaches {share_of_peak[cross-entropy step]:.0%} and the cold step"
         " {share_of_peak[cold RL step]:.0%}. Drawing, tokenizing and verifying take"
         " {beside[text_share]:.1%} of a warm step of 64 prompts x 8. An evaluation on 1,000"
-        " held-out prompts takes {beside[evaluation_s]:.2f} s, a whole process that does one step"
-        " {beside[start_up_s]:.1f} s. Commands: `{command}` and `{second}`."
+        " held-out prompts takes {beside[evaluation_s]:.2f} s, and a whole process that does one"
+        " step takes {beside[start_up_s]:.1f} s. Commands: `{command}` and `{second}`."
     )
     return block(scaling(first, more), about.format(second=more["command"], **first))
 
@@ -268,12 +269,14 @@ def gpu() -> str:
 def soak_text() -> str:
     """What the last `make soak` measured."""
     return (
-        "In the last `make soak`, {kills[n]} kills, {kills[before_the_first_checkpoint]} of them "
-        "before the first checkpoint, lost not one bit. {fuzz[n]:,} hostile completions got no "
-        "wrong verdict, in {fuzz[mean_us]:.1f} microseconds each, {fuzz[worst_us]:.0f} at worst. "
+        "In the last `make soak`, not one bit was lost in {kills[n]} kills, "
+        "{kills[before_the_first_checkpoint]} of them before the first checkpoint. None of "
+        "{fuzz[n]:,} hostile completions got a wrong verdict; a verdict took {fuzz[mean_us]:.1f} "
+        "microseconds on average, and {fuzz[worst_us]:.0f} at worst. "
         "After {long_run[minutes]:.0f} minutes and {long_run[steps]:,} steps of training, resident "
         "memory had gone from {long_run[first_mb]:.0f} MB (after one minute) to "
-        "{long_run[last_mb]:.0f} MB, and {long_run[more_files]} more files were open."
+        "{long_run[last_mb]:.0f} MB, and the number of open files had grown by "
+        "{long_run[more_files]}."
     ).format(**read("soak.json"))
 
 

@@ -32,7 +32,7 @@ def test_the_committed_page_is_what_its_sources_build_and_asks_for_nothing():
     assert "url(" not in styles and "@import" not in styles
 
 
-FINDING = build.Finding("A is ahead.", "toy", "pass@1", {"maxrl k=4": "A", "grpo": "B"})
+FINDING = build.Finding("A is ahead.", "", "toy", "pass@1", {"maxrl k=4": "A", "grpo": "B"})
 
 
 def run(label, seed, values, split="test"):
@@ -43,11 +43,11 @@ def run(label, seed, values, split="test"):
 
 @pytest.fixture
 def findings(tmp_path, monkeypatch):
-    """findings(runs): what build.results() says of FINDING when results/ holds these."""
+    """findings(runs): what build.results() says of a finding when results/ holds these."""
     monkeypatch.setattr(build, "RESULTS", tmp_path)
-    monkeypatch.setattr(build, "FINDINGS", (FINDING,))
 
-    def call(*runs):
+    def call(*runs, finding=FINDING):
+        monkeypatch.setattr(build, "FINDINGS", (finding,))
         if runs:
             (tmp_path / "toy.jsonl").write_text("\n".join(map(json.dumps, runs)))
         return build.results()
@@ -62,12 +62,13 @@ def test_a_finding_has_the_curves_of_its_runs_and_their_mean(findings):
         run("maxrl k=16", 0, [0.9, 0.9, 0.9]),
         run("maxrl k=4", 100, [0.9, 0.9, 0.9], "validation"),
         run("grpo", 0, [0.2, 0.3, 0.4]),
+        run("grpo", 1, [0.2, 0.3, 0.4]),
     )
     assert (left_out, shown["says"], shown["command"]) == ([], "A is ahead.", "maxrl k=4 0")
     a, b = shown["lines"]
     assert (a["name"], a["method"], b["name"], b["method"]) == ("A", "maxrl", "B", "grpo")
     assert a["step"] == [0, 20] and b["step"] == [0, 10, 20], "where all of them were evaluated"
-    assert a["curves"] == [[0.1, 0.5124], [0.3, 0.7]]
+    assert (a["range"], a["runs"]) == ([0.5124, 0.7], 2)
     assert (a["mean"], a["end"], b["end"]) == ([0.2, 0.6062], 0.6062, 0.4)
 
 
@@ -76,8 +77,18 @@ def test_a_finding_that_the_runs_do_not_show_is_left_out_and_said(findings):
     for runs, why in (
         ([], "no runs"), ([ahead, run("grpo", 1, [None])], "no pass@1 of grpo"),
         ([ahead, behind], "the runs end in another order: [0.5, 0.6]"),
+        ([ahead, run("grpo", 0, [0.4]), behind], "runs are missing: there are [1, 2]"),
     ):  # fmt: skip
         assert findings(*runs) == ([], [f"left out: “A is ahead.” (results/toy: {why})"])
+
+
+def test_a_finding_may_be_about_the_distance_from_a_curve(findings):
+    """The farther curve may end higher; the distance is the mean over the steps that both have."""
+    near = build.Finding("", "", "toy", "pass@1", {"ce": "", "b": "", "c": ""}, near="ce")
+    ce, b = run("ce", 0, [0.1, 0.5, 0.8]), run("b", 0, [0.1, 0.7, 0.7])
+    for c, is_shown in (([0.1, None, 1.2], 1), ([0.1, 0.9, 0.8], 1), ([0.1, 0.4, 0.8], 0)):
+        shown, left_out = findings(ce, b, run("c", 0, c), finding=near)
+        assert len(shown) == is_shown and ("another order" in str(left_out)) == (not is_shown)
 
 
 def test_the_page_shows_every_finding_that_results_hold():

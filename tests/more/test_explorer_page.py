@@ -223,11 +223,21 @@ def test_the_tree_counts_every_rollout(page):
     p = math.exp(page.evaluate("maxrl.logprob('base', '47+85=', '132')"))
     deviation = math.sqrt(1024 * p * (1 - p))
     assert k == "1,024" and abs(int(right.replace(",", "")) - 1024 * p) < 6 * deviation
+    rows = card.locator("li").evaluate_all(
+        "rows => rows.map(e => [e.firstChild.textContent, e.lastChild.textContent,"
+        " e.querySelector('i').getBoundingClientRect().width / e.children[1].clientWidth])"
+    )
+    numbers = [int(n.replace(",", "")) for _, n, _ in rows]
+    assert rows[0][:2] == ["132 ✓", right] and sum(numbers) == 1024
+    assert [bar for *_, bar in rows] == pytest.approx([n / 1024 for n in numbers], abs=0.01)
 
 
 LABELS = {"reinforce": "REINFORCE", "grpo": "GRPO", "maxrl": "MaxRL"}
 READ = """[...document.querySelectorAll("#race output"), document.querySelector("#race .caption")]
     .map(e => e.textContent)"""
+
+BARS = """lanes => lanes.map(lane => lane.getBoundingClientRect().right
+    - lane.querySelector("i").getBoundingClientRect().right)"""
 
 
 def test_the_race_is_nearly_what_expected_gradients_make_of_it(page):
@@ -254,6 +264,8 @@ def test_the_caption_of_the_race_is_true_at_every_setting(page):
         follow(page, f"#race?k={k}&seed={rng.randint(0, 50)}&step={step}")
         *texts, caption = page.evaluate(READ)
         hard, easy = (dict(zip(LABELS, half, strict=True)) for half in (texts[:3], texts[3:]))
+        ends = page.locator("#race .lane").evaluate_all(BARS)
+        assert [abs(end) < 0.5 for end in ends] == ["✓" in text for text in texts]
         check_prompt(caption, "hard", hard), check_prompt(caption, "easy", easy)
         both = [LABELS[m] for m in LABELS if "step" in hard[m] and "step" in easy[m]]
         end = re.search("At the end (.*?) (have|alone has|has) finished both", caption)
@@ -275,8 +287,8 @@ def check_prompt(caption, prompt, values):
     else:
         last = min(place[m] for m in said)
         assert all(place[m] <= last for m in LABELS if m not in said), caption
-    assert "advantage" not in part or said == ["maxrl"]
-    assert "smaller than the mean" not in part or said == ["grpo"]
+    assert "counts" not in part or said == ["maxrl"]
+    assert "standard deviation" not in part or said == ["grpo"]
 
 
 def test_the_race_runs_by_itself_for_five_seconds_and_stops(open_page):
@@ -328,7 +340,8 @@ def test_the_rows_of_the_sum_are_its_terms_and_add_up(page, p, T):
     follow(page, f"#series?p={p}&T={T}")
     rows = page.locator("#series .term").evaluate_all(
         "rows => rows.map(row => [row.firstChild.textContent.replace(',', ''), "
-        "row.lastChild.textContent, ...[...row.querySelectorAll('i')].map(bar => !bar.hidden)])"
+        "row.lastChild.textContent, "
+        "...[...row.querySelectorAll('.span i')].map(bar => !bar.hidden)])"
     )
     number = lambda text: float(text.replace("−", "-").replace("≈ 0", "0"))  # noqa: E731
     *terms, total, missing, log = rows
@@ -496,7 +509,7 @@ TYPED, CARD = "#models .control.text input", ".card >> nth=0"
 COMPLAINT = "#models .control.text .complaint"
 SAID = [  # a link; what is pressed or typed there: (where, what); where something is said, and what
     (THREE, [], "#group table", "1 / (3/12)"),  # the mean of rft is that of the batch
-    (THREE, [], "#group .group >> nth=2", "dead"),
+    (THREE, [], "#group .group >> nth=2", "nothing to imitate"),
     (THREE, [(BOX % (2, 0), "Space")], "#group table", "1 / (4/12)"),
     (TWO, [(BOX % (1, 0), "ArrowLeft")], BOX % (1, 7) + " >> :scope:focus", ""),  # around
     (TWO, [(f"{BOXES} >> button >> nth=-1", "Enter")], "#group thead", "for prompt 2"),
