@@ -41,13 +41,16 @@ from data import Task
 from data.batches import Batch, Problems, draw_problems, make_batch, rng
 from data.tokenizer import ALPHABET, END, PAD, VOCAB_SIZE, decode
 from evaluate import evaluate
+from harness import UsageError
+from harness.command import Parser, command
 from harness.config import (
     Config,
-    Parser,
-    UsageError,
+    as_word,
     checked_task,
+    dashed,
+    flags,
+    path,
     pick_device,
-    positive,
     threads_of_environment,
     whole,
 )
@@ -479,27 +482,36 @@ def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -
 SIZES = ("digits", "n_layer", "n_head", "n_embd", "sft_until", "sft_steps")
 
 
-def main() -> None:
-    parser = Parser(prog="bench.py", description=__doc__,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--batch-size", type=whole(1), default=64, help="prompts (default 64)")
-    parser.add_argument("--k", type=whole(2), default=64, help="rollouts of each (default 64)")
-    for name in SIZES:
-        kind = positive if name == "sft_until" else whole(0)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help="as in train.py")
-    parser.add_argument("--rounds", type=whole(1), default=5, help="timed turns (default 5)")
-    parser.add_argument("--peers", action="store_true", help="also time transformers and trl")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default cpu")
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(prog="bench.py", description=__doc__,
+                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    made.add_argument("--batch-size", type=whole(1), default=64, help="prompts (default 64)")
+    made.add_argument("--k", type=whole(2), default=64, help="rollouts of each (default 64)")
+    for f in flags():
+        if f.name in SIZES:
+            made.add_argument(dashed(f.name), type=f.metadata["type"], help="as in train.py")
+    made.add_argument("--rounds", type=whole(1), default=5, help="timed turns (default 5)")
+    made.add_argument("--peers", action="store_true", help="also time transformers and trl")
+    made.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default cpu")
     threads = threads_of_environment()
-    parser.add_argument("--threads", type=whole(1), default=threads, help="on the CPU (default 1)")
-    parser.add_argument("--json", default="bench.json", help="where the figures go")
-    parser.add_argument("--memory", type=whole(0), help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    made.add_argument("--threads", type=whole(1), default=threads, help="on the CPU (default 1)")
+    made.add_argument("--json", type=path, default="bench.json", help="where the figures go")
+    made.add_argument("--memory", type=whole(0), help=argparse.SUPPRESS)
+    return made
+
+
+def bench() -> None:
+    """The command."""
+    args = parser().parse_args()
     torch.set_num_threads(args.threads)
+    pick_device(args.device)
+    file = Path(args.json)
+    if file.is_dir() or not file.parent.is_dir():  # better to know now than in a few minutes
+        raise UsageError(f"--json {file} is not the name of a file in a folder that exists")
     sizes = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in sizes.items()]
-    flags += [f"--batch-size={args.batch_size}", f"--device={args.device}"]
-    flags += [f"--threads={args.threads}"]
+    words = [as_word(name, value) for name, value in sizes.items()]
+    words += [as_word(name, getattr(args, name)) for name in ("batch_size", "device", "threads")]
     if args.memory is not None:
         device = torch.device(args.device)
         case = make_case("warm", sizes, device).with_(batch_size=args.batch_size, k=args.memory)
@@ -510,15 +522,16 @@ def main() -> None:
     if args.peers and not all(map(find_spec, ("transformers", "trl", "datasets"))):
         print("bench.py: peers left out; pip install -r recipes/requirements-trl.txt adds them")
         args.peers = False
-    try:
-        pick_device(args.device)
-        results = measure(args, sizes, flags)
-    except UsageError as error:
-        parser.error(str(error))
+    results = measure(args, sizes, words)
     about = {"command": " ".join(["python bench.py", *sys.argv[1:]]), "cpu": cpu_name(),
              "gpu": torch.cuda.get_device_name() if args.device == "cuda" else None,
              "threads": torch.get_num_threads(), "torch": torch.__version__}  # fmt: skip
-    Path(args.json).write_text(json.dumps(about | results, indent=1) + "\n")
+    file.write_text(json.dumps(about | results, indent=1) + "\n")
+
+
+def main() -> int:
+    """The command; its exit statuses are those of harness.command."""
+    return command("bench.py", bench)
 
 
 def cpu_name() -> str:
@@ -529,4 +542,4 @@ def cpu_name() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

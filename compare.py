@@ -11,7 +11,8 @@ and whether a difference counts (paper/rules.py).
 """
 
 import json
-import math
+import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +20,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from harness.checkpoint import CheckpointError
-from harness.config import Parser
+from harness import UsageError
+from harness.command import Parser, command
+from harness.config import path
 from harness.log import read_lines
-from harness.report import steady_output
 
 COLORS = {  # colour-blind safe (Okabe and Ito, and two more); a method's colour in every figure
     "reinforce": "#999999", "rloo": "#56B4E9", "grpo": "#009E73", "maxrl": "#D55E00",
@@ -60,23 +61,24 @@ class Group:
         return found if len(found) == len(self.runs) else []
 
 
+def in_letters(name: str) -> str:
+    """A name without what means something in a table or to matplotlib, or cannot be drawn."""
+    return re.sub(r"^_|[^\w .,:;=()/@+~-]", "?", name)
+
+
 def is_number(x: Any) -> bool:
     """Whether a figure was measured; infinity counts, null does not."""
     return isinstance(x, int | float) and not isinstance(x, bool)
 
 
 def load(folder: Path) -> tuple[dict[str, Any], Rows]:
-    """The configuration and the evaluations of a run; CheckpointError if it has none."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        rows = read_lines(folder / "metrics.jsonl")
-    except (OSError, ValueError, RecursionError):
-        config, rows = None, []
-    rows = [{n: math.inf if x == "inf" else x for n, x in row.items()} for row in rows]
+    """The configuration and the evaluations of a run; UsageError if it has none."""
+    config = read_lines(folder / "config.json", method=str, task=str)
+    rows = read_lines(folder / "metrics.jsonl", step=int)
     evaluations = [row for row in rows if is_number(row.get("nll"))]
-    if not isinstance(config, dict) or not evaluations:
-        raise CheckpointError(f"{folder} is not the --out of a run that was evaluated")
-    return config, evaluations
+    if not config or not evaluations:
+        raise UsageError(f"{folder} is not the --out of a run that was evaluated")
+    return config[0], evaluations
 
 
 def group(folders: Sequence[Path]) -> dict[str, Group]:
@@ -101,7 +103,7 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
     named = []
     for label, one in zip(found, groups, strict=True):
         long = len(label) > max(LONGEST_LABEL, len(one.folder.name))
-        named.append(one.folder.name if long or found.count(label) > 1 else label)
+        named.append(in_letters(one.folder.name if long or found.count(label) > 1 else label))
     cut = [x if len(x) <= LONGEST_LABEL else f"{x[: LONGEST_LABEL - 3]}..." for x in named]
     return [f"{x} ({i})" if cut.count(x) > 1 else x for i, x in enumerate(cut, 1)]
 
@@ -204,7 +206,7 @@ def panel(
             ax.minorticks_off()
 
 
-def save_figure(fig: Any, path: Path, legend_of: Iterable[Any] = ()) -> None:
+def save_figure(fig: Any, file: Path, legend_of: Iterable[Any] = ()) -> None:
     """Write it, and forget it. legend_of: the axes whose labels are listed below the panels."""
     named: dict[str, Any] = {}
     for ax in legend_of:
@@ -212,7 +214,7 @@ def save_figure(fig: Any, path: Path, legend_of: Iterable[Any] = ()) -> None:
     if named:
         place = {"loc": "outside lower center", "ncols": min(len(named), 6), "frameon": False}
         fig.legend(named.values(), named.keys(), **place)
-    fig.savefig(path, dpi=130)
+    fig.savefig(file, dpi=130)
     pyplot().close(fig)
 
 
@@ -225,7 +227,7 @@ def styles(methods: dict[str, str]) -> dict[str, dict[str, str]]:
     return drawn
 
 
-def draw(path: Path, groups: dict[str, Group]) -> None:
+def draw(file: Path, groups: dict[str, Group]) -> None:
     """pass@1 and pass@128 against steps; a row of panels for each task."""
     tasks = list(dict.fromkeys(one.task for one in groups.values()))
     style = styles({label: one.method for label, one in groups.items()})
@@ -233,10 +235,10 @@ def draw(path: Path, groups: dict[str, Group]) -> None:
     for i, ax in enumerate(axes):
         task, figure = tasks[i // 2], ("pass@1", "pass@128")[i % 2]
         mine = {x: one for x, one in groups.items() if one.task == task}
-        title = task if len(tasks) > 1 else ""
+        title = in_letters(task) if len(tasks) > 1 else ""
         lines = [against_steps(x, one.runs, figure, **style[x]) for x, one in mine.items()]
         panel(ax, lines, title=title, xlabel="training steps", ylabel=f"held-out {figure}")
-    save_figure(fig, path, fig.axes)
+    save_figure(fig, file, fig.axes)
 
 
 def against_steps(label: str, runs: Sequence[Rows], figure: str, **style: Any) -> Line:
@@ -247,31 +249,30 @@ def against_steps(label: str, runs: Sequence[Rows], figure: str, **style: Any) -
     return Line(label, steps, [[run[s] for run in at] for s in steps], **style)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The command line: 0, or one line on stderr and 2."""
+def run(argv: list[str] | None) -> None:
+    """The command."""
     parser = Parser(prog="compare.py", description="Runs side by side, in a table and a figure.")
-    parser.add_argument("dir", nargs="+", type=Path, help="the --out of a run")
-    parser.add_argument("--figure", type=Path, default=Path("compare.png"), help="where it goes")
+    parser.add_argument("dir", nargs="+", type=path, help="the --out of a run")
+    parser.add_argument("--figure", type=path, default="compare.png", help="where it goes")
     args = parser.parse_args(argv)
-    figure = args.figure
-    with steady_output():
-        try:
-            if figure.is_dir():
-                raise CheckpointError(f"--figure {figure} is a folder: name a file")
-            figure = figure if figure.suffix else figure.with_suffix(".png")
-            groups = group(args.dir)
-            print(table(groups), flush=True)
-            draw(figure, groups)
-            print(f"\ncurves: {figure}", flush=True)
-        except ImportError as error:
-            print(f"no figure: {error}")
-        except CheckpointError as error:
-            print(f"compare.py: {error}", file=sys.stderr)
-            return 2
-        except (OSError, ValueError) as error:  # no such folder, no such format
-            print(f"compare.py: cannot write --figure {figure}: {error}", file=sys.stderr)
-            return 2
-    return 0
+    if os.path.isdir(args.figure):
+        raise UsageError(f"--figure {args.figure} is a folder: name a file")
+    figure = Path(args.figure)
+    figure = figure if figure.suffix else figure.with_suffix(".png")
+    groups = group([*map(Path, args.dir)])
+    print(table(groups), flush=True)
+    try:
+        draw(figure, groups)
+        print(f"\ncurves: {figure}", flush=True)
+    except ImportError as error:
+        print(f"no figure: {error}")
+    except (OSError, ValueError) as error:  # no such folder, no such format
+        raise UsageError(f"cannot write --figure {figure}: {error}") from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; its exit statuses are those of harness.command."""
+    return command("compare.py", lambda: run(argv))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,13 @@ def advantages(name: str, r: Tensor, group: Tensor, count: Tensor, k: int, T: in
     return A.flatten()[count.cumsum(0) - count]  # and keep one of each
 
 
+def wide(r: Tensor) -> tuple[Tensor, torch.dtype]:
+    """Numbers in a type that can count rollouts (float16 cannot beyond 2,048), and the type of
+    what is computed from them: their own, or torch's default for whole numbers."""
+    dtype = r.dtype if r.is_floating_point() else torch.get_default_dtype()
+    return r.to(torch.promote_types(dtype, torch.float32)), dtype
+
+
 # ------------------------------------------------------------------------------------- TailRL
 
 
@@ -57,6 +64,7 @@ def tailrl(r: Tensor, count: Tensor | None = None) -> Tensor:
     A constant added to all rewards changes no gap; a factor only rescales A. count (B, k): how many
     rollouts each entry stands for (default 1).
     """
+    r, dtype = wide(r)
     r, order = r.sort(dim=1)  # (B, k)
     count = torch.ones_like(r) if count is None else count.to(r.dtype).gather(1, order)
     at_least = count.flip(1).cumsum(1).flip(1)  # rollouts above the gap that ends at r_(j)
@@ -64,7 +72,7 @@ def tailrl(r: Tensor, count: Tensor | None = None) -> Tensor:
     gap = r.diff(dim=1, prepend=r[:, :1])  # 0 between equal rewards, so their order is irrelevant
     below = torch.where(gap > 0, gap * (1 - m) / m, 0.0).cumsum(1)
     A = below - (r[:, -1:] - r)
-    return torch.empty_like(A).scatter(1, order, A)
+    return torch.empty_like(A).scatter(1, order, A).to(dtype)
 
 
 def counted_tailrl(r: Tensor, group: Tensor, count: Tensor) -> Tensor:
@@ -103,9 +111,10 @@ def maxrl_loo(l: Tensor, T: int) -> Tensor:
     k = l.shape[1]
     if k > MOST:
         raise ValueError(f"maxrl-loo of likelihoods takes k up to {MOST}, not {k}")
+    l, dtype = wide(l)
     omega = omega_of_order_k(l) if T == k else omega_of_any_order(l, T)
     peers_mean = (l.sum(1, keepdim=True) - l) / (k - 1)
-    return omega * (l - peers_mean)
+    return (omega * (l - peers_mean)).to(dtype)
 
 
 def omega_of_any_order(l: Tensor, T: int) -> Tensor:

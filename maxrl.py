@@ -219,8 +219,10 @@ def counted_advantages(
     how many of that prompt's k rollouts it stands for. Rewards are 0 or 1; `maxrl-loo` also takes
     any in [0, 1], if the completions are sorted by group, and `reinforce`, `rloo` and `tailrl` take
     any finite ones. order: the T of `maxrl-loo` and `passk`, from 1 to k (default k). ValueError
-    for other rewards or orders.
+    for other rewards or orders, and for an advantage that the type of the rewards cannot hold.
     """
+    if rewards.is_complex():
+        raise ValueError("rewards are real numbers, not complex ones")
     r = rewards.detach().cpu().double().clone()  # they are few, and MPS has no float64
     group, count = group.cpu(), count.cpu()
     check_rewards(name, r)
@@ -232,8 +234,10 @@ def counted_advantages(
         mean = total / k  # (B,)
         mean = mean.mean() if name in OF_THE_BATCH else mean[group]  # (U,)
         A = FORMULAS[name](r, mean, k, **({} if order is None else {"order": order}))
-    dtype = rewards.dtype if rewards.is_floating_point() else torch.get_default_dtype()
-    return A.to(rewards.device, dtype)
+    rounded = A.to(dtype := graded.wide(rewards)[1])
+    if bool((A.isfinite() & ~rounded.isfinite()).any()):
+        raise ValueError(f"an advantage of {A.abs().max():g} is too large for {dtype}")
+    return rounded.to(rewards.device)
 
 
 def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> Tensor:
@@ -292,20 +296,23 @@ def exact_loss(logp: Tensor, order: float) -> Tensor:
 def objective(p: Tensor, order: float) -> Tensor:
     """J_T(p) = -sum_{j=1..T} (1-p)^j / j, elementwise and differentiable; T = inf is log p.
 
-    p in [0, 1]; order an integer >= 1 or math.inf, else ValueError. MaxRL paper, section 3. All
-    terms have the same sign, so the plain sum is accurate from p = 0 (-1 - 1/2 - ... - 1/T) to 1.
+    p in [0, 1]; order an integer from 1 to 10^6 or math.inf, else ValueError. MaxRL paper, section
+    3. All terms have the same sign, so the plain sum is accurate from p = 0 to p = 1.
     """
     p, T = torch.as_tensor(p), _order(order)
     if T == math.inf:
         return p.log()
+    if T > 10**6:
+        raise ValueError(f"an objective is a sum of at most 1,000,000 terms, not {T}")
+    p, dtype = graded.wide(p)
     j = torch.arange(1, int(T) + 1, dtype=p.dtype, device=p.device)
-    return -((1 - p).unsqueeze(-1) ** j / j).sum(-1)
+    return -((1 - p).unsqueeze(-1) ** j / j).sum(-1).to(dtype)
 
 
 def weight(p: Tensor, order: float) -> Tensor:
     """w_T(p) = dJ_T/dp = (1 - (1-p)^T) / p = pass@T / p, elementwise; T at p = 0."""
-    p, T = torch.as_tensor(p), _order(order)
-    return torch.where(p == 0, T, exact_pass_at_k(p, T) / p)
+    (p, dtype), T = graded.wide(torch.as_tensor(p)), _order(order)
+    return torch.where(p == 0, T, exact_pass_at_k(p, T) / p).to(dtype)
 
 
 def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
@@ -318,9 +325,10 @@ def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
     p = torch.as_tensor(p)
     if k == math.inf:
         return torch.ones_like(p)
+    p, dtype = graded.wide(p)
     small = p < 0.5
     near_0 = -torch.expm1(k * torch.log1p(-torch.where(small, p, 0.0)))
-    return torch.where(small, near_0, 1 - (1 - p) ** k)
+    return torch.where(small, near_0, 1 - (1 - p) ** k).to(dtype)
 
 
 def pass_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor | float:

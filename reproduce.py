@@ -24,7 +24,10 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, run
 
 from compare import pyplot
-from harness.config import Parser, whole
+from harness import UsageError
+from harness.command import Parser, command
+from harness.config import whole
+from harness.log import read_lines
 from paper import figures, tables
 from paper.logs import ROOT, Job, Logs, add, is_measured, is_of, missing, ready
 from paper.measure import MEASUREMENTS
@@ -44,8 +47,7 @@ def git(*words: str) -> str:
 
 def begin(job: Job) -> Popen[str]:
     """Start a run, or go on with it if it was cut off."""
-    config = job.out / "config.json"
-    cut_off = config.exists() and is_of(json.loads(config.read_text(encoding="utf-8")), job.flags)
+    cut_off = any(is_of(config, job.flags) for config in read_lines(job.out / "config.json"))
     go_on = "--resume" if cut_off and (job.out / "ckpt.pt").exists() else "--overwrite"
     words = [sys.executable, "train.py", *job.flags.split(), "--out", str(job.out), go_on]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
@@ -112,36 +114,45 @@ def publish(logs: Logs, assets: Path, numbers: Iterable[int]) -> None:
         tables.write(ROOT)
 
 
-def main() -> int:
-    """The command line: 0, or one line on stderr and 2 (wrong use), 1 (failed), 130 (stopped)."""
-    parser = Parser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=whole(0, 8), metavar="N", help="this experiment, 0 to 8")
-    parser.add_argument("--quick", action="store_true", help="one seed, shorter runs")
-    parser.add_argument("--figures-only", action="store_true", help="run nothing")
-    parser.add_argument("--jobs", type=whole(1), help="runs at a time (default: one for each core)")
-    args = parser.parse_args()
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="reproduce.py", description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
+    made.add_argument("--only", type=whole(0, 8), metavar="N", help="this experiment, 0 to 8")
+    made.add_argument("--quick", action="store_true", help="one seed, shorter runs")
+    made.add_argument("--figures-only", action="store_true", help="run nothing")
+    made.add_argument("--jobs", type=whole(1), help="runs at a time (default: one for each core)")
+    return made
+
+
+def reproduce() -> None:
+    """The command."""
+    args = parser().parse_args()
     try:
         pyplot()  # if there is none, better to know now than later
     except ImportError as error:
-        parser.error(str(error))
+        raise UsageError(str(error)) from error
     others = (f":!{name}" for name in NOT_OF_RUNS)
     changed = git("diff", "HEAD", "--name-only", "--", "*.py", *others).split()
     if changed and not (args.quick or args.figures_only):
-        parser.error(f"commit {', '.join(changed)} first: a run names the commit that made it")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops like Ctrl-C
+        raise UsageError(f"commit {', '.join(changed)} first: a run names the commit that made it")
     folder = ROOT / "runs" / "quick" if args.quick else ROOT
     logs, assets = Logs(folder / "results", args.quick), folder / "assets"
     numbers = list(EXPERIMENTS) if args.only is None else [args.only]
+    if args.figures_only:
+        publish(logs, assets, numbers)
+        return
+    jobs, commit = args.jobs or os.cpu_count() or 1, git("rev-parse", "--short", "HEAD")
     try:
-        if args.figures_only:
-            publish(logs, assets, numbers)
-        else:
-            jobs, commit = args.jobs or os.cpu_count() or 1, git("rev-parse", "--short", "HEAD")
-            run_all(logs, lambda: jobs_of(logs, numbers, assets), jobs, commit)
-    except KeyboardInterrupt:
-        print("reproduce.py: stopped; the same command resumes", file=sys.stderr)
-        return 130
-    return 0
+        run_all(logs, lambda: jobs_of(logs, numbers, assets), jobs, commit)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt("stopped; the same command resumes") from error
+
+
+def main() -> int:
+    """The command; its exit statuses are those of harness.command."""
+    return command("reproduce.py", reproduce)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ if the model writes them from right to left. Left out: loading a model (harness/
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -16,9 +17,9 @@ import torch
 from data import Task
 from data.batches import rng, torch_rng
 from data.tokenizer import decode, encode
-from harness import checkpoint
-from harness.config import DEVICES, Parser, UsageError, path, pick_device, whole
-from harness.report import steady_output
+from harness import UsageError, checkpoint
+from harness.command import Parser, command
+from harness.config import DEVICES, path, pick_device, whole
 from model import GPT
 from rollouts import roll_out, verdicts
 
@@ -49,16 +50,19 @@ def rising_prompts(task: Task, n: int = 5) -> list[str]:
 
 def converse(model: GPT, task: Task, k: int, seed: int) -> None:
     """Answer prompt after prompt from a terminal, until an empty line."""
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         raise UsageError("--interactive needs a terminal: give the prompt as an argument instead")
     example = task.show(rising_prompts(task)[2], "").replace(" ", "")
     print(f"type a prompt, for example {example!r}; an empty line quits")
-    while text := input("> ").strip():
-        try:
-            encode(text)
-            print(ask(model, task, task.align(text), k, seed))
-        except ValueError as error:
-            print(error)
+    with suppress(EOFError):
+        while True:
+            try:
+                if not (text := input("> ").strip()):
+                    return
+                encode(text)
+                print(ask(model, task, task.align(text), k, seed))
+            except ValueError as error:  # a text that cannot even be decoded is one, too
+                print(error)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -81,7 +85,6 @@ def parser() -> Parser:
     made = Parser(
         prog="sample.py",
         description=__doc__,
-        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("dir", type=path, help="the --out folder of a run, or a checkpoint file")
@@ -94,16 +97,8 @@ def parser() -> Parser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command: returns 0, or prints one line on stderr and returns 2."""
-    with steady_output():
-        try:
-            run(parser().parse_args(argv))
-        except (UsageError, OSError, FloatingPointError) as error:
-            print(f"sample.py: {error}", file=sys.stderr)
-            return 2
-        except (KeyboardInterrupt, EOFError):
-            print()
-        return 0
+    """The command; its exit statuses are those of harness.command."""
+    return command("sample.py", lambda: run(parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

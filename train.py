@@ -32,11 +32,18 @@ from data.batches import Batch, draw_problems, held_out_problems, make_batch, rn
 from data.tokenizer import END
 from evaluate import evaluate, samples
 from harness import UsageError, checkpoint, report
-from harness.checkpoint import CheckpointError
-from harness.config import LIKELIHOOD, SELF_TRAINING, Config, model_sizes
-from harness.folder import RunFolder
-from harness.progress import Progress
-from harness.run import Stopped, command, stop_requests
+from harness.checkpoint import State
+from harness.command import command, command_line, stop_requests
+from harness.config import (
+    LIKELIHOOD,
+    SELF_TRAINING,
+    Config,
+    checked_task,
+    model_sizes,
+    parse_args,
+    pick_device,
+)
+from harness.folder import RunFolder, open_folder
 from model import GPT, logprobs
 from rollouts import rewards_of, roll_out, rollout_figures
 
@@ -180,7 +187,7 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
     is the pass rate.) If an earlier run with the same key kept its model, that one is taken."""
     ce = warm_start_config(config, device)
     path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
-    with suppress(CheckpointError, OSError):  # none was kept, or it cannot be read
+    with suppress(UsageError):  # none was kept, or it cannot be read
         return checkpoint.load_model(checkpoint.load(path), device)
     optimizer = new_optimizer(model, ce.lr)
     recent: deque[float] = deque(maxlen=10)
@@ -201,7 +208,7 @@ def keep_warm_start(path: Path, ce: Config, model: GPT) -> None:
     """Keep the model for later runs. If this fails, they only have to make their own."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(path, ce, model)
+        checkpoint.save(path, ce, State(model, new_optimizer(model, ce.lr)))
     except OSError as error:
         print(f"warning: the warm start is not kept: {error}", file=sys.stderr)
 
@@ -236,51 +243,48 @@ def initial_model(path: Path, config: Config, device: torch.device) -> GPT:
 # ------------------------------------------------------------------------------------- the run
 
 
-def train(
-    config: Config, task: Task, device: torch.device, progress: Progress, folder: RunFolder
-) -> None:
+def train(config: Config, task: Task, device: torch.device, folder: RunFolder) -> None:
     """A whole run, or the rest of one: an evaluation and a checkpoint at step 0, after every
     --eval-every steps, and after the last one."""
     print(report.headline(config, task, device), flush=True)
     chances = held_out_problems(task, config.eval_prompts, config.eval_split)
     held_out = make_batch(list(chances), task, device), torch.tensor([*chances.values()]).double()
-
     if folder.saved:  # --resume
         model = checkpoint.load_model(folder.saved, device)
-        optimizer = new_optimizer(model, config.lr)
-        folder.restore(config, progress, model, optimizer)
+        state = State(model, new_optimizer(model, config.lr))
+        folder.restore(config, state)
     else:
         model = starting_model(config, task, device)
-        optimizer = new_optimizer(model, config.lr)
-        progress.begin(config, model)
+        state = State(model, new_optimizer(model, config.lr))
+        if config.method == "star":  # every round begins where the first did
+            state.first_weights = {n: w.clone() for n, w in model.state_dict().items()}
 
-    bar = tqdm(total=config.steps, initial=progress.step, desc="train", disable=None)
+    bar = tqdm(total=config.steps, initial=state.step, desc="train", disable=None)
     with stop_requests() as requests, bar:
         while True:
-            if progress.evaluation_is_due(config):
-                figures, answers = measure(model, *held_out, config, task, progress.step)
-                if progress.step == 0:
-                    folder.begin(config)  # a run that --overwrite replaces is whole until here
+            if folder.evaluation_is_due(config, state.step):
+                figures, answers = measure(state.model, *held_out, config, task, state.step)
+                if state.step == 0:
                     report.warn_if_dead(config, task, figures)
-                folder.log(progress.row(config, figures))
-                tqdm.write(report.evaluation_line(progress.step, figures) + "\n" + answers)
-                folder.save(config, progress, model, optimizer)
-            if progress.step == config.steps:
+                folder.log(config, state, figures)
+                tqdm.write(report.evaluation_line(state.step, figures) + "\n" + answers)
+                folder.save(config, state)
+            if state.step == config.steps:
                 break
             if requests:  # Ctrl-C or SIGTERM
-                folder.save(config, progress, model, optimizer)
-                raise Stopped(config, progress, folder)
-            progress.step += 1
+                folder.save(config, state)
+                raise KeyboardInterrupt(report.go_on(config, state.step, folder.path))
+            state.step += 1
+            words = state.model, state.optimizer, config, task, state.step
             if config.method in SELF_TRAINING:
-                first = progress.first_weights
-                figures = self_training_round(model, optimizer, config, task, progress.step, first)
+                figures = self_training_round(*words, state.first_weights)
             else:
-                figures = train_step(model, optimizer, config, task, progress.step)
-            folder.log(progress.row(config, figures))
+                figures = train_step(*words)
+            folder.log(config, state, figures)
             bar.set_postfix(pass_rate=figures["pass_rate"], live=figures["live"], refresh=False)
             bar.update()
-    print(f"\nask it: {report.command_line('sample.py', str(folder.path))}\n")
-    print(report.table(progress.evaluations[0], progress.evaluations[-1]))
+    print(f"\nask it: {command_line('sample.py', str(folder.path))}\n")
+    print(report.table(folder.evaluations[0], folder.evaluations[-1]))
 
 
 def measure(
@@ -293,9 +297,18 @@ def measure(
         return figures, " " * 11 + "   ".join(samples(model, held_out, task, config, step))
 
 
+def run(argv: list[str] | None) -> None:
+    """The command line, the folder of the run, and training in it."""
+    config, saved, overwrite = parse_args(argv, checkpoint.load)
+    task, device = checked_task(config), pick_device(config.device, config.bf16)
+    torch.set_num_threads(config.threads)
+    with open_folder(config, saved, overwrite) as folder:
+        train(config, task, device, folder)
+
+
 def main(argv: list[str] | None = None) -> int:
-    """The command; its exit statuses are those of harness.run.command."""
-    return command(train, argv)
+    """The command; its exit statuses are those of harness.command."""
+    return command("train.py", lambda: run(argv))
 
 
 if __name__ == "__main__":

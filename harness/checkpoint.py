@@ -11,8 +11,8 @@ the step (data/batches.py). Every part is compared with what the configuration s
 """
 
 import io
-import os
-from dataclasses import asdict
+import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,47 +24,41 @@ from data import Task, make_task
 from data.tokenizer import ALPHABET
 from harness import UsageError
 from harness.config import SELF_TRAINING, Config, from_dict, model_sizes
+from harness.log import replace_file
 from model import GPT, ModelConfig
 
 FORMAT = "maxrl checkpoint 2"
 
 
-class CheckpointError(UsageError):
-    """A file cannot be used: one line says which file it is and what to do."""
+@dataclass
+class State:
+    """What training changes."""
+
+    model: GPT
+    optimizer: Optimizer
+    step: int = 0  # the last step that was done, or the one at hand; 0 is the base model
+    first_weights: dict[str, Tensor] = field(default_factory=dict)  # STaR begins each round there
+    started: float = field(default_factory=time.monotonic)  # as if the run had never paused
+
+    def restore(self, content: dict[str, Any], seconds: float) -> None:
+        """Go on from a checkpoint, of which the model has been loaded, and from this time."""
+        settings = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": content["optimizer"], "param_groups": settings})
+        self.step, self.first_weights = content["step"], content["first_weights"]
+        self.started = time.monotonic() - seconds
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write beside `path`, flush, then rename: a crash leaves the old file or the new one."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)  # a full disk needs the room
-        raise
-
-
-def save(
-    path: Path,
-    config: Config,
-    model: GPT,
-    optimizer: Optimizer | None = None,
-    step: int = 0,
-    first_weights: dict[str, Tensor] | None = None,
-) -> None:
-    """Replace a checkpoint, whole or not at all. One without an optimizer can start a new run."""
+def save(path: Path, config: Config, state: State) -> None:
+    """Replace a checkpoint, whole or not at all."""
     content = {
         "format": FORMAT,
         "alphabet": ALPHABET,
         "config": asdict(config),
-        "model_config": asdict(model.config),
-        "model": model.state_dict(),
-        "step": step,
-        "optimizer": optimizer.state_dict()["state"] if optimizer else {},
-        "first_weights": first_weights or {},
+        "model_config": asdict(state.model.config),
+        "model": state.model.state_dict(),
+        "step": state.step,
+        "optimizer": state.optimizer.state_dict()["state"],
+        "first_weights": state.first_weights,
     }
     whole = io.BytesIO()  # torch's own writer turns a full disk into an error that does not say so
     torch.save(content, whole)
@@ -72,26 +66,28 @@ def save(
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU. CheckpointError unless every part is as the saved
+    """The content of a checkpoint, on the CPU. UsageError unless every part is as the saved
     configuration says, in this version of the project."""
-    path = path / "ckpt.pt" if path.is_dir() else path
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist: train first, or check the path")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        path = path / "ckpt.pt" if path.is_dir() else path
+        whole = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; train first?") from error
+    try:
+        content = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds; the file is unusable in any case
-        raise CheckpointError(f"{path} is damaged or not a checkpoint of this project") from error
+        raise UsageError(f"{path} is damaged or not a checkpoint of this project") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not a checkpoint of this version of the project")
+        raise UsageError(f"{path} is not a checkpoint of this version of the project")
     try:
         config = from_dict(content.get("config"))
         sizes = model_sizes(config, make_task(config.task, vars(config)))
     except (UsageError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be used: {error}; start a new run") from error
+        raise UsageError(f"{path} cannot be used: {error}; start a new run") from error
     settings = {"config": asdict(config), "model_config": asdict(sizes)}
     insist(path, content, {"alphabet": ALPHABET} | settings)
-    if path.stat().st_size < 48 * sizes.n_layer * sizes.n_embd**2:  # 12 weights, of 4 bytes each
-        raise CheckpointError(f"{path} is smaller than the model that it describes")
+    if len(whole) < 48 * sizes.n_layer * sizes.n_embd**2:  # 12 weights, of 4 bytes each
+        raise UsageError(f"{path} is smaller than the model that it describes")
     insist(path, content, parts_with_numbers(content, config, GPT(sizes)))
     return content
 
@@ -126,10 +122,10 @@ def load_model(content: dict[str, Any], device: torch.device) -> GPT:
 
 
 def insist(path: Path, content: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """CheckpointError in one line unless `content` holds the parts that are wanted."""
+    """UsageError in one line unless `content` holds the parts that are wanted."""
     for name, part in wanted.items():
         if unlike := difference(content.get(name), part, name):
-            raise CheckpointError(f"{path} contradicts its configuration or this version: {unlike}")
+            raise UsageError(f"{path} contradicts its configuration or this version: {unlike}")
 
 
 def difference(found: Any, wanted: Any, name: str) -> str:

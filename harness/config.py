@@ -4,7 +4,7 @@
 the warm start are all made from it, so a new flag is one new line here. Wrong use raises a
 UsageError: one line that says what to do; the exit status is then 2. Example:
 
-    >>> config, resume, overwrite = parse_args(["--method", "grpo", "--k", "16"])
+    >>> config, _, _ = parse_args(["--method", "grpo", "--k", "16"])
     >>> config.method, config.k, config.task
     ('grpo', 16, 'addition')
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -26,6 +26,7 @@ import maxrl
 from data import TASKS, Task, check_task, make_task, task_class
 from data.tokenizer import VOCAB_SIZE
 from harness import UsageError, own_method
+from harness.command import Parser
 from model import ModelConfig
 
 SELF_TRAINING = ("expert-iteration", "star")
@@ -167,13 +168,6 @@ The folder of a run holds config.json, ckpt.pt, and metrics.jsonl, one JSON obje
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def flags() -> list[Field]:
     """The fields that are flags."""
     return [f for f in fields(Config) if f.metadata]
@@ -191,7 +185,6 @@ def parser() -> Parser:
         usage="python train.py [--method NAME] [--k N] [any other flag]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         formatter_class=partial(
             argparse.RawDescriptionHelpFormatter, max_help_position=28, width=100
@@ -202,8 +195,7 @@ def parser() -> Parser:
         if f.default is not None and f.default is not False:
             words["help"] += f" (default {f.default})"
         if isinstance(f.default, bool):
-            on_or_off = argparse.BooleanOptionalAction if f.default else "store_true"
-            made.add_argument(name, action=on_or_off, help=words["help"])
+            made.add_argument(name, action=argparse.BooleanOptionalAction, help=words["help"])
         else:
             made.add_argument(name, metavar="NAME" if "str" in str(f.type) else "N", **words)
     made.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -213,27 +205,30 @@ def parser() -> Parser:
 
 def parse_args(
     argv: list[str] | None, load: Callable[[Path], dict[str, Any]] | None = None
-) -> tuple[Config, bool, bool]:
-    """The configuration of a run, and whether --resume and --overwrite were given.
-
-    load(folder) reads the checkpoint of the run in a folder; only --resume needs it.
-    """
+) -> tuple[Config, dict[str, Any], bool]:
+    """The configuration of a run; with --resume, the checkpoint that load(folder) reads, otherwise
+    {}; and whether --overwrite was given."""
     given = vars(parser().parse_args(argv))
     resume, overwrite = given.pop("resume", False), given.pop("overwrite", False)
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     if not resume:
-        return new_config(given), False, overwrite
+        return new_config(given), {}, overwrite
     if load is None or "out" not in given:
         raise UsageError("--resume needs --out: the folder of the run to go on with")
-    saved = Config(**load(Path(given["out"]))["config"])
-    return resumed_config(saved, given), True, False
+    saved = load(Path(given["out"]))
+    return resumed_config(Config(**saved["config"]), given), saved, False
 
 
 def new_config(given: dict[str, Any]) -> Config:
     """The configuration of a new run with these flags; UsageError if one is of no use here."""
-    defaults = {"threads": threads_of_environment()}
-    defaults |= task_class(given.get("task", Config.task)).defaults
+    name = given.get("task", Config.task)
+    kind, known = task_class(name), [f.name for f in flags()]
+    if unknown := [x for x in (*kind.takes, *kind.defaults) if x not in known]:
+        raise UsageError(
+            f"data/{name}.py names {', '.join(unknown)}, which train.py has no flag for"
+        )
+    defaults = {"threads": threads_of_environment()} | kind.defaults
     if given.get("method") in SELF_TRAINING:
         defaults["eval_every"] = 1
     config = Config(**(defaults | given))
@@ -271,28 +266,19 @@ def refuse_unused(config: Config, given: Iterable[str]) -> None:
 
 
 def from_dict(saved: Any) -> Config:
-    """A configuration from a file. UsageError names a value that no flag would take."""
-    if not isinstance(saved, dict):
-        raise UsageError("it holds no configuration")
-    known = {f.name: f for f in fields(Config)}
-    for name, value in saved.items():
-        if name not in known or not would_take(known[name], value):
-            raise UsageError(f"this version takes no setting {name!r:.40} with {value!r:.40}")
-    return Config(**saved)
+    """A configuration from a file, made as from a command line, so that no value comes in that no
+    flag would take. What is no setting is left out, and what is missing has its default."""
+    saved = saved if isinstance(saved, dict) else {}
+    words = [as_word(f.name, saved[f.name]) for f in flags() if saved.get(f.name) is not None]
+    table = saved["table"] if isinstance(saved.get("table"), list) else None
+    return Config(**vars(parser().parse_args(words)), table=table)
 
 
-def would_take(f: Field, value: Any) -> bool:
-    """Whether a flag could have given its field this value."""
-    if f.name == "table":
-        return value is None or isinstance(value, list)
-    if value is None or isinstance(f.default, bool):
-        return type(value) is type(f.default)
-    if f.metadata.get("choices"):
-        return isinstance(value, str) and value in f.metadata["choices"]
-    try:
-        return type(value) in (int, float, str) and f.metadata["type"](str(value)) == value
-    except argparse.ArgumentTypeError:
-        return False
+def as_word(name: str, value: Any) -> str:
+    """A setting as a word of the command line."""
+    if isinstance(value, bool):
+        return dashed(name if value else f"no-{name}")
+    return f"{dashed(name)}={value}"
 
 
 def checked_task(config: Config) -> Task:

@@ -1,10 +1,9 @@
-"""The folder of a run: its name, its lock, and its three files.
+"""The folder of a run: its name, its lock, its three files and, with --tensorboard, live curves.
 
-    with open_folder(config, resume=False, overwrite=False) as folder:
-        folder.log(progress.row(config, figures))
+    with open_folder(config, saved={}, overwrite=False) as folder:
+        folder.log(config, state, figures)
 
-Left out: what is in a checkpoint (checkpoint.py) and in a log (log.py), and how far a run has come
-(progress.py).
+Left out: what is in a checkpoint (checkpoint.py), and how a log is read (log.py).
 """
 
 import itertools
@@ -17,90 +16,99 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch.optim import Optimizer
-
 from harness import UsageError, checkpoint, log, report
-from harness.checkpoint import CheckpointError
-from harness.config import Config
-from harness.curves import Curves, writer_class
-from harness.progress import Progress
-from model import GPT
+from harness.checkpoint import State
+from harness.config import LIKELIHOOD, SELF_TRAINING, Config
 
 try:
     import fcntl
 except ImportError:  # Windows has no flock: two runs on one folder go unnoticed there
     fcntl = None  # type: ignore[assignment]
 
+FILES = ("config.json", "metrics.jsonl", "ckpt.pt")
+
 
 class RunFolder:
-    """The files of a run: config.json, metrics.jsonl and ckpt.pt; with a writer, curves as well."""
+    """The files of a run. saved: the checkpoint with which it goes on; {} in a new run."""
 
-    def __init__(self, path: Path, resume: bool, writer: Any = None):
-        self.writer = writer
-        self.curves: Curves | None = None
-        self.path, self.metrics, self.checkpoint = path, path / "metrics.jsonl", path / "ckpt.pt"
-        self.saved = checkpoint.load(path) if resume else {}
+    def __init__(self, path: Path, saved: dict[str, Any], writer: Any = None):
+        self.path, self.saved, self.writer = path, saved, writer
+        self.config, self.metrics, self.checkpoint = (path / name for name in FILES)
+        self.evaluations: list[log.Row] = []  # the first and the last
+        self.step = 0  # of the last row
 
-    def begin(self, config: Config) -> None:
-        """Write a new run's first files. The run that --overwrite replaces is lost only now."""
-        self.checkpoint.unlink(missing_ok=True)
-        self.write(config, [])
-
-    def write(self, config: Config, rows: list[log.Row]) -> None:
+    def begin(self, config: Config, rows: list[log.Row]) -> None:
         """Write the configuration and the rows so far."""
-        log.write_lines(self.metrics, rows)  # first: a stranger's rows may not be writable
-        log.write_lines(self.path / "config.json", [asdict(config)])
+        log.replace_file(self.metrics, "".join(map(log.as_line, rows)).encode())
+        log.replace_file(self.config, log.as_line(asdict(config)).encode())
         for old in self.path.glob("events.out.tfevents.*"):  # the curves begin anew, from the rows
             old.unlink()
         if self.writer:
-            self.curves = Curves(self.writer, self.path, rows)
+            self.writer = self.writer(str(self.path), flush_secs=5)
+        for row in rows:
+            self.note(row)
 
-    def log(self, row: log.Row) -> None:
-        """Add one row to metrics.jsonl."""
+    def note(self, row: log.Row) -> None:
+        """Remember an evaluation for the table at the end, and draw the numbers of any row."""
+        self.step, group = row["step"], "held-out" if "nll" in row else "training"
+        if "nll" in row:
+            self.evaluations[1:] = [row]
+        for name, value in row.items() if self.writer else ():
+            if type(value) in (int, float) and name != "step":
+                self.writer.add_scalar(f"{group}/{name}", value, self.step)
+
+    def evaluation_is_due(self, config: Config, step: int) -> bool:
+        """Whether this step is to be evaluated, and has not been yet."""
+        is_due = step % config.eval_every == 0 or step == config.steps
+        return is_due and (not self.evaluations or self.evaluations[-1]["step"] != step)
+
+    def log(self, config: Config, state: State, figures: dict[str, Any]) -> None:
+        """Add a row to metrics.jsonl. The run that --overwrite replaces is lost with the first."""
+        if not self.evaluations:
+            self.checkpoint.unlink(missing_ok=True)
+            self.begin(config, [])
+        prompts = config.pool if config.method in SELF_TRAINING else config.batch_size
+        rollouts = 0 if config.method in LIKELIHOOD else state.step * prompts * config.k
+        seconds = round(time.monotonic() - state.started, 3)
+        row = {"step": state.step, "seconds": seconds, "rollouts": rollouts} | figures
         log.append_line(self.metrics, row)
-        if self.curves:
-            self.curves.add(row)
+        self.note(row)
 
-    def save(self, config: Config, progress: Progress, model: GPT, optimizer: Optimizer) -> None:
+    def save(self, config: Config, state: State) -> None:
         """Save a checkpoint of this step."""
-        checkpoint.insist_on_numbers(model)
-        step, first_weights = progress.step, progress.first_weights
-        checkpoint.save(self.checkpoint, config, model, optimizer, step, first_weights)
-        if self.curves:
-            self.curves.writer.flush()
+        checkpoint.insist_on_numbers(state.model)
+        checkpoint.save(self.checkpoint, config, state)
+        if self.writer:
+            self.writer.flush()
 
-    def restore(self, config: Config, progress: Progress, model: GPT, optimizer: Optimizer) -> None:
-        """Set the optimizer, the progress and the log to the checkpoint's step. Later rows of the
-        log are dropped; CheckpointError if an earlier one is missing."""
+    def restore(self, config: Config, state: State) -> None:
+        """Set the state and the log to the checkpoint's step. Later rows of the log are dropped;
+        UsageError if an earlier one is missing."""
         step = self.saved["step"]
         if step > config.steps:
             raise UsageError(f"the run is at step {step}, already past {config.steps}")
-        rows = log.read_lines(self.metrics, step)
+        rows = [row for row in log.read_lines(self.metrics, step=int) if row["step"] <= step]
         evaluations = [row for row in rows if "nll" in row]
         trained = [row["step"] for row in rows if "nll" not in row]
         try:
             whole = [evaluations[0]["step"], *trained] == [*range(step + 1)]
             if not (whole and 0 <= rows[-1]["seconds"] < math.inf):
                 raise ValueError("a step is missing, or the time is none")
-            progress.started = time.monotonic() - rows[-1]["seconds"]
             report.table(evaluations[0], evaluations[-1])
-            self.write(config, rows)
+            self.begin(config, rows)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a stranger's rows
-            raise CheckpointError(
+            raise UsageError(
                 f"{self.path} cannot be resumed: its log does not fit its checkpoint; "
                 "start a new run from its weights with --init"
             ) from error
-        settings = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": self.saved["optimizer"], "param_groups": settings})
-        progress.step, progress.first_weights = step, self.saved["first_weights"]
-        progress.evaluations = [evaluations[0], evaluations[-1]]
+        state.restore(self.saved, rows[-1]["seconds"])
 
 
 @contextmanager
-def open_folder(config: Config, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
+def open_folder(config: Config, saved: dict[str, Any], overwrite: bool) -> Iterator[RunFolder]:
     """The folder of a run, locked against other runs while this lasts."""
     path = Path(config.out or default_name(config, overwrite))
-    writer = writer_class() if config.tensorboard else None
+    writer = curves() if config.tensorboard else None
     try:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = lock(path)
@@ -109,12 +117,14 @@ def open_folder(config: Config, resume: bool, overwrite: bool) -> Iterator[RunFo
     except OSError as error:
         raise UsageError(f"cannot write to --out {path}: {error.strerror}") from error
     try:
-        if not (resume or overwrite) and any(path.iterdir()):
+        if not (saved or overwrite) and any(path.iterdir()):
             raise UsageError(f"--out {path} exists: --resume goes on, --overwrite replaces it")
-        for name in ("config.json", "metrics.jsonl", "ckpt.pt"):
-            for torn in path.glob(f"{name}.*.tmp"):  # what a killed process was writing
-                torn.unlink()
-        yield RunFolder(path, resume, writer)
+        for torn in (file for name in FILES for file in path.glob(f"{name}.*.tmp")):
+            torn.unlink()  # what a killed process was writing
+        folder = RunFolder(path, saved, writer)
+        yield folder
+    except FloatingPointError as error:
+        raise FloatingPointError(f"after step {folder.step} of {config.method}: {error}") from error
     finally:
         os.close(descriptor)
         with suppress(OSError):  # a folder with files in it stays
@@ -136,3 +146,12 @@ def lock(path: Path) -> int:
     if fcntl:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return descriptor
+
+
+def curves() -> Any:
+    """What writes curves for TensorBoard: torch's SummaryWriter."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("--tensorboard needs a package: pip install tensorboard") from error
+    return SummaryWriter

@@ -1,21 +1,32 @@
-"""metrics.jsonl: one JSON object a line, like {"step": 0, "seconds": 0.1, "rollouts": 0, ...}.
+"""Files of JSON lines: metrics.jsonl, whose rows are like {"step": 0, "seconds": 0.1, ...}, and
+the results that are kept of whole runs.
 
 Left out: what the figures mean (train.py, evaluate.py).
 """
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoint import CheckpointError, replace_file
+from harness import UsageError
 
 Row = dict[str, Any]
 
 
-def write_lines(path: Path, rows: list[Row]) -> None:
-    """Replace a file of JSON lines by these rows, whole or not at all."""
-    replace_file(path, "".join(as_line(row) for row in rows).encode())
+def replace_file(path: Path, content: bytes) -> None:
+    """Write beside `path`, flush, then rename: a crash leaves the old file or the new one."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # a full disk needs the room
+        raise
 
 
 def append_line(path: Path, row: Row) -> None:
@@ -24,22 +35,30 @@ def append_line(path: Path, row: Row) -> None:
         file.write(as_line(row))
 
 
-def read_lines(path: Path, last_step: float = math.inf) -> list[Row]:
-    """The rows of a log up to `last_step`. CheckpointError if a whole line is not a row of a log.
+def read_lines(path: Path, **needed: type) -> list[Row]:
+    """The rows of a file; none if there is no file. needed: names and types that every row has.
 
-    A torn line ends the log: it is later than any checkpoint.
+    UsageError names a line that is no such row. The last line may be torn: it is left out, for no
+    checkpoint is later than it.
     """
-    rows: list[Row] = []
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for line in text.splitlines():
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not isinstance(row, dict) or type(row.get("step")) is not int:
-            raise CheckpointError(f"{path} is not the log of a run: see its line {len(rows) + 1}")
+            row = json.loads(line, object_hook=with_infinity, parse_int=figure)
+            if not all(type(row[name]) is kind for name, kind in needed.items()):
+                raise ValueError
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            if number == len(lines):
+                break
+            raise UsageError(f"{path} is not a log of ours: see its line {number}") from error
         rows.append(row)
-    return [row for row in rows if row["step"] <= last_step]
+    return rows
 
 
 def as_line(row: Row) -> str:
@@ -50,3 +69,15 @@ def as_line(row: Row) -> str:
         return json.dumps(row, allow_nan=False) + "\n"
     except ValueError as error:
         raise FloatingPointError("a figure is not finite: try a smaller --lr") from error
+
+
+def with_infinity(row: Row) -> Row:
+    """The inverse of what `as_line` does."""
+    return {name: math.inf if x == "inf" else x for name, x in row.items()}
+
+
+def figure(text: str) -> int:
+    """A whole number of a log. ValueError if it is so large that arithmetic would fail later."""
+    if len(text) > 18:
+        raise ValueError(f"{text} is no figure")
+    return int(text)

@@ -1,83 +1,32 @@
 """What a run prints: a line at its start, a warning, evaluations, a table at its end.
 
-    with steady_output():  # around every command: printing must never cost a run
-        print(f"ask it: {command_line('sample.py', 'runs/mine')}")
-
 Left out: the figures themselves (evaluate.py).
 """
 
 import math
-import os
 import re
-import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 
 import maxrl
 from data import Task
 from evaluate import EVAL_K, pass_rates
+from harness.command import command_line
 from harness.config import LIKELIHOOD, SELF_TRAINING, Config, model_sizes
 from model import GPT
 
-ROOT = Path(__file__).resolve().parent.parent
 TABLE = (*(f"pass@{k}" for k in EVAL_K), "nll")
 GRADED = ("log_likelihood", "log_tail")  # what the table of a graded task adds
 
 
-class Steady:
-    """A stream that never fails. What it cannot write is lost: its reader may be gone, the disk
-    full, or the stream closed from the start (None). Letters that it lacks are escaped."""
-
-    def __init__(self, stream: TextIO | None):
-        self.stream = stream or open(os.devnull, "w")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-    def write(self, text: str) -> int:
-        try:
-            self.attempt(self.stream.write, text)
-        except UnicodeError:
-            encoding = self.stream.encoding or "utf-8"
-            text_it_has = text.encode(encoding, "backslashreplace").decode(encoding)
-            self.attempt(self.stream.write, text_it_has)
-        return len(text)
-
-    def flush(self) -> None:
-        self.attempt(self.stream.flush)
-
-    def attempt(self, action: Callable[..., Any], *words: str) -> None:
-        try:
-            action(*words)
-        except RuntimeError:
-            pass  # a signal's handler may print while something is being printed
-        except OSError:
-            with suppress(OSError):  # or Python would write the rest of the buffer when it exits
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
-
-
-@contextmanager
-def steady_output() -> Iterator[None]:
-    """While this lasts, nothing that is printed raises an exception."""
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(Steady, before)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        sys.stdout, sys.stderr = before
-
-
-def command_line(script: str, *words: str) -> str:
-    """A command that works as it stands, in the current folder and with this Python."""
-    program = [os.path.relpath(path) for path in (sys.executable, ROOT / script)]
-    return shlex.join([*program, *words])
+def go_on(config: Config, step: int, folder: Path) -> str:
+    """Where a run was stopped, and the command that goes on with it."""
+    method = [f"--method={config.method}"] if config.table else []
+    command = command_line("train.py", "--resume", "--out", str(folder), *method)
+    return f"stopped after step {step}; to go on:\n{command}"
 
 
 def headline(config: Config, task: Task, device: torch.device) -> str:

@@ -7,7 +7,6 @@ seed, command, commit, configuration and evaluations. Left out: what is made of 
 """
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +21,8 @@ import torch
 import maxrl
 from compare import Rows
 from data.batches import held_out_problems
-from harness.checkpoint import replace_file
 from harness.config import Config, checked_task, from_dict, parse_args
-from harness.log import read_lines
+from harness.log import read_lines, replace_file
 from paper.measure import MEASUREMENTS
 from paper.rules import Interval, interval
 from paper.sweeps import EVERY_RATE, SWEEPS, TUNING_SEEDS, best_rate, rate_text, sweeps_of, to_tune
@@ -58,8 +56,8 @@ def line_of(job: Job, commit: str) -> Line:
     """What to keep of the run in job.out: the sweep's figures of all evaluations, with pass@k for
     more k and by kinds of problems at the end; for a tuning run only where its criterion ended."""
     sweep = SWEEPS[job.sweep]
-    config = json.loads((job.out / "config.json").read_text(encoding="utf-8"))
-    rows = [row for row in read_lines(job.out / "metrics.jsonl") if "nll" in row]
+    (config,) = read_lines(job.out / "config.json")
+    rows = [row for row in read_lines(job.out / "metrics.jsonl", step=int) if "nll" in row]
     rows = [row | more_pass_rates(row) for row in rows]
     kept = (*KEPT, *sweep.figures)
     if "kinds" in kept:
@@ -68,12 +66,7 @@ def line_of(job: Job, commit: str) -> Line:
         rows = [rows[-1] | {sweep.criterion: ending(rows, sweep.criterion)}]
         kept = (*KEPT, sweep.criterion)
     evaluations = [{n: short(row[n]) for n in kept if n in row} for row in rows]
-    about = {
-        "sweep": job.sweep,
-        "label": job.label,
-        "seed": job.seed,
-        "command": job.command,
-    }
+    about = {"sweep": job.sweep, "label": job.label, "seed": job.seed, "command": job.command}
     return about | {"commit": commit, "config": config, "evaluations": evaluations}
 
 
@@ -171,7 +164,7 @@ class Logs:
 
     def measured(self, name: str) -> dict[str, Any]:
         """What a function of measure.py returned."""
-        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))["found"]
+        return read_lines(self.folder / f"{name}.json", found=dict)[0]["found"]
 
     def write(self, name: str, text: str) -> None:
         """Replace a file, whole or not at all. Infinity becomes "inf", as in a run's log."""
@@ -182,10 +175,7 @@ class Logs:
 @lru_cache(maxsize=40)
 def parsed(path: Path, written: int) -> list[Line]:
     """The lines of a file, cached. written: when it was written, so that no new one is missed."""
-    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
-    for row in (row for line in lines for row in line["evaluations"]):
-        row |= {n: math.inf for n, x in row.items() if x == "inf"}
-    return lines
+    return read_lines(path, label=str, seed=int, evaluations=list)
 
 
 def ending(rows: Rows, figure: str) -> float:

@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from data import Task, make_task
 from data.batches import Problems, make_batch, rng, torch_rng
 from data.tokenizer import END, VOCAB_SIZE, decode
-from harness.config import Parser
+from harness.command import Parser, command
 from maxrl import ADVANTAGES, policy_gradient_loss
 from model import GPT, ModelConfig
 from plain import log_probabilities, sample
@@ -79,7 +79,7 @@ def warm_start(model: GPT, task: Task) -> None:
         optimizer.step()
 
 
-def main() -> None:
+def run() -> None:
     """Two-digit addition, as plain.py does it."""
     parser = Parser(prog="ddp.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--method", default="maxrl", choices=ADVANTAGES, help="default maxrl")
@@ -103,5 +103,10 @@ def main() -> None:
     dist.destroy_process_group()
 
 
+def main() -> int:
+    """The command; its exit statuses are those of harness.command."""
+    return command("ddp.py", run)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,7 +19,7 @@ from conftest import TINY, TINY_ROUNDS, exit_status, in_a_child, one_line, read,
 
 import sample
 import train as train_module
-from harness import checkpoint, log
+from harness import UsageError, checkpoint, log
 from harness.folder import lock
 from model import ModelConfig
 
@@ -219,7 +219,7 @@ def test_every_part_is_what_it_should_be(stranger):
     for place, values in MATRIX.items():
         for value in values:
             stranger(*place, value)
-            with pytest.raises(checkpoint.CheckpointError) as error:
+            with pytest.raises(UsageError) as error:
                 checkpoint.load(Path("out"))
             said = str(error.value)
             assert said.startswith("out/ckpt.pt ") and "\n" not in said, (place, value, said)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, exit_status, in_a_child, read, same, weights
+from conftest import TINY, exit_status, in_a_child, one_line, read, same, status_of, weights
 
 import sample
 import train as train_module
-from harness import report
+from harness.command import Steady
 from model import ModelConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,7 +90,26 @@ def test_a_signal_may_print_while_something_is_being_printed():
         def write(self, text):
             raise RuntimeError("reentrant call")
 
-    assert report.Steady(Busy()).write("lost") == 4
+    assert Steady(Busy()).write("lost") == 4
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "compare", "bench", "reproduce"])
+def test_help_and_empty_words_of_every_flag(command, monkeypatch, capsys):
+    """--help into a full disk; `--flag=--`, which argparse takes for no word at all."""
+    module = importlib.import_module(command)
+
+    def main(*words):
+        monkeypatch.setattr(sys, "argv", [f"{command}.py", *words])
+        return status_of(lambda _: module.main(), [])
+
+    def full_disk():
+        sys.stdout = open("/dev/full", "w")
+        return main("--help")
+
+    assert exit_status(in_a_child(full_disk)) == 0
+    assert main("--help") == 0
+    for flag in {*re.findall(r"--[a-z][a-z-]*[a-z]", capsys.readouterr().out)}:
+        assert main(f"{flag}=--") == 2 and f"{flag}=-- gives no value" in one_line(capsys)
 
 
 @pytest.mark.parametrize("number, flags", [

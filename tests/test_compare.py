@@ -4,9 +4,12 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import one_line
 
 import compare
+from harness import UsageError
+from paper.logs import Logs
 
 
 def write(folder, *rows, **config):
@@ -77,6 +80,42 @@ def test_labels_are_short_whatever_differs(folder):
     assert names[:2] == ["half (1)", "half (2)"] and len(names[2]) <= compare.LONGEST_LABEL
 
 
+NAMES = ["_a", "$x_", "a|b", "two\nlines", "\udcff", "\\frac{", "$$"]
+
+
+@pytest.mark.filterwarnings("error:.*legend")
+def test_labels_are_plain_whatever_a_name_holds(folder, capsys):
+    """Markup of tables and of matplotlib, lines, what no font has: in a folder or a method."""
+    for i, name in enumerate(NAMES):
+        write(f"{i}/{name}", (0.1, 3), table=i)
+        write(f"{i}/method", (0.1, 3), method=f"{name}.py:f", task=f"of {name}", lr=i)
+    folders = [path.parent for path in sorted(Path().rglob("config.json"))]
+    labels = list(compare.group(folders))
+    assert len(labels) == len(folders) == 2 * len(NAMES)
+    assert not any(set("$|\n\udcff") & {*x} or x.startswith("_") for x in labels)
+    assert compare.main([*map(str, folders), "--figure", "f.png"]) == 0
+    rows_of(capsys.readouterr().out)
+
+
+WRONG = {"figure": '{"step": 0, "nll": 1%s}' % ("0" * 400), "step": '{"step": "0", "nll": 1}',
+         "merge": "<<<<<<< HEAD", "deep": "[" * 10**5, "list": "[0]", "number": "7"}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_broken_line_of_any_log_is_refused_by_its_number(folder, capsys, wrong):
+    """Of a run, or of the results of many; a last line that is torn is left out."""
+    log = write("a", (0.1, 3), (0.2, 2)) / "metrics.jsonl"
+    first, last = log.read_text().splitlines()
+    log.write_text(f"{first}\n{WRONG[wrong]}\n{last}\n")
+    assert compare.main(["a"]) == 2 and "a/metrics.jsonl" in (err := one_line(capsys))
+    assert "line 2" in err
+    log.write_text(f"{first}\n{last[:9]}")
+    assert [row["step"] for row in compare.load(Path("a"))[1]] == [0]
+    Path("toy.jsonl").write_text(f"{WRONG[wrong]}\n{{}}\n")
+    with pytest.raises(UsageError, match=r"toy.jsonl.*line 1"):
+        Logs(Path()).lines("toy")
+
+
 def test_a_colour_for_each_method_and_a_dash_within_it():
     methods = ("maxrl", "grpo", "maxrl", "mine", "theirs", "mine")
     drawn = list(compare.styles(dict(zip("abcdef", methods, strict=True))).values())
@@ -88,7 +127,7 @@ def test_a_colour_for_each_method_and_a_dash_within_it():
 
 def test_what_is_not_a_run_and_a_figure_that_cannot_be_written(folder, capsys):
     write("a", (0.1, 3)), Path("here").mkdir()
-    for figure in ("nowhere/f.png", "f.nonsense", "here", ""):
+    for figure in ("nowhere/f.png", "f.nonsense", "here", "", "x" * 300):
         assert compare.main(["a", "--figure", figure]) == 2 and figure in one_line(capsys)
     empty = '{"step": 0, "nll": null}\n'
     for file, text in (("a/metrics.jsonl", empty), ("a/config.json", "[1]"), ("b", "")):

@@ -75,3 +75,14 @@ def test_large_groups(monkeypatch, k=1100):
     assert graded.maxrl_loo(torch.full((1, 5), 0.5), 5).tolist() == [[0] * 5]
     with pytest.raises(ValueError, match="up to 5, not 6"):
         graded.maxrl_loo(torch.full((1, 6), 0.5), 5)
+
+
+@pytest.mark.parametrize("dtype", "bool uint8 int64 float16 bfloat16 float32".split())
+def test_graded_functions_take_rewards_of_any_type(dtype):
+    """Also of more rollouts than the type can count."""
+    dtype = getattr(torch, dtype)
+    for f, k in ((lambda r: graded.maxrl_loo(r, 3), 5), (graded.tailrl, 5), (graded.tailrl, 3000)):
+        rewards = torch.zeros(1, k).index_fill(1, torch.tensor([0, 3]), 1)
+        got = f(rewards.to(dtype))
+        assert got.dtype == (dtype if dtype.is_floating_point else torch.float32)
+        assert torch.allclose(got.double(), f(rewards.double()), rtol=0.01)

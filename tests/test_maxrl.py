@@ -155,6 +155,24 @@ def test_rewards_and_orders_that_a_method_takes(name):
             f(torch.zeros(shape))
 
 
+@pytest.mark.parametrize("name", ADVANTAGES)
+def test_half_precision_counts_and_does_not_overflow(name):
+    """float16 ends at 65,504 and counts to 2,048: right to rounding, or refused. So are complex
+    rewards."""
+    k = 70_000
+    for S in (1, k // 2, k - 1):
+        exact = ADVANTAGES[name](row(k, S)).abs().max().item()
+        if exact > 65_504:
+            with pytest.raises(ValueError, match="too large"):
+                ADVANTAGES[name](row(k, S).half())
+        else:
+            got = ADVANTAGES[name](row(k, S).half())
+            assert got.abs().max().item() == pytest.approx(exact, rel=1e-3)
+            assert got.dtype == torch.float16
+    with pytest.raises(ValueError, match="complex"):
+        ADVANTAGES[name](row(4, 1).to(torch.complex64))
+
+
 def test_advantages_of_a_million_rollouts():
     """One failure among k: float32 means would be off by a percent, products by gigabytes."""
     k = 10**6
@@ -198,6 +216,22 @@ def test_objective_weight_and_pass_at_k_against_rationals(p, T):
         assert y.item() == pytest.approx(float(value), rel=1e-12, abs=0)
         assert dy.item() == pytest.approx(float(slope), rel=1e-12)
     assert weight(x, T).item() == pytest.approx(w, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int64])
+def test_objective_weight_and_pass_at_k_in_any_precision(dtype):
+    p = (
+        torch.tensor([0, 1])
+        if dtype == torch.int64
+        else torch.tensor([0, 1e-3, 0.3, 1], dtype=dtype)
+    )
+    for f, T in itertools.product((objective, weight, maxrl.exact_pass_at_k), (1, 3, 3000, 70_000)):
+        exact, got = f(p.double(), T), f(p, T)
+        assert got.dtype == (torch.float32 if dtype == torch.int64 else dtype)
+        assert torch.allclose(got.double(), exact.to(got.dtype).double(), rtol=0.01), (f, T)
+    assert weight(p.double(), 10**9)[0] == 10**9
+    with pytest.raises(ValueError, match="1,000,000"):
+        objective(p, 10**9)
 
 
 def test_extremes():

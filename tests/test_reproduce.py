@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import exit_status, in_a_child, one_line, status_of
+from conftest import exit_status, in_a_child, one_line
 
 import reproduce
 import train
@@ -323,7 +323,7 @@ def test_wrong_use_is_one_line(monkeypatch, capsys):
         if flags == "--figures-only":
             monkeypatch.setitem(sys.modules, "matplotlib", None)
         monkeypatch.setattr(sys, "argv", ["reproduce.py", *flags.split()])
-        assert status_of(lambda _: reproduce.main(), []) == 2 and says in one_line(capsys)
+        assert reproduce.main() == 2 and says in one_line(capsys)
     left_out = {word.removeprefix(":!") for word in asked[0] if word.startswith(":!")}
     loaded = {Path(m.__file__) for m in (train, train.maxrl, train.tree, train.selftrain)}
     assert not {path.name for path in loaded} & left_out and "harness" not in left_out

@@ -47,8 +47,20 @@ def test_wrong_use_is_one_line_and_status_2(run):
 
 
 def test_a_conversation(run, monkeypatch):
-    lines = iter(["1+1", "1^1", "999+1", ""])
-    monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    status, out, _ = run("--interactive")
-    assert status == 0 and " 1+ 1=  pass rate" in out and "'^'" in out and "too long" in out
+    """What cannot be read, or not even decoded, is answered and not the end; Ctrl-D is."""
+    for end in (b"", EOFError):
+        lines = iter([b"1^1", b"999+1", b"\xff\xfe", b"1+1", end])
+
+        def typed(_, lines=lines):
+            line = next(lines)
+            if line is EOFError:
+                raise EOFError
+            return line.decode()
+
+        monkeypatch.setattr("builtins.input", typed)
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        status, out, _ = run("--interactive")
+        assert status == 0 and " 1+ 1=  pass rate" in out
+        assert "'^'" in out and "too long" in out and "can't decode" in out
+    monkeypatch.setattr("sys.stdin", None)
+    assert run("--interactive")[0] == 2

@@ -17,7 +17,7 @@ from torch.nn.utils import parameters_to_vector
 import maxrl
 import rollouts as rollouts_module
 import train as train_module
-from data import make_task
+from data import make_task, task_class
 from data.batches import draw_problems, held_out_problems, rng
 from harness import checkpoint
 from harness import config as config_module
@@ -299,7 +299,7 @@ def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, wh
     flags = "--method reinforce --sft-steps 0 --k 3000 --steps 9 --out out --eval-every"
     train(f"{flags} {1 if what == 'weight' else 2}", status=1)
     err = one_line(capsys)
-    assert "step 3 of reinforce" in err and says in err
+    assert f"after step {3 if what == 'weight' else 2} of reinforce: " in err and says in err
     saved = torch.load("out/ckpt.pt", weights_only=True)
     assert saved["step"] == 2 and all(w.isfinite().all() for w in saved["model"].values())
 
@@ -338,8 +338,8 @@ def test_fresh_prompts_are_new_in_each_step_and_fixed_ones_are_visited_once_an_e
      ("--digits 10", "1 to 9"), ("--lr -1", "number"), ("--lr 1e38", "1e+06"), ("--lr nan", "from"),
      ("--k 10000000000", "to 1e+09"), ("--seed -1", "from 0"), ("--n-embd 15", "multiple"),
      ("--device cuda", "not available"), ("--device tpu", "cpu"), ("--bf16", "cuda"),
-     ("--init missing.pt", "does not exist"), ("--resume", "--out"),
-     ("--resume --out missing", "does not exist"), ("--resume --overwrite --out x", "exclude"),
+     ("--init missing.pt", "No such file"), ("--resume", "--out"),
+     ("--resume --out missing", "No such file"), ("--resume --overwrite --out x", "exclude"),
      ("--ste 3", "unrecognized"), ("--out /dev/null/x", "cannot write"),
      ("--sigma 1 --method rloo", "--sigma is not for rloo on addition"),
      ("--task noisy --sigma 1e-200", "0.001"), ("--task noisy --sigma 6e3", "5000"),
@@ -351,13 +351,24 @@ def test_fresh_prompts_are_new_in_each_step_and_fixed_ones_are_visited_once_an_e
      *((f"--method star {flag} 2", flag) for flag in ("--steps", "--order", "--micro-batch")),
      *((f"{flag} 2", flag) for flag in ("--rounds", "--pool", "--epochs")),
      *((f"{flag} ''", flag) for flag in ("--init", "--out", "--task", "--k", "--lr", "--order")),
-     ("--method ''", "must be"), ("--out=-o", "--out"), ("--resume --out ''", "--out")],
+     ("--method ''", "must be"), ("--out=-o", "--out"), ("--resume --out ''", "--out"),
+     *((f"{flags} {'x' * 300}", "too long") for flags in ("--resume --out", "--out", "--init")),
+     *((f"{flag} 'a\nb\u2028c'", "a\\nb\\u2028c") for flag in (
+         "--resume --out", "--init", "--method", "--task", "--k", "--device", "--method=x.py:f"))],
 )  # fmt: skip
 def test_wrong_use_is_one_line_and_status_2(train, folder, capsys, monkeypatch, flags, says):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     train(flags, status=2)
     assert says in one_line(capsys)
     assert not [path for path in folder.rglob("*") if path.is_file()], "and no file is left behind"
+
+
+@pytest.mark.parametrize("part", [{"takes": ("digts",)}, {"defaults": {"digts": 3}}])
+def test_a_task_that_names_a_flag_that_does_not_exist(train, capsys, monkeypatch, part):
+    for name, value in part.items():
+        monkeypatch.setattr(task_class("addition"), name, value)
+    train("", status=2)
+    assert "data/addition.py names digts" in one_line(capsys)
 
 
 def test_a_dead_start_is_warned_of_and_too_little_memory_names_the_flag(train, capsys, monkeypatch):
@@ -382,6 +393,8 @@ def test_live_curves_hold_the_numbers_of_the_log_also_after_a_pause(train, monke
         chosen = [row for row in rows if ("nll" in row) == (group == "held-out")]
         logged = [(row["step"], pytest.approx(row[name])) for row in chosen]
         assert [(event.step, event.value) for event in curves.Scalars(curve)] == logged
+    train("--resume --out out --steps 5 --no-tensorboard")
+    assert not [*Path("out").glob("events*")] and len(read("out")) == len(rows) + 2
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     capsys.readouterr()
     train("--out none --tensorboard", status=2)
