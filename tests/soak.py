@@ -48,19 +48,19 @@ def next_words(folder: Path, flags: list[str]) -> list[str]:
     return [*flags, "--out", "killed", "--overwrite"]
 
 
-def kill_and_resume(folder: Path, flags: list[str], moments: list[float]) -> int:
-    """Kill a run that many seconds after each of its starts, then let it end.
+def kills(folder: Path, n: int, rng: random.Random) -> dict[str, float]:
+    """Kill a run n times, then let it end; how many kills hit it before its first checkpoint.
 
-    Returns how many kills hit it before its first checkpoint. AssertionError unless the weights and
-    the log are to the bit those of a run that nobody disturbed.
+    AssertionError unless weights and log are to the bit those of a run that nobody disturbed.
     """
+    flags = [*TINY, *"--digits 3 --k 64 --steps 400 --sft-steps 400 --eval-every 7".split()]
     finish(start(folder, [*flags, "--out", "whole"]))
     for cached in (folder / "runs/warmstart").glob("*"):
         cached.unlink()  # so that the warm start can be killed too
     early = 0
-    for moment in moments:
+    for _ in range(n):
         process = start(folder, next_words(folder, flags))
-        time.sleep(moment)
+        time.sleep(rng.uniform(1.0, 6.0))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         early += not (folder / "killed" / "ckpt.pt").exists()
@@ -68,7 +68,7 @@ def kill_and_resume(folder: Path, flags: list[str], moments: list[float]) -> int
     assert read(folder / "whole") == read(folder / "killed"), "the logs differ"
     assert same(weights(folder / "whole"), weights(folder / "killed")), "the weights differ"
     assert not list((folder / "killed").glob("*.tmp")), "a torn file was left"
-    return early
+    return {"n": n, "before_the_first_checkpoint": early}
 
 
 LOOK_ALIKES = "０１２३４５６７８９٠١٢٣٤٥٦٧٨٩²³½①−＋＝ـ\u00a0\u200b\u202e"
@@ -103,22 +103,21 @@ def truth(a: int, operator: str, b: int, m: int | None) -> int:
 def mutate(rng: random.Random, text: str) -> str:
     """A right answer, with something done to it that looks as if it might pass."""
     i, j = sorted((rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)))
-    return rng.choice(
-        (
-            lambda: text,
-            lambda: text[:i] + rng.choice(ALPHABET) + text[j:],
-            lambda: text[:i] + rng.choice(LOOK_ALIKES) + text[i + 1 :],
-            lambda: text[:i] + rng.choice(GARBAGE) + text[i:],
-            lambda: rng.choice(("0", "+", "-", " ", "00", "\t")) + text,
-            lambda: text + rng.choice((" ", "\n", ".", "0", ";" + text, "=" + text, text)),
-            lambda: text[::-1],
-            lambda: text[i:j],
-            lambda: "".join(rng.choices(ALPHABET, k=rng.randrange(12))),
-            lambda: "9" * rng.choice((19, 400, 5000, 100_000)),
-            lambda: rng.choice("([{-") * rng.choice((1, 30, 10_000)) + text,
-            lambda: "**".join("9" * rng.randrange(2, 9)),
-        )
-    )()
+    done = (
+        lambda: text,
+        lambda: text[:i] + rng.choice(ALPHABET) + text[j:],
+        lambda: text[:i] + rng.choice(LOOK_ALIKES) + text[i + 1 :],
+        lambda: text[:i] + rng.choice(GARBAGE) + text[i:],
+        lambda: rng.choice(("0", "+", "-", " ", "00", "\t")) + text,
+        lambda: text + rng.choice((" ", "\n", ".", "0", ";" + text, "=" + text, text)),
+        lambda: text[::-1],
+        lambda: text[i:j],
+        lambda: "".join(rng.choices(ALPHABET, k=rng.randrange(12))),
+        lambda: "9" * rng.choice((19, 400, 5000, 100_000)),
+        lambda: rng.choice("([{-") * rng.choice((1, 30, 10_000)) + text,
+        lambda: "**".join("9" * rng.randrange(2, 9)),
+    )
+    return rng.choice(done)()
 
 
 def timed_verdict(prompt: str, said: str) -> tuple[bool, float]:
@@ -184,21 +183,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30, help="of the long run")
     args = parser.parse_args()
     path, seed = ROOT / "results" / "soak.json", random.randrange(10**6)
-    rng = random.Random(seed)
     results = json.loads(path.read_text()) if path.exists() else {}
     for part in args.parts:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as name:
             if part == "kills":
-                flags = "--digits 3 --k 64 --steps 400 --sft-steps 400 --eval-every 7".split()
-                moments = [rng.uniform(1.0, 6.0) for _ in range(20)]
-                early = kill_and_resume(Path(folder), [*TINY, *flags], moments)
-                found = {"n": 20, "before_the_first_checkpoint": early}
+                found = kills(Path(name), 20, random.Random(seed))
             elif part == "fuzz":
                 found = fuzz(10**6, seed)
                 assert found["mean_us"] < 50 and found["worst_us"] < 1000
             else:
                 assert part == "long_run", f"no such part: {part}"
-                found = long_run(Path(folder), args.minutes)
+                found = long_run(Path(name), args.minutes)
         results[part] = found | {"seed": seed}
         print(part, results[part], flush=True)
         path.write_text(json.dumps(results, indent=1) + "\n")

@@ -186,20 +186,15 @@ SPOILED = [  # shape, type, layout, contiguity, no memory, no number, no tensor
 NO_DICT = [None, {}, "small", MISSING]
 SIZES = [10**9, 1.0, "sixteen", MISSING]
 MATRIX = {
-    ("model", "norm.weight"): SPOILED,
-    ("first_weights", "norm.weight"): SPOILED,
-    ("optimizer", 0, "exp_avg"): SPOILED,
+    **{(part, "norm.weight"): SPOILED for part in ("model", "first_weights")},
+    **{("optimizer", *place): SPOILED for place in ((0, "exp_avg"), (5, "step"))},
     ("optimizer", 3, "exp_avg_sq"): SPOILED[:2],
-    ("optimizer", 5, "step"): SPOILED,
-    ("model", "more"): [torch.zeros(3)],
-    ("first_weights", "more"): [torch.zeros(3)],
+    **{(*part, "more"): [torch.zeros(3)]
+       for part in (("model",), ("first_weights",), ("optimizer", 0))},
     ("optimizer", 99): [{}],
-    ("optimizer", 0, "more"): [torch.zeros(3)],
     ("step",): [None, -1, 2.0, True, "two", torch.tensor(2), MISSING],
     ("optimizer",): [None, 7, {0: {}}, {"state": {}, "param_groups": []}, MISSING],
-    ("first_weights",): NO_DICT,
-    ("model",): NO_DICT,
-    ("model_config",): NO_DICT,
+    **{(part,): NO_DICT for part in ("first_weights", "model", "model_config")},
     ("config",): [*NO_DICT, {1: 2}, {"n_head": 0}],
     ("alphabet",): [None, "", "0123456789+-*%(),:;=<~ ^", 7, MISSING],
     **{("model_config", name): SIZES for name in vars(ModelConfig(1, 1))},
@@ -214,7 +209,7 @@ MATRIX = {
     ("config", "out"): [7, ""],
     ("config", "order"): [1.5, -math.inf],
     ("config", "flavour"): ["mint"],
-}
+}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
@@ -250,14 +245,11 @@ def test_a_strangers_method_is_not_executed(train, stranger, capsys):
     assert not Path("executed").exists()
 
 
-class Bomb:
-    """Unpickling this would create a file."""
-
-    def __init__(self, path: Path):
-        self.path = path
+class Bomb(str):
+    """Unpickling this would create a file of that name."""
 
     def __reduce__(self):
-        return (open, (str(self.path), "w"))
+        return (open, (str(self), "w"))
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -295,12 +287,9 @@ def test_a_log_that_does_not_fit_its_checkpoint(train, stranger, capsys):
     wrong = [lines[:0], lines[:1], lines[:2], lines[1:], [*lines[:2], *lines[1:]]]
     rows = ["[1, 2]", '{"step": "one"}', '{"loss": 1}', "7", '{"step": true}', "{", "[" * 10**5]
     wrong += [[lines[0], row + "\n", *lines[1:]] for row in rows]
-    wrong += [
-        [*lines[:-1], json.dumps(last | {"seconds": s}) + "\n"]
-        for s in (-1, "x", math.nan, 10**400)
-    ]
-    for figure in ("low", [1], {}, 10**400, math.nan):
-        wrong.append([json.dumps(json.loads(lines[0]) | {"pass@1": figure}) + "\n", *lines[1:]])
+    spoiled = [{"seconds": s} for s in (-1, "x", math.nan, 10**400)]
+    spoiled += [{"pass@1": figure} for figure in ("low", [1], {}, 10**400, math.nan)]
+    wrong += [[*lines[:-1], json.dumps(last | figure) + "\n"] for figure in spoiled]
     for text in [*map("".join, wrong), "\0", None]:
         path.unlink() if text is None else path.write_text(text)
         train("--resume --out out", status=2)

@@ -4,6 +4,7 @@ import re
 import runpy
 import sys
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +55,10 @@ def test_reference_answers_are_right_and_fit(name, digits, reverse, split):
     if name not in RESULTS:
         with pytest.raises(ValueError, match="reversed"):
             task_of(name, digits, True)
-
-
-@pytest.mark.parametrize("name, digits, reverse", SETTINGS)
-def test_the_longest_answer_fills_the_room_exactly(name, digits, reverse):
-    task, nine = task_of(name, digits, reverse), 10**digits - 1
-    extreme = {"subtraction": (0, nine), "modular": (1, nine - 1, nine)}.get(name, (nine, nine))
-    assert len(task.write_answer(task.answer(*extreme))) + 1 == task.max_new_tokens
+        return
+    nine = 10**digits - 1
+    longest = {"subtraction": (0, nine), "modular": (1, nine - 1, nine)}.get(name, (nine, nine))
+    assert len(task.write_answer(task.answer(*longest))) + 1 == task.max_new_tokens
 
 
 @pytest.mark.parametrize("name, digits, reverse", [s for s in SETTINGS if s[2]])
@@ -74,22 +72,19 @@ def test_train_and_held_out_share_no_problem(name, digits, reverse):
         assert validation | test == held_out and validation and test
 
 
-@pytest.mark.parametrize(
-    "name, digits, split",
-    [("addition", 2, "test"), ("subtraction", 1, "validation"), ("chain", 1, "test")],
-)
+@pytest.mark.parametrize("name, digits, split", [
+    ("addition", 2, "test"), ("subtraction", 1, "validation"), ("chain", 1, "test"),
+])  # fmt: skip
 def test_a_small_split_is_evaluated_whole_by_its_chances(name, digits, split):
     """The chances against the shares of many draws; each problem stands in it once."""
     task, n = task_of(name, digits, reverse=name != "chain"), 20_000
     every = task.every(split)
-    assert sum(every.values()) == pytest.approx(1)
-    prompts = {prompt: chance for (prompt, _), chance in every.items()}
-    assert len(prompts) == len(every)
+    chances = {prompt: chance for (prompt, _), chance in every.items()}
+    assert sum(chances.values()) == pytest.approx(1) and len(chances) == len(every)
     drawn = Counter(p for p, _ in task.draw(np.random.default_rng(0), n, split))
-    assert drawn.keys() == prompts.keys(), "each of them and nothing else can be drawn"
-    for prompt, c in drawn.items():
-        p = prompts[prompt]
-        assert abs(c / n - p) < 6 * (p * (1 - p) / n) ** 0.5, prompt
+    assert drawn.keys() == chances.keys(), "each of them and nothing else can be drawn"
+    for prompt, p in chances.items():
+        assert abs(drawn[prompt] / n - p) < 6 * (p * (1 - p) / n) ** 0.5, prompt
     assert held_out_problems(task, len(every), split) == every
     some = held_out_problems(task, len(every) - 1, split)
     assert sum(some.values()) == pytest.approx(1) and some.keys() <= every.keys()
@@ -99,8 +94,7 @@ def test_a_small_split_is_evaluated_whole_by_its_chances(name, digits, split):
 
 def test_a_draw_of_its_own_has_chances_that_nobody_knows():
     class Squares(Addition):
-        def draw_operands(self, rng, n):
-            return super().draw_operands(rng, n)[:, [0, 0]]
+        draw_operands = lambda self, rng, n: super().draw_operands(rng, n)[:, [0, 0]]  # noqa: E731
 
     assert Squares(2).every("test") is None is task_of("modular", 1).every("test")
     assert len(held_out_problems(Squares(2), 50, "test")) < 50
@@ -130,14 +124,13 @@ def test_a_task_needs_four_things_only():
         task.align("31=")
 
 
-@pytest.mark.parametrize(
-    "wrong, says",
-    [({"says": "1^2"}, r"'\^'"), ({"prompt_width": 5}, "prompt_width is 5"),
-     ({"max_new_tokens": 3}, "raise it"), ({"verify": lambda *_: False}, "fix verify"),
-     ({"verify": lambda *_: True}, "fix verify"), ({"says": ""}, "fix verify"),
-     ({"verify": lambda *_: {}["no"]}, "KeyError"), ({"problem": lambda *_: {}["no"]}, "KeyError"),
-     ({"problem": lambda _: ("123=", "123")}, "hardly any validation problems")],
-)  # fmt: skip
+@pytest.mark.parametrize("wrong, says", [
+    ({"says": "1^2"}, r"'\^'"), ({"prompt_width": 5}, "prompt_width is 5"),
+    ({"max_new_tokens": 3}, "raise it"), ({"verify": lambda *_: False}, "fix verify"),
+    ({"verify": lambda *_: True}, "fix verify"), ({"says": ""}, "fix verify"),
+    ({"verify": lambda *_: {}["no"]}, "KeyError"), ({"problem": lambda *_: {}["no"]}, "KeyError"),
+    ({"problem": lambda _: ("123=", "123")}, "hardly any validation problems"),
+])  # fmt: skip
 def test_a_task_that_contradicts_itself_is_refused_in_one_line(wrong, says):
     task = Sorting()
     vars(task).update(wrong)
@@ -146,28 +139,21 @@ def test_a_task_that_contradicts_itself_is_refused_in_one_line(wrong, says):
     assert str(error.value).startswith("data/sorting.py") and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("digits", [1, 2])
-def test_the_longest_chain_is_found_by_trying_them_all(digits):
-    numbers = range(10**digits)
-    styles = (chain.place_by_place, chain.running_sum)
-    longest = max(len(style(a, b)) for a in numbers for b in numbers for style in styles)
-    assert task_of("chain", digits, False).max_new_tokens == longest + 1
-
-
 def test_countdown_problems_are_solvable_and_split_as_multisets():
-    sides = []
-    for split in ("train", "held-out"):
-        problems = draw("countdown", 1, False, 300, split)
-        numbers = [prompt[:-1].partition(":") for prompt, _ in problems]
-        sides.append({(tuple(sorted(n.split(","))), int(t)) for n, _, t in numbers})
-        assert {len(answer) for _, answer in problems} >= {7, 9}
-    assert not sides[0] & sides[1]
-    targets = [target for _, target in sides[0]]
+    problems = [draw("countdown", 1, False, 300, split) for split in ("train", "held-out")]
+    parts = [[prompt[:-1].split(":") for prompt, _ in side] for side in problems]
+    train, held_out = ({(*sorted(n.split(",")), t) for n, t in side} for side in parts)
+    assert not train & held_out and {len(answer) for _, answer in problems[0]} >= {7, 9}
+    targets = [int(target) for _, target in parts[0]]
     assert 1 <= min(targets) < 5 and 90 < max(targets) <= 99
     assert task_of("countdown", 1).max_new_tokens == len("(((3+5)*2)-7)") + 1
 
 
-def test_chains_come_in_two_styles():
+@pytest.mark.parametrize("digits", [1, 2])
+def test_chains_come_in_two_styles_and_the_longest_is_found_by_trying_them_all(digits):
+    pairs, styles = product(range(10**digits), repeat=2), (chain.place_by_place, chain.running_sum)
+    longest = max(len(style(a, b)) for a, b in pairs for style in styles)
+    assert task_of("chain", digits, False).max_new_tokens == longest + 1
     assert chain.place_by_place(12, 34) == "2+4=6,10+30=40;46"
     assert chain.running_sum(12, 34) == "12+4=16,16+30=46;46"
     assert chain.place_by_place(7, 932) == "7+2=9,0+30=30,0+900=900;939"
@@ -189,10 +175,10 @@ def test_noise_has_the_standard_deviation_it_says():
 
 def test_the_split_is_fixed_and_takes_one_problem_in_ten():
     """Half of those for validation, half for the test; the same on every machine, for ever."""
-    operands = np.array([[12, 34], [34, 12], [0, 0], [999, 1], [123456789, 987654321]])
+    operands = np.array([[12, 34], [34, 12], [999, 1]])
     commuting, ordered = split_hash(operands, True), split_hash(operands, False)
     assert commuting[0] == commuting[1] and ordered[0] != ordered[1]
-    assert [int(h) for h in ordered[[0, 3]]] == GOLDEN
+    assert ordered[[0, 2]].tolist() == GOLDEN
     assert draw("addition", 3, False, 4) == FIRST_FOUR != draw("addition", 3, False, 4, seed=1)
     hashes = split_hash(np.arange(100_000)[:, None], False)
     held_out, validation, test = (in_split(hashes, s) for s in ("held-out", "validation", "test"))
@@ -201,13 +187,6 @@ def test_the_split_is_fixed_and_takes_one_problem_in_ten():
     assert abs(validation.sum() - test.sum()) < 6 * held_out.sum() ** 0.5
     with pytest.raises(ValueError, match="split"):
         task_of("addition", 1).draw(np.random.default_rng(0), 1, "dev")
-
-
-def test_people_see_the_usual_order():
-    assert task_of("addition", 2, True).show("57+95<", "251") == "57+95=152"
-    assert task_of("subtraction", 2, True).show(" 8-30<", "22-") == " 8-30=-22"
-    assert task_of("addition", 2, True).show("57+95<", "2<pad>1") == "57+95=1<pad>2"
-    assert task_of("addition", 2).show("57+95=", "152") == "57+95=152"
 
 
 @pytest.mark.parametrize(
@@ -222,18 +201,24 @@ def test_people_see_the_usual_order():
          ("", "3,5,7:24", "3,5,7,100:24", "0,5,7,2:24", "3,5,7,2:0", "3,5,7,2:1000", "3,5,7,2")),
     ],
 )  # fmt: skip
-def test_what_people_type_is_aligned_or_refused(task, typed, aligned, refused):
+def test_what_people_type_is_aligned_or_refused_and_shown_in_the_usual_order(
+    task, typed, aligned, refused
+):
     assert {task_of(*task).align(text) for text in typed} == {aligned}
     for text in refused:
         with pytest.raises(ValueError):
             task_of(*task).align(text)
+    assert task_of("addition", 2, True).show("57+95<", "251") == "57+95=152"
+    assert task_of("subtraction", 2, True).show(" 8-30<", "22-") == " 8-30=-22"
+    assert task_of("addition", 2, True).show("57+95<", "2<pad>1") == "57+95=1<pad>2"
+    assert task_of("addition", 2).show("57+95=", "152") == "57+95=152"
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_each_task_prints_ten_rows(name, capsys, monkeypatch):
     path = Path(data.__file__).with_name(f"{name}.py")
     if "__main__" not in path.read_text():
-        pytest.skip("a task that a reader adds need not be a command")
+        return  # a task that a reader adds need not be a command
     monkeypatch.setattr(sys, "argv", [name, "--digits", "2"])
     runpy.run_path(str(path), run_name="__main__")
     out, err = capsys.readouterr()

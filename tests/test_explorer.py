@@ -32,16 +32,6 @@ def test_the_committed_page_is_what_its_sources_build_and_asks_for_nothing():
     assert "url(" not in styles and "@import" not in styles
 
 
-def test_modules_come_after_what_they_import_and_hide_their_names():
-    found = build.modules("main")
-    sources = {path.stem for path in build.HERE.glob("*.js")} - {build.LIBRARY}
-    assert list(found)[-1] == "main" and set(found) == sources
-    for name, code in found.items():
-        earlier = list(found)[: list(found).index(name)]
-        assert set(re.findall(r"= (\w+)_js;", code)) <= set(earlier)
-        assert not re.search(r"^(import|export)\b", code, flags=re.MULTILINE)
-
-
 FINDING = build.Finding("A is ahead.", "", "toy", "pass@1", {"maxrl k=4": "A", "grpo": "B"})
 
 

@@ -1,9 +1,11 @@
 """A GPU does what the CPU does, and `make gpu` says so; what needs one is skipped without it."""
 
 import copy
+import itertools
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import gpu
 import pytest
@@ -102,31 +104,6 @@ TEST = {"ours": TIMES, "HF generate": TIMES | {"median_s": 4.0, "vs_ours": 8.0}}
 ROW = {"k": 1024, "distinct": 77, "seconds": 0.125, "peak_mb": 91.4}
 BENCH = {"sampling": {"sampling, warm, 2 prompts x 3": TEST}, "step": {}}
 BENCH |= {"scaling": {"pass_rate": 0.5, "rows": [ROW]}}
-FOUND = {"gpu": "NVIDIA Abacus", "torch": "2.13.0", "commit": "abc1234", "minutes": 7.25}
-FOUND |= {"tests": {"of": 20, "passed": 19}, "bench": BENCH}
-FOUND |= {"runs": {"maxrl k=1024": {}, "ce": {"flags": "", "seconds": 8.4, "pass@1": 0.9876}}}
-
-
-@pytest.fixture
-def results(tmp_path, monkeypatch):
-    """A results/ of its own; the logs of the runs stay where they are."""
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
-    monkeypatch.setattr(gpu, "RESULTS", tmp_path)
-    return tmp_path
-
-
-def test_what_results_md_says_of_a_gpu(results):
-    assert tables.gpu() == "Not measured on a GPU."
-    (results / "gpu.json").write_text(json.dumps(FOUND))
-    text = tables.gpu()
-    assert text.startswith("On a GPU: NVIDIA Abacus, torch 2.13.0, float32, commit abc1234. ")
-    assert "Of 20 tests that need one, 19 pass. `make gpu` took 7.2 minutes." in text
-    first = "| sampling, warm, pass rate 0.50, 2 prompts x 3 | 0.5 (0.25 to 0.75) "
-    assert f"{first}| 4 (0.25 to 0.75), **8x** |" in text
-    assert "| 0.50 | 1,024 | 77 | 0.125 | 91 |" in text
-    assert "| `ce` | 8 | 0.988 |" in text and "maxrl" not in text, "the other run failed"
-    (results / "gpu.json").write_text(json.dumps(FOUND | {"bench": {}}))
-    assert "sampling" not in tables.gpu() and "`ce`" in tables.gpu()
 
 
 def stand_in(words):
@@ -143,9 +120,10 @@ def stand_in(words):
         Path(words[-1], "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
 
-def test_make_gpu_measures_each_part(results, monkeypatch, capsys):
-    """A part that fails leaves the others."""
+def test_make_gpu_measures_each_part_and_results_md_says_it(tmp_path, monkeypatch, capsys):
+    """A part that fails leaves the others. The logs of the runs stay where they are."""
     commands, failing = [], []
+    clock = SimpleNamespace(monotonic=itertools.count(0, 435).__next__)
 
     def run(words, cwd):
         commands.append(" ".join(words[1:]))
@@ -154,22 +132,30 @@ def test_make_gpu_measures_each_part(results, monkeypatch, capsys):
 
     def measured():
         assert gpu.main() == 1, "a test failed"
-        found = json.loads((results / "gpu.json").read_text())
-        return found, gpu.whole(found | {"tests": {"of": 9, "passed": 9}})
+        found = json.loads((tmp_path / "gpu.json").read_text())
+        whole = gpu.whole(found | {"tests": {"of": 9, "passed": 9}})
+        return found, whole, capsys.readouterr().out.partition("\nOn a GPU: ")[2]
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA Abacus")
-    monkeypatch.setattr(gpu.subprocess, "run", run)
+    for module, name, value in (
+        (tables, "RESULTS", tmp_path), (gpu, "RESULTS", tmp_path), (gpu.subprocess, "run", run),
+        (torch.cuda, "is_available", lambda: True), (gpu, "git", lambda *words: "abc1234"),
+        (torch.cuda, "get_device_name", lambda: "NVIDIA Abacus"), (torch, "__version__", "2.9"),
+        (tables, "write", lambda folder: None), (gpu, "time", clock),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # as it would set it
-    monkeypatch.setattr(gpu, "git", lambda *words: "abc1234")
-    monkeypatch.setattr(gpu.tables, "write", lambda folder: None)
-    found, whole = measured()
-    assert "9 tests that need one, 6 pass" in capsys.readouterr().out
+    assert tables.gpu() == "Not measured on a GPU."
+    found, whole, text = measured()
     assert found["bench"] == BENCH and whole
-    assert [run["pass@1"] for run in found["runs"].values()] == [0.75, 0.75]
+    assert text.startswith("NVIDIA Abacus, torch 2.9, float32, commit abc1234. ")
+    assert "Of 9 tests that need one, 6 pass. `make gpu` took 7.2 minutes." in text
+    first = "| sampling, warm, pass rate 0.50, 2 prompts x 3 | 0.5 (0.25 to 0.75) "
+    assert f"{first}| 4 (0.25 to 0.75), **8x** |" in text
+    assert "| 0.50 | 1,024 | 77 | 0.125 | 91 |" in text and "| `ce` | 10 | 0.750 |" in text
     _, _, maxrl, ce = commands
     assert "--method maxrl --k 1024 --lr 1.6e-3 --sft-steps 0" in maxrl
     assert "--seed 8 --device cuda" in maxrl and "--method ce --lr 1.6e-3" in ce
-    failing.append("bench.py")
-    found, whole = measured()
-    assert found["bench"] == {} and not whole
+    failing += ["bench.py", "maxrl"]
+    found, whole, text = measured()
+    assert found["bench"] == {} == found["runs"]["maxrl k=1024"] and not whole
+    assert "sampling" not in text and "`ce`" in text and "maxrl" not in text

@@ -44,17 +44,13 @@ def test_tailrl_has_the_gradient_of_all_thresholds(rewards, k):
 
 @given(st.lists(st.integers(-40, 40).map(lambda n: n / 8), min_size=2, max_size=7))
 def test_tailrl_of_any_rewards(rewards):
-    """Negative, equal, in any order. (That a shift changes nothing follows: the sum is centred.)"""
+    """Negative, equal, in any order."""
     A = ADVANTAGES["tailrl"](torch.tensor([rewards]).double())
     assert A[0].tolist() == pytest.approx(papers_tailrl(rewards), abs=1e-12)
 
 
-def test_tailrl_under_a_shift_a_factor_and_another_order_and_on_verdicts():
-    r = torch.tensor([[3.0, -1, 0.5, 3, -1, 2], [2.0] * 6]).double()
-    A, order = ADVANTAGES["tailrl"](r), torch.tensor([4, 3, 5, 0, 2, 1])
-    assert torch.equal(ADVANTAGES["tailrl"](r + 11), A) and not A[1].any()
-    assert torch.allclose(ADVANTAGES["tailrl"](r / 3), A / 3, atol=1e-12)
-    assert torch.equal(ADVANTAGES["tailrl"](r[:, order]), A[:, order])
+def test_tailrl_of_equal_rewards_and_of_verdicts():
+    assert not ADVANTAGES["tailrl"](torch.full((2, 6), 0.1).double()).any(), "exactly 0"
     for k in (2, 5, 7):
         verdicts = (torch.arange(k) < torch.arange(k + 1).unsqueeze(1)).double()
         for function in (graded.tailrl, ADVANTAGES["tailrl"]):
@@ -69,20 +65,16 @@ def test_leave_one_out_with_fractional_likelihoods(k, T, likelihood):
     assert torch.allclose(got, truth, rtol=1e-9, atol=1e-12)
 
 
-def test_groups_that_are_too_large(monkeypatch):
-    """The cost is k^2, so there is a limit; it is inclusive."""
+def test_large_groups(monkeypatch, k=1100):
+    """All peers at likelihood l: omega is (1 - (1-l)^k) / l, where C(k-1, j) overflows. The cost is
+    k^2, so there is a limit; it is inclusive."""
+    for l in (1e-4, 0.3, 1.0):
+        got = graded.omega_of_order_k(torch.full((1, k), l, dtype=torch.float64))
+        assert got[0, 0].item() == pytest.approx((1 - (1 - l) ** k) / l, rel=1e-9)
     monkeypatch.setattr(graded, "MOST", 5)
     assert graded.maxrl_loo(torch.full((1, 5), 0.5), 5).tolist() == [[0] * 5]
     with pytest.raises(ValueError, match="up to 5, not 6"):
         graded.maxrl_loo(torch.full((1, 6), 0.5), 5)
-
-
-def test_full_order_is_stable_for_large_groups():
-    """All peers at likelihood l: omega is (1 - (1-l)^k) / l, where C(k-1, j) overflows."""
-    k = 1100
-    for l in (1e-4, 0.3, 1.0):
-        got = graded.omega_of_order_k(torch.full((1, k), l, dtype=torch.float64))
-        assert got[0, 0].item() == pytest.approx((1 - (1 - l) ** k) / l, rel=1e-9)
 
 
 @pytest.mark.parametrize("dtype", "bool uint8 int64 float16 bfloat16 float32".split())

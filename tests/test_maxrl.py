@@ -66,13 +66,8 @@ def test_expected_gradient_is_that_of_the_order_it_names(name, k):
 
 def test_orders_weights_and_deviations_elsewhere():
     """(The table that maxrl.py prints has more of them.)"""
-    known = {
-        ("grpo", 1): None,
-        ("grpo", 2): 1,
-        ("tailrl", 1): 1,
-        ("tailrl", 5): 4,
-        ("rft", 5): None,
-    }
+    known = {("grpo", 1): None, ("grpo", 2): 1, ("tailrl", 1): 1, ("tailrl", 5): 4,
+             ("rft", 5): None}  # fmt: skip
     assert known == {pair: maxrl.trained_order(*pair) for pair in known}
     p = torch.tensor(0.3, dtype=torch.float64)
     assert maxrl.population_weight("yours", p, 5).isnan()
@@ -135,20 +130,15 @@ def test_equal_rollouts_have_equal_advantages_in_any_order(data, name, random):
             assert other != reward or theirs == pytest.approx(a, abs=1e-12)
 
 
-@pytest.mark.parametrize("dtype", "bool uint8 int32 int64 float16 bfloat16 float32 float64".split())
 @pytest.mark.parametrize("name", ADVANTAGES)
-def test_rewards_of_any_type(name, dtype):
+def test_rewards_and_orders_that_a_method_takes(name):
     """Advantages are floats: in the precision of the rewards, or else in torch's own."""
-    dtype = getattr(torch, dtype)
-    rewards = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 1]])
-    A = ADVANTAGES[name](rewards.to(dtype))
-    assert A.dtype == (dtype if dtype.is_floating_point else torch.float32)
-    assert torch.allclose(A.double(), ADVANTAGES[name](rewards.double()), rtol=0.01)
-
-
-@pytest.mark.parametrize("name", ADVANTAGES)
-def test_rewards_and_orders_that_a_method_does_not_take(name):
-    f = ADVANTAGES[name]
+    f, rewards = ADVANTAGES[name], torch.tensor([[1, 0, 0, 0], [1, 1, 0, 1]])
+    for dtype in "bool uint8 int32 int64 float16 bfloat16 float32 float64".split():
+        dtype = getattr(torch, dtype)
+        A = f(rewards.to(dtype))
+        assert A.dtype == (dtype if dtype.is_floating_point else torch.float32)
+        assert torch.allclose(A.double(), f(rewards.double()), rtol=0.01)
     for bad in (0.5, -1.0, 1e-3, 1.25, math.nan, math.inf):
         rewards = torch.tensor([[1.0, 0.0, bad]])
         anything = name in ("reinforce", "rloo", "tailrl") and math.isfinite(bad)
@@ -220,10 +210,8 @@ def test_objective_weight_and_pass_at_k_against_rationals(p, T):
     """And their slopes: that of J_T is w_T, that of 1 - (1-p)^T is T (1-p)^(T-1)."""
     q, x = 1 - Fraction(p), torch.tensor([p], dtype=torch.float64, requires_grad=True)
     J, w = -sum(q**j / j for j in range(1, T + 1)), float(sum(q**j for j in range(T)))
-    for y, value, slope in (
-        (objective(x, T), J, w),
-        (maxrl.exact_pass_at_k(x, T), 1 - q**T, T * q ** (T - 1)),
-    ):
+    pass_T = maxrl.exact_pass_at_k(x, T)
+    for y, value, slope in ((objective(x, T), J, w), (pass_T, 1 - q**T, T * q ** (T - 1))):
         (dy,) = torch.autograd.grad(y.sum(), x)
         assert y.item() == pytest.approx(float(value), rel=1e-12, abs=0)
         assert dy.item() == pytest.approx(float(slope), rel=1e-12)
@@ -249,9 +237,8 @@ def test_objective_weight_and_pass_at_k_in_any_precision(dtype):
 def test_extremes():
     zero, one, p = (torch.tensor(x, dtype=torch.float64) for x in (0.0, 1.0, 0.2))
     assert (weight(zero, INF), weight(p, INF), maxrl.exact_pass_at_k(zero, INF)) == (INF, 1 / p, 1)
-    assert (objective(one, INF), objective(p, INF)) == (0, p.log()) and weight(
-        zero * INF, 3
-    ).isnan()
+    assert (objective(one, INF), objective(p, INF)) == (0, p.log())
+    assert weight(zero * INF, 3).isnan()
     assert weight(torch.tensor(1e-300, dtype=torch.float64), INF).item() == pytest.approx(1e300)
     assert (objective(0.5, 2), weight(0.5, 2), maxrl.exact_pass_at_k(0.5, 2)) == (-0.625, 1.5, 0.75)
     for order, f in itertools.product((0, -1, 1.5, math.nan), (weight, objective)):
@@ -271,36 +258,31 @@ def test_exact_loss_has_the_gradient_of_the_objective(T):
     assert tiny.grad.tolist() == [-0.5, -0.5]
 
 
-def test_pass_at_k_against_brute_force():
+def test_pass_at_k_against_brute_force_of_lists_arrays_and_tensors():
     for n in range(1, 8):
         for c, k in itertools.product(range(n + 1), range(1, n + 1)):
             hits = [any(i < c for i in chosen) for chosen in itertools.combinations(range(n), k)]
             assert pass_at_k(n, c, k) == pytest.approx(sum(hits) / len(hits), abs=1e-12)
+    for kind in (list, np.array, torch.tensor, lambda x: np.array(x[::-1])[::-1]):
+        one = pass_at_k(8, kind([2])[0], 2)
+        assert isinstance(one, torch.Tensor if kind is torch.tensor else float) and one == 13 / 28
+        got = pass_at_k(kind([8, 8, 12]), kind([0, 3, 12]), kind([1, 2, 12]))
+        assert got.dtype == torch.float64 and got.tolist() == pytest.approx([0, 18 / 28, 1])
+        assert pass_at_k(9, kind([[1], [4]]), kind([1, 2, 9])).shape == (2, 3)
 
 
-@pytest.mark.parametrize("kind", [list, np.array, torch.tensor, lambda x: np.array(x[::-1])[::-1]])
-def test_pass_at_k_of_lists_arrays_and_tensors(kind):
-    one = pass_at_k(8, kind([2])[0], 2)
-    assert isinstance(one, torch.Tensor if kind is torch.tensor else float) and one == 13 / 28
-    got = pass_at_k(kind([8, 8, 12]), kind([0, 3, 12]), kind([1, 2, 12]))
-    assert got.dtype == torch.float64 and got.tolist() == pytest.approx([0, 18 / 28, 1])
-    assert pass_at_k(9, kind([[1], [4]]), kind([1, 2, 9])).shape == (2, 3)
-
-
-@pytest.mark.parametrize(
-    "n, c, k",
-    [(4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0), (4, 1, 2.5), (4, math.nan, 2), (4.5, 1, 2),
-     (INF, 1, 2), ("many", 1, 2), (4, None, 2), (4, [1, [2]], 2), (4, [1, 2], [1, 2, 3])],
-)  # fmt: skip
+@pytest.mark.parametrize("n, c, k", [
+    (4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0), (4, 1, 2.5), (4, math.nan, 2), (4.5, 1, 2),
+    (INF, 1, 2), ("many", 1, 2), (4, None, 2), (4, [1, [2]], 2), (4, [1, 2], [1, 2, 3]),
+])  # fmt: skip
 def test_pass_at_k_refuses_the_rest(n, c, k):
     with pytest.raises(ValueError, match="pass_at_k"):
         pass_at_k(n, c, k)
 
 
 @pytest.mark.parametrize("k", [4096, 4097, 9000])
-def test_pass_at_k_of_many_tries(k):
+def test_pass_at_k_of_many_tries(k, n=10_000):
     """Its factors are multiplied some thousands at a time; with two successes by hand."""
-    n = 10_000
     neither = (n - k) * (n - k - 1) / (n * (n - 1))
     assert pass_at_k(n, 2, k) == pytest.approx(1 - neither, rel=1e-9)
     assert pass_at_k(n, n - 1000, k) == 1  # the factors after the 0 would overflow
@@ -320,10 +302,10 @@ def test_the_loss_is_a_sum_over_a_constant():
     rewards = (logp.exp() > 0.2).float() + 0 * logp
     assert rewards.requires_grad
     assert not any(ADVANTAGES[name](rewards).requires_grad for name in ADVANTAGES)
-    with pytest.raises(ValueError):
-        maxrl.policy_gradient_loss(torch.zeros(3, 1), torch.zeros(3))
-    with pytest.raises(ValueError):
-        maxrl.policy_gradient_loss(torch.zeros(3), torch.zeros(3), torch.ones(3, 1))
+    column, three = torch.zeros(3, 1), torch.zeros(3)
+    for words in ((column, three), (three, three, column)):
+        with pytest.raises(ValueError, match="shapes"):
+            maxrl.policy_gradient_loss(*words)
 
 
 @pytest.mark.parametrize(
@@ -340,15 +322,14 @@ def test_rollouts_are_counted_in_whole_numbers(dtype, n):
         assert logp.grad[0].item() == pytest.approx(-(1 / n if count is None else 1 - 2 / n), 0.01)
 
 
-def test_the_table_prints_the_proof(capsys):
+def test_the_table_prints_the_proof_and_the_readme_has_some_of_it(capsys):
     maxrl.main()
     first, *tables = capsys.readouterr().out.split("\nk = ")
     elsewhere = "6.0333 6.7316 2.4731 17.5902 19.2495 19.2100 4.3364 96.8469 2.4686 3.1167"
     assert all(figure in "".join(tables) for figure in elsewhere.split())  # not by this code
-    assert "tailrl" in first and [table.split()[0] for table in tables] == ["8", "2", "4", "64"]
-    for table in tables:
-        k = int(table.split()[0])
-        rows = [line.replace("|", "").split() for line in table.splitlines()[2:]]
+    for k, table in zip((8, 2, 4, 64), tables, strict=True):
+        head, _, *rows = (line.replace("|", "").split() for line in table.splitlines())
+        assert "tailrl" in first and int(head[0]) == k
         assert [name for name, *_ in rows[:-1]] == [n for n in maxrl.FORMULAS if n != "tailrl"]
         for name, order, *cells in rows[:-1]:
             trained = maxrl.trained_order(name, k)
@@ -359,10 +340,8 @@ def test_the_table_prints_the_proof(capsys):
                 assert closed.startswith("~") if limit else closed == wanted
         assert rows[-1][-6:] == ["20.0000", "1/p", "3.3333", "1/p", "1.2500", "1/p"]
 
-
-@pytest.mark.parametrize("name", ["RLOO", "GRPO", "MaxRL"])
-def test_the_readme_has_the_weights_that_are_enumerated(name):
     readme = (Path(maxrl.__file__).parent / "README.md").read_text(encoding="utf-8")
-    cell = re.search(rf"^\| {name} \|.*\| ([\d.]+)[^|]*\|$", readme, re.MULTILINE)[1]
-    weight, _ = maxrl.enumerated_weight(name.lower(), 0.05, 8)
-    assert float(cell) == pytest.approx(weight, abs=0.005)
+    for name in ("RLOO", "GRPO", "MaxRL"):  # which the README has to two places, at k = 8
+        cell = re.search(rf"^\| {name} \|.*\| ([\d.]+)[^|]*\|$", readme, re.MULTILINE)[1]
+        w, _ = maxrl.enumerated_weight(name.lower(), 0.05, 8)
+        assert float(cell) == pytest.approx(w, abs=0.005)

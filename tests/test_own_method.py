@@ -15,26 +15,15 @@ def ours(r, mean, k):
     "A = (r - mean) / mean. As in the paper."
     return helper.divide(r - mean, mean)
 
-def raw(r, mean, k):
-    return helper.divide(r, mean)
-
-def nan(r, mean, k):
-    return r / mean
-
-def number(r, mean, k):
-    return 1.0
-
 def crash(r, mean, k):
     raise KeyError("no\\nsuch")
 
+raw = lambda r, mean, k: helper.divide(r, mean)
+nan = lambda r, mean, k: r / mean
+number = lambda r, mean, k: 1.0
 three = 3
 """
-HELPER = """
-import torch
-
-def divide(a, b):
-    return torch.where(b > 0, a / b, 0.0)
-"""
+HELPER = "import torch\n\ndef divide(a, b):\n    return torch.where(b > 0, a / b, 0.0)\n"
 FLAGS = "--sft-steps 0 --k 300 --method mine.py:ours"
 
 
@@ -56,7 +45,7 @@ def test_it_trains_as_the_same_formula_of_ours_does(train, mine, capsys):
     assert not same(weights("raw"), weights("ours"))
 
 
-def test_the_table_of_what_it_computes_is_kept(train, mine):
+def test_the_table_of_what_it_computes_is_kept_and_compared(train, mine, capsys):
     train("--sft-steps 0 --steps 0 --k 4 --method mine.py:ours --out out")
     table = [[0, None, 0.0], [1, 3.0, -1.0], [2, 1.0, -1.0], [3, pytest.approx(1 / 3), -1.0]]
     table.append([4, 0.0, None])
@@ -66,21 +55,18 @@ def test_the_table_of_what_it_computes_is_kept(train, mine):
     many = own_method.load("mine.py:ours", 10**6)
     assert len(many) == own_method.MOST_ROWS and [many[0][0], many[-1][0]] == [0, 10**6]
 
-
-def test_a_run_goes_on_with_the_same_function_only(train, mine, capsys):
-    train(f"{FLAGS} --steps 2 --out out"), capsys.readouterr()
+    capsys.readouterr()  # and the run goes on with the same function only
     (mine / "mine.py").write_text(FILE.replace("r - mean, mean", "r - mean / 2, mean"))
     train("--resume --out out --steps 4 --method mine.py:ours", status=2)
     assert "different advantages" in one_line(capsys)
 
 
-@pytest.mark.parametrize(
-    "method, why",
-    [("mine.py:three", "no function three"), ("yours.py:ours", "No such file"),
-     ("mine.py:nan", "in a group with 0 successes of 5"), ("mine:ours", "FILE.py:FUNC"),
-     ("mine.py:number", "tensor of the shape of r"), ("mine.py:crash", "KeyError"),
-     ("leaves.py:f", "SystemExit"), ("mine.py:", "no function")],
-)  # fmt: skip
+@pytest.mark.parametrize("method, why", [
+    ("mine.py:three", "no function three"), ("yours.py:ours", "No such file"),
+    ("mine.py:nan", "in a group with 0 successes of 5"), ("mine:ours", "FILE.py:FUNC"),
+    ("mine.py:number", "tensor of the shape of r"), ("mine.py:crash", "KeyError"),
+    ("leaves.py:f", "SystemExit"), ("mine.py:", "no function"),
+])  # fmt: skip
 def test_wrong_use_is_one_line(train, mine, capsys, method, why):
     train(f"--method {method}", status=2)
     assert why in one_line(capsys) and not [*mine.glob("runs/addition*")]

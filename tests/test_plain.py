@@ -6,6 +6,7 @@ import random
 import re
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def test_it_stands_alone(name):
     assert ours == {"plain": {"maxrl", "model"}, "maxrl": {"graded"}}.get(name, set())
 
 
-def test_samples_follow_the_model_and_end_where_they_say():
+def test_samples_follow_the_log_probabilities_and_end_where_they_say():
     """Frequencies of 12,000 completions of one prompt against the probabilities it gives them."""
     model, task, _ = tiny_model(scale=3.0)
     batch = make_batch([("1+2<", "3")], task, CPU)
@@ -46,9 +47,7 @@ def test_samples_follow_the_model_and_end_where_they_say():
     assert ((count / n - p).abs() < 6 * (p * (1 - p) / n).sqrt() + 2 / n).all()
     assert count.max() > 100
 
-
-def test_log_probabilities_are_those_of_model_py():
-    """Which test_model.py takes token by token. Of what ends early, late and never, with a pad."""
+    # Those are model.py's, which test_model.py takes token by token: an end early, late, never.
     model, task, _ = tiny_model(scale=6.0)
     batch = make_batch([("1+2<", "3"), ("9+9<", "81"), ("7+0<", "7")], task, CPU)
     batch.answers[2] = torch.tensor([7, PAD, 4])
@@ -61,34 +60,29 @@ def test_the_fast_step_has_the_gradient_of_the_plain_one(monkeypatch, method):
     """On the same rollouts: each of the B k copies by itself, against distinct ones with counts."""
     k = 20 if method == "passk" else 300  # at k = 300 only a group with one success has a signal
     model, task, config = tiny_model(f"--method {method} --k {k} --micro-batch 7", scale=6.0)
-    model.double()
-    problems = task.draw(rng(0, "data", 1), 4, "train")
-    batch = make_batch(problems, task, CPU)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    batch = make_batch(task.draw(rng(0, "data", 1), 4, "train"), task, CPU)
+    optimizer = torch.optim.SGD(model.double().parameters(), lr=0.0)
     kept, losses = [], []
-    sample, loss = plain.sample, maxrl.policy_gradient_loss
-    right = lambda prompt, text: text[:1] in set("024")  # noqa: E731  dead, live, all
-    monkeypatch.setattr(plain, "sample", lambda *a: kept.append(sample(*a)) or kept[-1])
-    whole_loss = lambda *a: losses.append(loss(*a)) or losses[-1]  # noqa: E731
-    monkeypatch.setattr(plain, "policy_gradient_loss", whole_loss)
+    for name, seen in (("sample", kept), ("policy_gradient_loss", losses)):
+        of_plain = getattr(plain, name)
+        spy = lambda *words, f=of_plain, seen=seen: seen.append(f(*words)) or seen[-1]  # noqa: E731
+        monkeypatch.setattr(plain, name, spy)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.zeros(()))
-    verdict = lambda prompt, tokens: END in tokens and right("", decode(tokens))  # noqa: E731
-    length, slow, seed = task.max_new_tokens, torch.zeros(1), itertools.count()
+    task.verify = lambda prompt, text: text[:1] in set("024")  # dead, live, all
+    verdict = lambda prompt, tokens: END in tokens and task.verify("", decode(tokens))  # noqa: E731
+    slow, seed = torch.zeros(1), itertools.count()
     while not slow.any():  # another torch samples other texts, in which there may be no signal
-        kept.clear()
+        words = (verdict, method, k, task.max_new_tokens, END)
         generator = torch.Generator().manual_seed(next(seed))
-        pass_rate = plain.train_step(
-            model, optimizer, batch.prompts, verdict, method, k, length, END, generator
-        )
+        pass_rate = plain.train_step(model, optimizer, batch.prompts, *words, generator)
         slow = gradient(model)
 
     group = torch.arange(4).repeat_interleave(k)
-    rows, count = torch.cat((group[:, None], kept[0]), 1).unique(dim=0, return_counts=True)
+    rows, count = torch.cat((group[:, None], kept[-1]), 1).unique(dim=0, return_counts=True)
     ended = (rows[:, 1:] == END).any(1)
     same = Rollouts(rows[:, 0], rows[:, 1:], count, torch.zeros(len(rows)).double(), ended)
     assert len(count) < 4 * k
     monkeypatch.setattr(train, "roll_out", lambda *_: same)
-    task.verify = right
     train.zero_gradients(model)
     figures = train.rollout_backward(model, batch, config, task, torch.Generator())
     assert figures["pass_rate"] == pytest.approx(pass_rate) and 0 < pass_rate < 1
@@ -113,21 +107,18 @@ def test_problems_and_verdicts_by_hand():
 
 def test_the_readme_shows_code_of_plain():
     """Its loop in fifteen lines is a piece of plain.py, to the letter."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme, code = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "plain.py"))
     shown = readme.partition("<!-- plain.py -->\n```python\n")[2].partition("```")[0]
-    code = (ROOT / "plain.py").read_text(encoding="utf-8")
-    assert shown.strip() and len(shown.splitlines()) >= 10
-    indented = "".join(f"    {line}".rstrip() + "\n" for line in shown.splitlines())
-    assert indented in code
+    assert len(shown.splitlines()) >= 10 and indent(shown, "    ") in code
 
 
 @pytest.mark.parametrize("flags", ["--k 0", "--method ppo", "--threads 0"])
 def test_wrong_use_is_refused(flags, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["plain.py", *flags.split()])
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit, match="2"):
         plain.main()
     out, err = capsys.readouterr()
-    assert end.value.code == 2 and flags.split()[0][2:] in err and not out
+    assert flags.split()[0][2:] in err and not out
 
 
 def test_both_methods_start_from_the_same_model_and_learn(monkeypatch, capsys):

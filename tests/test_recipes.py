@@ -5,11 +5,10 @@ import json
 import shutil
 import subprocess
 import sys
-from collections import defaultdict, deque
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,13 +16,12 @@ import torch
 import torch._dynamo  # every optimizer imports it: once here, and not in each process
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from conftest import one_line
+from conftest import CPU, one_line, tiny_model
+from torch.nn.utils import parameters_to_vector
 
 import plain
-from data import make_task
 from data.batches import make_batch
-from data.tokenizer import END, VOCAB_SIZE, decode
-from model import GPT, ModelConfig
+from data.tokenizer import END, decode
 from recipes import ddp, measure, verl_maxrl
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,31 +32,23 @@ PROBLEMS.append(("3+5=", "8"))  # 7 prompts: they divide by neither 2 nor 3
 K = 5
 
 
-def random_model() -> GPT:
-    """Double precision, far from uniform; its weights are the same on every call."""
-    sizes = ModelConfig(VOCAB_SIZE, 12, n_layer=1, n_head=2, n_embd=16)
-    model = GPT(sizes, torch.Generator().manual_seed(0)).double()
-    with torch.no_grad():
-        for w in model.parameters():
-            w.mul_(3)
-    return model
+def start():
+    """A model in double precision and its task, a vector of its weights, and an optimizer."""
+    model, task, _ = tiny_model(scale=3.0)
+    optimizer = torch.optim.AdamW(model.double().parameters(), lr=1e-3, weight_decay=0.0)
+    return model, task, parameters_to_vector(model.parameters()).detach(), optimizer
 
 
 def ddp_steps(rank: int, world: int, folder: Path, method: str, steps: int) -> None:
-    """What each process does; rank 0 saves its weights, and every rank that it came to the end."""
+    """What each process does; it saves its weights, which shows that it came to the end."""
     store = f"file://{folder}/store{world}"
     limit = timedelta(seconds=30)  # a rank that waits for ever is an error, not a hanging test
     dist.init_process_group("gloo", store, limit, rank=rank, world_size=world)
-    task, model = make_task("addition", {"digits": 1, "reverse": False}), random_model()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    model, task, _, optimizer = start()
     for step in range(steps):
         ddp.train_step(model, optimizer, task, PROBLEMS, method, K, step)
-    torch.save(flat(model), folder / f"{world}-{rank}.pt")
+    torch.save(parameters_to_vector(model.parameters()).detach(), folder / f"{world}-{rank}.pt")
     dist.destroy_process_group()
-
-
-def flat(model: GPT) -> torch.Tensor:
-    return torch.cat([w.detach().flatten() for w in model.parameters()])
 
 
 def trained_by(world: int, folder: Path, method: str = "maxrl", steps: int = 3) -> torch.Tensor:
@@ -82,7 +72,7 @@ def test_any_number_of_processes_gives_the_same_weights(tmp_path, monkeypatch, m
     verdict = lambda task, p, said: p not in unsolved and small_first_token(p, said)  # noqa: E731
     monkeypatch.setattr(ddp, "is_right", verdict)
     one, two, three = (trained_by(world, tmp_path, method, 6) for world in (1, 2, 3))
-    assert (one - flat(random_model())).abs().max() > 1e-4
+    assert (one - start()[2]).abs().max() > 1e-4
     assert (one - two).abs().max() < 1e-9 and (one - three).abs().max() < 1e-9
 
 
@@ -90,20 +80,20 @@ def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
     """On the same rollouts, dead groups and all."""
     monkeypatch.setattr(ddp, "is_right", lambda task, *pair: small_first_token(*pair))
     one = trained_by(1, tmp_path, steps=1)
-    model, task = random_model(), make_task("addition", {"digits": 1, "reverse": False})
+    model, task, _, optimizer = start()
 
     def by_prompt(model, prompts, L, end, _):
-        draws = [ddp.torch_rng(0, "rollouts", i, ddp.CPU) for i in range(len(PROBLEMS))]
+        draws = [ddp.torch_rng(0, "rollouts", i, CPU) for i in range(len(PROBLEMS))]
         parts = zip(prompts.split(K), draws, strict=True)
         return torch.cat([ddp.sample(model, part, L, end, draw) for part, draw in parts])
 
     monkeypatch.setattr(plain, "sample", by_prompt)
-    prompts = make_batch(PROBLEMS, task, ddp.CPU).prompts
+    prompts = make_batch(PROBLEMS, task, CPU).prompts
     verdict = lambda prompt, tokens: small_first_token(decode(prompt), tokens)  # noqa: E731
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
     words = (verdict, "maxrl", K, task.max_new_tokens, END, torch.Generator())
     rate = plain.train_step(model, optimizer, prompts, *words)
-    assert 0 < rate < 1 and torch.allclose(flat(model), one, rtol=0, atol=1e-12)
+    end = parameters_to_vector(model.parameters())
+    assert 0 < rate < 1 and torch.allclose(end, one, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("flags", ["", "--method ppo"])
@@ -113,74 +103,18 @@ def test_wrong_use_of_ddp_is_one_line(monkeypatch, capsys, flags):
     assert ddp.main() == 2 and (flags[-3:] or "torchrun") in one_line(capsys)
 
 
-class FakeTrainer:
-    """As much of GRPOTrainer as EstimatorTrainer touches: rank 1 of 2, three rows on each."""
-
-    def __init__(self, rewards, args):
-        self.args, self.rewards, self.reward_weights = args, rewards, torch.tensor([1.0])
-        self.num_generations = self.num_generations_eval = 2
-        self.eos_token_ids, self.train_dataset = [1, 9], [{}] * 3
-        self.model = torch.nn.Linear(1, 1)
-        self.accelerator = SimpleNamespace(process_index=1)
-        self._logs = {"advantages": deque([0.5], maxlen=7)}
-        self._metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
-
-    def _calculate_rewards(self, inputs, prompts, completions, ids):
-        return self.rewards.view(-1, 1)  # of both ranks
-
-    def _generate_and_score_completions(self, inputs):
-        self._calculate_rewards(inputs, None, None, [[4, 1], [4, 5], [9]])  # the second is cut off
-        self._logs["advantages"].extend([7.0] * 6)
-        return {"advantages": torch.full((3,), 7.0), "other": "kept"}
-
-
 @pytest.fixture
 def trl_maxrl(monkeypatch):
-    """The module on stand-ins, whatever is installed; gather puts rank 0's rows first."""
+    """The module on stand-ins, whatever is installed. tests/engines has its trainer, in TRL."""
     names = "accelerate accelerate.utils datasets datasets.exceptions transformers"
     for name in (*names.split(), "transformers.trainer_utils", "trl"):
         fake = ModuleType(name)
-        fake.__getattr__ = lambda attribute: FakeTrainer  # any name can be imported from it
+        fake.__getattr__ = lambda attribute: object  # any name can be imported from it
         monkeypatch.setitem(sys.modules, name, fake)
     monkeypatch.delitem(sys.modules, "recipes.trl_maxrl", raising=False)
     module = importlib.import_module("recipes.trl_maxrl")
     monkeypatch.delitem(sys.modules, "recipes.trl_maxrl")
-    monkeypatch.setattr(module, "gather", lambda mine: torch.cat((torch.tensor([True] * 3), mine)))
     return module
-
-
-def fake_trainer(module, rewards=None, estimator="maxrl", **settings):
-    sizes = dict(steps_per_generation=4, gradient_accumulation_steps=4, generation_batch_size=6)
-    args = SimpleNamespace(**(module.EXACT | sizes | settings))
-    return module.EstimatorTrainer(rewards, args, estimator=estimator)
-
-
-@pytest.mark.parametrize(
-    ("estimator", "rewards", "want"),
-    [
-        ("maxrl", [1, 0, 0, 0, 1, 1], [1, -1, 0, 0, -1, 1]),  # the cut-off one is a failure
-        ("tailrl", [1, 0, 0.5, 2, 5, 3], [1, -1, -1.5, 1.5, -3, 3]),  # 0 where the others are above
-        ("tailrl", [1, 0, -3, -1, 5, -2], [1, -1, -2, 2, 0, 0]),  # and not better than the lowest
-    ],
-)
-def test_the_trainer_replaces_this_ranks_advantages(trl_maxrl, estimator, rewards, want):
-    """By hand. Groups of two, of which the second has a row on each rank; the fifth is cut off."""
-    trainer = fake_trainer(trl_maxrl, torch.tensor(rewards, dtype=torch.float), estimator)
-    output = trainer._generate_and_score_completions([{}] * 3)
-    assert output["advantages"].tolist() == want[3:] and output["other"] == "kept"
-    assert list(trainer._logs["advantages"]) == [0.5, *want]
-
-
-def test_wrong_use_of_the_trainer_is_an_error(trl_maxrl):
-    with pytest.raises(ValueError, match="no estimator ppo; there are"):
-        fake_trainer(trl_maxrl, estimator="ppo")
-    with pytest.raises(ValueError, match="3 training prompts do not fill a batch of 4"):
-        fake_trainer(trl_maxrl, generation_batch_size=8)
-    trainer = fake_trainer(trl_maxrl, torch.tensor([1.0, 0.0, 2.0, 0.0, 0.0, 0.0]))
-    with pytest.raises(ValueError, match=r"0 or 1 .*, not 2"):
-        trainer._generate_and_score_completions([{}] * 3)
-    with pytest.warns(UserWarning, match="see EXACT: beta=0.1, temp.*=0.9, steps_per_gen"):
-        fake_trainer(trl_maxrl, beta=0.1, temperature=0.9, steps_per_generation=8)
 
 
 SAME = "42.0=42 12,345,678.50=12345678.5 $5.=5 5=5% $-5=-5.0 .5=0.50 +3=3 1,000=1000"
@@ -192,14 +126,11 @@ PAIRS += [("5 %", "5", True), ("4 2", "42", False), ("x + 1", "x + 1", True), ("
 PAIRS.append(("9" * 10**5, "9", False))
 
 
-def test_a_comma_separates_groups_of_three_digits_and_nothing_else(trl_maxrl):
+def test_a_comma_separates_groups_of_three_digits_and_an_answer_follows_one_marker(trl_maxrl):
     for one, other, same in PAIRS:
         assert trl_maxrl.same_answer(one, other) == trl_maxrl.same_answer(other, one) == same, one
         text = f"6 * 7 = 42\n#### {one}"
         assert trl_maxrl.is_right([text], [other], other="ignored") == [float(same)], one
-
-
-def test_an_answer_follows_one_marker(trl_maxrl):
     for text in ("42", "", "####", "#### 42 #### 42", "#### 4 #### 42", "42 ####"):
         conversation = [{"role": "assistant", "content": text}]
         assert trl_maxrl.is_right([text, conversation, "####42"], ["42"] * 3) == [0.0, 0.0, 1.0]
@@ -222,42 +153,31 @@ def test_a_copy_takes_the_maxrl_beside_it_and_says_what_to_install(tmp_path):
         shutil.copy(path, tmp_path / "mine")
     (tmp_path / "maxrl.py").write_text("raise SystemExit('another maxrl.py')")
     (tmp_path / "mine" / "accelerate.py").write_text("raise ImportError('none here')")
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "mine" / "trl_maxrl.py"), "--demo", "--out", "x"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+    words = [sys.executable, str(tmp_path / "mine" / "trl_maxrl.py"), "--demo", "--out", "x"]
+    done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert "requirements-trl.txt" in done.stderr
 
 
-UIDS = ["b", "a", "c", "a", "b", "a", "b", "a"]
-NUMBERS = [ord(uid) for uid in UIDS]
-MASK = torch.tensor([[1, 1, 1], [1, 0, 0]] * 4)
-# a: 1 of 4, b: 2 of 3, c: a group of one. The reward may stand at any token.
-REWARDS = torch.zeros(8, 3)
-REWARDS[1, 0] = REWARDS[4, 1] = REWARDS[6, 2] = REWARDS[2, 2] = 1.0
-WANT = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0])
-
-
-def test_groups_of_verl_are_rows_of_one_uid():
-    """Shuffled, of three sizes, by hand; uids and rewards of any type."""
+def test_groups_of_verl_are_rows_of_one_uid(monkeypatch):
+    """By hand: a 1 of 4, b 2 of 3, c a group of one; shuffled, uids and rewards of any type, the
+    reward at any token. The order of an estimator is in the environment."""
+    uids, rewards = list("bacababa"), torch.zeros(8, 3)
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0]] * 4)
+    rewards[1, 0] = rewards[4, 1] = rewards[6, 2] = rewards[2, 2] = 1.0
+    want = torch.tensor([-1.0, 3.0, 1.0, -1.0, 0.5, -1.0, 0.5, -1.0]).unsqueeze(1) * mask
     types = (torch.float, torch.double, torch.bfloat16, torch.long, torch.bool)
-    kinds = [UIDS, np.array(UIDS), np.array(UIDS, dtype=object), "".join(UIDS), NUMBERS]
-    kinds += [np.array(NUMBERS), torch.tensor(NUMBERS), list(torch.tensor(NUMBERS))]
-    for uids, kind in product(kinds, types):
-        advantages, returns = verl_maxrl.uid_advantages("maxrl", REWARDS.to(kind), MASK, uids)
+    kinds = [uids, np.array(uids), np.array(uids, dtype=object), "bacababa", list(map(ord, uids))]
+    kinds += [np.array(kinds[-1]), torch.tensor(kinds[-1]), list(torch.tensor(kinds[-1]))]
+    for index, kind in product(kinds, types):
+        advantages, returns = verl_maxrl.uid_advantages("maxrl", rewards.to(kind), mask, index)
         assert advantages.is_floating_point() and torch.equal(returns, advantages)
-        assert torch.equal(advantages.float(), WANT.unsqueeze(1) * MASK), (uids, kind)
-
-
-def test_the_order_of_verls_estimators_is_in_the_environment(monkeypatch):
-    rewards, mask = torch.tensor([[1.0], [0.0], [0.0]]), torch.ones(3, 1)
+        assert torch.equal(advantages.float(), want), (index, kind)
+    of = lambda name: verl_maxrl.uid_advantages(name, rewards, mask, uids)[0]  # noqa: E731
     monkeypatch.setenv("MAXRL_ORDER", "1")
-    one, _ = verl_maxrl.uid_advantages("maxrl-loo", rewards, mask, "aaa")
-    rloo, _ = verl_maxrl.uid_advantages("rloo", rewards, mask, "aaa")
+    one, rloo = of("maxrl-loo"), of("rloo")
     monkeypatch.delenv("MAXRL_ORDER")
-    k, _ = verl_maxrl.uid_advantages("maxrl-loo", rewards, mask, "aaa")
-    assert torch.allclose(one, rloo) and not torch.allclose(one, k)
+    assert torch.allclose(one, rloo) and not torch.allclose(one, of("maxrl-loo"))
 
 
 def test_verl_gets_errors_that_say_what_is_wrong(monkeypatch, capsys):
@@ -268,9 +188,7 @@ def test_verl_gets_errors_that_say_what_is_wrong(monkeypatch, capsys):
         with pytest.raises(ValueError, match="a uid for each of 2 rollouts"):
             verl_maxrl.uid_advantages("maxrl", rewards, mask, uids)
     monkeypatch.setattr(verl_maxrl, "find_spec", lambda name: None)
-    assert verl_maxrl.main() == 2
-    said = capsys.readouterr().err
-    assert said == "verl_maxrl.py: verl is not installed; try: make recipe-verl\n"
+    assert verl_maxrl.main() == 2 and "try: make recipe-verl" in one_line(capsys)
 
 
 def test_the_readme_shows_what_was_measured(trl_maxrl):
@@ -289,11 +207,10 @@ def test_the_readme_shows_what_was_measured(trl_maxrl):
 
 def test_a_factor_is_named_only_if_it_holds_in_every_batch():
     ours = torch.tensor([1.0, -2.0, 0.5], dtype=torch.double)
-    tokens = (70, 140)
-    same = [measure.compare(ours * 35 / n, ours, n) for n in tokens]
+    same = [measure.compare(ours * 35 / n, ours, n) for n in (70, 140)]
     row = measure.summary("e", "s", same)
     assert row["factor"] == "B k / tokens of the batch" and row["exact"]
-    constant = [measure.compare(ours * 0.5, ours, n) for n in tokens]
+    constant = [measure.compare(ours * 0.5, ours, n) for n in (70, 140)]
     assert measure.summary("e", "s", constant)["factor"] is None
     turned = measure.compare(ours + torch.tensor([0.0, 0.0, 0.1]), ours, 70)
     assert not measure.summary("e", "s", [same[0], turned])["exact"]

@@ -26,13 +26,17 @@ TINY = "--n-embd 8 --n-head 2 --sft-steps 0 --batch-size 3 --eval-prompts 7"
 # ------------------------------------------------------------------------------- the pages
 
 
+def written_over(folder):
+    """What `tables.write` makes of copies of the pages."""
+    for page, text in PAGES.items():
+        (folder / page).write_text(text, encoding="utf-8")
+    tables.write(folder)
+    return {page: (folder / page).read_text(encoding="utf-8") for page in PAGES}
+
+
 def test_the_pages_are_those_of_the_logs(tmp_path):
-    for page, text in PAGES.items():
-        (tmp_path / page).write_text(text, encoding="utf-8")
-    tables.write(tmp_path)
-    for page, text in PAGES.items():
-        made = (tmp_path / page).read_text(encoding="utf-8")
-        assert made == text, "run reproduce.py --figures-only"
+    for page, made in written_over(tmp_path).items():
+        assert made == PAGES[page], "run reproduce.py --figures-only"
 
 
 def test_blocks_are_written_between_their_markers(tmp_path, monkeypatch):
@@ -41,19 +45,9 @@ def test_blocks_are_written_between_their_markers(tmp_path, monkeypatch):
     assert len(marked) == len(set(marked)) and set(marked) <= set(tables.BLOCKS)
     assert {f"experiment-{n}" for n in sweeps.EXPERIMENTS} <= set(marked)
     monkeypatch.setattr(tables, "content", lambda name: f"of {name} \\1")
-    for page, text in PAGES.items():
-        (tmp_path / page).write_text(text, encoding="utf-8")
-    tables.write(tmp_path)
-    for page, text in PAGES.items():
-        want = re.sub(
-            r"results:(\S+) -->\n.*?<!--", r"results:\1 -->\nof \1 \\1\n<!--", text, flags=re.S
-        )
-        assert (tmp_path / page).read_text(encoding="utf-8") == want
-
-
-def test_results_md_is_short_and_results_are_small():
-    assert PAGES["RESULTS.md"].count("\n") <= 350
-    assert sum(path.stat().st_size for path in RESULTS.iterdir()) < 8e6
+    block, new = r"results:(\S+) -->\n.*?<!--", r"results:\1 -->\nof \1 \\1\n<!--"
+    for page, made in written_over(tmp_path).items():
+        assert made == re.sub(block, new, PAGES[page], flags=re.DOTALL)
 
 
 def prose(page):
@@ -71,17 +65,17 @@ def test_every_link_leads_somewhere(page):
         assert not heading or heading in names, f"{path or page} has no #{heading}"
 
 
-def test_every_figure_there_is_is_shown():
-    shown = set(re.findall(r"\]\((assets/[^)]*)\)", "".join(PAGES.values())))
+def test_every_figure_there_is_is_shown_and_every_test_that_is_named_exists():
+    """And results/ is small."""
+    assert sum(path.stat().st_size for path in RESULTS.iterdir()) < 8e6
+    pages = "".join(PAGES.values())
+    shown = set(re.findall(r"\]\((assets/[^)]*)\)", pages))
     assert {f"assets/{path.name}" for path in (ROOT / "assets").glob("*")} <= shown
     for number in sweeps.EXPERIMENTS:
         drawn = f"assets/{figures.FIGURES[number].__name__}.png"
         assert (drawn in shown) == ready(Logs(), number)
-
-
-def test_every_test_that_is_named_exists():
     tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py"))
-    for name in re.findall(r"`(test_\w+)`", "".join(PAGES.values())):
+    for name in re.findall(r"`(test_\w+)`", pages):
         assert f"def {name}(" in tests, name
 
 
@@ -124,11 +118,10 @@ def test_a_sweep_is_fair(name):
 
 def test_the_same_number_of_rollouts():
     """On countdown for all methods, and a step of "budget" for all k as in the default run."""
-    countdown = {m: f"{own} {sweeps.COUNTDOWN}" for m, own in
-                 {**sweeps.MANY, **sweeps.RELATIVES}.items()}  # fmt: skip
-    configs = [parse_args(flags.split())[0] for flags in countdown.values()]
-    per_step = [c.pool if "rounds" in countdown[c.method] else c.batch_size for c in configs]
-    assert {n * c.k * c.steps for n, c in zip(per_step, configs, strict=True)} == {160 * 64 * 16}
+    for own in (*sweeps.MANY.values(), *sweeps.RELATIVES.values()):
+        c = parse_args(f"{own} {sweeps.COUNTDOWN}".split())[0]
+        prompts = c.pool if "rounds" in f"{own} {sweeps.COUNTDOWN}" else c.batch_size
+        assert prompts * c.k * c.steps == 160 * 64 * 16
     budget = [parse_args(own.split())[0] for own in sweeps.BUDGETED.values()]
     assert {c.batch_size * c.k for c in budget} == {Config().batch_size * 8} == {sweeps.BUDGET}
 
@@ -167,11 +160,10 @@ def test_lines_are_of_the_runs_they_name(name):
         assert is_of(line["config"], line["command"].partition("train.py ")[2])
         assert line["label"] in SWEEPS[name].labels and line["seed"] == config.seed
         assert line["evaluations"][-1]["step"] == config.steps
-    commits = {line["commit"] for line in Logs().lines(name)}
-    if (ROOT / ".git").exists() and reproduce.git(
-        "rev-parse", "--is-shallow-repository"
-    ) == "false":
-        assert all(reproduce.git("cat-file", "-t", c) == "commit" for c in commits)
+    git = reproduce.git
+    if (ROOT / ".git").exists() and git("rev-parse", "--is-shallow-repository") == "false":
+        commits = {line["commit"] for line in Logs().lines(name)}
+        assert all(git("cat-file", "-t", commit) == "commit" for commit in commits)
 
 
 @pytest.fixture
@@ -188,25 +180,22 @@ def toy(tmp_path, monkeypatch):
 
 
 def test_what_is_kept_of_a_run(toy):
-    def make(job):
+    jobs = job_of(toy, "toy", "maxrl k=5", 1, None), job_of(toy, "toy", "ce", 100, 3)
+    for job in jobs:
         assert train.main([*job.flags.split(), "--out", str(job.out)]) == 0
-        return add(toy, job, "abc")
-
-    job = job_of(toy, "toy", "maxrl k=5", 1, None)
-    line = make(job)
-    assert line == toy.lines("toy")[0] and line["command"] == f"python train.py {job.flags}"
-    about = [line[name] for name in ("sweep", "label", "seed", "commit")]
-    assert about == ["toy", "maxrl k=5", 1, "abc"]
-    rows = [row for row in read_lines(job.out / "metrics.jsonl") if "nll" in row]
+    line, tuning = (add(toy, job, "abc") for job in jobs)
+    assert toy.lines("toy") == [tuning, line]
+    about = [line[name] for name in ("sweep", "label", "seed", "commit", "command")]
+    assert about == ["toy", "maxrl k=5", 1, "abc", f"python train.py {jobs[0].flags}"]
+    rows = [row for row in read_lines(jobs[0].out / "metrics.jsonl") if "nll" in row]
     assert [row["step"] for row in line["evaluations"]] == [0, 2, 4]
     last = line["evaluations"][-1]
     assert set(last) == {"step", "seconds", "rollouts", "pass@1", "pass@32", "nll", "kinds"}
     assert last["pass@1"] == pytest.approx(rows[-1]["pass@1"], rel=1e-4)
     assert sum(w for w, _, _ in last["kinds"]) == pytest.approx(1, abs=1e-4)
     assert sum(w * p for w, p, _ in last["kinds"]) == pytest.approx(last["pass@1"], 1e-3)
-    tuning = make(job_of(toy, "toy", "ce", 100, 3))
     assert set(tuning["evaluations"][0]) == {"step", "seconds", "rollouts", "pass@1"}
-    assert len(tuning["evaluations"]) == 1 and len(toy.lines("toy")) == 2
+    assert len(tuning["evaluations"]) == 1
 
 
 def test_what_is_missing_comes_in_order_and_is_not_made_again(toy, monkeypatch):
@@ -256,9 +245,9 @@ class Forked:
     def __init__(self, words, cwd, env, **_):
         assert words[:2] == [sys.executable, "train.py"] and cwd == ROOT
         assert env["OMP_NUM_THREADS"] == "1"
-        out = Path(words[words.index("--out") + 1])
-        self.err, self.returncode = out.parent.parent / f"{out.name}.err", None
-        self.err.parent.mkdir(parents=True, exist_ok=True)
+        out, self.returncode = Path(words[words.index("--out") + 1]), None
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self.err = out.parent.parent / f"{out.name}.err"
         self.pid = in_a_child(lambda: train.main(words[2:]), str(self.err))
 
     def poll(self):
@@ -268,8 +257,7 @@ class Forked:
         return self.returncode
 
     def send_signal(self, number):
-        if self.poll() is None:
-            os.kill(self.pid, number)
+        return self.poll() is None and os.kill(self.pid, number)
 
     def communicate(self):
         until(lambda: self.poll() is not None)
@@ -324,23 +312,18 @@ def until(condition, seconds=120):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("flags", ["--only 9", "--jobs 0", "--fast", "3", "--figures-only"])
-def test_wrong_use_is_one_line(flags, monkeypatch, capsys):
-    """A flag, or no matplotlib."""
-    if flags == "--figures-only":
-        monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", *flags.split()])
-    assert reproduce.main() == 2
-    said = one_line(capsys)
-    assert "pip install" in said or flags != "--figures-only"
-
-
-def test_a_reported_run_needs_code_that_is_committed(monkeypatch, capsys):
-    """What is asked of git is what runs depend on, and nothing else."""
+def test_wrong_use_is_one_line(monkeypatch, capsys):
+    """A flag; no matplotlib; or code that is not committed. What is asked of git is what runs
+    depend on, and nothing else."""
     asked = []
     monkeypatch.setattr(reproduce, "git", lambda *words: asked.append(words) or "maxrl.py\n")
-    monkeypatch.setattr(sys, "argv", ["reproduce.py"])
-    assert reproduce.main() == 2 and "commit maxrl.py first" in one_line(capsys)
+    for flags, says in (("--only 9", "--only"), ("--jobs 0", "--jobs"), ("--fast", "--fast"),
+                        ("3", "3"), ("", "commit maxrl.py first"),
+                        ("--figures-only", "pip install")):  # fmt: skip
+        if flags == "--figures-only":
+            monkeypatch.setitem(sys.modules, "matplotlib", None)
+        monkeypatch.setattr(sys, "argv", ["reproduce.py", *flags.split()])
+        assert reproduce.main() == 2 and says in one_line(capsys)
     left_out = {word.removeprefix(":!") for word in asked[0] if word.startswith(":!")}
     loaded = {Path(m.__file__) for m in (train, train.maxrl, train.tree, train.selftrain)}
     assert not {path.name for path in loaded} & left_out and "harness" not in left_out

@@ -18,55 +18,44 @@ def test_without_an_end_token_the_answer_is_wrong():
     """Also where what it says up to there is right. After an end token nothing is read."""
     right, never_ends, wrong = [1, 2, END], [1, 2, PAD], [1, 3, END]
     says_more = [3, END, 5]
-    rollouts = written(
-        (0, right, 4), (0, never_ends, 2), (0, wrong, 1), (1, "3", 1), (1, says_more, 1),
-        (1, right, 1), (1, [3, PAD, END], 1), (1, [3, PAD, PAD], 1), (1, "03", 1),
-        (2, [1, 2, 3], 1), (3, [1, PLUS, 2], 1),
-    )  # fmt: skip
+    said = (0, right, 4), (0, never_ends, 2), (0, wrong, 1), (1, "3", 1), (1, says_more, 1)
+    said += (1, right, 1), (1, [3, PAD, END], 1), (1, [3, PAD, PAD], 1), (1, "03", 1)
+    rollouts = written(*said, (2, [1, 2, 3], 1), (3, [1, PLUS, 2], 1))
     task = checked_task(Config(digits=1, reverse=False))
     texts, expected = ["5+7=", "1+2=", "99+24=", "1,2:3="], [1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]
-    got = verdicts(texts, rollouts, task)
-    assert got.tolist() == expected and got.dtype == torch.float32
     batch = Batch(texts, [""] * 4, *torch.zeros(2, 4, 1))
-    rewards = rewards_of(batch, rollouts, task)
-    assert rewards.tolist() == expected and rewards.dtype == torch.float32
+    for got in (verdicts(texts, rollouts, task), rewards_of(batch, rollouts, task)):
+        assert got.tolist() == expected and got.dtype == torch.float32
     task.reward = lambda prompt, completion, reference: 0.25  # also of no text at all
     assert set(rewards_of(batch, rollouts, task).tolist()) == {0.25, 0.0}
     task.graded = True
     assert set(rewards_of(batch, rollouts, task).tolist()) == {0.25}
 
 
-@pytest.mark.parametrize("reward", ["likelihood", "regression"])
-def test_graded_rewards_by_hand(reward):
+@pytest.mark.parametrize("reward, expected", [
+    ("likelihood", [1, math.exp(-4 / 8), 0, 0, math.exp(-16 / 8), 0, 0]),
+    ("regression", [0, -4 / 16**2, -1, -1, -16 / 16**2, -1, -1]),
+])  # fmt: skip
+def test_graded_rewards_by_hand(reward, expected):
     """Targets 17 and 5, sigma 2. A number without an end token is no number."""
     config = Config("rloo", task="noisy", digits=1, reverse=False, sigma=2.0, reward=reward)
     task = checked_task(config)
     batch = make_batch([("7+8~", "17"), ("3+4~", "5")], task, CPU)
-    rollouts = written(
-        (0, "17", 1), (0, "15", 3), (0, [1, 7, PAD], 1), (0, "", 1),
-        (1, "9", 1), (1, [5, PAD], 1), (1, "99", 1),
-    )  # fmt: skip
-    got = rewards_of(batch, rollouts, task).tolist()
-    expected = {
-        "likelihood": [1, math.exp(-4 / 8), 0, 0, math.exp(-16 / 8), 0, 0],
-        "regression": [0, -4 / 16**2, -1, -1, -16 / 16**2, -1, -1],
-    }
-    assert got == pytest.approx(expected[reward])
+    first = (0, "17", 1), (0, "15", 3), (0, [1, 7, PAD], 1), (0, "", 1)
+    rollouts = written(*first, (1, "9", 1), (1, [5, PAD], 1), (1, "99", 1))
+    assert rewards_of(batch, rollouts, task).tolist() == pytest.approx(expected)
 
 
 def test_the_figures_of_a_step_by_hand():
     """Four prompts, k = 7: dead, live, all right, live. Every figure counts all 28 rollouts."""
-    rollouts = written(
-        (0, [4, END], 5), (0, [4, 4], 2), (1, [3, END], 1), (1, [4, END], 6), (2, [3, END], 7),
-        (3, [5, END], 1), (3, [3, 3], 6),
-    )  # fmt: skip
+    first = (0, [4, END], 5), (0, [4, 4], 2), (1, [3, END], 1), (1, [4, END], 6)
+    rollouts = written(*first, (2, [3, END], 7), (3, [5, END], 1), (3, [3, 3], 6))
     rewards = torch.tensor([0.0, 0, 1, 0, 1, 1, 0])
     figures = rollout_figures(rollouts, rewards, 4, 7)
     entropy = (5 * 1 + 2 * 2 + 1 * 3 + 6 * 4 + 7 * 5 + 1 * 6 + 6 * 7) / 28
-    assert figures == pytest.approx({
-        "pass_rate": 9 / 28, "live": 3 / 4, "dead": 1 / 4, "all_pass": 1 / 4, "unique": 7 / 28,
-        "eos_rate": 20 / 28, "entropy": entropy,
-    })  # fmt: skip
+    groups = {"live": 3 / 4, "dead": 1 / 4, "all_pass": 1 / 4, "unique": 7 / 28}
+    wanted = groups | {"pass_rate": 9 / 28, "eos_rate": 20 / 28, "entropy": entropy}
+    assert figures == pytest.approx(wanted)
     graded = rollout_figures(rollouts, rewards / 2, 4, 7, graded=True)
     assert graded["live"] is graded["dead"] is graded["all_pass"] is None
     assert graded["pass_rate"] == pytest.approx(9 / 56)

@@ -20,8 +20,8 @@ def run(train, capsys):
     return ask
 
 
-def test_completions_counts_and_verdicts(run):
-    status, out, _ = run("1+1", "--k", "500")
+def test_completions_counts_and_verdicts_and_prompts(run):
+    status, out, _ = asked = run("1+1", "--k", "500")
     first, *rows = out.splitlines()
     assert status == 0 and first.startswith(" 1+ 1=")
     pattern = r" *(\d+) x  '(.*?)' +log p +(-[\d.]+)  (right|wrong|wrong: no end)"
@@ -31,12 +31,8 @@ def test_completions_counts_and_verdicts(run):
     right = sum(int(count) for count, *_, verdict in found if verdict == "right")
     assert f"pass rate {right / 500:.3f} over 500 rollouts" in first
     assert all((verdict == "right") == (said == "2") for _, said, _, verdict in found)
-    again = run("1+1", "--k", "500")
-    assert again[1] == out != run("1+1", "--k", "500", "--seed", "1")[1]
-
-
-def test_held_out_prompts_of_rising_difficulty(run):
-    status, out, _ = run("--k", "3")
+    assert run("1+1", "--k", "500") == asked != run("1+1", "--k", "500", "--seed", "1")
+    status, out, _ = run("--k", "3")  # held-out prompts of rising difficulty
     prompts = re.findall(r"^(.*=)  pass rate", out, re.MULTILINE)
     lengths = [len(prompt.replace(" ", "")) for prompt in prompts]
     assert status == 0 and len(prompts) == 5
@@ -44,10 +40,8 @@ def test_held_out_prompts_of_rising_difficulty(run):
 
 
 def test_wrong_use_is_one_line_and_status_2(run):
-    for words, says in (
-        ("123+1=", "too long"), ("1-1=", "not a prompt"), ("1+1 --k 0", "from 1"),
-        ("--interactive", "terminal"), ("--device tpu", "cpu"),
-    ):  # fmt: skip
+    for words, says in (("123+1=", "too long"), ("1-1=", "not a prompt"), ("1+1 --k 0", "from 1"),
+                        ("--interactive", "terminal"), ("--device tpu", "cpu")):  # fmt: skip
         status, _, err = run(*words.split())
         assert status == 2 and says in err and len(err.splitlines()) == 1
 

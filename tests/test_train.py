@@ -7,10 +7,12 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from conftest import CPU, TINY, gradient_of, one_line, read, same, tiny_model, weights
+from torch.nn.utils import parameters_to_vector
 
 import maxrl
 import rollouts as rollouts_module
@@ -66,11 +68,10 @@ def test_every_method_runs_and_moves_the_weights(train):
         assert rows[1]["rollouts"] == (0 if method in LIKELIHOOD else 2 * 3 * 40)
 
 
-@pytest.mark.parametrize(
-    "flags",
-    ["--task subtraction --reverse --k 65536 --batch-size 1 --threads 2",
-     "--method exact --order inf --task modular --train-prompts 4 --warmup 0"],
-)  # fmt: skip
+@pytest.mark.parametrize("flags", [
+    "--task subtraction --reverse --k 65536 --batch-size 1 --threads 2",
+    "--method exact --order inf --task modular --train-prompts 4 --warmup 0",
+])  # fmt: skip
 def test_settings_and_extremes(train, flags):
     """They are trained with, and are in config.json; no NaN and no infinity is."""
     flags = f"{flags} --out out --steps 1 --sft-steps 0"
@@ -82,7 +83,8 @@ def test_settings_and_extremes(train, flags):
     assert config == {n: "inf" if v == math.inf else v for n, v in asked.items()}
 
 
-def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, capsys):
+def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, capsys, monkeypatch):
+    """With --overwrite not before the successor was evaluated."""
     run = "addition-maxrl-k5-s0"
     for _ in range(3):
         train("--steps 0")
@@ -92,16 +94,12 @@ def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, c
     train(f"--out runs/{run}", status=2)
     assert "--resume" in (err := capsys.readouterr().err) and "--overwrite" in err
     assert read(f"runs/{run}") == before
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "evaluate", diverges)
+        train(f"--out runs/{run} --overwrite --seed 1", status=1)
+    assert read(f"runs/{run}") == before
     train(f"--out runs/{run} --overwrite --steps 2")
     assert [row["step"] for row in read(f"runs/{run}")] == [0, 1, 2, 2]
-
-
-def test_a_replaced_run_is_whole_until_its_successor_was_evaluated(train, monkeypatch):
-    train("--steps 1 --out out")
-    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    monkeypatch.setattr(train_module, "evaluate", diverges)
-    train("--out out --overwrite --seed 1", status=1)
-    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(train):
@@ -161,20 +159,16 @@ def test_a_warm_start_that_cannot_be_kept_is_a_warning(train, kept, capsys):
 
 def test_the_warm_start_stops_at_its_pass_rate(train, kept, monkeypatch):
     """Once the mean of ten batches reaches --sft-until; never, if that is 1."""
-    step, seen = train_module.train_step, []
-
-    def recorded(*args):
-        figures = step(*args)
-        seen.append(figures["pass_rate"])
-        return figures
-
+    step, figures = train_module.train_step, []
+    recorded = lambda *words: figures.append(step(*words)) or figures[-1]  # noqa: E731
     monkeypatch.setattr(train_module, "train_step", recorded)
     train("--steps 0 --sft-until 0.01 --out a")
+    seen = [row["pass_rate"] for row in figures]
     means = [sum(seen[i - 10 : i]) / 10 for i in range(10, len(seen) + 1)]
     assert means[-1] >= 0.01 and max(means[:-1], default=0) < 0.01 and len(seen) < 60
-    seen.clear()
+    figures.clear()
     train("--steps 0 --sft-until 1 --out b")
-    assert len(seen) == 60
+    assert len(figures) == 60
 
 
 def test_a_warm_start_depends_on_the_settings_in_its_key_only(kept):
@@ -198,23 +192,26 @@ def test_a_warm_start_depends_on_the_settings_in_its_key_only(kept):
 def test_the_key_of_a_warm_start_holds_torch_and_the_files(tmp_path, monkeypatch):
     """The version of torch, and the files that make it, wherever they are."""
     names = ["train.py", "maxrl.py", "model.py", "data/__init__.py", "data/new.py"]
+    assert all((ROOT / name).exists() for name in names[:-1])
     (tmp_path / "data").mkdir()
     monkeypatch.setattr(train_module, "ROOT", tmp_path)
-    keys = [key_of(WARM)]
+    keys = {key_of(WARM)}
     for name in names:
         (tmp_path / name).write_text("# changed")
-        keys.append(key_of(WARM))
+        keys.add(key_of(WARM))
     monkeypatch.setattr(torch, "__version__", "2.99")
     assert len({*keys, key_of(WARM)}) == len(names) + 2
-    assert all((ROOT / name).exists() for name in names[:-1])
 
 
-@pytest.mark.parametrize("where", ["insist_on_numbers", "update"])
-def test_a_diverged_warm_start_is_not_kept(train, kept, capsys, monkeypatch, where):
-    module = checkpoint if where == "insist_on_numbers" else train_module
-    monkeypatch.setattr(module, where, diverges)
-    train("", status=1)
-    assert "--sft-lr" in one_line(capsys) and not kept.exists()
+def test_a_warm_start_that_diverges_or_is_interrupted_is_not_kept(train, kept, capsys, monkeypatch):
+    for module, name in ((checkpoint, "insist_on_numbers"), (train_module, "update")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, diverges)
+            train("", status=1)
+        assert "--sft-lr" in one_line(capsys) and not kept.exists()
+    monkeypatch.setattr(train_module, "train_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    train("", status=130)
+    assert not [*Path("runs").iterdir()]
 
 
 def test_init_from_a_checkpoint(train, capsys):
@@ -226,12 +223,6 @@ def test_init_from_a_checkpoint(train, capsys):
     ):  # fmt: skip
         train(f"--init a --out c {flags}", status=2)
         assert word in capsys.readouterr().err and not Path("c").exists()
-
-
-def test_a_signal_during_the_warm_start_leaves_no_file(train, kept, monkeypatch):
-    monkeypatch.setattr(train_module, "train_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    train("", status=130)
-    assert not [*Path("runs").iterdir()]
 
 
 # ---------------------------------------------------------------------------------- the step
@@ -248,13 +239,12 @@ def test_the_update():
     """The learning rate rises over the warm-up and stays; a long gradient is cut to --grad-clip."""
     model, task, config = tiny_model("--method ce --warmup 4 --lr 0.5 --grad-clip 0.01")
     optimizer = torch.optim.SGD(model.parameters(), lr=9.0)
-    moved = []
+    moved, weights = [], lambda: parameters_to_vector(model.parameters()).detach()
     for step in range(1, 7):
-        before = torch.cat([w.detach().flatten() for w in model.parameters()])
+        before = weights()
         figures = train_module.train_step(model, optimizer, config, task, step)
-        after = torch.cat([w.detach().flatten() for w in model.parameters()])
         assert figures["grad_norm"] > 0.01, "logged as it was"
-        moved.append((after - before).norm().item())
+        moved.append((weights() - before).norm().item())
     assert moved == pytest.approx([0.01 * 0.5 * x for x in (0.25, 0.5, 0.75, 1, 1, 1)], rel=1e-2)
     (group,) = train_module.new_optimizer(model, 1.0).param_groups
     assert group["weight_decay"] == 0
@@ -264,12 +254,9 @@ def test_every_step_draws_its_own_rollouts(monkeypatch):
     model, task, config = tiny_model("--k 50", scale=3.0)
     problems = task.draw(rng(0, "x"), 3, "train")
     monkeypatch.setattr(train_module, "draw_problems", lambda *_: problems)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    one, two, again = (
-        train_module.train_step(model, optimizer, replace(config, lr=0.0), task, step)["entropy"]
-        for step in (1, 2, 1)
-    )
-    assert one == again != two
+    words = model, torch.optim.SGD(model.parameters(), lr=0.0), replace(config, lr=0.0), task
+    figures = [train_module.train_step(*words, step)["entropy"] for step in (1, 2, 1)]
+    assert figures[0] == figures[2] != figures[1]
 
 
 def test_a_whole_run_without_a_success_changes_nothing(train):
@@ -289,10 +276,9 @@ def test_bfloat16_has_nearly_the_same_gradient():
     assert sampled.isfinite().all() and sampled.abs().max() > 0
 
 
-@pytest.mark.parametrize(
-    "what, says",
-    [("loss", "the loss is nan"), ("gradient", "norm nan"), ("weight", "a weight is not finite")],
-)
+@pytest.mark.parametrize("what, says", [
+    ("loss", "the loss is nan"), ("gradient", "norm nan"), ("weight", "a weight is not finite"),
+])  # fmt: skip
 def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, what, says):
     """In step 3: step and method are named, and the last good checkpoint is that of step 2."""
     loss, step, at = maxrl.policy_gradient_loss, train_module.train_step, []
@@ -329,15 +315,12 @@ def test_the_flag_says_which_half_an_evaluation_is_of(train, monkeypatch):
     assert seen == ["validation"]
 
 
-def test_fixed_prompts_are_visited_once_an_epoch():
+def test_fresh_prompts_are_new_in_each_step_and_fixed_ones_are_visited_once_an_epoch():
     _, task, _ = tiny_model()  # batches of 3: epochs end inside batches
     seen = [p for step in range(1, 8) for p in draw_problems(task, 0, step, 3, fixed=7)]
     pool = sorted(task.draw(rng(0, "pool"), 7, "train"))
     assert sorted(seen[:7]) == sorted(seen[7:14]) == sorted(seen[14:]) == pool
     assert seen[:7] != seen[7:14]
-
-
-def test_fresh_prompts_differ_from_step_to_step_and_from_the_demonstrations():
     _, task, _ = tiny_model("--digits 3")
     one, again, two = (draw_problems(task, 0, step, 3) for step in (1, 1, 2))
     assert one == again != two and one != draw_problems(task, 0, 1, 3, purpose="demonstrations")
@@ -388,21 +371,16 @@ def test_a_task_that_names_a_flag_that_does_not_exist(train, capsys, monkeypatch
     assert "data/addition.py names digts" in one_line(capsys)
 
 
-def test_too_little_memory_names_the_flag(train, capsys, monkeypatch):
-    def no_memory(*args, **kwargs):
-        raise torch.OutOfMemoryError("no")
-
-    monkeypatch.setattr(rollouts_module, "generate", no_memory)
-    train("--out out", status=1)
-    assert "--micro-batch" in capsys.readouterr().err
-
-
-def test_a_dead_start_is_warned_of(train, capsys):
+def test_a_dead_start_is_warned_of_and_too_little_memory_names_the_flag(train, capsys, monkeypatch):
     train("--sft-steps 0 --k 2 --steps 0 --out out")
     err = capsys.readouterr().err
     assert "warning" in err and "1-(1-p)^k" in err
     train("--sft-steps 0 --method ce --steps 0 --out ce")
     assert "warning" not in capsys.readouterr().err
+    no_memory = torch.OutOfMemoryError("no")
+    monkeypatch.setattr(rollouts_module, "generate", Mock(side_effect=no_memory))
+    train("--out memory", status=1)
+    assert "--micro-batch" in capsys.readouterr().err
 
 
 def test_live_curves_hold_the_numbers_of_the_log_also_after_a_pause(train, monkeypatch, capsys):

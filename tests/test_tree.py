@@ -1,12 +1,14 @@
 """tree.py: what is sampled is what is scored, and sharing prefixes changes only the time."""
 
 import math
+import warnings
 
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_model import END, PAD, PROMPTS, L, P, V, small_model
+from torch.nn.utils import parameters_to_vector
 
 import tree
 from model import GPT, ModelConfig, completion_mask, logprobs
@@ -76,10 +78,8 @@ def test_rollouts_of_a_prompt_are_independent_of_each_other():
 
 @pytest.mark.parametrize("size", [6, 8])  # with 8 = 2^3 tokens NaN draws the last, none is lost
 def test_a_broken_model_does_not_sample_nothing(size):
-    config = ModelConfig(vocab_size=size, block_size=P + L, n_layer=1, n_head=1, n_embd=4)
-    model = GPT(config, torch.Generator())
-    with torch.no_grad():
-        model.norm.weight.fill_(math.nan)
+    model = GPT(ModelConfig(size, P + L, n_layer=1, n_head=1, n_embd=4), torch.Generator())
+    model.norm.weight.data.fill_(math.nan)
     with pytest.raises(FloatingPointError, match="not finite"):
         rollouts_of(model, 3)
 
@@ -101,17 +101,12 @@ def test_every_prefix_runs_once_when_sampling_and_once_when_scoring(monkeypatch)
 
 def test_a_completion_longer_than_the_positions_is_refused_before_anything_is_sampled():
     """The last token of a completion is not run, so its place is not needed."""
-    model = small_model()
-    longest = model.config.block_size - PROMPTS.shape[1] + 1
+    model, longest = small_model(), L + 1
     words = {"end": END, "pad": PAD, "generator": torch.Generator()}
     assert generate(model, PROMPTS, 2, longest, **words).tokens.shape[1] == longest
     model.forward = None  # type: ignore[assignment]
     with pytest.raises(ValueError, match=f"3 \\+ {longest + 1} - 1 positions"):
         generate(model, PROMPTS, 2, longest + 1, **words)
-
-
-def gradients(model, loss):
-    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
 
 
 COMPLETION = st.tuples(st.integers(0, len(PROMPTS) - 1), st.lists(TOKENS, min_size=L, max_size=L))
@@ -135,24 +130,21 @@ def test_any_completions_in_any_order_have_the_log_probs_and_gradients_of_each_a
         got = tree.logprobs(model, PROMPTS, group, tokens, END)
     alone = logprobs(model, PROMPTS[group], tokens, END)
     assert torch.allclose(got, alone, rtol=1e-10, atol=1e-10)
-    a, b = (gradients(model, (weights * x).sum()) for x in (got, alone))
+    parts = list(model.parameters())
+    a, b = (torch.autograd.grad((weights * x).sum(), parts) for x in (got, alone))
+    a, b = parameters_to_vector(a), parameters_to_vector(b)
     assert torch.allclose(a, b, rtol=1e-10, atol=1e-10 * b.abs().max().item())
 
 
 @pytest.mark.cuda
 def test_a_gpu_is_waited_for_only_for_the_width_of_a_level():
     """At most five times a level: two nonzeros, the rows, their number and their length."""
-    import warnings
-
     model, prompts = small_model().cuda(), PROMPTS.cuda()
     words = {"end": END, "pad": PAD, "generator": torch.Generator("cuda").manual_seed(0)}
-    generate(model, prompts, 100, L, **words)
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as waits:
-            warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as waits:
+        warnings.simplefilter("always")
+        for mode in ("default", "warn", "default"):  # the first sets up what the second does not
+            torch.cuda.set_sync_debug_mode(mode)
             generate(model, prompts, 100, L, **words)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     waits = [w for w in waits if "synchroniz" in str(w.message)]
     assert 0 < len(waits) <= 6 * L + 4

@@ -27,13 +27,10 @@ def main(folder: Path) -> None:
     dist.all_gather_object(both, mine)
 
     prompts = [p for part in both for p in part["prompts"]]
-    ids = []
-    for part in both:
-        for row, mask in zip(part["completion_ids"], part["completion_mask"].bool(), strict=True):
-            ids.append(row[mask].tolist())
-    rewards = measure.demo_reward(prompts, ids)
-    ended = [row[-1] == 1 for row in ids]
-    rewards = torch.tensor([r * e for r, e in zip(rewards, ended, strict=True)]).view(-1, k)
+    rows, masks = ([x for part in both for x in part[f"completion_{n}"]] for n in ("ids", "mask"))
+    ids = [row[mask.bool()].tolist() for row, mask in zip(rows, masks, strict=True)]
+    given = zip(measure.demo_reward(prompts, ids), ids, strict=True)
+    rewards = torch.tensor([r * (row[-1] == 1) for r, row in given]).view(-1, k)
     ours = ADVANTAGES["maxrl"](rewards.double()).flatten()
     theirs = torch.cat([part["advantages"] for part in both]).double()
 
@@ -42,12 +39,8 @@ def main(folder: Path) -> None:
         trainer.scored = part
         gradient += measure.trl_our_gradient(trainer, folder, advantages) / 2
     difference = (trainer.gradient - gradient).norm() / gradient.norm()
-    found = {
-        "prompts_of_both": len(set(prompts)),
-        "dead": int((rewards.sum(1) == 0).sum()),
-        "advantages": (theirs - ours).abs().max().item(),
-        "gradient": difference.item(),
-    }
+    found = {"prompts_of_both": len(set(prompts)), "dead": int((rewards.sum(1) == 0).sum())}
+    found |= {"advantages": (theirs - ours).abs().max().item(), "gradient": difference.item()}
     (folder / f"rank{rank}.json").write_text(json.dumps(found))
     dist.destroy_process_group()
 

@@ -266,8 +266,7 @@ def test_the_caption_of_the_race_is_true_at_every_setting(page):
         hard, easy = (dict(zip(LABELS, half, strict=True)) for half in (texts[:3], texts[3:]))
         ends = page.locator("#race .lane").evaluate_all(BARS)
         assert [abs(end) < 0.5 for end in ends] == ["✓" in text for text in texts]
-        check_prompt(caption, "hard", hard)
-        check_prompt(caption, "easy", easy)
+        check_prompt(caption, "hard", hard), check_prompt(caption, "easy", easy)
         both = [LABELS[m] for m in LABELS if "step" in hard[m] and "step" in easy[m]]
         end = re.search("At the end (.*?) (have|alone has|has) finished both", caption)
         assert (step == 500) == bool(end)
@@ -279,11 +278,11 @@ def check_prompt(caption, prompt, values):
     place = {m: (1, -int(v.split()[-1])) if "✓" in v else (0, float(v)) for m, v in values.items()}
     part = caption.split(f"On the {prompt} prompt ")[1].split("On the easy")[0]
     who, how = re.match("(.*?) (finish|is ahead|are ahead)", part).groups()
-    said = [m for m, label in LABELS.items() if label in who.split(" and ")]
+    said = [m for m in LABELS if LABELS[m] in who.split(" and ")]
+    worst, *_, best = sorted(place.values())
     if who == "nobody":
-        assert max(v for _, v in place.values()) < 1.05 * min(v for _, v in place.values())
+        assert best[1] < 1.05 * worst[1]
     elif how == "finish":
-        best = max(place.values())
         assert said == [m for m in LABELS if place[m] == best] and f"step {-best[1]}." in part
     else:
         last = min(place[m] for m in said)
@@ -293,6 +292,7 @@ def check_prompt(caption, prompt, values):
 
 
 def test_the_race_runs_by_itself_for_five_seconds_and_stops(open_page):
+    """With reduced motion it is still until it is asked for, and then it moves in leaps."""
     page = open_page(reduced_motion="no-preference", clock=True)
     step, play = page.get_by_label("Step, typed"), page.locator("#race .primary")
     page.clock.run_for(2500)
@@ -305,15 +305,12 @@ def test_the_race_runs_by_itself_for_five_seconds_and_stops(open_page):
     at = step.input_value()
     page.clock.run_for(1000)
     assert abs(int(at) - 100) < 5 and step.input_value() == at and play.inner_text() == "Play"
-
-
-def test_with_reduced_motion_the_race_is_still_until_it_is_asked_for(open_page):
     page = open_page(clock=True)
     page.clock.run_for(1000)
     assert page.get_by_label("Step, typed").input_value() == "500"
     page.locator("#race .primary").press("Enter")
     page.clock.run_for(1330)
-    assert page.get_by_label("Step, typed").input_value() == "100", "it moves in leaps"
+    assert page.get_by_label("Step, typed").input_value() == "100"
 
 
 def columns(page):
@@ -338,10 +335,6 @@ def test_the_five_prompts_of_the_homework(page):
     assert columns(page)["maximum likelihood"][0] == ("10,000", "98.9%")
 
 
-def number(text):
-    return 0.0 if text == "≈ 0" else float(text.replace("−", "-"))
-
-
 @pytest.mark.parametrize("p, T", [(0.3, 1), (0.05, 12), (0.0001, 1024), (0.9999, 3)])
 def test_the_rows_of_the_sum_are_its_terms_and_add_up(page, p, T):
     follow(page, f"#series?p={p}&T={T}")
@@ -350,6 +343,7 @@ def test_the_rows_of_the_sum_are_its_terms_and_add_up(page, p, T):
         "row.lastChild.textContent, "
         "...[...row.querySelectorAll('.span i')].map(bar => !bar.hidden)])"
     )
+    number = lambda text: float(text.replace("−", "-").replace("≈ 0", "0"))  # noqa: E731
     *terms, total, missing, log = rows
     total, missing, log = (number(row[1]) for row in (total, missing, log))
     wanted = [log, maxrl.objective(double(p), T).item(), math.log(p)]
@@ -439,19 +433,15 @@ def test_whatever_is_pressed_or_dragged_to_its_ends_the_page_is_whole(open_page,
     for handle in section.locator(".handle").all():
         handle.scroll_into_view_if_needed()
         for key, back, x in (("Home", "ArrowRight", 0), ("End", "PageDown", 1440)):
-            handle.press(key)
-            drawn(page)
-            keyed = handle.get_attribute("aria-valuenow")
-            handle.press(back)
-            drawn(page)
-            assert handle.get_attribute("aria-valuenow") != keyed
+            now = []
+            for pressed in (key, back):
+                handle.press(pressed), drawn(page)
+                now.append(handle.get_attribute("aria-valuenow"))
             box = handle.bounding_box()
-            page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-            page.mouse.down()
-            page.mouse.move(x, box["y"] + box["height"] / 2 + 5, steps=3)
-            page.mouse.up()
-            drawn(page)
-            assert handle.get_attribute("aria-valuenow") == keyed
+            y = box["y"] + box["height"] / 2
+            page.mouse.move(box["x"] + box["width"] / 2, y), page.mouse.down()
+            page.mouse.move(x, y + 5, steps=3), page.mouse.up(), drawn(page)
+            assert handle.get_attribute("aria-valuenow") == now[0] != now[1]
             check(page, part)
     for key in ("Home", "End"):
         for slider in section.locator("input[type=range]").all():
@@ -599,7 +589,7 @@ def test_what_a_slider_changes_is_on_the_screen_with_it(open_page, width, height
     place = "e => e.getBoundingClientRect().toJSON()"
     for selector in ("[data-slot=tracks]", "input[type=range] >> nth=0"):
         assert page.locator(f"#race {selector}").evaluate(place)["bottom"] <= height, selector
-    for part in ("series", "group", "weights", "models"):
+    for part in PARTS[1:5]:
         section = shown(page, part)
         for result in section.locator("figure, .panel:not(figure)").all():
             result.evaluate("e => e.scrollIntoView({ block: 'end', behavior: 'instant' })")

@@ -35,15 +35,10 @@ def put_before(path: Path, line: str, text: str) -> None:
     path.write_text(f"{head}\n{text}{line}{tail}", encoding="utf-8")
 
 
-def entry() -> str:
-    """The line of `FORMULAS` that the README asks for."""
-    found = re.search(r'`("[a-z0-9-]+": [a-z0-9_]+),?` in `FORMULAS`', example("method")[2])
-    assert found, 'the README does not say: `"NAME": FUNCTION` in `FORMULAS`'
-    return found[1]
-
-
-METHOD = entry().split('"')[1]
-TASK = Path(example("task")[0]).stem
+found = re.search(r'`("[a-z0-9-]+": [a-z0-9_]+),?` in `FORMULAS`', example("method")[2])
+assert found, 'the README does not say: `"NAME": FUNCTION` in `FORMULAS`'
+ENTRY = found[1]  # the line of `FORMULAS` that it asks for
+METHOD, TASK = ENTRY.split('"')[1], Path(example("task")[0]).stem
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +48,8 @@ def copy(tmp_path_factory) -> Path:
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
     (copy / ".venv").symlink_to(sys.prefix)
     put_before(copy / "maxrl.py", "def _divide(", f"{example('method')[1]}\n\n")
-    put_before(copy / "maxrl.py", "}\nORDERED", f"    {entry()},\n")
-    path, code, _ = example("task")
-    (copy / path).write_text(code, encoding="utf-8")
+    put_before(copy / "maxrl.py", "}\nORDERED", f"    {ENTRY},\n")
+    (copy / example("task")[0]).write_text(example("task")[1], encoding="utf-8")
     flag = '    mine: int = flag(3, "my own", type=whole(0))\n'
     put_before(copy / "harness/config.py", "    out: str", flag)
     for name in ("results/mine.jsonl", "results/few/mine.jsonl", "results/mine/a.json",

@@ -7,45 +7,31 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def test_it_holds_two_modules_and_the_licence_and_is_imported_from_anywhere(tmp_path):
     """The wheel of a copy of the root, so that nothing is left in it. setuptools comes with torch,
-    so no network is needed."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    so no network is needed. Then by an interpreter that knows nothing of this repository."""
+    source = tmp_path / "source"
     folders = shutil.ignore_patterns(".*", "runs", "results", "build", "*.egg-info")
-    shutil.copytree(ROOT, source, dirs_exist_ok=True, ignore=folders)
-    words = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(source)]
-    subprocess.run([*PIP, *words], check=True)
-    (path,) = out.glob("*.whl")
-    return path
-
-
-def test_it_holds_the_two_modules_and_the_licence(wheel):
+    shutil.copytree(ROOT, source, ignore=folders)
+    words = "wheel --no-deps --no-build-isolation --wheel-dir".split()
+    subprocess.run([*PIP, *words, tmp_path, source], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        about = email.message_from_bytes(
-            archive.read(next(name for name in names if name.endswith("/METADATA")))
-        )
+        (path,) = (name for name in names if name.endswith("/METADATA"))
+        about = email.message_from_bytes(archive.read(path))
     assert {name for name in names if ".dist-info/" not in name} == {"maxrl.py", "graded.py"}
     assert any(name.endswith("/LICENSE") for name in names)
     assert about["Name"] == "maxrl" and about["License-Expression"] == "MIT"
     assert about.get_all("Requires-Dist") == ["torch>=2.6"]
     assert about["Requires-Python"] == ">=3.10"
 
-
-def test_it_is_imported_from_an_empty_folder(wheel, tmp_path):
-    """By an interpreter that knows nothing of this repository, and that has torch."""
-    site, empty = tmp_path / "site", tmp_path / "empty"
-    empty.mkdir()
-    subprocess.run(
-        [*PIP, "install", "--no-index", "--no-deps", "--target", site, wheel], check=True
-    )
+    site, words = tmp_path / "site", "install --no-index --no-deps --target".split()
+    subprocess.run([*PIP, *words, site, wheel], check=True)
     code = f"""
 import sys
 sys.path.insert(0, {str(site)!r})
@@ -55,7 +41,7 @@ print(maxrl.ADVANTAGES["maxrl"](torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0]])).to
 print(maxrl.ADVANTAGES["maxrl-loo"](torch.tensor([[0.5, 0.5, 0.2]]), order=1).mul(100).round())
 """
     words = [sys.executable, "-I", "-c", code]
-    done = subprocess.run(words, cwd=empty, capture_output=True, text=True, check=True)
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
     files, group, fractions = done.stdout.splitlines()
     assert files.split() == [str(site / "maxrl.py"), str(site / "graded.py")]
     assert group == "[[3.0, -1.0, -1.0, -1.0], [0.0, 0.0, 0.0, 0.0]]"
