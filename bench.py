@@ -40,7 +40,6 @@ import train
 from data import Task
 from data.batches import Batch, Problems, draw_problems, make_batch, rng
 from data.tokenizer import ALPHABET, END, PAD, VOCAB_SIZE, decode
-from evaluate import evaluate
 from harness import UsageError
 from harness.command import Parser, command
 from harness.config import (
@@ -350,16 +349,6 @@ def peak_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
-def matmul_peak(rounds: int, device: torch.device) -> float:
-    """The best float32 matrix product of this machine and its threads, in FLOP/s."""
-    best = 0.0
-    for n in (512, 1024, 2048):
-        a, b = (torch.randn(n, n, device=device) for _ in range(2))
-        product = functools.partial(torch.mm, a, b)
-        best = max(best, 2 * n**3 / min(timed(product) for _ in range(4 * rounds)))
-    return best
-
-
 def tokens_run(model: GPT, call: Callable[[], object]) -> tuple[int, int]:
     """How many tokens go through the network in `call`: without gradients, and with them."""
     ran = [0, 0]
@@ -371,16 +360,6 @@ def tokens_run(model: GPT, call: Callable[[], object]) -> tuple[int, int]:
     call()
     handle.remove()
     return ran[0], ran[1]
-
-
-def model_flops(model: GPT, call: Callable[[], object]) -> int:
-    """Arithmetic of the matrix products in `call`: 2 per weight and token forward, 6 with backward.
-
-    Attention's own products are left out; at these lengths they are a few percent.
-    """
-    weights = sum(w.numel() for name, w in model.named_parameters() if "positions" not in name)
-    forward, both = tokens_run(model, call)
-    return weights * (2 * forward + 6 * both)
 
 
 def tree_sizes(case: Case) -> dict[str, int]:
@@ -414,50 +393,6 @@ def nodes_table(cases: list[Case]) -> dict[str, dict[str, int]]:
     return rows
 
 
-def shares(case: Case, rounds: int) -> dict[str, float]:
-    """The share of the machine's own matmul peak that a cross-entropy and an RL step reach."""
-    peak = matmul_peak(rounds, case.device)
-    rows = {"matmul_gflops": peak / 1e9}
-    for name, c in (("cross-entropy step", case.with_(method="ce", batch_size=128)),
-                    ("cold RL step", case)):  # fmt: skip
-        own = copy.deepcopy(c.model)
-        words = (own, train.new_optimizer(own, 1e-6), c.config, c.task, 1)
-        step = functools.partial(train.train_step, *words)
-        flops = model_flops(own, step)
-        rows[name] = flops / median(alternate({"step": step}, rounds)["step"]) / peak
-    print(
-        f"\nmatmul peak {rows['matmul_gflops']:.0f} GFLOP/s, of which the cross-entropy step "
-        f"reaches {rows['cross-entropy step']:.0%}, the cold RL step {rows['cold RL step']:.0%}"
-    )
-    return rows
-
-
-def beside_the_model(case: Case, rounds: int) -> dict[str, float]:
-    """The cost of the rest: tokenization and verification, evaluation, start-up."""
-    batch, sampled = case.batch(), case.roll_out()
-    problems = case.task.draw(rng(0, "held-out"), 1000, "held-out")
-    held_out = make_batch(problems, case.task, case.device), torch.full((1000,), 1e-3).double()
-    calls = {
-        "step": case.stepper(),
-        "text": lambda: (case.batch(), rollouts.rewards_of(batch, sampled, case.task)),
-        "evaluation": lambda: evaluate(case.model, *held_out, case.task, case.config),
-    }
-    seconds = {name: median(s) for name, s in alternate(calls, rounds).items()}
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(train.ROOT / "train.py"), *"--sft-steps 0 --steps 1".split(),
-                   "--device", case.device.type, "--out", folder]  # fmt: skip
-        run = lambda: subprocess.run(command, check=True, capture_output=True)  # noqa: E731
-        start_up = timed(run)
-    rows = {"text_share": seconds["text"] / seconds["step"], "start_up_s": start_up,
-            "evaluation_s": seconds["evaluation"]}  # fmt: skip
-    print(
-        f"\ndrawing, tokenizing and verifying: {rows['text_share']:.1%} of a warm step of "
-        f"{case.config.batch_size} x {case.config.k}; evaluation of 1,000 held-out prompts: "
-        f"{rows['evaluation_s']:.2f} s; start to end of a run of one step: {start_up:.1f} s"
-    )
-    return rows
-
-
 def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -> dict:
     """Everything bench.json holds."""
     B, k, rounds, device = args.batch_size, args.k, args.rounds, torch.device(args.device)
@@ -470,11 +405,8 @@ def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -
     stepped = [case.with_(batch_size=half, k=k) for case in (cold, warm)]
     for case in stepped:
         results["step"] |= steps(case, rounds, args.peers)
-        if case.regime == "cold":
-            results["share_of_peak"] = shares(case, rounds)
     warm = warm.with_(batch_size=B)
     results["scaling"] = scaling(warm, rounds, flags)
-    results["beside"] = beside_the_model(warm.with_(k=8), rounds)
     scaled = [warm.with_(k=k) for k in SCALING_K]
     return results | {"nodes": nodes_table([*sampled, *stepped, *scaled])}
 

@@ -225,17 +225,9 @@ def scaling(*measured: dict) -> str:
 
 
 def scaling_table() -> str:
-    """A step against the number of rollouts, at both pass rates; then what else was measured."""
+    """A step against the number of rollouts, at both pass rates; then the machine."""
     first, more = map(read, BENCHES)
-    about = (
-        "Machine: {cpu}, {threads} threads, torch {torch},"
-        " {share_of_peak[matmul_gflops]:.0f} GFLOP/s in a matrix product, of which the"
-        " cross-entropy step reaches {share_of_peak[cross-entropy step]:.0%} and the cold step"
-        " {share_of_peak[cold RL step]:.0%}. Drawing, tokenizing and verifying take"
-        " {beside[text_share]:.1%} of a warm step of 64 prompts x 8. An evaluation on 1,000"
-        " held-out prompts takes {beside[evaluation_s]:.2f} s, and a whole process that does one"
-        " step takes {beside[start_up_s]:.1f} s. Commands: `{command}` and `{second}`."
-    )
+    about = "Machine: {cpu}, {threads} threads, torch {torch}. Commands: `{command}`, `{second}`."
     return block(scaling(first, more), about.format(second=more["command"], **first))
 
 

@@ -2,9 +2,7 @@
 
 import copy
 import json
-import math
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +15,6 @@ import plain
 import rollouts as rollouts_module
 import tree
 from data.tokenizer import END, decode
-from harness.config import parse_args
 
 
 def tiny_case(flags: str = "--k 50", scale: float = 3.0) -> bench.Case:
@@ -42,16 +39,6 @@ def test_turns(monkeypatch):
     assert seconds == {"a": [1.0] * 4, "b": [5.0], "c": [50.0]}
 
 
-def test_flops_by_hand():
-    """One layer of width 16: 12 C^2 + V C weights and the norms, 2 flops each and token."""
-    case = tiny_case()
-    prompts = case.batch().prompts
-    weights = 12 * 16**2 + 25 * 16 + 3 * 2 * 16
-    with torch.no_grad():
-        assert bench.model_flops(case.model, lambda: case.model(prompts)) == 2 * 3 * 4 * weights
-    assert bench.model_flops(case.model, lambda: case.model(prompts)) == 6 * 3 * 4 * weights
-
-
 def test_nodes_by_hand(monkeypatch):
     """`46` three times, `47`, `4`, nothing at all; and for another prompt `46` twice.
 
@@ -70,37 +57,33 @@ def test_nodes_by_hand(monkeypatch):
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
-    """Small sizes, no peers: they are asked for, their absence is said, the rest is measured. Other
-    processes take seconds: that they would start is enough."""
+    """Small sizes, no peers: they are asked for, their absence is said, the rest is measured. The
+    processes whose memory is measured take seconds: that they would start is enough."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bench, "SCALING_K", (8, 1024))
     monkeypatch.setattr(bench, "find_spec", lambda name: None)
-    monkeypatch.setattr(bench.torch, "mm", lambda a, b: None)
     started = []
     found = SimpleNamespace(stdout="91.5")
     monkeypatch.setattr(bench.subprocess, "run", lambda words, **_: started.append(words) or found)
     flags = "--batch-size 6 --k 4 --digits 1 --n-layer 1 --n-head 2 --n-embd 16 --sft-steps 0"
     monkeypatch.setattr(bench.sys, "argv", ["bench.py", *flags.split(), "--rounds", "1", "--peers"])
     bench.main()
-    *memory, whole = started
-    assert [words[2] for words in memory] == ["--memory=0", "--memory=8", "--memory=1024"]
-    assert Path(whole[1]).name == "train.py" and parse_args(whole[2:])[0].steps == 1
+    assert [words[2] for words in started] == ["--memory=0", "--memory=8", "--memory=1024"]
     out = capsys.readouterr().out
-    assert "recipes/requirements-trl.txt" in out and "matmul peak" in out
+    assert "recipes/requirements-trl.txt" in out
     results = json.loads((tmp_path / "bench.json").read_text())
     for part in ("sampling", "step"):
         for rows in results[part].values():
             assert set(rows) == {"plain.py", "ours"}
             assert rows["ours"]["vs_ours"] == 1 and all(r["median_s"] > 0 for r in rows.values())
     assert {row["k"]: row["peak_mb"] for row in results["scaling"]["rows"]} == {8: 91.5, 1024: 91.5}
-    assert all(math.isfinite(x) and x > 0 for x in results["beside"].values())
     names = {f"{regime}, 3 prompts x 4" for regime in ("cold", "warm")}
     names |= {"cold, 6 prompts x 4", "warm, 1 prompts x 64"}
     assert set(results["nodes"]) == names | {f"warm, 6 prompts x {k}" for k in (8, 1024)}
     for name, row in results["nodes"].items():
         assert 0 < row["nodes"] <= row["distinct_tokens"] <= row["all_tokens"], name
         assert name in out
-    bench.sys.argv = memory[1][1:]  # that process prints its peak, and nothing else
+    bench.sys.argv = started[1][1:]  # that process prints its peak, and nothing else
     bench.main()
     assert float(capsys.readouterr().out) == pytest.approx(bench.peak_mb(CPU), rel=0.1)
 
