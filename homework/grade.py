@@ -33,6 +33,21 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else " " for c in str(text)[:MOST_TEXT])
 
 
+def say(text: str) -> None:
+    """Print. Where the reader is gone or the disk full, the words are lost, but nobody's points."""
+    try:
+        print(text, flush=True)
+    except OSError:  # and nothing that is left in the buffer may fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def word(text: str) -> Path:
+    """An argparse type: a path. (An empty word would be the folder one stands in.)"""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: give a name")
+    return Path(text)
+
+
 def row(check: Check, share: float, output: object) -> dict[str, Any]:
     """One test of results.json."""
     return {
@@ -106,9 +121,9 @@ def grade_one(path: Path, student: str, out: Path, sandbox: Sandbox) -> None:
         write(out, results)
     for test in results["tests"]:
         mark = "" if test["status"] == "passed" else f"  {test['output']}"
-        print(f"{test['score']:5g} of {test['max_score']:<4g} {test['name']}{mark}")
+        say(f"{test['score']:5g} of {test['max_score']:<4g} {test['name']}{mark}")
     most = sum(test["max_score"] for test in results["tests"])
-    print(f"{results['output']}\n{total(results):g} of {most:g} points, in {out}")
+    say(f"{results['output']}\n{total(results):g} of {most:g} points, in {out}")
 
 
 def grade_all(folder: Path, table: Path, roster: list[str], sandbox: Sandbox) -> int:
@@ -143,7 +158,7 @@ def grade_all(folder: Path, table: Path, roster: list[str], sandbox: Sandbox) ->
             name = printable(path.name if path else "")
             lines.writerow([name, student, points, *scores, remark])
             file.flush()
-            print(f"{points or '-':>5}  {name}  {remark}", flush=True)
+            say(f"{points or '-':>5}  {name}  {remark}")
     return failed
 
 
@@ -160,15 +175,16 @@ def on_gradescope(root: Path) -> str:
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description="Grade a submission, or a class.")
-    parser.add_argument("folder", nargs="?", type=Path, help="a submission: a folder or a zip file")
-    parser.add_argument("--out", type=Path, default=Path("results.json"), help="for one submission")
+    parser.add_argument("folder", nargs="?", type=word, help="a submission: a folder or a zip file")
+    parser.add_argument("--out", type=word, default=Path("results.json"), help="for one submission")
     parser.add_argument("--student", default="", help="whose numbers (default: see answers.json)")
-    parser.add_argument("--all", type=Path, metavar="FOLDER", help="grade everything in FOLDER")
-    parser.add_argument("--csv", type=Path, default=Path("grades.csv"), help="for --all")
-    parser.add_argument("--roster", type=Path, help="for --all: a file with one id on each line")
+    parser.add_argument("--all", type=word, metavar="FOLDER", help="grade everything in FOLDER")
+    parser.add_argument("--csv", type=word, default=Path("grades.csv"), help="for --all")
+    parser.add_argument("--roster", type=word, help="for --all: a file with one id on each line")
     parser.add_argument("--trust", action="store_true", help="run student code even unconfined")
     args, root = parser.parse_args(), os.environ.get("AUTOGRADER_ROOT")
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a student's words
+    if sys.stdout:  # None if it was closed from the start
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a student's words
     if root and not (args.all or args.folder):
         args.folder, args.out = Path(root, "submission"), Path(root, "results", "results.json")
         args.student = on_gradescope(Path(root))
@@ -187,7 +203,8 @@ def main() -> int:
     except NotConfined as why:
         parser.exit(2, f"grade.py: {why}. Add --trust if you trust these programs\n")
     except Exception as error:
-        args.out.unlink(missing_ok=True)  # no score rather than a wrong one
+        if not args.all and args.out.is_file():
+            args.out.unlink()  # no score rather than a wrong one
         words = printable(f"grade.py failed, and gives no points: {type(error).__name__}: {error}")
         print(words, file=sys.stderr)
         return 1

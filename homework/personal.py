@@ -10,6 +10,7 @@ Teams use the id that comes first in alphabetical order. Left out: what a flag m
 import argparse
 import hashlib
 import json
+import signal
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,8 @@ def main() -> None:
     parser.add_argument("student", help="your id, as your teacher's list has it")
     parser.add_argument("--runs", action="store_true", help="print the training commands")
     args = parser.parse_args()
+    if not normal(args.student):
+        parser.exit(2, "personal.py: the id is empty: give yours\n")
     if args.runs:
         for name, flags in runs(args.student).items():
             words = " ".join(f"--{flag} {x:g}" if flag == "order" else f"--{flag} {x}"
@@ -101,4 +104,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
     main()

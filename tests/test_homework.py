@@ -277,12 +277,16 @@ def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(grading, "Sandbox", refuse)
     monkeypatch.delenv("AUTOGRADER_ROOT", raising=False)
-    for words, why in (([str(tmp_path)], "--trust"), (["nowhere"], "not exist"), ([], "--all")):
+    for main, words, why in (
+        (grading.main, [str(tmp_path)], "--trust"), (grading.main, ["nowhere"], "not exist"),
+        (grading.main, [], "--all"), (grading.main, ["--all", ""], "is empty"),
+        (grading.main, [str(tmp_path), "--out="], "is empty"), (personal.main, [" "], "is empty"),
+    ):  # fmt: skip
         monkeypatch.setattr(sys, "argv", ["grade.py", *words])
         with pytest.raises(SystemExit) as stopped:
-            grading.main()
-        said = capsys.readouterr().err
-        assert stopped.value.code == 2 and why in said and said.count("\n") == 1
+            main()
+        *usage, said = capsys.readouterr().err.splitlines()
+        assert stopped.value.code == 2 and why in said and "Traceback" not in str(usage)
     monkeypatch.setattr(grading, "Sandbox", lambda trust: InProcess())
     monkeypatch.setattr(grading, "grade", lambda *_: {}["a mistake"])
     (tmp_path / "results.json").write_text("{}")
@@ -290,3 +294,5 @@ def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", words)
     assert grading.main() == 1 and not (tmp_path / "results.json").exists()
     assert "gives no points: KeyError" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*words[:-1], str(tmp_path)])  # --out is a folder
+    assert grading.main() == 1 and "gives no points" in capsys.readouterr().err
