@@ -1,7 +1,7 @@
 """Files of JSON lines: metrics.jsonl, whose rows are like {"step": 0, "seconds": 0.1, ...}, and
 the results kept from whole runs.
 
-Left out: what the figures mean (train.py, evaluate.py).
+Left out: what the figures mean (rollouts.py, train.py, evaluate.py).
 """
 
 import json

@@ -1,6 +1,6 @@
 """What a run prints: a line at its start, a warning, evaluations, a table at its end.
 
-Left out: the figures themselves (evaluate.py).
+Left out: the figures themselves (evaluate.py has those of held-out prompts).
 """
 
 import math

@@ -161,4 +161,6 @@ def wrong_run(student: Student, name: str, mine: Any) -> str:
         return f"does not count: {missing}"
     except (TypeError, KeyError, ArithmeticError):
         return "is not a run of train.py"
+    except SystemExit as stopped:  # as train.py stops for the student
+        return f"cannot be repeated: {stopped}"
     return ""

@@ -109,11 +109,14 @@ def of_convergence(logs: Logs) -> list[Finding]:
     ks, floor = ROLLOUTS["maxrl"], distances(logs, "ce twin")
     D = {k: distances(logs, f"maxrl k={k}") for k in ks}
     rule, start = convergence(D, floor), base(logs, "convergence", f"{ks[0]} to {ks[-1]:,}")
-    near = f"from k = {rule.near[0]:,} on" if rule.near else ""
+    near = " and ".join(f"{k:,}" for k in rule.near)
+    if rule.near and rule.near == ks[-len(rule.near) :]:
+        near = f"{rule.near[0]:,} and above"
     if rule.converges:
-        end = f"falls on every seed, and {near} the two are indistinguishable"
+        end = f"falls on every seed, and at k = {near} the two are indistinguishable"
     elif rule.near:
-        end = f"is negligible {near}, but does not fall with k on every seed"
+        end = (f"becomes indistinguishable from that between twins of cross-entropy at k = {near},"
+               " but does not fall with k on every seed")  # fmt: skip
     else:
         end = f"stays larger than that between twins of cross-entropy, up to k = {ks[-1]:,}"
     words = f"As k grows, the distance of MaxRL's learning curve from maximum likelihood's {end}"

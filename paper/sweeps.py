@@ -78,7 +78,7 @@ SIX = {m: f"--method {m} --k 8" for m in ("maxrl", "rloo", "grpo", "reinforce", 
 SIX["ce"] = "--method ce"
 # The default learning rate is the best for rloo, grpo and reinforce; that of maxrl is higher.
 SEVEN = SIX | {"maxrl lr=8e-4": "--method maxrl --k 8 --lr 8e-4"}
-ROLLOUTS = {"maxrl": (16, 128, 1024, 4096, 16384), "grpo": (1024, 4096)}
+ROLLOUTS = {"maxrl": (16, 128, 1024, 4096, 16384), "grpo": (1024,)}
 ORDERS = (255, 1023, 4095)
 SCRATCH = "--sft-steps 0 --batch-size 32 --steps 1000 --eval-every 25"
 AT_ONE_RATE = {  # at which `ce` learns best on tuning seeds

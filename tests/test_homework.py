@@ -256,6 +256,8 @@ def test_a_run_counts_if_its_beginning_comes_out_again(folder, monkeypatch, chan
     share, said = graded(source)
     assert why in said and share == (not why)
     assert graded(source.replace("(k / (k - 1)) if k > 1", "1 if k > 1"))[0] == 0
+    share, said = graded(source.replace("(k / (k - 1)) if k > 1", "(1 / (mean > 0)) if k > 1"))
+    assert share == 0 and (why or "the gradient is nan" in said), "it stops the replay alone"
 
 
 def test_the_students_kit_gives_nothing_away_and_lacks_nothing(tmp_path):

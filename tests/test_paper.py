@@ -134,11 +134,14 @@ def test_what_is_said_of_convergence(monkeypatch):
     of = {f"maxrl k={k}": d for k, d in D.items()}
     of |= {"ce twin": 0.02, "exact order=1023": 0.021}
     first, exact, _, lost = distances(monkeypatch, of)
-    assert "falls on every seed, and from k = 16,384 on" in first.sentence and first.p == 2 / 256
+    assert "falls on every seed, and at k = 16,384 and above" in first.sentence
+    assert first.p == 2 / 256
     assert first.seeds == "8 of 8" and " is indistinguishable" in exact.sentence
     assert "on 3 seeds with k = 16, and on 3 with k = 16,384" in lost.sentence
     first, *_ = distances(monkeypatch, of | {"maxrl k=128": 0.5})
     assert "does not fall with k on every seed" in first.sentence and first.seeds == "0 of 8"
+    first, *_ = distances(monkeypatch, of | {"maxrl k=4096": 0.03, "maxrl k=16384": 0.05})
+    assert "at k = 4,096 the two" in first.sentence, "not above"
     far = {"maxrl k=16384": 0.05, "exact order=1023": 0.05}
     first, exact, *_ = distances(monkeypatch, of | far)
     assert "stays larger than that between twins" in first.sentence and first.p == 1

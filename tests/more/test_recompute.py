@@ -264,7 +264,7 @@ def effects(results, there):
         twins = mean(D(results, "ce twin"))
         yield [*(mean(D(results, f"maxrl k={k}")) for k in KS), twins]
         yield [mean(D(results, "exact order=1023")), twins]
-        yield results.gap(*(("convergence", f"{m} k=4096") for m in ("maxrl", "grpo")), "pass@1")
+        yield results.gap(*(("convergence", f"{m} k=1024") for m in ("maxrl", "grpo")), "pass@1")
         yield [x for k in KS for x in (losers(results, f"maxrl k={k}"), k)]
     if 2 in there:
         for pair in ("maxrl 64", "grpo 64"), ("maxrl 256", "maxrl 16"), ("maxrl 64", "rloo 64"):
