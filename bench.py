@@ -311,19 +311,19 @@ def table(what: str, case: Case, seconds: dict[str, list[float]]) -> dict[str, A
     return {name: rows}
 
 
-def scaling(case: Case, rounds: int, flags: list[str]) -> dict[str, Any]:
+def scaling(case: Case, rounds: int, words: list[str]) -> dict[str, Any]:
     """The time of a warm step for several k, and the memory of a process that does one step."""
     cases = {k: case.with_(k=k) for k in SCALING_K}
     seconds = alternate({str(k): c.stepper() for k, c in cases.items()}, rounds)
     pass_rate = cases[1024].stepper()()["pass_rate"]
-    idle = process_memory(0, flags)
+    idle = process_memory(0, words)
     print(f"\ntraining step, warm (pass rate {pass_rate:.2f}), {case.config.batch_size} prompts")
     print(f"{'rollouts each':>14}{'distinct in all':>17}{'seconds':>9}{'peak MB':>9}")
     rows = []
     for k, c in cases.items():
         distinct = len(c.roll_out().count)
         row = {"k": k, "distinct": distinct, "seconds": median(seconds[str(k)]),
-               "peak_mb": process_memory(k, flags)}  # fmt: skip
+               "peak_mb": process_memory(k, words)}  # fmt: skip
         rows.append(row)
         print("{k:14,}{distinct:17,}{seconds:9.3f}{peak_mb:9.0f}".format(**row), flush=True)
     held = "Python, torch and the model" if case.device.type == "cpu" else "the model"
@@ -331,10 +331,11 @@ def scaling(case: Case, rounds: int, flags: list[str]) -> dict[str, Any]:
     return {"pass_rate": pass_rate, "idle_mb": idle, "rows": rows}
 
 
-def process_memory(k: int, flags: list[str]) -> float:
-    """Peak MB of a fresh process that does one warm training step (none for k = 0)."""
-    command = [sys.executable, __file__, f"--memory={k}", *flags]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def process_memory(k: int, words: list[str]) -> float:
+    """Peak MB of a fresh process that does one warm training step (none for k = 0). words: the
+    flags that it shares with this one."""
+    words = [sys.executable, __file__, f"--memory={k}", *words]
+    return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 
 def peak_mb(device: torch.device) -> float:
@@ -393,7 +394,7 @@ def nodes_table(cases: list[Case]) -> dict[str, dict[str, int]]:
     return rows
 
 
-def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -> dict:
+def measure(args: argparse.Namespace, sizes: dict[str, Any], words: list[str]) -> dict:
     """Everything bench.json holds."""
     B, k, rounds, device = args.batch_size, args.k, args.rounds, torch.device(args.device)
     cold, warm = (make_case(regime, sizes, device) for regime in ("cold", "warm"))
@@ -406,7 +407,7 @@ def measure(args: argparse.Namespace, sizes: dict[str, Any], flags: list[str]) -
     for case in stepped:
         results["step"] |= steps(case, rounds, args.peers)
     warm = warm.with_(batch_size=B)
-    results["scaling"] = scaling(warm, rounds, flags)
+    results["scaling"] = scaling(warm, rounds, words)
     scaled = [warm.with_(k=k) for k in SCALING_K]
     return results | {"nodes": nodes_table([*sampled, *stepped, *scaled])}
 

@@ -1,7 +1,7 @@
 // The first screen: a hard and an easy prompt, learnt by three methods from the same random numbers.
 // The whole race is computed when k or the draw changes; playing only moves through its steps.
 // Left out: models. A prompt has one number θ, and its pass rate is p = 1 / (1 + e^-θ). No step makes
-// θ smaller, so who has finished stays there.
+// θ smaller, so a method that has finished stays beyond the finish.
 
 import { FORMULAS } from "./math.js";
 import { labelOf } from "./methods.js";

@@ -63,7 +63,7 @@ def read_lines(path: Path, **needed: type) -> list[Row]:
 
 def as_line(row: Row) -> str:
     """JSON has no infinity, so an infinite order or figure is "inf", as on the command line. NaN,
-    and infinity in a list, is a FloatingPointError."""
+    or infinity in a list, raises a FloatingPointError."""
     row = {k: "inf" if v == math.inf else v for k, v in row.items()}
     try:
         return json.dumps(row, allow_nan=False) + "\n"
@@ -72,7 +72,7 @@ def as_line(row: Row) -> str:
 
 
 def with_infinity(row: Row) -> Row:
-    """The inverse of what `as_line` does."""
+    """Undo `as_line`: "inf" becomes infinity again."""
     return {name: math.inf if x == "inf" else x for name, x in row.items()}
 
 

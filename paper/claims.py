@@ -5,7 +5,7 @@
 Left out: the rules (rules.py), the tables and figures of an experiment (tables.py, figures.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import mean
@@ -45,9 +45,9 @@ class Finding:
     p: float = 1.0  # of a claim of the family; 1 if the effect is against it
 
 
-def findings(logs: Logs) -> list[Finding]:
-    """The findings of the experiments that have been run, in order."""
-    return [f for n in EXPERIMENTS if n in FINDINGS and ready(logs, n) for f in FINDINGS[n](logs)]
+def findings(logs: Logs, numbers: Iterable[int] = EXPERIMENTS) -> list[Finding]:
+    """The findings of those of these experiments that have been run, in order."""
+    return [f for n in numbers if n in FINDINGS and ready(logs, n) for f in FINDINGS[n](logs)]
 
 
 def corrected(found: Sequence[Finding]) -> dict[str, float]:

@@ -149,7 +149,7 @@ TABLES = (default, convergence, fresh, border, answers, gradient, theory, graded
 
 def experiment(number: int) -> str:
     """What it found, its figure, its table, and how its learning rates were chosen."""
-    found = [told(f) for f in claims.findings(LOGS) if f.experiment == number][:2]
+    found = [told(f) for f in claims.findings(LOGS, [number])][:2]
     costs = [rates(name) for name in sweeps_of(number)]
     how = [fold("Learning rates and cost", *costs)] if costs else []
     return block(*found, picture(number), TABLES[number](), *how)

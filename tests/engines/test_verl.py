@@ -103,7 +103,7 @@ def test_every_mode_of_verl_is_in_the_table():
 
 
 def run(words, folder, **environment):
-    """What a command prints in a process that knows nothing of ours, but for its environment."""
+    """What a command prints in a process of its own, which shares only the environment."""
     env = os.environ | {"PYTHONPATH": "", "RAY_USAGE_STATS_ENABLED": "0"} | environment
     done = subprocess.run(words, capture_output=True, text=True, env=env, cwd=folder, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
