@@ -131,9 +131,7 @@ SWEEPS = {
         1, SCRATCH, OF_SCRATCH, FROM_SCRATCH, each(GRPO_FROM_SCRATCH), seeds=range(8, 16),
         figures=("pass@1", "pass@128", "nll", "kinds"),
     ),
-    "fresh": Sweep(
-        2, "--steps 1200 --eval-every 40", OF_SIX, FRESH, each(FRESH), figures=(*EVERY_K, "nll")
-    ),
+    "fresh": Sweep(2, "--eval-every 40", OF_SIX, FRESH, each(FRESH), figures=(*EVERY_K, "nll")),
     **{
         name: Sweep(3, f"--sft-until {p} --steps 400 --eval-every 20", "--steps 20 --eval-every 2",
                     BORDER, AT_1024, seeds=range(4))
