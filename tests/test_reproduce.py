@@ -109,7 +109,6 @@ def test_a_sweep_is_fair(name):
         tuning = [job_of(Logs(quick=quick), name, m, TUNING_SEEDS[0], 3) for m in sweep.labels]
         folders = {job.out.name for job in (*runs, *tuning)}
         assert len(folders) == 2 * len(runs), "no two runs share a folder"
-        assert all(re.fullmatch(r"[a-z0-9.-]+", folder) for folder in folders)
         splits = {parse_args(job.flags.split())[0].eval_split for job in tuning}
         assert splits == {"validation"}
     assert set(sweep.tuned_at) | set(sweep.tuned_at.values()) <= set(sweep.labels)
@@ -127,17 +126,14 @@ def test_the_same_number_of_rollouts():
 
 
 def test_the_default_sweep_is_the_default_run_and_twins_have_other_prompts():
-    """The README's first command, at the learning rate that is said to be the default. Twins have
-    the first weights and see each of their own prompts once, as if they were fresh."""
+    """The README's first command, at the learning rate that is said to be the default. Twins see
+    each of their own prompts once, as if they were fresh."""
     config = parse_args(job_of(Logs(), "default", "maxrl lr=8e-4", 0, None).flags.split())[0]
     assert config == parse_args("--method maxrl --k 8".split())[0]
     jobs = (job_of(Logs(), "convergence", m, 8, None) for m in ("ce", "ce twin"))
     ce, twin = (parse_args(job.flags.split())[0] for job in jobs)
     assert {n for n, x in vars(ce).items() if x != getattr(twin, n)} == {"train_prompts"}
     assert twin.train_prompts == twin.steps * twin.batch_size
-    draws = [train.draw_problems(checked_task(ce), 8, 3, 32, fixed=c.train_prompts)
-             for c in (ce, twin)]  # fmt: skip
-    assert draws[0] != draws[1]
 
 
 def test_a_flag_that_is_newer_than_a_log_does_not_make_it_stale():
@@ -189,13 +185,12 @@ def test_what_is_kept_of_a_run(toy):
     assert about == ["toy", "maxrl k=5", 1, "abc", f"python train.py {jobs[0].flags}"]
     rows = [row for row in read_lines(jobs[0].out / "metrics.jsonl") if "nll" in row]
     assert [row["step"] for row in line["evaluations"]] == [0, 2, 4]
-    last = line["evaluations"][-1]
-    assert set(last) == {"step", "seconds", "rollouts", "pass@1", "pass@32", "nll", "kinds"}
+    always, last = {"step", "seconds", "rollouts", "pass@1"}, line["evaluations"][-1]
+    assert set(last) == always | {"pass@32", "nll", "kinds"}
     assert last["pass@1"] == pytest.approx(rows[-1]["pass@1"], rel=1e-4)
     assert sum(w for w, _, _ in last["kinds"]) == pytest.approx(1, abs=1e-4)
     assert sum(w * p for w, p, _ in last["kinds"]) == pytest.approx(last["pass@1"], 1e-3)
-    assert set(tuning["evaluations"][0]) == {"step", "seconds", "rollouts", "pass@1"}
-    assert len(tuning["evaluations"]) == 1
+    assert [set(row) for row in tuning["evaluations"]] == [always]
 
 
 def test_what_is_missing_comes_in_order_and_is_not_made_again(toy, monkeypatch):
@@ -228,46 +223,9 @@ def test_what_is_missing_comes_in_order_and_is_not_made_again(toy, monkeypatch):
     assert "--lr 8e-4" in quick[0].flags, "the committed choice"
 
 
-def test_runs_of_one_seed_that_start_from_two_weights_are_refused(toy):
-    """And infinity is kept."""
-    lines = [{"label": label, "seed": s, "evaluations": [{"step": 0, "pass@1": p, "nll": math.inf}]}
-             for label, p in (("ce", 0.1), ("maxrl k=5", 0.2)) for s in (0, 1)]  # fmt: skip
-    toy.write("toy.jsonl", "".join(json.dumps(x) + "\n" for x in lines))
-    assert toy.starts("toy", "nll") == [math.inf] * 2
-    assert "Infinity" not in (toy.folder / "toy.jsonl").read_text()
-    with pytest.raises(SystemExit, match="different weights"):
-        toy.starts("toy", "pass@1")
-
-
-class Forked:
-    """What reproduce.py asks of Popen, of train.py in a fork: without the seconds of an import."""
-
-    def __init__(self, words, cwd, env, **_):
-        assert words[:2] == [sys.executable, "train.py"] and cwd == ROOT
-        assert env["OMP_NUM_THREADS"] == "1"
-        out, self.returncode = Path(words[words.index("--out") + 1]), None
-        out.parent.mkdir(parents=True, exist_ok=True)
-        self.err = out.parent.parent / f"{out.name}.err"
-        self.pid = in_a_child(lambda: train.main(words[2:]), str(self.err))
-
-    def poll(self):
-        if self.returncode is None:
-            ended, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if ended else None
-        return self.returncode
-
-    def send_signal(self, number):
-        return self.poll() is None and os.kill(self.pid, number)
-
-    def communicate(self):
-        until(lambda: self.poll() is not None)
-        return "", self.err.read_text()
-
-
 def test_all_is_run_then_drawn_and_a_run_that_fails_says_why(toy, tmp_path, monkeypatch):
     """One that was cut off is gone on with."""
     drawn = []
-    monkeypatch.setattr(reproduce, "Popen", Forked)
     monkeypatch.setattr(reproduce, "publish", lambda of, assets, numbers: drawn.extend(numbers))
     monkeypatch.setattr(logs, "tuned", lambda sweep: ([], {"ce": 0}))
     first = missing(toy, "toy")[0]
@@ -282,9 +240,8 @@ def test_all_is_run_then_drawn_and_a_run_that_fails_says_why(toy, tmp_path, monk
         reproduce.run_all(toy, lambda: [bad], 1, "abc")
 
 
-def test_ctrl_c_leaves_checkpoints_and_no_process(tmp_path, monkeypatch):
+def test_ctrl_c_leaves_checkpoints_and_no_process(tmp_path):
     """Of three runs, two at a time: a signal to all of the processes, as a terminal sends it."""
-    monkeypatch.setattr(reproduce, "Popen", Forked)
     flags = f"--method ce --steps 1000000 --eval-every 1000000 {TINY}"
     jobs = [Job("default", "ce", i, flags, tmp_path / "runs" / str(i)) for i in range(3)]
 
