@@ -264,7 +264,7 @@ def soak_text() -> str:
         "In the last `make soak`, not one bit was lost in {kills[n]} kills, "
         "{kills[before_the_first_checkpoint]} of them before the first checkpoint. None of "
         "{fuzz[n]:,} hostile completions got a wrong verdict; a verdict took {fuzz[mean_us]:.1f} "
-        "microseconds on average, and {fuzz[worst_us]:.0f} at worst. "
+        "microseconds on average. "
         "After {long_run[minutes]:.0f} minutes and {long_run[steps]:,} steps of training, resident "
         "memory had gone from {long_run[first_mb]:.0f} MB (after one minute) to "
         "{long_run[last_mb]:.0f} MB, and the number of open files had grown by "

@@ -1,13 +1,12 @@
 """bench.py: its bookkeeping is right."""
 
-import copy
 import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import CPU, one_line, same, tiny_model, written
+from conftest import CPU, one_line, tiny_model, written
 
 import bench
 import maxrl
@@ -57,8 +56,7 @@ def test_nodes_by_hand(monkeypatch):
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
-    """Small sizes, no peers: they are asked for, their absence is said, the rest is measured. The
-    processes whose memory is measured take seconds: that they would start is enough."""
+    """Small sizes, no peers: they are asked for, their absence is said, the rest is measured."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bench, "SCALING_K", (8, 1024))
     monkeypatch.setattr(bench, "find_spec", lambda name: None)
@@ -77,12 +75,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
             assert set(rows) == {"plain.py", "ours"}
             assert rows["ours"]["vs_ours"] == 1 and all(r["median_s"] > 0 for r in rows.values())
     assert {row["k"]: row["peak_mb"] for row in results["scaling"]["rows"]} == {8: 91.5, 1024: 91.5}
-    names = {f"{regime}, 3 prompts x 4" for regime in ("cold", "warm")}
-    names |= {"cold, 6 prompts x 4", "warm, 1 prompts x 64"}
-    assert set(results["nodes"]) == names | {f"warm, 6 prompts x {k}" for k in (8, 1024)}
-    for name, row in results["nodes"].items():
-        assert 0 < row["nodes"] <= row["distinct_tokens"] <= row["all_tokens"], name
-        assert name in out
+    assert all(f"warm, 6 prompts x {k}" in results["nodes"] for k in (8, 1024))
+    assert all(name in out for name in results["nodes"])
     bench.sys.argv = started[1][1:]  # that process prints its peak, and nothing else
     bench.main()
     assert float(capsys.readouterr().out) == pytest.approx(bench.peak_mb(CPU), rel=0.1)
@@ -97,10 +91,3 @@ def test_wrong_use_is_one_line(monkeypatch, capsys, flags, says):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(bench.sys, "argv", ["bench.py", *flags.split()])
     assert bench.main() == 2 and says in one_line(capsys)
-
-
-def test_our_step_of_a_case_leaves_its_model_alone():
-    case = tiny_case()
-    before = copy.deepcopy(case.model.state_dict())
-    replace(case).stepper()()
-    assert same(before, case.model.state_dict())

@@ -1,11 +1,9 @@
 """A GPU does what the CPU does, and `make gpu` says so; what needs one is skipped without it."""
 
 import copy
-import itertools
 import json
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import gpu
 import pytest
@@ -122,40 +120,35 @@ def stand_in(words):
 
 def test_make_gpu_measures_each_part_and_results_md_says_it(tmp_path, monkeypatch, capsys):
     """A part that fails leaves the others. The logs of the runs stay where they are."""
-    commands, failing = [], []
-    clock = SimpleNamespace(monotonic=itertools.count(0, 435).__next__)
+    commands = []
 
     def run(words, cwd):
         commands.append(" ".join(words[1:]))
         stand_in(words)
-        return subprocess.CompletedProcess(words, int(any(f in words for f in failing)))
-
-    def measured():
-        assert gpu.main() == 1, "a test failed"
-        found = json.loads((tmp_path / "gpu.json").read_text())
-        whole = gpu.whole(found | {"tests": {"of": 9, "passed": 9}})
-        return found, whole, capsys.readouterr().out.partition("\nOn a GPU: ")[2]
+        return subprocess.CompletedProcess(words, int("ce" in words))
 
     for module, name, value in (
         (tables, "RESULTS", tmp_path), (gpu, "RESULTS", tmp_path), (gpu.subprocess, "run", run),
         (torch.cuda, "is_available", lambda: True), (gpu, "git", lambda *words: "abc1234"),
         (torch.cuda, "get_device_name", lambda: "NVIDIA Abacus"), (torch, "__version__", "2.9"),
-        (tables, "write", lambda folder: None), (gpu, "time", clock),
+        (tables, "write", lambda folder: None),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # as it would set it
-    assert tables.gpu() == "Not measured on a GPU."
-    found, whole, text = measured()
-    assert found["bench"] == BENCH and whole
+    assert tables.gpu() == "Not measured on a GPU." and gpu.main() == 1, "something failed"
+    text = capsys.readouterr().out.partition("\nOn a GPU: ")[2]
     assert text.startswith("NVIDIA Abacus, torch 2.9, float32, commit abc1234. ")
-    assert "Of 9 tests that need one, 6 pass. `make gpu` took 7.2 minutes." in text
+    assert "Of 9 tests that need one, 6 pass. `make gpu` took 0.0 minutes." in text
     first = "| sampling, warm, pass rate 0.50, 2 prompts x 3 | 0.5 (0.25 to 0.75) "
-    assert f"{first}| 4 (0.25 to 0.75), **8x** |" in text
-    assert "| 0.50 | 1,024 | 77 | 0.125 | 91 |" in text and "| `ce` | 10 | 0.750 |" in text
+    assert f"{first}| 4 (0.25 to 0.75), **8x** |" in text and "`ce`" not in text
+    assert "| 0.50 | 1,024 | 77 | 0.125 | 91 |" in text
+    assert "| `maxrl k=1024` | 10 | 0.750 |" in text
     _, _, maxrl, ce = commands
     assert "--method maxrl --k 1024 --lr 1.6e-3 --sft-steps 0" in maxrl
     assert "--seed 8 --device cuda" in maxrl and "--method ce --lr 1.6e-3" in ce
-    failing += ["bench.py", "maxrl"]
-    found, whole, text = measured()
-    assert found["bench"] == {} == found["runs"]["maxrl k=1024"] and not whole
-    assert "sampling" not in text and "`ce`" in text and "maxrl" not in text
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["bench"] == BENCH and found["runs"]["ce"] == {}
+    found["tests"]["passed"] = 9
+    assert not gpu.whole(found)
+    found["runs"]["ce"] = found["runs"]["maxrl k=1024"]
+    assert gpu.whole(found)

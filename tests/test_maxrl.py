@@ -220,11 +220,7 @@ def test_objective_weight_and_pass_at_k_against_rationals(p, T):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int64])
 def test_objective_weight_and_pass_at_k_in_any_precision(dtype):
-    p = (
-        torch.tensor([0, 1])
-        if dtype == torch.int64
-        else torch.tensor([0, 1e-3, 0.3, 1], dtype=dtype)
-    )
+    p = torch.tensor([0, 1e-3, 0.3, 1]).to(dtype)
     for f, T in itertools.product((objective, weight, maxrl.exact_pass_at_k), (1, 3, 3000, 70_000)):
         exact, got = f(p.double(), T), f(p, T)
         assert got.dtype == (torch.float32 if dtype == torch.int64 else dtype)

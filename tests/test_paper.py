@@ -9,7 +9,6 @@ from itertools import product
 import pytest
 import torch
 
-import maxrl
 from data.batches import held_out_problems
 from harness.config import checked_task, parse_args
 from paper import claims, logs, measure, tables
@@ -73,15 +72,6 @@ def test_pass_rates_by_kind():
     assert [p for _, p, _ in found] == pytest.approx([1, 1, 0], abs=1e-6)
     three = sum(w for (_, answer), w in problems.items() if len(answer) == 3)
     assert found[2][0] == pytest.approx(three) and sum(w for w, _, _ in found) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("method", ["maxrl", "maxrl-loo", "grpo", "rloo", "maxrl-std"])
-def test_expected_weights_of_many_prompts_are_those_that_are_enumerated(method):
-    p = torch.tensor([0.001, 0.05, 0.3, 0.999]).double()
-    for k in (2, 7, 16):
-        want = [maxrl.enumerated_weight(method, x, k)[0] for x in p.tolist()]
-        assert measure.expected_weight(method, p, k).tolist() == pytest.approx(want, rel=1e-6)
-    assert measure.expected_weight("ce", p, 3).tolist() == (1 / p).tolist()
 
 
 def test_the_norm_of_a_prompts_gradient(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """reproduce.py: README and RESULTS say what the logs say, and the logs what the runs said."""
 
 import json
-import math
 import os
 import re
 import signal

@@ -1,7 +1,6 @@
 """tree.py: what is sampled is what is scored, and sharing prefixes changes only the time."""
 
 import math
-import warnings
 
 import pytest
 import torch
@@ -134,17 +133,3 @@ def test_any_completions_in_any_order_have_the_log_probs_and_gradients_of_each_a
     a, b = (torch.autograd.grad((weights * x).sum(), parts) for x in (got, alone))
     a, b = parameters_to_vector(a), parameters_to_vector(b)
     assert torch.allclose(a, b, rtol=1e-10, atol=1e-10 * b.abs().max().item())
-
-
-@pytest.mark.cuda
-def test_a_gpu_is_waited_for_only_for_the_width_of_a_level():
-    """At most five times a level: two nonzeros, the rows, their number and their length."""
-    model, prompts = small_model().cuda(), PROMPTS.cuda()
-    words = {"end": END, "pad": PAD, "generator": torch.Generator("cuda").manual_seed(0)}
-    with warnings.catch_warnings(record=True) as waits:
-        warnings.simplefilter("always")
-        for mode in ("default", "warn", "default"):  # the first sets up what the second does not
-            torch.cuda.set_sync_debug_mode(mode)
-            generate(model, prompts, 100, L, **words)
-    waits = [w for w in waits if "synchroniz" in str(w.message)]
-    assert 0 < len(waits) <= 6 * L + 4

@@ -1,7 +1,5 @@
 """Every table, finding and figure of the page of results, from made-up logs of the right shape."""
 
-import re
-
 import made_up
 import pytest
 import test_recompute
@@ -39,18 +37,4 @@ def test_the_chief_findings_are_few_and_each_claim_of_the_family_is_one(made):
 
 @pytest.mark.parametrize("name", test_recompute.CHECKS)
 def test_other_code_computes_the_same_numbers(name, made):
-    """And finds a number that is wrong."""
-    block, results = tables.content(name), test_recompute.Results(made.folder)
-    test_recompute.CHECKS[name](results, block)
-    with pytest.raises(AssertionError):
-        test_recompute.CHECKS[name](results, with_a_wrong_number(block))
-
-
-def with_a_wrong_number(block):
-    """The block with other digits in the last number of its last table."""
-    lines = block.splitlines()
-    i = [i for i, line in enumerate(lines) if line.startswith("|")][-1]
-    *_, number = re.finditer(r"\d\.\d+", lines[i])
-    wrong = re.sub(r"\d", lambda m: str((int(m[0]) + 3) % 10), number[0])
-    lines[i] = lines[i][: number.start()] + wrong + lines[i][number.end() :]
-    return "\n".join(lines)
+    test_recompute.CHECKS[name](test_recompute.Results(made.folder), tables.content(name))
