@@ -248,8 +248,8 @@ def gpu() -> str:
         return "Not measured on a GPU."
     found = read("gpu.json")
     about = (
-        "On a GPU: {gpu}, torch {torch}, float32, commit {commit}. Of {tests[of]} tests that need"
-        " one, {tests[passed]} pass. `make gpu` took {minutes:.1f} minutes."
+        "On a GPU: {gpu}, torch {torch}, float32, commit {commit}. The tests that need one {tests}."
+        " `make gpu` took {minutes:.1f} minutes."
     )
     ran = {f"`{label}`": run for label, run in found["runs"].items() if run}
     rows = [[m, f"{run['seconds']:.0f}", f"{run['pass@1']:.3f}"] for m, run in ran.items()]

@@ -49,10 +49,8 @@ def next_words(folder: Path, flags: list[str]) -> list[str]:
 
 
 def kills(folder: Path, n: int, rng: random.Random) -> dict[str, float]:
-    """Kill a run n times, then let it end; how many kills hit it before its first checkpoint.
-
-    AssertionError unless weights and log are to the bit those of a run that nobody disturbed.
-    """
+    """Kill a run n times, then let it end: weights and log are to the bit those of a run that
+    nobody disturbed. Returns how many kills hit it before its first checkpoint."""
     flags = [*TINY, *"--digits 3 --k 64 --steps 400 --sft-steps 400 --eval-every 7".split()]
     finish(start(folder, [*flags, "--out", "whole"]))
     for cached in (folder / "runs/warmstart").glob("*"):
@@ -141,10 +139,8 @@ def fuzz(n: int, seed: int) -> dict[str, float]:
 
 
 def long_run(folder: Path, minutes: float) -> dict[str, float]:
-    """Resident memory (MB) and open files of a run, after its first minute and until it is stopped.
-
-    AssertionError if the last five minutes hold 5% more memory than the first, or more files.
-    """
+    """Resident memory (MB) and open files of a run, after its first minute and until it is stopped:
+    the last five minutes hold at most 5% more memory than the first, and no more files."""
     process = start(folder, "--steps 1000000 --eval-every 50 --out long".split())
     log, ends = folder / "long" / "metrics.jsonl", time.monotonic() + 60 * minutes
     while not log.exists():
@@ -168,22 +164,18 @@ def long_run(folder: Path, minutes: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The tests that take three quarters of an hour.")
-    parser.add_argument("parts", nargs="*", default=["kills", "fuzz", "long_run"])
+    parser.add_argument("parts", nargs="*", metavar="kills|fuzz|long_run")
     parser.add_argument("--minutes", type=float, default=30, help="of the long run")
     args = parser.parse_args()
     path, seed = ROOT / "results" / "soak.json", random.randrange(10**6)
     results = json.loads(path.read_text()) if path.exists() else {}
-    for part in args.parts:
-        with tempfile.TemporaryDirectory() as name:
-            if part == "kills":
-                found = kills(Path(name), 20, random.Random(seed))
-            elif part == "fuzz":
-                found = fuzz(10**6, seed)
-                assert found["mean_us"] < 50
-            else:
-                assert part == "long_run", f"no such part: {part}"
-                found = long_run(Path(name), args.minutes)
-        results[part] = found | {"seed": seed}
+    runs = {"kills": lambda folder: kills(folder, 20, random.Random(seed)),
+            "fuzz": lambda _: fuzz(10**6, seed),
+            "long_run": lambda folder: long_run(folder, args.minutes)}  # fmt: skip
+    for part in args.parts or runs:
+        with tempfile.TemporaryDirectory() as folder:
+            results[part] = runs[part](Path(folder)) | {"seed": seed}
+        assert results[part].get("mean_us", 0) < 50
         print(part, results[part], flush=True)
         path.write_text(json.dumps(results, indent=1) + "\n")
 

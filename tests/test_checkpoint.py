@@ -26,9 +26,6 @@ from model import ModelConfig
 RUN = "--sft-steps 0 --steps 4 --eval-every 2 --out"
 
 
-# ------------------------------------------------------------------------------------- crashes
-
-
 class Killed(BaseException):
     """Ends everything, as kill -9 does, except for what `finally` and `except` do."""
 
@@ -112,9 +109,6 @@ def test_two_runs_on_one_folder(train, folder, capsys):
     assert Path("out/ckpt.pt").read_bytes() == before
     os.close(first)  # as the system does when a process ends
     train("--resume --out out --steps 1")
-
-
-# ------------------------------------------------------------------------------ strangers' files
 
 
 def refused(capsys, word: str) -> None:
@@ -206,8 +200,7 @@ MATRIX = {
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_every_part_is_what_it_should_be(stranger):
-    """Tensors in shape, type and layout; no part is missing or superfluous or contradicts another.
-    (Three numbers where the fused optimizer expects a thousand would overwrite memory.)"""
+    """(Three numbers where the fused optimizer expects a thousand would overwrite memory.)"""
     for place, values in MATRIX.items():
         for value in values:
             stranger(*place, value)

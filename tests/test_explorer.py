@@ -97,8 +97,7 @@ def test_the_page_shows_every_finding_that_results_hold():
 
 
 def test_the_models_are_as_part_4_says():
-    """The part's sentence has only numbers filled in; its first example is the hardest prompt for
-    base. (What the models say is compared with model.py in a browser.)"""
+    """Its sentence has only numbers filled in; its first example is the hardest one for base."""
     models = data("models")
     for name, model in models["models"].items():
         assert len(model["logp"]) == len(models["prompts"])

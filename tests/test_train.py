@@ -25,13 +25,7 @@ from harness.config import LIKELIHOOD, METHODS, SELF_TRAINING, Config, parse_arg
 
 TRAINING = set("loss grad_norm pass_rate live dead all_pass unique eos_rate entropy".split())
 EVALUATION = set("nll pass@1 pass@8 pass@128 pass@1024 greedy exact logp weight".split())
-
-
-def diverges(*_):
-    raise FloatingPointError("a weight is not finite")
-
-
-# -------------------------------------------------------------------------------- a whole run
+DIVERGES = Mock(side_effect=FloatingPointError("a weight is not finite"))
 
 
 def test_a_run_leaves_its_files_and_prints_its_table(train, folder, capsys):
@@ -94,7 +88,7 @@ def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, c
     assert "--resume" in (err := capsys.readouterr().err) and "--overwrite" in err
     assert read(f"runs/{run}") == before
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "evaluate", diverges)
+        patch.setattr(train_module, "evaluate", DIVERGES)
         train(f"--out runs/{run} --overwrite --seed 1", status=1)
     assert read(f"runs/{run}") == before
     train(f"--out runs/{run} --overwrite --steps 2")
@@ -110,8 +104,6 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(train):
     a, d = ([row for row in read(out) if "loss" in row] for out in "ad")
     assert a == d and [len(read(out)[0]["logp"]) for out in "ad"] == [9, 3], "problems of a half"
 
-
-# ------------------------------------------------------------------------------ the warm start
 
 WARM = parse_args([*TINY, "--sft-steps", "3"])[0]
 OF_THE_WARM_START = {
@@ -202,7 +194,7 @@ def test_the_key_of_a_warm_start_holds_torch_and_the_files_that_make_it(tmp_path
 def test_a_warm_start_that_diverges_or_is_interrupted_is_not_kept(train, kept, capsys, monkeypatch):
     for module, name in ((checkpoint, "insist_on_numbers"), (train_module, "update")):
         with monkeypatch.context() as patch:
-            patch.setattr(module, name, diverges)
+            patch.setattr(module, name, DIVERGES)
             train("", status=1)
         assert "--sft-lr" in one_line(capsys) and not kept.exists()
     monkeypatch.setattr(train_module, "train_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -219,9 +211,6 @@ def test_init_from_a_checkpoint(train, capsys):
     ):  # fmt: skip
         train(f"--init a --out c {flags}", status=2)
         assert word in capsys.readouterr().err and not Path("c").exists()
-
-
-# ---------------------------------------------------------------------------------- the step
 
 
 def test_ce_is_exact_of_infinite_order():
@@ -301,9 +290,6 @@ def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, sa
     assert saved["step"] == 2 and all(w.isfinite().all() for w in saved["model"].values())
 
 
-# ------------------------------------------------------------------- problems and evaluations
-
-
 def test_fresh_prompts_are_new_in_each_step_and_fixed_ones_are_visited_once_an_epoch():
     _, task, _ = tiny_model()  # batches of 3: epochs end inside batches
     seen = [p for step in range(1, 8) for p in draw_problems(task, 0, step, 3, fixed=7)]
@@ -313,9 +299,6 @@ def test_fresh_prompts_are_new_in_each_step_and_fixed_ones_are_visited_once_an_e
     _, task, _ = tiny_model("--digits 3")
     one, again, two = (draw_problems(task, 0, step, 3) for step in (1, 1, 2))
     assert one == again != two and one != draw_problems(task, 0, 1, 3, purpose="demonstrations")
-
-
-# ---------------------------------------------------------------------------------- wrong use
 
 
 @pytest.mark.parametrize(

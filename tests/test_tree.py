@@ -45,11 +45,8 @@ def test_what_is_sampled_is_what_is_scored(monkeypatch, width, max_nodes, k):
 
 @pytest.mark.parametrize("k", [1, 3, 40_000])
 def test_rollouts_follow_the_model_exactly(k):
-    """Chi-square of about 40,000 rollouts against their probabilities, whatever the group size.
-
-    Rare completions (expected below 10) share a cell. The bound is 5 standard deviations of the
-    statistic above its mean: a false alarm in fewer than 1 of 10^4 seeds, and the seed is fixed.
-    """
+    """Chi-square of about 40,000 rollouts against their probabilities, to 5 standard deviations.
+    Rare completions (expected below 10) share a cell."""
     model, n = small_model(), 40_000 // k
     r = rollouts_of(model, k, PROMPTS[1].repeat(n, 1), seed=5)
     texts, which = r.tokens.unique(dim=0, return_inverse=True)

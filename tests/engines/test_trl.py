@@ -213,7 +213,6 @@ WRONG = """
 --demo --order 3                                     | maxrl takes no order
 --demo --estimator ppo                               | tailrl
 --demo --lr nan                                      | --lr must be above 0
---demo --vllm                                        | --vllm
 --demo --model MODEL                                 | --demo alone
 --demo --resume                                      | no whole checkpoint in out
 --demo --resume --out half                           | no whole checkpoint in half/checkpoint-20

@@ -144,8 +144,7 @@ def test_advantages_of_many_groups(page):
 
 
 def numbers_of_maxrl():
-    """(function, arguments, what maxrl.py says): weights are the enumerated ones, and at large k
-    the closed forms."""
+    """(function, arguments, what maxrl.py says), at small k by enumeration."""
     rng = random.Random(1)
     for name, k in itertools.product(METHODS, (1, 2, 3, 8, 17, 64)):
         orders = (None, rng.randint(1, k)) if name in maxrl.ORDERED else (None,)
@@ -229,8 +228,7 @@ BARS = """lanes => lanes.map(lane => lane.getBoundingClientRect().right
 
 
 def test_the_race_is_nearly_what_expected_gradients_make_of_it(page):
-    """The pass rates after 60 steps with 1,024 tries, which leave little to chance: for the hard
-    prompt, with one success a step, a quarter."""
+    """After 60 steps with 1,024 tries, which leave a quarter to chance on the hard prompt."""
     follow(page, "#race?k=1024&seed=3&step=60")
     texts = iter(page.evaluate(READ))
     for start, tolerance in ((0.001, 0.25), (0.7, 0.02)):
@@ -529,8 +527,7 @@ AXE = "axe.run().then(r => r.violations.map(v => [v.id, ...v.nodes.map(n => n.ht
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_how_it_looks(open_page, width):
-    """Nothing is wider than the screen or too small to read, larger text included, and axe finds
-    nothing."""
+    """Nothing is wider than the screen or too small to read, and axe finds nothing."""
     page = open_page(width=width)
     all_shown(page)
     for theme in ("light", "dark"):

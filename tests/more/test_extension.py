@@ -20,8 +20,7 @@ LEFT_OUT = (".git", ".venv*", "runs", "build", "__pycache__", "*.egg-info", ".*_
 
 
 def example(name: str) -> tuple[str, str, str]:
-    """What stands after the name in the comment before a block of the README, the block, and the
-    text from there to the next heading."""
+    """What follows the name before a block of the README, the block, and the text after it."""
     pattern = rf"<!-- example:{name} ?(\S*) -->\n```python\n(.*?)```\n(.*?)(?=\n#|\Z)"
     found = re.search(pattern, README, re.DOTALL)
     assert found, f"the README has no block of Python after <!-- example:{name} -->"
