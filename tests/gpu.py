@@ -4,8 +4,7 @@
                            runs of experiment 1, maxrl with 1,024 rollouts and cross-entropy
 
 Each part is a process of its own, of a command that anybody can give. RESULTS.md says what came
-out. Where there is no GPU this says so, exit status 2. Left out: bfloat16 beyond its tests, several
-GPUs, learning rates (those that were chosen on CPUs are taken).
+out. Left out: bfloat16 beyond its tests, several GPUs, learning rates other than those for CPUs.
 """
 
 import json

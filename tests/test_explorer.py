@@ -1,7 +1,4 @@
-"""docs/index.html is what its sources and results build, and holds nothing from elsewhere.
-
-What the page computes and how it behaves is tests/more/test_explorer_page.py, in a browser.
-"""
+"""docs/index.html is what its sources and results build; tests/more looks at it in a browser."""
 
 import json
 import re

@@ -1,7 +1,4 @@
-"""paper/: what is made of logs, against figures worked out by hand or another way.
-
-Left out: what tests/more/test_recompute.py computes again from the logs.
-"""
+"""paper/: what is made of logs, against figures worked out by hand or another way."""
 
 import itertools
 import math

@@ -127,16 +127,12 @@ def test_the_default_sweep_is_the_default_run_and_twins_have_other_prompts():
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_lines_are_of_the_runs_they_name(name):
-    """Commands and configurations agree, and the commits are in the history."""
+    """Commands and configurations agree."""
     for line in Logs().lines(name):
         config = parse_args(line["command"].partition("train.py ")[2].split())[0]
         assert is_of(line["config"], line["command"].partition("train.py ")[2])
         assert line["label"] in SWEEPS[name].labels and line["seed"] == config.seed
         assert line["evaluations"][-1]["step"] == config.steps
-    git = reproduce.git
-    if (ROOT / ".git").exists() and git("rev-parse", "--is-shallow-repository") == "false":
-        commits = {line["commit"] for line in Logs().lines(name)}
-        assert all(git("cat-file", "-t", commit) == "commit" for commit in commits)
 
 
 @pytest.fixture

@@ -120,4 +120,3 @@ def test_the_launch_script_makes_a_configuration_of_verl(tmp_path):
     env_vars = config.ray_kwargs.ray_init.runtime_env.env_vars
     assert env_vars.VERL_USE_EXTERNAL_MODULES == "verl_maxrl"
     assert str(ROOT / "recipes") in env_vars.PYTHONPATH
-    assert config.trainer.resume_mode == "auto"

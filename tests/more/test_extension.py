@@ -1,7 +1,5 @@
-"""The README's examples of a new method and of a new task, carried out in a copy of the tree.
-
-The copy also has files of one's own in results/ and runs/, and one more flag. Its `make test` is as
-green as ours.
+"""The README's examples of a new method and of a new task, carried out in a copy of the tree, with
+one more flag and a user's files in results/ and runs/. Its `make test` is as green as ours.
 """
 
 import os

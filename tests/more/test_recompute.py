@@ -1,10 +1,7 @@
 """Every number of the page of results, computed again from the logs by other code.
 
 Nothing of paper/ is imported: runs are found by their configuration, not by their labels, and all
-statistics are written anew. Left out: the weights of experiment 6, which test_maxrl.py checks, and
-the headlines, which are rows of the table of findings.
-
-    python -m pytest tests/more/test_recompute.py
+statistics are written anew. Left out: the weights of experiment 6, which test_maxrl.py checks.
 """
 
 import itertools
