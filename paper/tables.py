@@ -231,17 +231,6 @@ def scaling_table() -> str:
     return block(scaling(first, more), about.format(second=more["command"], **first))
 
 
-def nodes_table() -> str:
-    """How many nodes scoring runs, and how many tokens it would without the tree."""
-    first, rows = read(BENCHES[0]), []
-    for name, row in first["nodes"].items():
-        counts = (row["distinct_tokens"], row["all_tokens"])
-        more = (f"{n:,} ({n / row['nodes']:,.1f}x)" for n in counts)
-        test = name.replace("warm", WARM.format(**first["scaling"]))
-        rows.append([test, f"{row['nodes']:,}", *more])
-    return markdown(["", "nodes", "distinct completions", "all rollouts"], rows)
-
-
 def gpu() -> str:
     """What the last `make gpu` measured, if there was one; a part that failed is left out."""
     if not (RESULTS / "gpu.json").exists():
@@ -279,7 +268,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "headlines": partial(claims_table, short=True),
     "speed": lambda: contenders(*map(read, BENCHES)),
     "scaling-of-a-step": scaling_table,
-    "nodes": nodes_table,
     "gpu": gpu,
     "soak": soak_text,
 }
