@@ -1,6 +1,6 @@
 """How fast this project is, compared with plain decoding and the usual libraries.
 
-    python bench.py            a few minutes on two cores: the tables below, and bench.json
+    python bench.py            a few minutes on two cores; prints the tables, writes bench.json
     python bench.py --peers    with Hugging Face generate and TRL's GRPOTrainer beside it
                                (pip install -r recipes/requirements-trl.txt)
     python bench.py --device cuda --peers    the same on a GPU, where plain.py sits out
