@@ -105,7 +105,7 @@ def test_two_runs_on_one_folder(train, folder, capsys):
     first, before = lock(folder / "out"), Path("out/ckpt.pt").read_bytes()
     for flags in ("--resume --out out --steps 6", "--out out --overwrite"):
         train(flags, status=2)
-        assert "another run writes" in one_line(capsys)
+        assert "another run is writing" in one_line(capsys)
     assert Path("out/ckpt.pt").read_bytes() == before
     os.close(first)  # as the system does when a process ends
     train("--resume --out out --steps 1")
