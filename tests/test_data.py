@@ -16,9 +16,7 @@ from data.tokenizer import decode, encode
 from verify import verify
 
 RESULTS = ("addition", "modular", "multiplication", "subtraction")  # one right answer each
-SETTINGS = [
-    (name, digits, reverse) for name in RESULTS for digits in (1, 3, 9) for reverse in (False, True)
-]
+SETTINGS = [*product(RESULTS, (1, 3, 9), (False, True))]
 OTHERS = [("chain", 1), ("chain", 9), ("countdown", 1), ("countdown", 2), ("noisy", 2)]
 GOLDEN = [5465905124413615059, 5795564065080592865]
 FIRST_FOUR = [(" 78+  3=", "81"), ("  4+  9=", "13"), ("  8+  9=", "17"), ("  3+716=", "719")]

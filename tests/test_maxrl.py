@@ -151,8 +151,7 @@ def test_rewards_and_orders_that_a_method_takes(name):
 
 @pytest.mark.parametrize("name", ADVANTAGES)
 def test_half_precision_counts_and_does_not_overflow(name):
-    """float16 ends at 65,504 and counts to 2,048, and one failure among many is a percent off in a
-    mean of float32: right to rounding, or refused. So are complex rewards."""
+    """float16 ends at 65,504 and counts to 2,048, and a mean of float32 may be a percent off."""
     k = 70_000
     precisions = (torch.half, 1e-3, 1e-7), (torch.float, 1e-6, 0)
     for S, (dtype, error, least) in itertools.product((1, k // 2, k - 1), precisions):
