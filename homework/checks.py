@@ -24,7 +24,7 @@ import torch
 from break_it import DICE, LOTS, estimators, verifiers
 from personal import personal
 from reference import answer, foreign, texts
-from sandbox import ASK, NO_NUMBERS, Call, Failed, Sandbox
+from sandbox import ASK, Call, Failed, Sandbox
 from submission import Submission
 from torch import Tensor
 
@@ -47,8 +47,8 @@ class Student:
 
 def value(reply: Reply, name: str) -> Any:
     """What a call returned; Failed if it raised."""
-    if error := reply.get("error"):
-        raise Failed(f"{name} {'' if error == NO_NUMBERS else 'raised '}{error}")
+    if "error" in reply:
+        raise Failed(f"{name} {reply['error']}")
     return reply.get("value")
 
 
@@ -59,8 +59,8 @@ def described(x: Any) -> str:
 
 
 def numbers(reply: Reply, shape: tuple[int, ...], name: str) -> Tensor:
-    """What a call returned, as float64 of this shape, with NaN and infinity; Failed if it did not
-    return a tensor, or, for the shape (), a number."""
+    """What a call returned, as float64, with NaN and infinity; Failed if it is not a tensor of this
+    shape, or, for the shape (), a number."""
     x = value(reply, name)
     if shape == () and type(x) in (int, float):
         x = double(max(-1e300, min(x, 1e300)))  # an int may be too large for a tensor
@@ -76,56 +76,8 @@ def numbers(reply: Reply, shape: tuple[int, ...], name: str) -> Tensor:
 # All checks of an estimator look at one table: the advantages of a success and of a failure in a
 # group of k with S successes, asked for group by group.
 
-SMALL, SIZES = (1, 2, 3), (2, 3, 5, 16)
-PASSED = {"reinforce": 1.0, "maxrl_raw": 1.0}  # the advantage where all succeed; else 0
-WORDS = {  # what the expected gradient is to be
-    "reinforce": "the gradient of p itself",
-    "rloo": "the gradient of p: the baseline is the mean of the *others*",
-    "grpo": "that of (r - mean) / std, with the group's std, divisor k",
-    "maxrl": "that of order k - 1",
-    "maxrl_raw": "that of order k",
-    "own": "that of your coefficients: begin with a_0 alone, which is rloo times a_0",
-}
 Rows = dict[tuple[int, int], tuple[float, float]]  # by k and S; NaN where there are no numbers
 Weight = Callable[[float], float]
-
-
-def same(a: Tensor, b: Tensor) -> bool:
-    """Nearly equal, NaN equal to NaN."""
-    return torch.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
-
-
-def group(k: int, successes: int) -> list[float]:
-    """The rewards of a group, in any order."""
-    return DICE.sample([1.0] * successes + [0.0] * (k - successes), k)
-
-
-@functools.lru_cache(99)
-def table(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
-    """The advantages of groups of all tested sizes and of two more, with their rollouts in
-    any order; and for the sizes at which something is wrong, what."""
-    sizes = {5, 16, DICE.randint(6, 7), DICE.randint(9, 15), *((4, 8) if name == "own" else SMALL)}
-    groups = [group(k, s) for k in sorted(sizes) for s in range(k + 1)]
-    calls = [Call(name, [double([g]), double([[sum(g) / len(g)]]), len(g)]) for g in groups]
-    found: Rows = {}
-    problems: dict[int, str] = {}
-    for g, reply in zip(groups, student.sandbox.calls(calls), strict=True):
-        try:
-            found[len(g), int(sum(g))] = by_reward(name, g, reply)
-        except Failed as failed:
-            found[len(g), int(sum(g))] = math.nan, math.nan
-            problems.setdefault(len(g), str(failed))
-    return found, problems
-
-
-def by_reward(name: str, g: list[float], reply: Reply) -> tuple[float, float]:
-    """The advantage of a success and of a failure in this group, 0 where there is none."""
-    where = f"{name}, in a group with {sum(g):g} of {len(g)} right,"
-    A = numbers(reply, (1, len(g)), where)[0]
-    success, failure = (A[g.index(r)].item() if r in g else 0.0 for r in (1.0, 0.0))
-    if not same(A, double([success if r else failure for r in g])):
-        raise Failed(f"{where} gives equal rewards different advantages")
-    return success, failure
 
 
 def weight(rows: list[tuple[float, float]], p: float, power: int = 1) -> float:
@@ -149,65 +101,101 @@ def std_weight(k: int) -> Weight:
     return functools.partial(weight, [(0.0, 0.0), *live, (0.0, 0.0)])
 
 
-def target(student: Student, name: str, k: int) -> Weight:
-    """w(p) as it should be."""
-    a = personal(student.id).coefficients
-    return {
-        "reinforce": order(1), "rloo": order(1), "grpo": std_weight(k), "maxrl": order(k - 1),
-        "maxrl_raw": order(k), "own": lambda p: sum(x * (1 - p) ** j for j, x in enumerate(a)),
-    }[name]  # fmt: skip
+# Of groups of k, with the student's coefficients a: the right w, and what the expected gradient is.
+WEIGHTS: dict[str, tuple[Callable[[int, tuple], Weight], str]] = {
+    "reinforce": (lambda k, a: order(1), "the gradient of p itself"),
+    "rloo": (lambda k, a: order(1), "the gradient of p: the baseline is the mean of the *others*"),
+    "grpo": (lambda k, a: std_weight(k), "that of (r - mean) / std, divisor k in the group's std"),
+    "maxrl": (lambda k, a: order(k - 1), "that of order k - 1"),
+    "maxrl_raw": (lambda k, a: order(k), "that of order k"),
+    "own": (lambda k, a: lambda p: sum(x * (1 - p) ** j for j, x in enumerate(a)),
+            "that of your coefficients: begin with a_0 alone, which is rloo times a_0"),
+}  # fmt: skip
+PASSED = {"reinforce": 1.0, "maxrl_raw": 1.0}  # the advantage where all succeed; else 0
 
 
-def weights(student: Student, name: str, k: int) -> list[Weight]:
-    """w(p) by the function's own values, and with right ones where all rewards are equal: a mistake
-    in these groups is for D to find, and E holds if either is right."""
+def same(a: Tensor, b: Tensor) -> bool:
+    """Nearly equal, NaN equal to NaN."""
+    return torch.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
+
+
+def group(k: int, successes: int) -> list[float]:
+    """The rewards of a group, in any order."""
+    return DICE.sample([1.0] * successes + [0.0] * (k - successes), k)
+
+
+@functools.lru_cache(99)
+def table(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
+    """The advantages of groups of all tested sizes and of another; and for the sizes at which
+    something is wrong, what."""
+    sizes = {5, 16, DICE.randint(9, 15), *((4, 8) if name == "own" else (1, 2, 3))}
+    groups = [group(k, s) for k in sorted(sizes) for s in range(k + 1)]
+    calls = [Call(name, [double([g]), double([[sum(g) / len(g)]]), len(g)]) for g in groups]
+    found: Rows = {}
+    problems: dict[int, str] = {}
+    for g, reply in zip(groups, student.sandbox.calls(calls), strict=True):
+        try:
+            found[len(g), int(sum(g))] = by_reward(name, g, reply)
+        except Failed as failed:
+            found[len(g), int(sum(g))] = math.nan, math.nan
+            problems.setdefault(len(g), str(failed))
+    return found, problems
+
+
+def by_reward(name: str, g: list[float], reply: Reply) -> tuple[float, float]:
+    """The advantage of a success and of a failure in this group, 0 where there is none."""
+    where = f"{name}, in a group with {sum(g):g} of {len(g)} right,"
+    A = numbers(reply, (1, len(g)), where)[0]
+    success, failure = (A[g.index(r)].item() if r in g else 0.0 for r in (1.0, 0.0))
+    if not same(A, double([success if r else failure for r in g])):
+        raise Failed(f"{where} gives equal rewards different advantages")
+    return success, failure
+
+
+def off(student: Student, name: str, k: int, scaled: bool = False) -> float:
+    """How far w is from the right one, as a share of its largest value, or, if `scaled`, from the
+    nearest multiple of it. Both are polynomials of degree below k, so k + 1 values of p tell.
+
+    Groups in which all rewards are equal count as they are, or as right, whichever is better: a
+    mistake in these is for D to find.
+    """
+    ps = [(i + DICE.uniform(0.02, 0.98)) / (k + 1) for i in range(k + 1)]
+    right = double([*map(WEIGHTS[name][0](k, personal(student.id).coefficients), ps)])
     rows = [table(student, name)[0][k, s] for s in range(k + 1)]
-    mended = [(0.0, 0.0), *rows[1:-1], (PASSED.get(name, 0.0), 0.0)]
-    return [functools.partial(weight, rows), functools.partial(weight, mended)]
+    least = math.inf
+    for some in (rows, [(0.0, 0.0), *rows[1:-1], (PASSED.get(name, 0.0), 0.0)]):
+        w = double([weight(some, p) for p in ps])
+        factor = (w @ right / (right @ right)).item() if scaled else 1.0
+        if factor > 1e-3:
+            error = (w / factor - right).abs().max() / right.abs().max()
+            least = min(least, error.item())  # it stays if this is NaN
+    return least
 
 
-def expectation(student: Student, name: str, ks: tuple[int, ...] = SIZES) -> Outcome:
-    """E, at k + 1 values of p: w and its target are polynomials of degree below k."""
-    for k in ks:
-        right = target(student, name, k)
-        ps = [(i + DICE.uniform(0.02, 0.98)) / (k + 1) for i in range(k + 1)]
-        if not any(all(math.isclose(w(p), right(p), rel_tol=2.5e-4, abs_tol=1e-4) for p in ps)
-                   for w in weights(student, name, k)):  # fmt: skip
+def expectation(student: Student, name: str, letter: str) -> Outcome:
+    """E, or E4 for k = 4."""
+    for k in (int(letter[1:]),) if letter[1:] else (2, 3, 5, 16):
+        if off(student, name, k) > 2.5e-4:
             return 0, table(student, name)[1].get(k) or (
-                f"{name}: at k = {k} the expected gradient is not {WORDS[name]}. See it by hand: "
-                "for each number of successes write down its chance and g = (1/k) sum A (r - p), "
-                "as the handout does for k = 2"
+                f"{name}: at k = {k} the expected gradient is not {WEIGHTS[name][1]}. See it by "
+                "hand: for each number of successes write down its chance and g = (1/k) sum A "
+                "(r - p), as the handout does for k = 2"
             )
     return 1, ""
 
 
 def proportional(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
-    """The table; Failed unless, up to a constant factor, it has the task's weight to 1.5 % of the
-    largest. Constant functions have the properties K1, B and D, too, and earn nothing for them."""
-    found = table(student, name)
-    for k in sorted({k for k, _ in found[0] if 5 <= k < 8}):
-        right = target(student, name, k)
-        if not any(near_to(w, right) for w in weights(student, name, k)):
-            raise Failed(f"{name}: not tested until E holds, at least up to a constant factor")
-    return found
+    """The table; Failed unless E nearly holds up to a constant factor. Constant functions have the
+    properties K1, B and D, too, and earn nothing for them."""
+    if off(student, name, 5, scaled=True) > 0.015:
+        raise Failed(f"{name}: not tested until E holds, at least up to a constant factor")
+    return table(student, name)
 
 
-def near_to(w: Weight, right: Weight) -> bool:
-    """Whether the weight is nearly right, or right times a positive factor."""
-    pairs = [(w(p), right(p)) for p in (0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)]
-    factor = sum(x * y for x, y in pairs) / sum(y * y for _, y in pairs)
-    most = 0.015 * max(abs(y) for _, y in pairs)
-    return factor > 1e-3 and all(abs(x / factor - y) < most for x, y in pairs)
-
-
-def equal_rewards(student: Student, name: str) -> Outcome:
-    """D: groups that all fail or all succeed, of one rollout too where K1 is not tested."""
-    sizes = (4, 8) if name == "own" else (2, 5, 16)
-    return alone(student, name, (1, *sizes) if name in ("grpo", "maxrl_raw") else sizes)
-
-
-def alone(student: Student, name: str, ks: tuple[int, ...] = (1,)) -> Outcome:
-    """K1, or with other ks D."""
+def equal_rewards(student: Student, name: str, letter: str) -> Outcome:
+    """D: groups that all fail or all succeed, of one rollout too where K1 is not tested; or K1."""
+    sizes = {"own": (4, 8), "grpo": (1, 2, 5, 16), "maxrl_raw": (1, 2, 5, 16)}
+    ks = (1,) if letter == "K1" else sizes.get(name, (2, 5, 16))
     rows, problems = proportional(student, name)
     for k, s in ((n, s) for n in ks for s in (0, n)):
         wanted = PASSED.get(name, float(k == 1 and name != "grpo")) if s else 0.0
@@ -217,92 +205,66 @@ def alone(student: Student, name: str, ks: tuple[int, ...] = (1,)) -> Outcome:
     return 1, ""
 
 
-OTHERS = "a group gets different numbers in a batch and alone"
-ENTRIES = "it does not work entry by entry (r and mean may have any shape that they share)"
-
-
-def in_a_batch(student: Student, name: str) -> Outcome:
+def in_a_batch(student: Student, name: str, _: str) -> Outcome:
     """B: groups in a batch, and some of their entries, in float64 and in float32, give the numbers
     that they give alone: for the size that is trained with and for another."""
-    rows, _ = proportional(student, name)
+    rows = proportional(student, name)[0]
     calls, wanted = [], []
     for k in (16, max(k for k, _ in rows if k < 16)):
         batch = [group(k, s) for s in (0, k, *DICE.choices(range(1, k), k=DICE.randint(3, 9)))]
         r = double(DICE.sample(batch, len(batch)))
-        mean = r.mean(dim=1, keepdim=True)
         alone = double([[rows[k, sum(g)][0 if x else 1] for x in g] for g in r.int().tolist()])
+        all_of_it = r, r.mean(dim=1, keepdim=True), alone
         some = torch.tensor(DICE.sample(range(r.numel()), r.numel() - DICE.randint(1, k)))
-        flat = [x.expand_as(r).flatten()[some] for x in (r, mean, alone)]
-        for (a, b, right), why in (((r, mean, alone), OTHERS), (flat, ENTRIES)):
+        for a, b, right in (all_of_it, [x.expand_as(r).flatten()[some] for x in all_of_it]):
             calls += [Call(name, [a, b, k]), Call(name, [a.float(), b.float(), k])]
-            wanted += [(right, why)] * 2
-    for reply, (right, why) in zip(student.sandbox.calls(calls), wanted, strict=True):
-        shape = tuple(right.shape)
-        if not same(numbers(reply, shape, f"{name}, for rewards of shape {shape},"), right):
-            return 0, f"{name}: {why}. Compare f(r, mean, k) with f(r[:1], mean[:1], k)"
+            wanted += [right] * 2
+    for reply, right in zip(student.sandbox.calls(calls), wanted, strict=True):
+        where = f"{name}, for rewards of shape {tuple(right.shape)},"
+        if not same(numbers(reply, right.shape, where), right):
+            return 0, (f"{where} gives other numbers than for a group alone. Compare f(r, mean, k) "
+                       "with f(r[:1], mean[:1], k), and with both flattened")  # fmt: skip
     return 1, ""
 
 
 # ----------------------------------------------------------------------------- part A: verify
 # All checks of verify look at one list of verdicts, on pairs of a prompt and a text. Each pair is
-# of one kind: where a right answer was asked for, or what is wrong with the text or the prompt.
+# of one kind: what is in the prompt, where a right answer was asked for, or what is wrong.
 
-RIGHT = ["=", "<", "operands with spaces", "leading zeros", "long operands"]
-NUMBERS = ["another number"]
-FORMS = list(texts("1+1=", "2"))[1:]
-Pairs = dict[tuple[str, str], str]  # the kind of each
-
-
-def some_problem(kind: str, sign: str, falling: bool) -> str:
-    """A prompt of one of the kinds in RIGHT, its larger operand first or last."""
-    digits = DICE.randint(10, 18) if kind == "long operands" else DICE.randint(1, 2)
-    a, b = map(str, sorted(DICE.sample(range(10**digits), 2), reverse=falling))
-    if kind == "leading zeros":
-        n, m = DICE.sample((DICE.randint(5, 18), DICE.choice((1, 5, 18))), 2)
-        a, b = a.zfill(n), b.zfill(m)
-    if kind == "operands with spaces":
-        n, m = DICE.sample((DICE.choice((1, 2, 18)), DICE.choice((0, 3))), 2)
-        a, b = " " * n + a, " " * m + b
-    return f"{a}{sign}{b}{'<' if kind == '<' else '='}"
+PIECES = {  # what is put into a prompt in every place: it remains one, or becomes one that is none
+    "spaces": [" ", "  ", " " * 18, " " * 19],
+    "zeros": ["0", "0" * 16, "0" * 18],
+    "long numbers": ["314159265", "7" * 16],
+    "signs": [*"-+*/%"],
+    "a missing character": [""],
+    "other characters": [*"x=<_\t\n\xa0\u2003", ".0", foreign(0), "(" * 9999],
+}  # fmt: skip
+RIGHT = ["prompts with " + kind for kind in ("=", "<", "spaces", "zeros", "long numbers")]
+NUMBER, *FORMS = texts("1+1=", "2")
+KINDS = {"right": RIGHT, "numbers": [NUMBER], "form": FORMS,
+         "prompts": ["no prompts: " + kind for kind in PIECES]}  # fmt: skip
 
 
-def no_prompts(a: int, sign: str, b: int, mark: str) -> dict[str, list[str]]:
-    """What looks like a prompt for two-digit numbers and asks for nothing, by kind."""
-    x, zeros, spaces = f"{a}{sign}{b}{mark}", "0" * 17, " " * 19
-    return {
-        "a space is where none may be": [
-            f"{a} {sign}{b}{mark}", f"{a}{sign}{b} {mark}", f"{a // 10} {a % 10}{sign}{b}{mark}",
-            *(text for s in "\t\n\xa0\u2003" for text in (f"{s}{x}", f"{a}{sign}{s}{b}{mark}"))],
-        "it has another sign": [f"-{x}", f"+{x}", f"{a}{sign}-{b}{mark}", f"{a}{sign}+{b}{mark}",
-                                f"{a}/{b}=", f"{a}%{b}=", "a+b=", "__import__('os')="],
-        "it is too long": [f"{spaces}{x}", f"{a}{sign}{spaces}{b}{mark}", f"{zeros}{x}",
-                           f"{a}{sign}{zeros}{b}{mark}", f"{spaces}{x}{spaces}"],
-        "something is missing": [x[:-1], f"{a}{sign}{mark}", f"{sign}{b}{mark}", f"{a}", ""],
-        "something is around it": [f"x{x}", f"{x}x", f"{x}{a}", f"1 {x}", f"1{sign}{x}",
-                                   f"{x}{mark}", f"{x}\n", "(" * 10**4],
-        "a digit is not one": [x.replace(f"{n}", y) for n in (a, b) for y in
-                            (foreign(n), f"{n // 10}_{n % 10}", f"{n}.0", f"_{n}")],
-    }  # fmt: skip
-
-
-PROMPTS = list(no_prompts(11, "+", 12, "="))
-
-
-def asked_pairs() -> Pairs:
-    """Everything that verify is asked."""
-    found: Pairs = {}
-    drawn = ((some_problem(*x), x[0]) for x in itertools.product(RIGHT * 2, "+-*", (True, False)))
-    for prompt, kind in (("3-3=", "="), ("7-7<", "<"), *drawn):
-        x = str(answer(prompt))
-        for what, some in texts(prompt, x).items():
-            found |= {(prompt, text): what for text in some if text != x}
-        other = x.translate(str.maketrans("0123456789", "1234567890"))
-        found |= {(prompt, other): kind, (prompt, x): kind}
-    for sign, mark in itertools.product("+-*", "=<"):
-        a, b = DICE.sample(range(11, 50), 2)
-        x = str(answer(f"{a}{sign}{b}{mark}"))
-        for kind, prompts in no_prompts(a, sign, b, mark).items():
-            found |= {(p, said): kind for p in prompts for said in (x, x[::-1], "0", "None")}
+def asked_pairs() -> dict[tuple[str, str], str]:
+    """Everything that verify is asked, and of which kind it is."""
+    found: dict[tuple[str, str], str] = {}
+    for sign, mark, falling in itertools.product("+-*", "=<", (True, False)):
+        a, b = sorted(DICE.sample(range(DICE.choice((10, 100))), 2), reverse=falling)
+        prompt, longer = (f"{n * a}{sign}{n * b}{mark}" for n in (1, 1234))
+        changed = [(prompt, "="), (f"{a}{sign}{a}{mark}", "="), (longer, "long numbers")]
+        for kind, pieces in PIECES.items():
+            changed += [(prompt[:i] + piece + prompt[i + (not piece) :], kind)
+                        for piece in pieces for i in range(len(prompt) + 1)]  # fmt: skip
+        for asked, kind in changed:
+            if (x := answer(asked)) is None:
+                found |= {(asked, y): f"no prompts: {kind}" for y in (str(answer(prompt)), "None")}
+            else:
+                other = x.translate(str.maketrans("0123456789", "1234567890"))
+                kind = "<" if mark == "<" else kind
+                found |= {(asked, y): f"prompts with {kind}" for y in (other, x)}
+        for asked in (prompt, longer):
+            for kind, wrong in texts(asked, x := str(answer(asked))).items():
+                found |= {(asked, y): kind for y in wrong if y != x}
     return found
 
 
@@ -316,21 +278,19 @@ def mistakes(student: Student) -> dict[str, str]:
     for (prompt, text), reply in zip(mixed, replies, strict=True):
         right, theirs = text == answer(prompt), reply.get("value")
         said = "refuses the right answer" if right else "accepts"
-        if error := reply.get("error"):
-            said = f"raised {error}"
-        elif type(theirs) is not bool:
-            said = f"returned {described(theirs)} and not True or False"
+        if type(theirs) is not bool:
+            said = reply.get("error") or f"returned {described(theirs)} and not True or False"
         if theirs is not right:
             said = f"verify {said}: {text!r:.60} for the prompt {prompt!r:.40}"
             found.setdefault(pairs[prompt, text], said)
     return found
 
 
-def verify(student: Student, kinds: list[str]) -> Outcome:
-    """The share of these kinds without a mistake. It counts only if some right answers are accepted
-    (and wrong digits refused), because a constant function refuses all that is wrong."""
-    found = mistakes(student)
-    if kinds is not RIGHT and sum(kind not in found for kind in RIGHT) < 2:
+def verify(student: Student, _: str, which: str) -> Outcome:
+    """The share of these kinds without a mistake. It counts only if right answers of a kind are
+    accepted (and wrong digits refused), because a constant function refuses all that is wrong."""
+    found, kinds = mistakes(student), KINDS[which]
+    if which != "right" and all(kind in found for kind in RIGHT):
         raise Failed("verify: not tested until it accepts more of the right answers")
     missed = [kind for kind in kinds if kind in found]
     said = f"{found[missed[0]]}. Wrong in: {', '.join(missed)}" if missed else ""
@@ -355,19 +315,17 @@ def pass_cases() -> dict[str, list[tuple[int, int, int]]]:
     return {"brute": brute, "large": large, "edges": edges}
 
 
-def pass_at_k(student: Student, which: str) -> Outcome:
+def pass_at_k(student: Student, _: str, which: str) -> Outcome:
     """Some cases, against a product of exact factors."""
     cases = pass_cases()[which]
     replies = student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases])
     for (n, c, k), reply in zip(cases, replies, strict=True):
         name = f"pass_at_k({n}, {c}, {k})"
         if n < k:
-            if not reply.get("error", "").startswith("ValueError"):
+            if not reply.get("error", "").startswith("raised ValueError"):
                 return 0, f"{name} must raise a ValueError: so few samples say nothing"
         elif not abs(numbers(reply, (), name) - reference.pass_at_k(n, c, k)) < 1e-6:
-            see = (
-                "list the ways to take k of n, and count" if n < 12 else "multiply k exact factors"
-            )
+            see = "list the ways to take k of n" if n < 12 else "multiply k exact factors"
             return 0, f"{name} is not right: {see}"
     return 1, ""
 
@@ -376,6 +334,7 @@ def pass_at_k(student: Student, which: str) -> Outcome:
 
 torch.seed()
 LOSS = "policy_gradient_loss"
+Case = tuple[Call, Tensor]  # a call, and what it returns, or the gradient in its first argument
 
 
 def drawn() -> tuple[Tensor, Tensor, int]:
@@ -393,55 +352,24 @@ def drawn() -> tuple[Tensor, Tensor, int]:
     return levels + 2 * torch.randn(U, L, V), tokens, end
 
 
-def gradient(reply: Reply, call: Call, i: int) -> Tensor:
-    """The gradient of this call in its i-th argument."""
-    name, grads = call.function, reply.get("grads")
-    value(reply, f"{name}, differentiated,")
-    if name == LOSS:
-        numbers(reply, (), name)
-    if not isinstance(grads, list) or i >= len(grads) or grads[i] is None:
-        raise Failed(f"{name}: no gradient reaches its argument")
-    return numbers({"value": grads[i]}, tuple(call.args[i].shape), f"the gradient of {name}")
-
-
-def held(student: Student, cases: list[tuple[Call, Tensor]], see: str, most: float) -> Outcome:
-    """What calls return, or the gradient in their first argument, against what is right; `most` is
-    the error that is allowed where that is 0."""
-    replies = student.sandbox.calls([call for call, _ in cases])
-    for (call, right), reply in zip(cases, replies, strict=True):
-        name, shape = call.function, tuple(right.shape)
-        theirs = gradient(reply, call, 0) if call.grad else numbers(reply, shape, name)
-        if right.dtype == torch.bool != reply["value"].dtype:
-            return 0, f"{name} returned a tensor that is not of type bool"
-        if not torch.allclose(theirs, right.double(), 1e-3, most):
-            return 0, f"{name}: {see}"
-    return 1, ""
-
-
-def mask(student: Student) -> Outcome:
-    """completion_mask: true up to the first end token."""
+def masks() -> list[Case]:
+    """Of completion_mask."""
     xs = [drawn()[1:] for _ in range(3)]
-    cases = [(Call("completion_mask", [*x]), reference.completion_mask(*x)) for x in xs]
-    return held(student, cases, "mark what was drawn: the first end token is the last", 0)
+    return [(Call("completion_mask", [*x]), reference.completion_mask(*x)) for x in xs]
 
 
-def logprobs(student: Student, differentiated: bool) -> Outcome:
-    """summed_logprobs: the sum of log pi(token) up to the first end token, or its gradient."""
+def sums(grad: tuple[int, ...] = ()) -> list[Case]:
+    """Of summed_logprobs, or of its gradient."""
     cases = []
     for x, tokens, end in (drawn(), drawn()):
         right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
         slope = torch.autograd.grad(right.sum(), x)[0]
-        call = Call("summed_logprobs", [x, tokens, end], (0,) if differentiated else ())
-        cases.append((call, slope if differentiated else right.detach()))
-    if differentiated:
-        see = "its gradient in a logit is 1{token} - softmax up to the end token, 0 after it"
-        return held(student, cases, see, 1e-5)
-    see = ("add log softmax(logits)[token] of one row by hand, up to and including the first end. "
-           "The chances of all completions must add up to 1")  # fmt: skip
-    return held(student, cases, see, 1e-4)
+        call = Call("summed_logprobs", [x, tokens, end], grad)
+        cases.append((call, slope if grad else right.detach()))
+    return cases
 
 
-def loss_of(B: int, k: int, dead: bool = False) -> Call:
+def loss_of(B: int, k: int, dead: bool = False) -> Case:
     """The loss with advantages (B, k), differentiated in both arguments. They are of both signs,
     some are large and one very large; none is 0, except for `dead`: all of one group, one of
     another."""
@@ -450,24 +378,61 @@ def loss_of(B: int, k: int, dead: bool = False) -> Call:
     if dead:
         none, live = DICE.sample(range(B), 2)
         A[none] = A[live, DICE.randrange(k)] = 0.0
-    return Call(LOSS, [-9 * torch.rand(B, k).square() - 0.001, A], (0, 1))
+    return Call(LOSS, [-9 * torch.rand(B, k).square() - 0.001, A], (0, 1)), -A / (B * k)
 
 
-def loss_gradient(student: Student, dead: bool) -> Outcome:
-    """policy_gradient_loss: the gradient is -A / (B k); groups without a signal count in B k. One
-    loss has more groups and larger ones than another, so no fixed divisor is right for both."""
+def losses(dead: bool) -> list[Case]:
+    """One loss has more groups and larger ones than another, so no fixed divisor is right."""
     shapes = zip(*(sorted(DICE.sample(range(low, 8), 2)) for low in (3, 2)), strict=True)
-    calls = [loss_of(B, k, dead) for B, k in [*shapes, *[(1, DICE.randint(2, 9))] * (not dead)]]
-    see = "Set all but one A to 0 and look at logprobs.grad"
-    if dead:
-        see = "A group of zeros adds nothing, but it counts in B k"
-    cases = [(call, -call.args[1] / call.args[1].numel()) for call in calls]
-    return held(student, cases, f"its gradient is not -A / (B k). {see}", 1e-6)
+    return [loss_of(B, k, dead) for B, k in [*shapes, *[(1, DICE.randint(2, 9))] * (not dead)]]
 
 
-def loss_constant(student: Student) -> Outcome:
+# The cases, the error that is allowed where 0 is right, a hint.
+CASES: dict[tuple[str, str], tuple[Callable[[], list[Case]], float, str]] = {
+    ("completion_mask", "ends"): (masks, 0, "mark what was drawn: the first end token is the last"),
+    ("summed_logprobs", "sum"): (
+        sums, 1e-4, "add log softmax(logits)[token] of one row by hand, up to and including the "
+        "first end. The chances of all completions must add up to 1"),
+    ("summed_logprobs", "gradient"): (
+        lambda: sums((0,)), 1e-5,
+        "its gradient in a logit is 1{token} - softmax up to the end token, 0 after it"),
+    (LOSS, "gradient"): (
+        lambda: losses(False), 1e-6,
+        "its gradient is not -A / (B k). Set all but one A to 0 and look at logprobs.grad"),
+    (LOSS, "divisor"): (
+        lambda: losses(True), 1e-6,
+        "its gradient is not -A / (B k). A group of zeros adds nothing, but it counts in B k"),
+}  # fmt: skip
+
+
+def gradient(reply: Reply, call: Call, i: int) -> Tensor:
+    """The gradient of this call in its i-th argument."""
+    name, grads = call.function, reply.get("grads")
+    value(reply, f"{name}, differentiated,")
+    if name == LOSS:
+        numbers(reply, (), name)
+    if not isinstance(grads, list) or i >= len(grads) or grads[i] is None:
+        raise Failed(f"{name}: no gradient reaches its argument")
+    return numbers({"value": grads[i]}, call.args[i].shape, f"the gradient of {name}")
+
+
+def held(student: Student, name: str, which: str) -> Outcome:
+    """Some cases."""
+    build, most, see = CASES[name, which]
+    cases = build()
+    replies = student.sandbox.calls([call for call, _ in cases])
+    for (call, right), reply in zip(cases, replies, strict=True):
+        theirs = gradient(reply, call, 0) if call.grad else numbers(reply, right.shape, name)
+        if right.dtype == torch.bool != reply["value"].dtype:
+            return 0, f"{name} returned a tensor that is not of type bool"
+        if not torch.allclose(theirs, right.double(), 1e-3, most):
+            return 0, f"{name}: {see}"
+    return 1, ""
+
+
+def constant(student: Student, *_: str) -> Outcome:
     """policy_gradient_loss: advantages are constants, and matter."""
-    calls, factors = [loss_of(4, 3), loss_of(4, 3)] * 2, []
+    calls, factors = [loss_of(4, 3)[0], loss_of(4, 3)[0]] * 2, []
     for call, reply in zip(calls, student.sandbox.calls(calls), strict=True):
         factors.append(gradient(reply, call, 0) / call.args[1])
         if reply["grads"][1:] != [None] and gradient(reply, call, 1).any():

@@ -3,17 +3,21 @@
     $ python personal.py ada@example.edu           # your numbers
     $ python personal.py ada@example.edu --runs    # your twelve training commands
 
-Teams use the id that comes first in alphabetical order. Left out: what a flag means
-(`python train.py --help`).
+Teams use the id that comes first in alphabetical order. Also here, because both the students and
+the grader have this file: how the homework's commands read their arguments and print. Left out:
+what a flag of train.py means (`python train.py --help`).
 """
 
 import argparse
 import hashlib
 import json
-import signal
+import os
+import re
+import sys
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 EDITION = "1"  # change it for each class: everybody's numbers change with it
 
@@ -80,29 +84,56 @@ def runs(student: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def main() -> None:
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviations; wrong use is one line and exit status 2."""
+
+    def __init__(self, description: str):
+        super().__init__(description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        for word in sys.argv[1:] if args is None else args:
+            if re.fullmatch("--[^=]*=--", word):  # argparse would drop the value, and fail
+                self.error(f"{word} gives no value")
+        return super().parse_known_args(args, namespace)
+
+
+def say(text: str) -> bool:
+    """Print, and return whether that worked. Where the reader is gone or the disk full, nothing
+    but words is lost."""
+    try:
+        print(text, flush=True)
+        return True
+    except OSError as error:  # and nothing that is left in the buffer may fail again
+        print(f"cannot print: {error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+
+
+def main() -> int:
     """Print them."""
-    parser = argparse.ArgumentParser(description="Your numbers: they differ from everybody else's.")
+    parser = Parser("Your numbers: they differ from everybody else's.")
     parser.add_argument("student", help="your id, as your teacher's list has it")
     parser.add_argument("--runs", action="store_true", help="print the training commands")
     args = parser.parse_args()
     if not normal(args.student):
-        parser.exit(2, "personal.py: the id is empty: give yours\n")
+        parser.error("the id is empty: give yours")
+    mine, flags = personal(args.student), runs(args.student)
+    lines = [
+        f"student: {json.dumps(normal(args.student))}",
+        f"part B, COEFFICIENTS = {list(mine.coefficients)}",
+        f"question 1, pass rates: {list(mine.prompts)}",
+        f"question 2, p = {mine.lost[0]}, k = {mine.lost[1]}",
+        f"question 3, p = {mine.noise}",
+        f"questions 4 and 5, seeds: {list(mine.seeds)}",
+    ]
     if args.runs:
-        for name, flags in runs(args.student).items():
-            words = " ".join(f"--{flag} {x:g}" if flag == "order" else f"--{flag} {x}"
-                             for flag, x in flags.items())  # fmt: skip
-            print(f"python train.py {words} --out runs/{name}.json")
-        return
-    mine = personal(args.student)
-    print(f"student: {json.dumps(normal(args.student))}")
-    print(f"part B, COEFFICIENTS = {list(mine.coefficients)}")
-    print(f"question 1, pass rates: {list(mine.prompts)}")
-    print(f"question 2, p = {mine.lost[0]}, k = {mine.lost[1]}")
-    print(f"question 3, p = {mine.noise}")
-    print(f"questions 4 and 5, seeds: {list(mine.seeds)}")
+        words = {name: " ".join(f"--{f} {x}" for f, x in flags[name].items()) for name in flags}
+        lines = [f"python train.py {words[name]} --out runs/{name}.json" for name in flags]
+    return 0 if say("\n".join(lines)) else 1
 
 
 if __name__ == "__main__":
-    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
-    main()
+    sys.exit(main())

@@ -8,12 +8,13 @@ autograder.zip (all points), the starter (none), and everything in wrong.txt. On
 as it should are the archives left in homework/dist/, and reference.zip, a whole submission to try
 the grader with, which is not for students.
 
-In wrong.txt a wrong function takes the place of one in the reference, and must lose exactly what it
-violates; an unusual right one must lose nothing, and a hostile one all. Left out: wrong runs and
-wrong archives (tests/test_homework.py).
+In wrong.txt a wrong function takes the place of one in the reference, and must lose exactly those
+lines of its own that it violates; an unusual right one must lose nothing, and a hostile one all.
+Left out: wrong runs and wrong archives (tests/test_homework.py).
 """
 
 import ast
+import inspect
 import json
 import os
 import re
@@ -26,9 +27,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import questions
+import reference
 from checks import Student
 from grade import grade, total
-from personal import personal
+from personal import Parser, personal
 from points import TABLE
 from sandbox import Failed, InProcess, Sandbox
 from submission import Submission
@@ -67,33 +69,28 @@ FUNCTIONS = (
 )
 EACH = r"def f(*a): return \1\n" + FUNCTIONS.replace(" ", " = ") + " = f"
 HOSTILE = re.sub(r"EACH\((.*)\)", EACH, SECTIONS[2]).split("---\n")
-PARAMETERS = {
-    "verify": "prompt, text", "pass_at_k": "n, c, k", "completion_mask": "completions, end",
-    "summed_logprobs": "logits, completions, end", "policy_gradient_loss": "logp, A",
-    "has_order": "estimator, k, order", "is_verifier": "verify",
-}  # fmt: skip
-LINES = {"completion_mask": "mask logprobs", "summed_logprobs": "logprobs",
-         "policy_gradient_loss": "loss"}  # fmt: skip
 
 
 def said(what: str) -> None:
     print(f"{time.monotonic() - BEGAN:4.0f} s  {what}", flush=True)
 
 
-def reference(student: str) -> str:
+def solution(student: str) -> str:
     """The reference with this student's coefficients."""
     numbers = f"COEFFICIENTS = {[*personal(student).coefficients]}"
-    return (HERE / "reference.py").read_text().replace("COEFFICIENTS: list[int] = []", numbers)
+    return inspect.getsource(reference).replace("COEFFICIENTS: list[int] = []", numbers)
 
 
 def starter() -> str:
     """solution.py as a student gets it: the reference's signatures and docstrings."""
-    text, parts = (HERE / "reference.py").read_text(), [HEAD]
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name in FUNCTIONS.split():
-            head = text.splitlines()[node.lineno - 1 : node.body[0].end_lineno]
-            todo = f'    raise NotImplementedError("{node.name}: yours to write")\n'
-            parts.append("\n".join([*head, todo]))
+    parts = [HEAD]
+    for name in FUNCTIONS.split():
+        function = getattr(reference, name)
+        body = ast.parse(source := inspect.getsource(function)).body[0].body
+        head = source.splitlines()[: body[0].end_lineno]
+        parts.append(
+            "\n".join([*head, f'    raise NotImplementedError("{name}: yours to write")\n'])
+        )
     return "\n\n".join(parts)
 
 
@@ -127,7 +124,7 @@ def grader(folder: Path) -> None:
 
 def solve(kit: Path) -> None:
     """Solve the kit in this folder as STUDENT, with its runs, and say what these came to."""
-    (kit / "solution.py").write_text(reference(STUDENT))
+    (kit / "solution.py").write_text(solution(STUDENT))
     (kit / "answers.json").write_text(json.dumps(questions.right_answers(STUDENT)))
 
     def run(command: str) -> list[str]:
@@ -151,37 +148,30 @@ def as_gradescope(root: Path) -> list[dict]:
     return json.loads((root / "results/results.json").read_text())["tests"]
 
 
-def left(name: str, body: str, student: str, sandbox: Sandbox) -> dict[str, float]:
+def left(name: str, body: str, sandbox: Sandbox) -> dict[str, float]:
     """The share that is earned of each line of a function, if it has another body."""
-    head = f"def {name}({PARAMETERS.get(name, 'r, mean, k')}):\n    "
-    sandbox.load(f"{reference(student)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
-    handed_in, found = Student(student, sandbox, Submission(HERE)), {}
+    head = f"def {name}({', '.join(inspect.signature(getattr(reference, name)).parameters)}):\n    "
+    sandbox.load(f"{solution(STUDENT)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
+    student, found = Student(STUDENT, sandbox, Submission(HERE)), {}
     for check in TABLE:
-        if check.name.split(" ")[0] in LINES.get(name, name).split():
+        if check.name.split()[0] == name:
             try:
-                found[check.name] = check.run(handed_in)[0]
+                found[check.name.split()[-1]] = check.run(student)[0]
             except Failed:
-                found[check.name] = 0.0
+                found[check.name.split()[-1]] = 0.0
     return found
 
 
-def surprises(student: str, lines: list[str] = WRONG) -> list[str]:
+def surprises(lines: list[str] = WRONG) -> list[str]:
     """Wrong functions that lose other lines of the table than they should."""
     found, sandbox = [], InProcess()
     for line in lines:
         name, wanted, expression = (part.strip() for part in line.split(" | ", 2))
-        shares = left(name, f"return {expression}", student, sandbox)
-        lost = {title.split(" ")[-1] for title, share in shares.items() if share < 1}
+        shares = left(name, f"return {expression}", sandbox)
+        lost = {word for word, share in shares.items() if share < 1}
         if lost != {*wanted.split()}:
             found.append(f"{line}: it loses {' '.join(sorted(lost)) or 'nothing'}")
     return found
-
-
-def survivors(student: str, sandbox: Sandbox) -> list[str]:
-    """Hostile functions that keep some points."""
-    pairs = [line.split(" | ", 1) for line in HOSTILE_FUNCTIONS]
-    return [f"{name} keeps some points with {body}" for name, body in pairs
-            if any(left(name, body, student, sandbox).values())]  # fmt: skip
 
 
 def objections(place: Path) -> list[str]:
@@ -196,13 +186,17 @@ def objections(place: Path) -> list[str]:
         if points := total(grade(folder, STUDENT, sandbox)):
             found.append(f"{points:g} points for {source}")
     said(f"the starter and {len(HOSTILE)} hostile submissions are graded")
-    found += survivors(STUDENT, sandbox) + surprises(STUDENT)
+    for line in HOSTILE_FUNCTIONS:
+        if any(left(*line.split(" | ", 1), sandbox).values()):
+            found.append(f"points are kept with {line}")
+    found += surprises()
     said(f"{len(WRONG)} wrong functions are graded")
     return found
 
 
 def main() -> int:
     """Build, try, keep."""
+    Parser("Build the archives, if the grader can be trusted.").parse_args()
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # nothing but our files is to be packed
     shutil.rmtree(DIST, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="homework-") as name:

@@ -7,9 +7,7 @@
 The process (this file, run as a script) imports torch, gives up all that student code does not
 need, runs the text of solution.py, and answers one call after the other in lines of JSON. It never
 sees an expected value. If it crashes, ends itself, loops or floods, that function has no points,
-and the next one gets a new process. As root it belongs to another user; otherwise bubblewrap shows
-it Python's own files and nothing else. Where neither works it can do what you can, so it starts
-only if you trust it. Left out: what the numbers should be (checks.py).
+and the next one gets a new process. Left out: what the numbers should be (checks.py).
 """
 
 import builtins
@@ -32,13 +30,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one test, for all tests of a process
+CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one call, for all calls of a process
 WALL_SECONDS = 60.0  # for one reply: on a busy machine its CPU seconds take long
 MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
 MOST_LOST = 4  # processes: then nothing of the submission is run any more
 MOST_ANSWER = 2 << 20  # bytes in one reply
 NOBODY = 65534  # the user who owns nothing
-NO_FUNCTION, NO_NUMBERS = "is not in solution.py", "returned something not made of numbers"
 # Imported before the process becomes another user, who may not be allowed to read these files.
 USUAL = "dataclasses decimal fractions inspect numpy.linalg statistics torch.func torch.testing"
 ASK = {"ask": True}  # stands for an argument that is a function: calling it asks the grader
@@ -85,10 +82,12 @@ def restored(value: Any) -> Any:
 
 
 def command(trust: bool) -> list[str]:
-    """What starts the process, confined in the first way that works here; or NotConfined."""
+    """What starts the process. As root it belongs to another user; otherwise bubblewrap shows it
+    Python's own files and nothing else. Where neither works it can do what you can: NotConfined
+    unless you trust it."""
     words = [sys.executable, "-I", "-B", "-W", "ignore", __file__]
     if os.getuid() == 0:
-        return [*words, "as nobody"]
+        return words  # see confine()
     places = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", __file__, sys.prefix]
     places += [sys.base_prefix, str(Path(sys.executable).resolve().parent.parent)]
     box = ["bwrap", *(word for place in places for word in ("--ro-bind-try", place, place))]
@@ -103,7 +102,7 @@ def command(trust: bool) -> list[str]:
 
 
 class Sandbox:
-    """One submission after the other. NotConfined where student code needs `trust`."""
+    """One submission after the other."""
 
     def __init__(self, trust: bool = False) -> None:
         self.command = command(trust)
@@ -113,41 +112,34 @@ class Sandbox:
     def load(self, source: bytes, problem: str = "") -> None:
         """From now on all calls go into this solution.py; with a problem, none does."""
         self.stop()
-        self.source, self.lost = source.decode("utf-8", "replace"), 0
-        self.given_up: dict[str, str] = {"": problem} if problem else {}  # functions, and why
+        self.source = source.decode("utf-8", "replace")
+        self.given_up = {"": problem} if problem else {}  # functions, "" for all of them, and why
 
     def calls(self, calls: list[Call], answer: Answer | None = None) -> list[dict[str, Any]]:
-        """A test: all of these calls, one after the other. Each reply has a "value" and, if asked
-        for, "grads", or an "error" in one line. Failed if a reply is missing.
-
-        answer: where an argument is `ASK`, the student's function gets one that calls `answer`.
-        """
-        name, at_fault = calls[0].function, ""
+        """A test: all of these calls of one function. Each reply has a "value" and, if asked for,
+        "grads", or else an "error", which goes on after the function's name. Failed if a reply is
+        missing. Where an argument is `ASK`, the function gets one that calls `answer`."""
+        name, at_fault = calls[0].function, "solution.py"
         if why := self.given_up.get("") or self.given_up.get(name):
             raise Failed(why)
         try:
             if self.process is None:
                 self.start()
-                if error := self.reply(Call("", [self.source]), True, None).get("error"):
-                    raise Failed(f"does not load: {error}")
+                if error := self.reply(Call("", [self.source]), None).get("error"):
+                    raise Failed(f"{error} when it was loaded")
             at_fault = name
-            replies = [self.reply(call, i == 0, answer) for i, call in enumerate(calls)]
+            return [self.reply(call, answer) for call in calls]
         except Failed as lost:
             self.stop()
-            self.lost += 1
-            why = f"{at_fault or 'solution.py'} {lost}; it is not run again"
-            self.given_up[at_fault] = why
-            if self.lost >= MOST_LOST:
+            why = f"{at_fault} {lost}; it is not run again"
+            self.given_up[at_fault if at_fault == name else ""] = why
+            if len(self.given_up) == MOST_LOST:
                 self.given_up[""] = f"not run: {MOST_LOST} functions have ended their process"
             raise Failed(why) from None
-        if replies[0].get("error") == NO_FUNCTION:
-            raise Failed(f"{name} {NO_FUNCTION}")
-        return replies
 
-    def reply(self, call: Call, first: bool, answer: Answer | None) -> dict[str, Any]:
+    def reply(self, call: Call, answer: Answer | None) -> dict[str, Any]:
         """The process's reply to a call. It never knows which calls are still to come."""
-        name, args, grad = call
-        reply = self.told({"call": [name, plain(args), grad], "first": first})
+        reply = self.told([call.function, plain(call.args), call.grad])
         while "ask" in reply:
             try:
                 said = {"value": plain(answer(*reply["ask"]))}  # type: ignore[misc]
@@ -157,18 +149,15 @@ class Sandbox:
         return reply
 
     def start(self) -> None:
-        """Start the process, which takes a few seconds."""
+        """This takes a few seconds."""
         environment = {"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, env=environment,
-        )  # fmt: skip
+        self.process = subprocess.Popen(self.command, env=environment, stderr=subprocess.DEVNULL,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
         assert self.process.stdout
         if self.process.stdout.readline() != b"ready\n":
             raise RuntimeError("student code cannot be run: is torch installed?")
 
     def stop(self) -> None:
-        """End the process, if there is one."""
         if self.process is not None:
             with contextlib.suppress(OSError), self.process:  # what was sent may not arrive
                 self.process.kill()
@@ -208,7 +197,7 @@ class InProcess(Sandbox):
     def start(self) -> None:
         pass
 
-    def reply(self, call: Call, first: bool, answer: Answer | None) -> dict[str, Any]:
+    def reply(self, call: Call, answer: Answer | None) -> dict[str, Any]:
         return readable(answered(*call, answer))
 
 
@@ -221,10 +210,10 @@ def readable(reply: Any) -> dict[str, Any]:
 # ---------------------------------------------------------------------------- the student's side
 
 
-def confine(user: str) -> None:
+def confine() -> None:
     """Give up everything that student code does not need, before any of it runs."""
     os.chdir("/")
-    if user == "as nobody":
+    if os.getuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
@@ -246,7 +235,7 @@ def answered(name: str, args: list, grad: Any, ask: Answer | None) -> dict[str, 
             exec(compile(args[0], "solution.py", "exec"), module.__dict__)
             return {}
         if not callable(function := getattr(sys.modules["solution"], name, None)):
-            return {"error": NO_FUNCTION}
+            return {"error": "is not in solution.py"}
         given: list[Any] = [ask if isinstance(a, dict) else a for a in args]
         for i in grad:
             given[i] = given[i].detach().clone().requires_grad_()
@@ -255,13 +244,13 @@ def answered(name: str, args: list, grad: Any, ask: Answer | None) -> dict[str, 
         try:
             message = {"value": plain(value)}
         except TypeError:
-            return {"error": NO_NUMBERS}
+            return {"error": "returned something not made of numbers"}
         if grad:
             value.sum().backward()
             message["grads"] = [plain(given[i].grad) for i in grad]
         return message
     except BaseException as error:
-        return {"error": described(error)}
+        return {"error": f"raised {described(error)}"}
 
 
 def described(error: BaseException) -> str:
@@ -274,7 +263,7 @@ def described(error: BaseException) -> str:
     return f"{kind} (line {lines[-1]} of solution.py)" if lines[-1] else kind
 
 
-def main(user: str) -> None:
+def main() -> None:
     """Answer one line after the other until the grader closes the connection."""
     heard, said = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -295,14 +284,12 @@ def main(user: str) -> None:
         importlib.import_module(name)
     torch.set_num_threads(1)
     torch.zeros(1, requires_grad=True).sum().backward()  # now all its parts are loaded
-    confine(user)
+    confine()
     print("ready", file=said, flush=True)
-    for told in map(json.loads, heard):
-        if told["first"]:  # of a test: the clock starts again, and kills when it runs out
-            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-        name, args, grad = told["call"]
+    for name, args, grad in map(json.loads, heard):
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)  # it kills when it runs out
         say(answered(name, restored(args), grad, ask))
 
 
 if __name__ == "__main__":
-    main(" ".join(sys.argv[1:]))
+    main()
