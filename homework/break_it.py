@@ -1,10 +1,9 @@
 """Part D: right and wrong estimators and verifiers, on which the students' own tests are tried.
 
-All are drawn anew each time, so there is no list to learn. The wrong ones come in LOTS lots, and a
-lot counts only if a test refuses all of it. Each lot is made so that the cheap tests miss some of
-it, those of one usual p, one prompt, or one kind of wrong text. The student's test runs in the
-student's process and can only ask: it sends the arguments, and gets what the function in here
-returns. Nothing in here executes what it is sent.
+All are drawn anew each time, so there is no list to learn. The wrong ones come in LOTS lots, each
+made so that the cheap tests miss some of it: those of one usual p, one prompt, or one kind of wrong
+text. The student's test runs in the student's process and can only ask: it sends the arguments, and
+gets what the function in here returns. Nothing in here executes what it is sent.
 """
 
 import itertools
@@ -12,9 +11,8 @@ import math
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from reference import answer
@@ -24,15 +22,14 @@ LOTS = 5
 DICE = random.SystemRandom()
 
 
-@dataclass
-class Behaviour:
+class Behaviour(NamedTuple):
     """Something to be judged: how it answers, which lot of wrong ones it is in (None: it is right),
     what a student is told about it, and what else the test is given."""
 
     behave: Callable[..., Any]
     lot: int | None
     kind: str
-    args: list[Any] = field(default_factory=list)
+    args: tuple[int, ...] = ()
 
 
 # -------------------------------------------------------------------------------- estimators
@@ -47,24 +44,18 @@ def estimators() -> list[Behaviour]:
     found = []
     for lot, k in enumerate((4, 5, 6, *DICE.choices((4, 5, 6), k=LOTS - 3))):
         order, other = DICE.sample(range(1, k + 1), 2)
-        right = [1.0] * order + [0.0] * (k - order)
+        right, another = ([1.0] * T + [0.0] * (k - T) for T in (order, other))
         hint = "only the expectation counts: the chances of all 2^k outcomes add up to 1"
         for _ in range(DICE.randint(1, 2)):
-            found.append(Behaviour(estimator(k, right), None, hint, [k, order]))
+            found.append(Behaviour(estimator(k, right), None, hint, (k, order)))
         factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
-        wrong = [([1.0] * other + [0.0] * (k - other), "of another order"),
-                 ([factor * c for c in right], "off by a constant factor")]  # fmt: skip
+        wrong = [(another, "of another order"), ([factor * c for c in right], "off by a factor")]
         usual = DICE.sample(USUAL, len(USUAL))
-        usual += DICE.sample(usual[: -(k - 1)], -len(usual) % (k - 1))
+        usual += usual[: -len(usual) % (k - 1)]
         for i in range(0, len(usual), k - 1):
             wrong.append((bent(right, usual[i : i + k - 1]), "right at some p, wrong at others"))
-        found += [Behaviour(estimator(k, c), lot, kind, [k, order]) for c, kind in wrong]
+        found += [Behaviour(estimator(k, c), lot, kind, (k, order)) for c, kind in wrong]
     return found
-
-
-def weight(coefficients: Coefficients, p: float) -> float:
-    """w(p)."""
-    return sum(c * (1 - p) ** j for j, c in enumerate(coefficients))
 
 
 def bent(right: Coefficients, roots: list[float]) -> Coefficients:
@@ -73,7 +64,9 @@ def bent(right: Coefficients, roots: list[float]) -> Coefficients:
     for root in roots:  # times p - root = (1 - root) - (1 - p)
         pairs = zip([*product, 0.0], [0.0, *product], strict=True)
         product = [(1 - root) * same - before for same, before in pairs]
-    most = max(abs(weight(product, i / 200) / weight(right, i / 200)) for i in range(1, 200))
+    powers = (torch.arange(1, 200).double() / 200).unsqueeze(1) ** torch.arange(len(right))
+    bend, weight = (powers @ torch.tensor(x).double() for x in (product, right))
+    most = (bend / weight).abs().max().item()
     size = DICE.choice((-1, 1)) * DICE.uniform(0.2, 0.6) / most
     return [c + size * d for c, d in zip(right, product, strict=True)]
 

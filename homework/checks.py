@@ -7,9 +7,9 @@ A check asks the student's functions for numbers (sandbox.py) and holds them aga
     B   a group gives the same numbers alone, in a batch, in another order, as train.py passes it
     D   groups in which all rollouts fail, or all succeed
 
-It returns the share of its points that is earned and one sentence. The sentence names the property
-and a way to see it for oneself; it never holds the number that was expected. Left out: the points
-(points.py), and part C (questions.py).
+It returns the share of its points that is earned and one sentence, which names the property and a
+way to see it for oneself, never the number that was expected. Left out: the points (points.py), and
+part C (questions.py).
 """
 
 import functools
@@ -300,24 +300,23 @@ def verify(student: Student, _: str, which: str) -> Outcome:
 # ----------------------------------------------------------------------------------- part A: pass@k
 
 
-def pass_cases() -> dict[str, list[tuple[int, int, int]]]:
-    """n, c and k: all up to n = 7 with c > 0; n = 100,000, and some between; and no success, n of
-    them, n < k, with two that are not edges."""
-    one, N = DICE.randint, 100_000
-    brute = [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
-    large = [(N, N - one(500, 9000), 3), (N, one(2, 99), 1), (N, 5, N - 2)]
-    for _ in range(3):
-        n, c, k = one(500, 5000), one(10, 60), one(10, 60)
-        large += [(n, c, 2), (n, 3, k), (n, c, k), (N, one(2, 9), one(500, 9000))]
-    n, c = one(8, 11), one(3, 6)
-    edges = [(m, x * m, k) for x in (0, 1) for m, k in ((n, 1), (n, n), (1, 1))]
-    edges += [(n, c, 2), (n, c, 4), (n, c, n + 1), (n, 0, n + 1), (1, 1, 2)]
-    return {"brute": brute, "large": large, "edges": edges}
+def pass_cases(which: str) -> list[tuple[int, int, int]]:
+    """n, c and k: all up to n = 7; or with n = 100,000, and some between; or no success, n of them,
+    and n < k, with some that are no edges."""
+    n, c, k, N = DICE.randint(500, 5000), DICE.randint(10, 60), DICE.randint(10, 60), 100_000
+    if which == "brute":
+        return [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
+    if which == "edges":
+        return [
+            (m, c, k) for m in (1, c % 4 + 8) for k in (1, 2, 4, m, m + 1) for c in (0, m // 3, m)
+        ]
+    return [(N, N - 10 * n, 3), (N, c, 1), (N, 5, N - 2), (N, c % 8 + 2, n), (n, 3, k), (n, c, 2),
+            (n, c, k)]  # fmt: skip
 
 
 def pass_at_k(student: Student, _: str, which: str) -> Outcome:
     """Some cases, against a product of exact factors."""
-    cases = pass_cases()[which]
+    cases = pass_cases(which)
     replies = student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases])
     for (n, c, k), reply in zip(cases, replies, strict=True):
         name = f"pass_at_k({n}, {c}, {k})"
@@ -340,39 +339,34 @@ Case = tuple[Call, Tensor]  # a call, and what it returns, or the gradient in it
 def drawn() -> tuple[Tensor, Tensor, int]:
     """Logits (U, L, V), completions (U, L) and the end token: new ones each time, in another shape.
     The logits of a token have any level, which makes no difference, and are now and then far apart;
-    rows have one end token, none, or several."""
-    L, V = DICE.randint(9, 19), DICE.randint(5, 19)
-    end = DICE.randrange(V)
-    ends = [(1,), (), (0, 1), (3,), (2, 3), (1, 2, 3), (0, 1, 2, 3), (L - 2,), (L - 1,)]
-    U = len(ends)
-    tokens = (end + torch.randint(1, V, (U, L))) % V  # none of them ends
-    for row, places in enumerate(DICE.sample(ends, U)):
-        tokens[row, list(places)] = end
-    levels = 150 * torch.randint(-1, 2, (U, L, 1))
-    return levels + 2 * torch.randn(U, L, V), tokens, end
+    rows have any number of end tokens: the first has none, the second one at its end."""
+    U, L, V = 20, DICE.randint(9, 19), DICE.randint(4, 9)
+    tokens, end = torch.randint(V, (U, L)), DICE.randrange(V)
+    tokens[:2] = (end + torch.randint(1, V, (2, L))) % V
+    tokens[1, -1] = end
+    return 150 * torch.randint(-1, 2, (U, L, 1)) + 2 * torch.randn(U, L, V), tokens, end
 
 
-def masks() -> list[Case]:
+def masks(which: str) -> list[Case]:
     """Of completion_mask."""
     xs = [drawn()[1:] for _ in range(3)]
     return [(Call("completion_mask", [*x]), reference.completion_mask(*x)) for x in xs]
 
 
-def sums(grad: tuple[int, ...] = ()) -> list[Case]:
+def sums(which: str) -> list[Case]:
     """Of summed_logprobs, or of its gradient."""
     cases = []
     for x, tokens, end in (drawn(), drawn()):
         right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
-        slope = torch.autograd.grad(right.sum(), x)[0]
+        grad, slope = (0,) if which == "gradient" else (), torch.autograd.grad(right.sum(), x)[0]
         call = Call("summed_logprobs", [x, tokens, end], grad)
         cases.append((call, slope if grad else right.detach()))
     return cases
 
 
 def loss_of(B: int, k: int, dead: bool = False) -> Case:
-    """The loss with advantages (B, k), differentiated in both arguments. They are of both signs,
-    some are large and one very large; none is 0, except for `dead`: all of one group, one of
-    another."""
+    """The loss with advantages (B, k), of both signs and unlike sizes, differentiated in both
+    arguments. None is 0, except for `dead`: all of one group, one of another."""
     sizes = DICE.sample([900, *DICE.choices((2, 2, 2, 30), k=B * k - 1)], B * k)
     A = torch.tensor([DICE.choice((-1, 1)) * DICE.uniform(x / 4, x) for x in sizes]).view(B, k)
     if dead:
@@ -381,27 +375,25 @@ def loss_of(B: int, k: int, dead: bool = False) -> Case:
     return Call(LOSS, [-9 * torch.rand(B, k).square() - 0.001, A], (0, 1)), -A / (B * k)
 
 
-def losses(dead: bool) -> list[Case]:
+def losses(which: str) -> list[Case]:
     """One loss has more groups and larger ones than another, so no fixed divisor is right."""
     shapes = zip(*(sorted(DICE.sample(range(low, 8), 2)) for low in (3, 2)), strict=True)
-    return [loss_of(B, k, dead) for B, k in [*shapes, *[(1, DICE.randint(2, 9))] * (not dead)]]
+    if which == "divisor":
+        return [loss_of(B, k, dead=True) for B, k in shapes]
+    return [loss_of(B, k) for B, k in (*shapes, (1, DICE.randint(2, 9)))]
 
 
-# The cases, the error that is allowed where 0 is right, a hint.
-CASES: dict[tuple[str, str], tuple[Callable[[], list[Case]], float, str]] = {
-    ("completion_mask", "ends"): (masks, 0, "mark what was drawn: the first end token is the last"),
+# The cases, the error that is allowed where 0 is right, and a hint.
+CASES: dict[tuple[str, str], tuple[Callable[[str], list[Case]], float, str]] = {
+    ("completion_mask", "ends"): (masks, 0, "the first end token is the last that was drawn"),
     ("summed_logprobs", "sum"): (
-        sums, 1e-4, "add log softmax(logits)[token] of one row by hand, up to and including the "
-        "first end. The chances of all completions must add up to 1"),
+        sums, 1e-4, "add up log softmax(logits)[token] by hand, the first end token included"),
     ("summed_logprobs", "gradient"): (
-        lambda: sums((0,)), 1e-5,
-        "its gradient in a logit is 1{token} - softmax up to the end token, 0 after it"),
+        sums, 1e-5, "its gradient in a logit is 1{token} - softmax up to the end token, then 0"),
     (LOSS, "gradient"): (
-        lambda: losses(False), 1e-6,
-        "its gradient is not -A / (B k). Set all but one A to 0 and look at logprobs.grad"),
+        losses, 1e-6, "its gradient is not -A / (B k). Set all but one A to 0 and look at it"),
     (LOSS, "divisor"): (
-        lambda: losses(True), 1e-6,
-        "its gradient is not -A / (B k). A group of zeros adds nothing, but it counts in B k"),
+        losses, 1e-6, "its gradient is not -A / (B k). Groups of zeros count in B k"),
 }  # fmt: skip
 
 
@@ -419,7 +411,7 @@ def gradient(reply: Reply, call: Call, i: int) -> Tensor:
 def held(student: Student, name: str, which: str) -> Outcome:
     """Some cases."""
     build, most, see = CASES[name, which]
-    cases = build()
+    cases = build(which)
     replies = student.sandbox.calls([call for call, _ in cases])
     for (call, right), reply in zip(cases, replies, strict=True):
         theirs = gradient(reply, call, 0) if call.grad else numbers(reply, right.shape, name)

@@ -62,12 +62,10 @@ def grade(path: Path, student: str, sandbox: Sandbox, out: Path | None = None) -
         sandbox.load(submission.read("solution.py", MOST_SOURCE))
     except Failed as missing:
         sandbox.load(b"", str(missing))
+    handed_in = Student(student, sandbox, submission)
     for i, check in enumerate(TABLE):
         write(out, results)
-        try:
-            tests[i] = row(check, *check.run(Student(student, sandbox, submission)))
-        except Failed as failed:
-            tests[i] = row(check, 0, failed)
+        tests[i] = row(check, *check.run(handed_in))
     write(out, results)
     return results
 

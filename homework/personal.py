@@ -3,13 +3,13 @@
     $ python personal.py ada@example.edu           # your numbers
     $ python personal.py ada@example.edu --runs    # your twelve training commands
 
-Teams use the id that comes first in alphabetical order. Also here, because both the students and
-the grader have this file: how the homework's commands read their arguments and print. Left out:
-what a flag of train.py means (`python train.py --help`).
+Teams use the id that comes first in alphabetical order. Also here, because students and grader
+both have this file: how the commands read their arguments and print.
 """
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -21,14 +21,8 @@ from typing import Any, NoReturn
 
 EDITION = "1"  # change it for each class: everybody's numbers change with it
 
-# one prompt of each kind, from .. to, and in what steps
-KINDS = (
-    (75, 95, 0.01),  # nearly solved
-    (30, 70, 0.01),  # half
-    (8, 20, 0.01),  # seldom
-    (8, 20, 0.001),  # hard
-    (5, 50, 0.00001),  # very hard
-)
+# One prompt of each kind, from nearly solved to very hard: from .. to, and in what steps.
+KINDS = ((75, 95, 0.01), (30, 70, 0.01), (8, 20, 0.01), (8, 20, 0.001), (5, 50, 0.00001))
 METHODS = ("rloo", "grpo", "maxrl")  # trained by one's own function, with three seeds each
 ORDERS = ("1", "4", "inf")  # trained by `exact`, with the first seed
 
@@ -73,15 +67,12 @@ def personal(student: str) -> Personal:
 
 def runs(student: str) -> dict[str, dict[str, Any]]:
     """The twelve runs: the name of a run's file in runs/, and train.py's flags."""
-    seeds = personal(student).seeds
-    found: dict[str, dict[str, Any]] = {
-        f"{method}-s{seed}": {"method": method, "k": 16, "seed": seed}
-        for method in METHODS
-        for seed in seeds
-    }
-    return found | {
-        f"exact-{T}": {"method": "exact", "order": float(T), "seed": seeds[0]} for T in ORDERS
-    }
+    found, seeds = dict[str, dict[str, Any]](), personal(student).seeds
+    for method, seed in itertools.product(METHODS, seeds):
+        found[f"{method}-s{seed}"] = {"method": method, "k": 16, "seed": seed}
+    for T in ORDERS:
+        found[f"exact-{T}"] = {"method": "exact", "order": float(T), "seed": seeds[0]}
+    return found
 
 
 class Parser(argparse.ArgumentParser):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import checks
 import questions
 from checks import Outcome, Student
+from sandbox import Failed
 
 
 class Check(NamedTuple):
@@ -23,7 +24,10 @@ class Check(NamedTuple):
     check: Callable[..., Outcome]
 
     def run(self, student: Student) -> Outcome:
-        return self.check(student, *self.name.split())
+        try:
+            return self.check(student, *self.name.split())
+        except Failed as failed:
+            return 0, str(failed)
 
 
 PROPERTIES: dict[str, tuple[str, Callable[..., Outcome]]] = {

@@ -10,12 +10,13 @@ the reference. How good a run is does not matter.
 Left out: prose (answers.md, which a person reads), and the later steps of a run.
 """
 
-import importlib.util
-import json
 import math
+import runpy
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import personal
@@ -25,48 +26,38 @@ from sandbox import Failed
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))  # the project's model.py
-spec = importlib.util.spec_from_file_location("homework_train", HERE / "student" / "train.py")
-assert spec and spec.loader
-train: Any = importlib.util.module_from_spec(spec)  # not the project's own train.py
-sys.modules["homework_train"] = train
-spec.loader.exec_module(train)
+train: Any = SimpleNamespace(**runpy.run_path(str(HERE / "student" / "train.py")))
 
 # ------------------------------------------------------------------------------------- numbers
 
-K = 8  # of question 1
-NOISE_KS = (2, 8, 32)  # of question 3
-TEMPLATE = HERE / "student" / "answers.json"
-METHODS = {"rl": order(1), "grpo": std_weight(K), "maxrl": order(K - 1), "ml": lambda p: 1 / p}
+METHODS = {"rl": order(1), "grpo": std_weight(8), "maxrl": order(7), "ml": lambda p: 1 / p}
 POINTS = {
     "weights rl": 0.25, "weights grpo": 1, "weights maxrl": 1, "weights ml": 0.75,
     "shares rl": 0.5, "shares grpo": 0.5, "shares maxrl": 0.5, "shares ml": 0.5,
-    "hardest": 1, "lost": 1.5, "noise": 1.5,
+    "hardest": 1, "lost": 1.5, "sd": 1.5,
 }  # fmt: skip
-Entries = dict[tuple, float]  # the path of each number in answers.json
+HINTS = {
+    "weights": "sum over S = 0..8, as in part A",
+    "shares": "w p (1-p), divided by the sum of the five, in percent",
+    "hardest": "about the hardest prompt",
+    "lost": "enumerate S = 0..k by hand, and subtract",
+    "sd": "E[x^2] - E[x]^2 of x = g / (p (1-p)), over S = 0..k",
+}
 
 
-def right(own: personal.Personal, what: str, method: str = "") -> tuple[Entries, str]:
-    """The numbers that a question asks of this student, and how to compute them."""
-    if what in ("weights", "shares"):
-        x = [METHODS[method](p) for p in own.prompts]
-        see = "sum over S = 0..8, as in part A"
-        if what == "shares":
-            parts = [w * p * (1 - p) for w, p in zip(x, own.prompts, strict=True)]
-            x = [100 * part / sum(parts) for part in parts]
-            see = "w p (1-p), divided by the sum of the five, in percent"
-        return {(what, method, i): number for i, number in enumerate(x)}, see
-    if what == "hardest":
-        p = own.prompts[-1]
-        half, live = math.log(0.5) / math.log1p(-p), -100 * math.expm1(K * math.log1p(-p))
-        return {("factor",): 1 / p, ("half",): half, ("live",): live}, "about the hardest prompt"
-    if what == "lost":
-        p, k = own.lost
-        both = {("lost", "maxrl_raw"): order(k)(p), ("lost", "maxrl"): order(k - 1)(p)}
-        last = {("lost", "difference"): (1 - p) ** (k - 1)}
-        return both | last, "enumerate S = 0..k by hand, and subtract"
-    sds = {("sd", name, i): standard_deviation(name, own.noise, k)
-           for i, k in enumerate(NOISE_KS) for name in ("maxrl_raw", "maxrl")}  # fmt: skip
-    return sds, "E[x^2] - E[x]^2 of x = g / (p (1-p)), over S = 0..k"
+def right_answers(own: personal.Personal) -> dict[str, Any]:
+    """answers.json with everything right in it."""
+    parts = {name: [w(p) * p * (1 - p) for p in own.prompts] for name, w in METHODS.items()}
+    (*_, p), (q, k) = own.prompts, own.lost
+    half, live = math.log(0.5) / math.log1p(-p), -100 * math.expm1(8 * math.log1p(-p))
+    lost = {"maxrl_raw": order(k)(q), "maxrl": order(k - 1)(q), "difference": (1 - q) ** (k - 1)}
+    return {
+        "weights": {name: [w(p) for p in own.prompts] for name, w in METHODS.items()},
+        "shares": {name: [100 * x / sum(some) for x in some] for name, some in parts.items()},
+        "hardest": {"factor": 1 / p, "half": half, "live": live}, "lost": lost,
+        "sd": {name: [standard_deviation(name, own.noise, k) for k in (2, 8, 32)]
+               for name in ("maxrl_raw", "maxrl")},
+    }  # fmt: skip
 
 
 def standard_deviation(name: str, p: float, k: int) -> float:
@@ -76,25 +67,31 @@ def standard_deviation(name: str, p: float, k: int) -> float:
     return math.sqrt(weight(rows, p, 2) - weight(rows, p) ** 2)
 
 
-def wrong(answers: Any, path: tuple, wanted: float) -> str:
-    """What is wrong with the number at a path; "" if it is right."""
-    x, where = answers, "answers.json: " + " ".join(map(str, path))
-    try:
-        for step in path:
-            x = x[step]
-    except (LookupError, TypeError):
-        return f"{where} is missing"
-    if type(x) not in (int, float) or not abs(x) < 1e30:
-        return f"{where} is {described(x)}, not a finite number"
-    return "" if math.isclose(x, wanted, rel_tol=0.01, abs_tol=1e-9) else f"{where} is not right"
+def compared(right: Any, theirs: Any, where: str) -> Iterator[str]:
+    """For each number in `right`: what is wrong with theirs, "" if nothing is."""
+    if isinstance(right, dict | list):
+        for key, x in right.items() if isinstance(right, dict) else enumerate(right):
+            try:
+                inner = theirs[key]
+            except (LookupError, TypeError):
+                inner = None
+            yield from compared(x, inner, f"{where} {key}")
+    elif theirs is None:
+        yield f"{where} is missing"
+    elif type(theirs) not in (int, float) or not abs(theirs) < 1e30:
+        yield f"{where} is {described(theirs)}, not a finite number"
+    else:
+        same = math.isclose(theirs, right, rel_tol=0.01, abs_tol=1e-9)
+        yield "" if same else f"{where} is not right"
 
 
-def graded(student: Student, *question: str) -> Outcome:
+def graded(student: Student, what: str, *method: str) -> Outcome:
     """The share of a question's entries that are right."""
-    wanted, see = right(personal.personal(student.id), *question)
+    right = right_answers(personal.personal(student.id))
+    right = {what: {name: right[what][name] for name in method} or right[what]}
     answers = student.submission.json("answers.json", 100_000)
-    share, said = outcome([wrong(answers, path, x) for path, x in wanted.items()])
-    return share, said and f"{said}: {see}"
+    share, said = outcome([*compared(right, answers, "answers.json:")])
+    return share, said and f"{said}: {HINTS[what]}"
 
 
 def outcome(problems: list[str]) -> Outcome:
@@ -102,18 +99,6 @@ def outcome(problems: list[str]) -> Outcome:
     bad = [said for said in problems if said]
     more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     return 1 - len(bad) / len(problems), bad[0] + more if bad else ""
-
-
-def right_answers(student: str) -> dict[str, Any]:
-    """answers.json with everything right in it: what release.py tries the grader with."""
-    filled = json.loads(TEMPLATE.read_text()) | {"student": student}
-    for question in POINTS:
-        for path, x in right(personal.personal(student), *question.split())[0].items():
-            inner = filled
-            for step in path[:-1]:
-                inner = inner[step]
-            inner[path[-1]] = x
-    return filled
 
 
 # ---------------------------------------------------------------------------------------- runs

@@ -13,7 +13,6 @@ lines of its own that it violates; an unusual right one must lose nothing, and a
 Left out: wrong runs and wrong archives (tests/test_homework.py).
 """
 
-import ast
 import inspect
 import json
 import os
@@ -32,7 +31,7 @@ from checks import Student
 from grade import grade, total
 from personal import Parser, personal
 from points import TABLE
-from sandbox import Failed, InProcess, Sandbox
+from sandbox import InProcess, Sandbox
 from submission import Submission
 
 HERE = Path(__file__).resolve().parent
@@ -63,11 +62,8 @@ COEFFICIENTS: list[int] = []  # of `python personal.py YOUR-ID`
 # Wrong functions, unusual right ones, and hostile code.
 _, HELPERS, *SECTIONS = re.split(r"^=== .*\n", (HERE / "wrong.txt").read_text(), flags=re.M)
 WRONG, HOSTILE_FUNCTIONS = (section.splitlines() for section in SECTIONS[:2])
-FUNCTIONS = (
-    "verify reinforce rloo grpo maxrl maxrl_raw pass_at_k completion_mask summed_logprobs "
-    "policy_gradient_loss own has_order is_verifier"
-)
-EACH = r"def f(*a): return \1\n" + FUNCTIONS.replace(" ", " = ") + " = f"
+FUNCTIONS = [*dict.fromkeys(check.name.split()[0] for check in TABLE if check.part != "C")]
+EACH = f"def f(*a): return \\1\n{' = '.join(FUNCTIONS)} = f"
 HOSTILE = re.sub(r"EACH\((.*)\)", EACH, SECTIONS[2]).split("---\n")
 
 
@@ -84,13 +80,9 @@ def solution(student: str) -> str:
 def starter() -> str:
     """solution.py as a student gets it: the reference's signatures and docstrings."""
     parts = [HEAD]
-    for name in FUNCTIONS.split():
-        function = getattr(reference, name)
-        body = ast.parse(source := inspect.getsource(function)).body[0].body
-        head = source.splitlines()[: body[0].end_lineno]
-        parts.append(
-            "\n".join([*head, f'    raise NotImplementedError("{name}: yours to write")\n'])
-        )
+    for name in FUNCTIONS:
+        head = re.findall('.*?""".*?"""', inspect.getsource(getattr(reference, name)), re.S)[0]
+        parts.append(f'{head}\n    raise NotImplementedError("{name}: yours to write")\n')
     return "\n\n".join(parts)
 
 
@@ -98,9 +90,8 @@ def model() -> str:
     """The project's model.py without what is the student's to write: its second half."""
     network, _, theirs = (ROOT / "model.py").read_text().partition("\n\n\n# ------")
     assert "def summed_logprobs" in theirs
-    docstring = ast.parse(network).body[0].end_lineno
     head = '"""The network: a small decoder-only transformer."""'
-    return "\n".join([head, *network.splitlines()[docstring:], ""])
+    return re.sub('""".*?"""', head, network, count=1, flags=re.S) + "\n"
 
 
 def student_kit(folder: Path) -> Path:
@@ -125,7 +116,8 @@ def grader(folder: Path) -> None:
 def solve(kit: Path) -> None:
     """Solve the kit in this folder as STUDENT, with its runs, and say what these came to."""
     (kit / "solution.py").write_text(solution(STUDENT))
-    (kit / "answers.json").write_text(json.dumps(questions.right_answers(STUDENT)))
+    answers = {"student": STUDENT} | questions.right_answers(personal(STUDENT))
+    (kit / "answers.json").write_text(json.dumps(answers))
 
     def run(command: str) -> list[str]:
         words = [sys.executable, *command.split()[1:]]
@@ -152,14 +144,9 @@ def left(name: str, body: str, sandbox: Sandbox) -> dict[str, float]:
     """The share that is earned of each line of a function, if it has another body."""
     head = f"def {name}({', '.join(inspect.signature(getattr(reference, name)).parameters)}):\n    "
     sandbox.load(f"{solution(STUDENT)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
-    student, found = Student(STUDENT, sandbox, Submission(HERE)), {}
-    for check in TABLE:
-        if check.name.split()[0] == name:
-            try:
-                found[check.name.split()[-1]] = check.run(student)[0]
-            except Failed:
-                found[check.name.split()[-1]] = 0.0
-    return found
+    student = Student(STUDENT, sandbox, Submission(HERE))
+    lines = [check for check in TABLE if check.name.split()[0] == name]
+    return {check.name.split()[-1]: check.run(student)[0] for check in lines}
 
 
 def surprises(lines: list[str] = WRONG) -> list[str]:

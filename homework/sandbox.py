@@ -47,7 +47,7 @@ class Failed(Exception):
 
 
 class NotConfined(Exception):
-    """Student code would run here with all the rights of the grader."""
+    """Student code could do here what the grader can."""
 
 
 class Call(NamedTuple):
@@ -92,9 +92,9 @@ def command(trust: bool) -> list[str]:
     places += [sys.base_prefix, str(Path(sys.executable).resolve().parent.parent)]
     box = ["bwrap", *(word for place in places for word in ("--ro-bind-try", place, place))]
     box += "--proc /proc --dev /dev --unshare-all --die-with-parent --new-session".split()
-    if shutil.which("bwrap"):
-        if not subprocess.run([*box, sys.executable, "-c", ""], capture_output=True).returncode:
-            return [*box, *words]
+    nothing = [*box, sys.executable, "-c", ""]
+    if shutil.which("bwrap") and not subprocess.run(nothing, capture_output=True).returncode:
+        return [*box, *words]
     if not trust:
         raise NotConfined("student code cannot be confined here: you are not root, and bubblewrap "
                           "(bwrap) is not installed or may not run")  # fmt: skip
@@ -183,8 +183,8 @@ class Sandbox:
             watchdog.cancel()
         number = -code if code < 0 else code - 128  # bubblewrap adds 128
         if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
-            most = f"{CPU_SECONDS} seconds of CPU, or a minute by the clock"
-            raise Failed(f"did not come back within {most}")
+            raise Failed(f"did not come back within {CPU_SECONDS} s of CPU, {ALL_CPU_SECONDS} s in "
+                         "all, or a minute by the clock")  # fmt: skip
         raise Failed("crashed its process" if number > 0 else "ended its process without an answer")
 
 
@@ -203,8 +203,7 @@ class InProcess(Sandbox):
 
 def readable(reply: Any) -> dict[str, Any]:
     """A reply with its tensors and one line of error. Rubbish may raise any exception."""
-    found = {key: restored(x) for key, x in reply.items()}
-    return found | {"error": str(found["error"])[:100]} if "error" in found else found
+    return {key: str(x)[:100] if key == "error" else restored(x) for key, x in reply.items()}
 
 
 # ---------------------------------------------------------------------------- the student's side
@@ -219,8 +218,8 @@ def confine() -> None:
         os.setuid(NOBODY)
     seconds = int(time.process_time()) + 1 + ALL_CPU_SECONDS
     limits = {"CPU": seconds, "FSIZE": 0, "CORE": 0, "NOFILE": 64, "NPROC": 0}
-    if Path("/proc/self/statm").exists():
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    if (memory := Path("/proc/self/statm")).exists():
+        pages = int(memory.read_text().split()[0])
         limits["AS"] = pages * resource.getpagesize() + MEMORY
     for name, most in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
@@ -231,7 +230,6 @@ def answered(name: str, args: list, grad: Any, ask: Answer | None) -> dict[str, 
     try:
         if not name:
             module = sys.modules["solution"] = types.ModuleType("solution")
-            module.__file__ = "solution.py"
             exec(compile(args[0], "solution.py", "exec"), module.__dict__)
             return {}
         if not callable(function := getattr(sys.modules["solution"], name, None)):

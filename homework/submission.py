@@ -45,13 +45,13 @@ class Submission:
         try:
             with self.opened(self.prefix + name) as file:
                 content = file.read(most + 1)  # a bomb is unpacked no further
+            if len(content) <= most:
+                return content
+            raise ValueError(f"it is larger than {most:,} bytes")
         except (KeyError, FileNotFoundError):
             raise Failed(f"{name} was not handed in") from None
         except Exception as error:  # damaged, encrypted, not a file
             raise Failed(f"{name} cannot be read: {error}") from None
-        if len(content) > most:
-            raise Failed(f"{name} is larger than {most:,} bytes")
-        return content
 
     def opened(self, name: str) -> Any:
         """A file, not through a link, not a device."""

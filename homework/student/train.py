@@ -8,7 +8,6 @@ in which carries arise. Your `verify` is the reward, your estimator gives the ad
 of the exact pass rate, without sampling. Left out: almost everything that makes training fast.
 """
 
-import argparse
 import json
 import math
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from personal import Parser
 from torch import Tensor
 
 from model import GPT, ModelConfig
@@ -150,7 +150,7 @@ def train(s: Settings, mine: Any, folder: Path, save: Path | None = None) -> Ite
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train with your own functions in solution.py.")
+    parser = Parser("Train with your own functions in solution.py.")
     for name, default in asdict(Settings()).items():
         parser.add_argument(f"--{name}", type=type(default), default=default, help=f"({default})")
     parser.add_argument("--out", type=Path, help="write the settings and the log to this file")
@@ -161,7 +161,7 @@ def main() -> None:
 
     s, rows = Settings(**args), []
     if s.method != "exact" and not hasattr(solution, s.method):
-        parser.exit(2, f"train.py: there is no {s.method} in solution.py\n")
+        parser.error(f"there is no {s.method} in solution.py")
     torch.set_num_threads(1)  # so small a model gains nothing from more
     for row in train(s, solution, Path(__file__).resolve().parent, save):
         rows.append(row)
