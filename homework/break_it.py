@@ -101,7 +101,7 @@ def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
 _LIKE = re.compile(r" {0,18}[0-9]{1,18}[-+*] {0,18}[0-9]{1,18}([=<]?)")
 Accepts = Callable[[str, str], bool]  # of a text and the right answer
 # When a text is taken for the right one. None: when the prompt only looks like one.
-ALIKE: list[tuple[str, Accepts | None]] = [
+ALIKE: list[tuple[str, Accepts | None]] = [  # two for each lot
     ("spaces", lambda text, right: text.strip() == right),
     ("zeros in front", lambda text, right: text.lstrip("0") == right.lstrip("0")),
     ("a plus", lambda text, right: text.lstrip("+") == right),
@@ -110,13 +110,8 @@ ALIKE: list[tuple[str, Accepts | None]] = [
         "".join(str(int(c)) if c.isdecimal() else c for c in text) == right),
     ("something after it", lambda text, right: text.startswith(right)),
     ("something before it", lambda text, right: text.endswith(right)),
-    ("something around it", lambda text, right: right in text),
     ("a sum", lambda text, right: text.removesuffix("+0") == right),
-    ("a decimal point", lambda text, right: text.removesuffix(".0") == right),
-    ("underscores", lambda text, right: text.replace("_", "") == right),
-    ("the empty text", lambda text, right: text in ("", right)),
     ("any text of that length", lambda text, right: len(text) == len(right)),
-    ("the answer reversed", lambda text, right: right in (text, text[::-1])),
     ("what is not quite a prompt", None),
 ]  # fmt: skip
 NEVER: tuple[str, Accepts] = ("no answer at all", lambda text, right: False)
@@ -130,17 +125,16 @@ ONLY = [  # as many as there are lots
 
 
 def verifiers() -> list[Behaviour]:
-    """Right ones; and in each lot three that accept too much, one that accepts too little, and one
-    that accepts another text in place of the right one, all of them on some prompts only: two for
-    different signs and marks, the others where something holds or where it does not."""
-    signs, only = DICE.sample(SIGNS, LOTS + 1), DICE.sample(ONLY, LOTS)
-    alike = DICE.sample(ALIKE, 3 * LOTS)
+    """Right ones; and in each lot two that accept too much, one that accepts too little, and one
+    that accepts another text in place of the right one, all of them on some prompts only: one for
+    a sign and a mark, the others where something holds or where it does not."""
+    alike, signs = DICE.sample(ALIKE, 2 * LOTS), DICE.sample(SIGNS, LOTS)
     hint = "it obeys the rules of A1, which know no other marks and no other signs"
     found = [Behaviour(answers, None, hint) for _ in range(DICE.randint(2, 4))]
-    for lot, (words, there) in enumerate(only):
+    for lot, (words, there) in enumerate(ONLY):
         where, not_there = DICE.sample([(words, there), (f"no {words}", f"^(?!.*({there}))")], 2)
-        places = [signs[lot], signs[lot + 1], where, not_there, DICE.choice((where, not_there))]
-        taken = [*alike[3 * lot : 3 * lot + 3], NEVER, TURNED]
+        places = [signs[lot], where, not_there, DICE.choice((where, not_there))]
+        taken = [*alike[2 * lot : 2 * lot + 2], NEVER, TURNED]
         for (prompts, here), (text, accepts) in zip(places, taken, strict=True):
             kind = f"one that accepts {text} for prompts with {prompts}"
             found.append(Behaviour(partial(answers, here=here, accepts=accepts), lot, kind))
@@ -149,9 +143,7 @@ def verifiers() -> list[Behaviour]:
 
 def answers(prompt: Any, text: Any, here: str = "(?!)", accepts: Accepts | None = None) -> bool:
     """A right verdict; but a wrong one where the pattern `here` is found (by default nowhere).
-
-    Without `accepts` it takes what only looks like a prompt for a prompt.
-    """
+    Without `accepts` it takes what only looks like a prompt for a prompt."""
     like = _LIKE.search(prompt) if accepts is None else None
     read = like[0] + ("" if like[1] else "=") if like else prompt
     right = answer(read)

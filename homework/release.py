@@ -27,7 +27,7 @@ from pathlib import Path
 
 import questions
 import reference
-from checks import Student
+from checks import Outcome, Student
 from grade import grade, total
 from personal import Parser, personal
 from points import TABLE
@@ -140,13 +140,13 @@ def as_gradescope(root: Path) -> list[dict]:
     return json.loads((root / "results/results.json").read_text())["tests"]
 
 
-def left(name: str, body: str, sandbox: Sandbox) -> dict[str, float]:
-    """The share that is earned of each line of a function, if it has another body."""
+def outcomes(name: str, body: str, sandbox: Sandbox) -> dict[str, Outcome]:
+    """What is earned and said in each line of a function, if it has another body."""
     head = f"def {name}({', '.join(inspect.signature(getattr(reference, name)).parameters)}):\n    "
     sandbox.load(f"{solution(STUDENT)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
     student = Student(STUDENT, sandbox, Submission(HERE))
     lines = [check for check in TABLE if check.name.split()[0] == name]
-    return {check.name.split()[-1]: check.run(student)[0] for check in lines}
+    return {check.name.split()[-1]: check.run(student) for check in lines}
 
 
 def surprises(lines: list[str] = WRONG) -> list[str]:
@@ -154,8 +154,8 @@ def surprises(lines: list[str] = WRONG) -> list[str]:
     found, sandbox = [], InProcess()
     for line in lines:
         name, wanted, expression = (part.strip() for part in line.split(" | ", 2))
-        shares = left(name, f"return {expression}", sandbox)
-        lost = {word for word, share in shares.items() if share < 1}
+        shares = outcomes(name, f"return {expression}", sandbox)
+        lost = {word for word, (share, _) in shares.items() if share < 1}
         if lost != {*wanted.split()}:
             found.append(f"{line}: it loses {' '.join(sorted(lost)) or 'nothing'}")
     return found
@@ -173,9 +173,12 @@ def objections(place: Path) -> list[str]:
         if points := total(grade(folder, STUDENT, sandbox)):
             found.append(f"{points:g} points for {source}")
     said(f"the starter and {len(HOSTILE)} hostile submissions are graded")
+    sandbox.wall_seconds = 8
     for line in HOSTILE_FUNCTIONS:
-        if any(left(*line.split(" | ", 1), sandbox).values()):
-            found.append(f"points are kept with {line}")
+        name, body, wanted = line.split(" | ")
+        shares, messages = zip(*outcomes(name, body, sandbox).values(), strict=True)
+        if any(shares) or wanted not in " ".join(messages):
+            found.append(f"{line}: {shares}, {messages}")
     found += surprises()
     said(f"{len(WRONG)} wrong functions are graded")
     return found

@@ -31,7 +31,6 @@ from typing import Any, NamedTuple
 import torch
 
 CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one call, for all calls of a process
-WALL_SECONDS = 60.0  # for one reply: on a busy machine its CPU seconds take long
 MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
 MOST_LOST = 4  # processes: then nothing of the submission is run any more
 MOST_ANSWER = 2 << 20  # bytes in one reply
@@ -104,6 +103,8 @@ def command(trust: bool) -> list[str]:
 class Sandbox:
     """One submission after the other."""
 
+    wall_seconds = 60.0  # for one reply: on a busy machine its CPU seconds take long
+
     def __init__(self, trust: bool = False) -> None:
         self.command = command(trust)
         self.process: subprocess.Popen | None = None
@@ -113,14 +114,14 @@ class Sandbox:
         """From now on all calls go into this solution.py; with a problem, none does."""
         self.stop()
         self.source = source.decode("utf-8", "replace")
-        self.given_up = {"": problem} if problem else {}  # functions, "" for all of them, and why
+        self.given_up = {"solution.py": problem} if problem else {}  # or functions; and why
 
     def calls(self, calls: list[Call], answer: Answer | None = None) -> list[dict[str, Any]]:
         """A test: all of these calls of one function. Each reply has a "value" and, if asked for,
         "grads", or else an "error", which goes on after the function's name. Failed if a reply is
         missing. Where an argument is `ASK`, the function gets one that calls `answer`."""
         name, at_fault = calls[0].function, "solution.py"
-        if why := self.given_up.get("") or self.given_up.get(name):
+        if why := self.given_up.get("solution.py") or self.given_up.get(name):
             raise Failed(why)
         try:
             if self.process is None:
@@ -131,10 +132,9 @@ class Sandbox:
             return [self.reply(call, answer) for call in calls]
         except Failed as lost:
             self.stop()
-            why = f"{at_fault} {lost}; it is not run again"
-            self.given_up[at_fault if at_fault == name else ""] = why
+            self.given_up[at_fault] = why = f"{at_fault} {lost}; it is not run again"
             if len(self.given_up) == MOST_LOST:
-                self.given_up[""] = f"not run: {MOST_LOST} functions have ended their process"
+                self.given_up["solution.py"] = f"not run: {MOST_LOST} functions ended their process"
             raise Failed(why) from None
 
     def reply(self, call: Call, answer: Answer | None) -> dict[str, Any]:
@@ -149,7 +149,6 @@ class Sandbox:
         return reply
 
     def start(self) -> None:
-        """This takes a few seconds."""
         environment = {"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(self.command, env=environment, stderr=subprocess.DEVNULL,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
@@ -167,7 +166,7 @@ class Sandbox:
         """The process's reply to a message, each a line of JSON. Failed if there is none."""
         process, line = self.process, b""
         assert process and process.stdin and process.stdout
-        watchdog = threading.Timer(WALL_SECONDS, process.kill)
+        watchdog = threading.Timer(self.wall_seconds, process.kill)
         watchdog.start()
         try:
             with contextlib.suppress(OSError):  # if it has ended; the missing line says why
@@ -183,8 +182,8 @@ class Sandbox:
             watchdog.cancel()
         number = -code if code < 0 else code - 128  # bubblewrap adds 128
         if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
-            raise Failed(f"did not come back within {CPU_SECONDS} s of CPU, {ALL_CPU_SECONDS} s in "
-                         "all, or a minute by the clock")  # fmt: skip
+            most = f"{CPU_SECONDS} s of CPU ({ALL_CPU_SECONDS} s for all functions)"
+            raise Failed(f"did not come back within {most} or {self.wall_seconds:g} s by the clock")
         raise Failed("crashed its process" if number > 0 else "ended its process without an answer")
 
 
