@@ -73,21 +73,32 @@ def numbers(reply: Reply, shape: tuple[int, ...], name: str) -> Tensor:
 
 
 # ------------------------------------------------------------------------- part A: the estimators
-# All checks of an estimator look at one table: the advantages of a success and of a failure in a
-# group of k with S successes, asked for group by group.
+# All checks of an estimator look at one table: by k, the rewards (k + 1, k) of groups with S = 0..k
+# successes, and their advantages, NaN where there are none.
 
-Rows = dict[tuple[int, int], tuple[float, float]]  # by k and S; NaN where there are no numbers
-Weight = Callable[[float], float]
+Table = dict[int, tuple[Tensor, Tensor]]
+Weight = Callable[..., float]  # w(p)
 
 
-def weight(rows: list[tuple[float, float]], p: float, power: int = 1) -> float:
+def groups(k: int) -> Tensor:
+    """Such rewards, the successes first."""
+    return (torch.arange(k) < torch.arange(k + 1).unsqueeze(1)).double()
+
+
+def weight(r: Tensor, A: Tensor, p: float, power: int = 1) -> float:
     """w of E[g] = w grad p: the mean of x = g / (p (1-p)), or of its power, over 0..k successes on
     the two-outcome policy."""
-    k, total = len(rows) - 1, 0.0
-    for s, (success, failure) in enumerate(rows):
-        x = (s * success * (1 - p) - (k - s) * failure * p) / k / (p * (1 - p))
-        total += math.comb(k, s) * p**s * (1 - p) ** (k - s) * x**power
-    return total
+    k = r.shape[1]
+    chance = double([math.comb(k, s) * p**s * (1 - p) ** (k - s) for s in range(k + 1)])
+    x = (A * (r - p)).mean(dim=1) / (p * (1 - p))
+    return (chance @ x**power).item()
+
+
+def weight_of(name: str, k: int) -> Weight:
+    """That of a function in the reference."""
+    r = groups(k)
+    A = getattr(reference, name)(r, r.mean(dim=1, keepdim=True), k)
+    return functools.partial(weight, r, A)
 
 
 def order(T: int) -> Weight:
@@ -95,17 +106,11 @@ def order(T: int) -> Weight:
     return lambda p: -math.expm1(T * math.log1p(-p)) / p
 
 
-def std_weight(k: int) -> Weight:
-    """w of (r - mean) / std."""
-    live = [(math.sqrt((k - s) / s), -math.sqrt(s / (k - s))) for s in range(1, k)]
-    return functools.partial(weight, [(0.0, 0.0), *live, (0.0, 0.0)])
-
-
 # Of groups of k, with the student's coefficients a: the right w, and what the expected gradient is.
 WEIGHTS: dict[str, tuple[Callable[[int, tuple], Weight], str]] = {
     "reinforce": (lambda k, a: order(1), "the gradient of p itself"),
     "rloo": (lambda k, a: order(1), "the gradient of p: the baseline is the mean of the *others*"),
-    "grpo": (lambda k, a: std_weight(k), "that of (r - mean) / std, divisor k in the group's std"),
+    "grpo": (lambda k, a: weight_of("grpo", k), "that of (r - mean) / std, with divisor k"),
     "maxrl": (lambda k, a: order(k - 1), "that of order k - 1"),
     "maxrl_raw": (lambda k, a: order(k), "that of order k"),
     "own": (lambda k, a: lambda p: sum(x * (1 - p) ** j for j, x in enumerate(a)),
@@ -119,37 +124,26 @@ def same(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
-def group(k: int, successes: int) -> list[float]:
-    """The rewards of a group, in any order."""
-    return DICE.sample([1.0] * successes + [0.0] * (k - successes), k)
-
-
 @functools.lru_cache(99)
-def table(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
-    """The advantages of groups of all tested sizes and of another; and for the sizes at which
-    something is wrong, what."""
+def table(student: Student, name: str) -> tuple[Table, dict[int, str]]:
+    """The table, of all tested sizes and another, with the rollouts of a group in any order; and
+    for the sizes at which something is wrong, what."""
     sizes = {5, 16, DICE.randint(9, 15), *((4, 8) if name == "own" else (1, 2, 3))}
-    groups = [group(k, s) for k in sorted(sizes) for s in range(k + 1)]
-    calls = [Call(name, [double([g]), double([[sum(g) / len(g)]]), len(g)]) for g in groups]
-    found: Rows = {}
+    rewards = [double([DICE.sample(g, k) for g in groups(k).tolist()]) for k in sorted(sizes)]
+    found = {r.shape[1]: (r, torch.full_like(r, math.nan)) for r in rewards}
     problems: dict[int, str] = {}
-    for g, reply in zip(groups, student.sandbox.calls(calls), strict=True):
+    rows = [(k, g, A) for k, (r, As) in found.items() for g, A in zip(r, As, strict=True)]
+    calls = [Call(name, [g.unsqueeze(0), g.mean().view(1, 1), k]) for k, g, _ in rows]
+    for (k, g, A), reply in zip(rows, student.sandbox.calls(calls), strict=True):
+        where = f"{name}, in a group with {g.sum():g} of {k} right,"
         try:
-            found[len(g), int(sum(g))] = by_reward(name, g, reply)
+            theirs = numbers(reply, (1, k), where)[0]
+            if not all(same(theirs[g == x], theirs[g == x][:1]) for x in (0, 1)):
+                raise Failed(f"{where} gives equal rewards different advantages")
+            A[:] = theirs
         except Failed as failed:
-            found[len(g), int(sum(g))] = math.nan, math.nan
-            problems.setdefault(len(g), str(failed))
+            problems.setdefault(k, str(failed))
     return found, problems
-
-
-def by_reward(name: str, g: list[float], reply: Reply) -> tuple[float, float]:
-    """The advantage of a success and of a failure in this group, 0 where there is none."""
-    where = f"{name}, in a group with {sum(g):g} of {len(g)} right,"
-    A = numbers(reply, (1, len(g)), where)[0]
-    success, failure = (A[g.index(r)].item() if r in g else 0.0 for r in (1.0, 0.0))
-    if not same(A, double([success if r else failure for r in g])):
-        raise Failed(f"{where} gives equal rewards different advantages")
-    return success, failure
 
 
 def off(student: Student, name: str, k: int, scaled: bool = False) -> float:
@@ -161,10 +155,11 @@ def off(student: Student, name: str, k: int, scaled: bool = False) -> float:
     """
     ps = [(i + DICE.uniform(0.02, 0.98)) / (k + 1) for i in range(k + 1)]
     right = double([*map(WEIGHTS[name][0](k, personal(student.id).coefficients), ps)])
-    rows = [table(student, name)[0][k, s] for s in range(k + 1)]
-    least = math.inf
-    for some in (rows, [(0.0, 0.0), *rows[1:-1], (PASSED.get(name, 0.0), 0.0)]):
-        w = double([weight(some, p) for p in ps])
+    r, A = table(student, name)[0][k]
+    mended, least = A.clone(), math.inf
+    mended[0], mended[k] = 0.0, PASSED.get(name, 0.0)
+    for some in (A, mended):
+        w = double([weight(r, some, p) for p in ps])
         factor = (w @ right / (right @ right)).item() if scaled else 1.0
         if factor > 1e-3:
             error = (w / factor - right).abs().max() / right.abs().max()
@@ -184,7 +179,7 @@ def expectation(student: Student, name: str, letter: str) -> Outcome:
     return 1, ""
 
 
-def proportional(student: Student, name: str) -> tuple[Rows, dict[int, str]]:
+def proportional(student: Student, name: str) -> tuple[Table, dict[int, str]]:
     """The table; Failed unless E nearly holds up to a constant factor. Constant functions have the
     properties K1, B and D, too, and earn nothing for them."""
     if off(student, name, 5, scaled=True) > 0.015:
@@ -196,10 +191,10 @@ def equal_rewards(student: Student, name: str, letter: str) -> Outcome:
     """D: groups that all fail or all succeed, of one rollout too where K1 is not tested; or K1."""
     sizes = {"own": (4, 8), "grpo": (1, 2, 5, 16), "maxrl_raw": (1, 2, 5, 16)}
     ks = (1,) if letter == "K1" else sizes.get(name, (2, 5, 16))
-    rows, problems = proportional(student, name)
+    found, problems = proportional(student, name)
     for k, s in ((n, s) for n in ks for s in (0, n)):
         wanted = PASSED.get(name, float(k == 1 and name != "grpo")) if s else 0.0
-        if not abs(rows[k, s][0 if s else 1] - wanted) < 1e-3:
+        if not (found[k][1][s] - wanted).abs().max() < 1e-3:
             which = "succeed" if s else "fail"
             return 0, problems.get(k) or f"{name}: not right in a group of {k} if all {which}"
     return 1, ""
@@ -208,12 +203,12 @@ def equal_rewards(student: Student, name: str, letter: str) -> Outcome:
 def in_a_batch(student: Student, name: str, _: str) -> Outcome:
     """B: groups in a batch, and some of their entries, in float64 and in float32, give the numbers
     that they give alone: for the size that is trained with and for another."""
-    rows = proportional(student, name)[0]
+    found = proportional(student, name)[0]
     calls, wanted = [], []
-    for k in (16, max(k for k, _ in rows if k < 16)):
-        batch = [group(k, s) for s in (0, k, *DICE.choices(range(1, k), k=DICE.randint(3, 9)))]
-        r = double(DICE.sample(batch, len(batch)))
-        alone = double([[rows[k, sum(g)][0 if x else 1] for x in g] for g in r.int().tolist()])
+    for k in (16, max(k for k in found if k < 16)):
+        rows = [0, k, *DICE.choices(range(1, k), k=DICE.randint(3, 9))]
+        DICE.shuffle(rows)
+        r, alone = (x[rows] for x in found[k])
         all_of_it = r, r.mean(dim=1, keepdim=True), alone
         some = torch.tensor(DICE.sample(range(r.numel()), r.numel() - DICE.randint(1, k)))
         for a, b, right in (all_of_it, [x.expand_as(r).flatten()[some] for x in all_of_it]):
@@ -334,6 +329,14 @@ def pass_at_k(student: Student, _: str, which: str) -> Outcome:
 torch.seed()
 LOSS = "policy_gradient_loss"
 Case = tuple[Call, Tensor]  # a call, and what it returns, or the gradient in its first argument
+# By line of the table of points: the error that is allowed where 0 is right, and a hint.
+LINES = {
+    "ends": (0, "the first end token is the last that was drawn"),
+    "sum": (1e-4, "add up log softmax(logits)[token] by hand, the first end token included"),
+    "slope": (1e-5, "its gradient in a logit is 1{token} - softmax up to the end token, then 0"),
+    "gradient": (1e-6, "its gradient is not -A / (B k). Set all but one A to 0 and look at it"),
+    "divisor": (1e-6, "its gradient is not -A / (B k). Groups of zeros count in B k"),
+}
 
 
 def drawn() -> tuple[Tensor, Tensor, int]:
@@ -347,23 +350,6 @@ def drawn() -> tuple[Tensor, Tensor, int]:
     return 150 * torch.randint(-1, 2, (U, L, 1)) + 2 * torch.randn(U, L, V), tokens, end
 
 
-def masks(which: str) -> list[Case]:
-    """Of completion_mask."""
-    xs = [drawn()[1:] for _ in range(3)]
-    return [(Call("completion_mask", [*x]), reference.completion_mask(*x)) for x in xs]
-
-
-def sums(which: str) -> list[Case]:
-    """Of summed_logprobs, or of its gradient."""
-    cases = []
-    for x, tokens, end in (drawn(), drawn()):
-        right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
-        grad, slope = (0,) if which == "gradient" else (), torch.autograd.grad(right.sum(), x)[0]
-        call = Call("summed_logprobs", [x, tokens, end], grad)
-        cases.append((call, slope if grad else right.detach()))
-    return cases
-
-
 def loss_of(B: int, k: int, dead: bool = False) -> Case:
     """The loss with advantages (B, k), of both signs and unlike sizes, differentiated in both
     arguments. None is 0, except for `dead`: all of one group, one of another."""
@@ -375,26 +361,23 @@ def loss_of(B: int, k: int, dead: bool = False) -> Case:
     return Call(LOSS, [-9 * torch.rand(B, k).square() - 0.001, A], (0, 1)), -A / (B * k)
 
 
-def losses(which: str) -> list[Case]:
-    """One loss has more groups and larger ones than another, so no fixed divisor is right."""
-    shapes = zip(*(sorted(DICE.sample(range(low, 8), 2)) for low in (3, 2)), strict=True)
-    if which == "divisor":
-        return [loss_of(B, k, dead=True) for B, k in shapes]
-    return [loss_of(B, k) for B, k in (*shapes, (1, DICE.randint(2, 9)))]
-
-
-# The cases, the error that is allowed where 0 is right, and a hint.
-CASES: dict[tuple[str, str], tuple[Callable[[str], list[Case]], float, str]] = {
-    ("completion_mask", "ends"): (masks, 0, "the first end token is the last that was drawn"),
-    ("summed_logprobs", "sum"): (
-        sums, 1e-4, "add up log softmax(logits)[token] by hand, the first end token included"),
-    ("summed_logprobs", "gradient"): (
-        sums, 1e-5, "its gradient in a logit is 1{token} - softmax up to the end token, then 0"),
-    (LOSS, "gradient"): (
-        losses, 1e-6, "its gradient is not -A / (B k). Set all but one A to 0 and look at it"),
-    (LOSS, "divisor"): (
-        losses, 1e-6, "its gradient is not -A / (B k). Groups of zeros count in B k"),
-}  # fmt: skip
+def cases(name: str, which: str) -> list[Case]:
+    """What is asked. One loss has more groups and larger ones than another, so no fixed divisor is
+    right."""
+    found: list[Case] = []
+    if name == LOSS:
+        shapes = zip(*(sorted(DICE.sample(range(low, 8), 2)) for low in (3, 2)), strict=True)
+        found = [loss_of(B, k, dead=which == "divisor") for B, k in shapes]
+        return found if which == "divisor" else [*found, loss_of(1, DICE.randint(2, 9))]
+    for x, tokens, end in (drawn(), drawn(), drawn()):
+        if name == "completion_mask":
+            found.append((Call(name, [tokens, end]), reference.completion_mask(tokens, end)))
+            continue
+        right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
+        slope = torch.autograd.grad(right.sum(), x)[0]
+        grad, wanted = ((0,), slope) if which == "slope" else ((), right.detach())
+        found.append((Call(name, [x, tokens, end], grad), wanted))
+    return found
 
 
 def gradient(reply: Reply, call: Call, i: int) -> Tensor:
@@ -409,11 +392,11 @@ def gradient(reply: Reply, call: Call, i: int) -> Tensor:
 
 
 def held(student: Student, name: str, which: str) -> Outcome:
-    """Some cases."""
-    build, most, see = CASES[name, which]
-    cases = build(which)
-    replies = student.sandbox.calls([call for call, _ in cases])
-    for (call, right), reply in zip(cases, replies, strict=True):
+    """The cases of a line of the table of points."""
+    asked = cases(name, which)
+    most, see = LINES[which]
+    replies = student.sandbox.calls([call for call, _ in asked])
+    for (call, right), reply in zip(asked, replies, strict=True):
         theirs = gradient(reply, call, 0) if call.grad else numbers(reply, right.shape, name)
         if right.dtype == torch.bool != reply["value"].dtype:
             return 0, f"{name} returned a tensor that is not of type bool"

@@ -50,17 +50,14 @@ def personal(student: str) -> Personal:
     digest = hashlib.sha256(f"{EDITION}:{normal(student)}".encode()).digest()
     draws = iter(digest)
 
-    def one_of(low: int, high: int) -> int:
-        return low + next(draws) % (high - low + 1)
+    def one_of(numbers: Sequence[int]) -> int:
+        return numbers[next(draws) % len(numbers)]
 
-    def not_zero(most: int) -> int:
-        x = one_of(-most, most - 1)
-        return x if x < 0 else x + 1
-
-    coefficients = (one_of(1, 3), not_zero(3), not_zero(3), not_zero(3))
-    prompts = tuple(round(one_of(low, high) * step, 6) for low, high, step in KINDS)
-    lost = one_of(10, 30) / 100, one_of(3, 6)
-    noise = one_of(5, 40) / 100
+    signed = (one_of((-3, -2, -1, 1, 2, 3)) for _ in range(3))
+    coefficients = (one_of((1, 2, 3)), *signed)
+    prompts = tuple(round(one_of(range(low, high + 1)) * step, 6) for low, high, step in KINDS)
+    lost = one_of(range(10, 31)) / 100, one_of(range(3, 7))
+    noise = one_of(range(5, 41)) / 100
     first = 10 * int.from_bytes(digest[-3:], "big")
     return Personal(coefficients, prompts, lost, noise, tuple(range(first, first + 3)))
 

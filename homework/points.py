@@ -44,7 +44,6 @@ ESTIMATORS: dict[str, dict[str, float]] = {
     "maxrl_raw": {"E": 1.5, "B": 0.5, "D": 1},
     "own": {"E4": 2, "E5": 3, "E8": 4, "E16": 4, "B": 1, "D": 1},
 }
-LOSS = "policy_gradient_loss"
 TABLE = [
     Check("A", "verify right", 2, "right answers", checks.verify),
     Check("A", "verify numbers", 2, "other numbers", checks.verify),
@@ -55,10 +54,10 @@ TABLE = [
     Check("A", "pass_at_k edges", 1, "no success, all, and n < k", checks.pass_at_k),
     Check("A", "completion_mask ends", 1, "true up to the first end token", checks.held),
     Check("A", "summed_logprobs sum", 2.5, "its value", checks.held),
-    Check("A", "summed_logprobs gradient", 1.5, "its gradient", checks.held),
-    Check("A", f"{LOSS} gradient", 2, "its gradient", checks.held),
-    Check("A", f"{LOSS} divisor", 1.5, "groups without a signal count", checks.held),
-    Check("A", f"{LOSS} constant", 1.5, "A is constant", checks.constant),
+    Check("A", "summed_logprobs slope", 1.5, "its gradient", checks.held),
+    Check("A", f"{checks.LOSS} gradient", 2, "its gradient", checks.held),
+    Check("A", f"{checks.LOSS} divisor", 1.5, "groups without a signal count", checks.held),
+    Check("A", f"{checks.LOSS} constant", 1.5, "A is constant", checks.constant),
     *(Check("B" if name == "own" else "A", f"{name} {letter}", x, *PROPERTIES[letter[0]])
       for name, points in ESTIMATORS.items() for letter, x in points.items()),
     *(Check("C", name, x, f"question {name}", questions.graded)

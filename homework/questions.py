@@ -21,7 +21,7 @@ from typing import Any
 
 import personal
 import reference
-from checks import Outcome, Student, described, order, std_weight, weight
+from checks import Outcome, Student, described, order, weight_of
 from sandbox import Failed
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +30,7 @@ train: Any = SimpleNamespace(**runpy.run_path(str(HERE / "student" / "train.py")
 
 # ------------------------------------------------------------------------------------- numbers
 
-METHODS = {"rl": order(1), "grpo": std_weight(8), "maxrl": order(7), "ml": lambda p: 1 / p}
+METHODS = {"rl": order(1), "grpo": weight_of("grpo", 8), "maxrl": order(7), "ml": lambda p: 1 / p}
 POINTS = {
     "weights rl": 0.25, "weights grpo": 1, "weights maxrl": 1, "weights ml": 0.75,
     "shares rl": 0.5, "shares grpo": 0.5, "shares maxrl": 0.5, "shares ml": 0.5,
@@ -55,16 +55,10 @@ def right_answers(own: personal.Personal) -> dict[str, Any]:
         "weights": {name: [w(p) for p in own.prompts] for name, w in METHODS.items()},
         "shares": {name: [100 * x / sum(some) for x in some] for name, some in parts.items()},
         "hardest": {"factor": 1 / p, "half": half, "live": live}, "lost": lost,
-        "sd": {name: [standard_deviation(name, own.noise, k) for k in (2, 8, 32)]
+        "sd": {name: [math.sqrt(w(own.noise, 2) - w(own.noise) ** 2)
+                      for w in (weight_of(name, k) for k in (2, 8, 32))]
                for name in ("maxrl_raw", "maxrl")},
     }  # fmt: skip
-
-
-def standard_deviation(name: str, p: float, k: int) -> float:
-    """That of g / (p (1-p)) for one group, on two outcomes; a group without a success gives 0."""
-    minus = float(name == "maxrl")
-    rows = [(0.0, 0.0), *((k / s - minus, -minus) for s in range(1, k + 1))]
-    return math.sqrt(weight(rows, p, 2) - weight(rows, p) ** 2)
 
 
 def compared(right: Any, theirs: Any, where: str) -> Iterator[str]:

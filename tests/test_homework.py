@@ -157,7 +157,7 @@ def test_links_bombs_and_rubbish_are_a_sentence(tmp_path):
         (tmp_path, name, "not handed") for name in ("solution.py", "answers.json", "runs/passwd")
     )
     for path, name, why in (
-        *links, (large, "solution.py", "larger"), (bomb, "solution.py", "only deflate")
+        *((tmp_path, link, "not handed in") for link in links), (large, "solution.py", "larger"), (bomb, "solution.py", "only deflate")
     ):  # fmt: skip
         with pytest.raises(Failed, match=why):
             Submission(path).read(name, 3)
