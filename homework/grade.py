@@ -5,10 +5,9 @@
 
 The exit status is 0 whatever the points. It is 1, and there are no points at all, if the grader
 itself fails; and 2 where student code cannot be confined: without --trust none is run there.
-results.json is in Gradescope's format, and is written whole after every test, so that a time-out
-keeps what was earned until then. With AUTOGRADER_ROOT and without a folder it reads and writes
-where Gradescope wants it to (run_autograder). Left out: what is tested (checks.py, questions.py),
-and for how many points (points.py).
+results.json is in Gradescope's format. With AUTOGRADER_ROOT and without a folder it reads and
+writes where Gradescope wants it to (run_autograder). Left out: what is tested (checks.py,
+questions.py), and for how many points (points.py).
 """
 
 import csv
@@ -51,50 +50,35 @@ def whose(path: Path) -> str:
         return name
 
 
-def grade(path: Path, student: str, sandbox: Sandbox, out: Path | None = None) -> dict[str, Any]:
+def grade(path: Path, student: str, sandbox: Sandbox) -> dict[str, Any]:
     """The results of one submission. Failed if it cannot be read at all."""
     submission, note = Submission(path), f"Graded with the numbers of {student}."
     if (named := whose(path)) != student:
         note += f" The submission says that it is by {named}."
-    tests = [row(check, 0, "not run: the grader was stopped before this test") for check in TABLE]
-    results = {"tests": tests, "output": printable(note), "extra_data": {"student": student}}
     try:
         sandbox.load(submission.read("solution.py", MOST_SOURCE))
     except Failed as missing:
         sandbox.load(b"", str(missing))
     handed_in = Student(student, sandbox, submission)
-    for i, check in enumerate(TABLE):
-        write(out, results)
-        tests[i] = row(check, *check.run(handed_in))
-    write(out, results)
-    return results
-
-
-def write(path: Path | None, content: dict[str, Any]) -> None:
-    """Replace a file of JSON, whole or not at all."""
-    if path is not None:
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(content, indent=1))
-        os.replace(temporary, path)
-
-
-def total(results: dict[str, Any]) -> float:
-    """All points."""
-    return round(sum(test["score"] for test in results["tests"]), 2)
+    tests = [row(check, *check.run(handed_in)) for check in TABLE]
+    score = round(sum(test["score"] for test in tests), 2)
+    return {"score": score, "tests": tests, "output": printable(note)}
 
 
 def grade_one(path: Path, student: str, out: Path, sandbox: Sandbox) -> None:
     """Grade and print."""
+    out.unlink(missing_ok=True)  # no score rather than an old one, if this fails
     try:
-        results = grade(path, student, sandbox, out)
+        results = grade(path, student, sandbox)
     except Failed as failed:
-        results = {"tests": [row(check, 0, failed) for check in TABLE], "output": str(failed)}
-        write(out, results)
+        tests = [row(check, 0, failed) for check in TABLE]
+        results = {"score": 0, "tests": tests, "output": str(failed)}
+    out.write_text(json.dumps(results, indent=1))
     for test in results["tests"]:
         mark = "" if test["status"] == "passed" else f"  {test['output']}"
         say(f"{test['score']:5g} of {test['max_score']:<4g} {test['name']}{mark}")
-    most = sum(test["max_score"] for test in results["tests"])
-    say(f"{results['output']}\n{total(results):g} of {most:g} points, in {out}")
+    most = sum(check.points for check in TABLE)
+    say(f"{results['output']}\n{results['score']:g} of {most:g} points, in {out}")
 
 
 def grade_all(folder: Path, table: Path, sandbox: Sandbox) -> int:
@@ -111,8 +95,10 @@ def grade_all(folder: Path, table: Path, sandbox: Sandbox) -> int:
             try:
                 if ids.count(student) > 1:
                     raise Failed(f"more than one submission is by {student}")
-                results = grade(path, student, sandbox, folder / f"{path.name}.results.json")
-                scores, points = [t["score"] for t in results["tests"]], f"{total(results):g}"
+                results = grade(path, student, sandbox)
+                out = folder / f"{path.name}.results.json"
+                out.write_text(json.dumps(results, indent=1))
+                scores, points = [t["score"] for t in results["tests"]], f"{results['score']:g}"
                 remark = results["output"]
             except Exception as error:
                 kind = "" if isinstance(error, Failed) else f"{type(error).__name__}: "
@@ -159,8 +145,6 @@ def main() -> int:
     except NotConfined as error:
         parser.error(f"{error}. Add --trust if you trust these programs")
     except Exception as error:
-        if not args.all and out.is_file():
-            out.unlink()  # no score rather than a wrong one
         why = printable(f"{type(error).__name__}: {error}")
         parser.exit(1, f"grade.py failed, and gives no points: {why}\n")
     return 0

@@ -28,7 +28,7 @@ from pathlib import Path
 import questions
 import reference
 from checks import Outcome, Student
-from grade import grade, total
+from grade import grade
 from personal import Parser, personal
 from points import TABLE
 from sandbox import InProcess, Sandbox
@@ -44,7 +44,7 @@ KIT = (
 ).split()
 GRADER = [path.name for path in HERE.glob("*.py") if path.name != "release.py"]
 GRADER += ["student/train.py", "student/start.pt"]
-HEAD = '''"""Your solution: assignment.md says what each function must do. The grader reads no other.
+HEAD = '''"""Your solution: assignment.md says what each function must do. No other file is read.
 It may import the standard library, numpy and torch. Try it: `python -m pytest test_public.py`.
 """
 
@@ -125,16 +125,16 @@ def solve(kit: Path) -> None:
             said(f"{command}\n{rows[0]}\n{rows[-1]}")
 
 
-def as_gradescope(root: Path) -> list[dict]:
-    """The tests in the results, where Gradescope has source/ and submission/, with our packages."""
+def as_gradescope(root: Path) -> dict:
+    """The results, where Gradescope has source/ and submission/, with our packages."""
     environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "PYTHON": sys.executable}
     subprocess.run([str(root / "source/run_autograder"), "--trust"], env=environment, check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip
-    return json.loads((root / "results/results.json").read_text())["tests"]
+    return json.loads((root / "results/results.json").read_text())
 
 
 def outcomes(name: str, body: str, sandbox: Sandbox) -> dict[str, Outcome]:
-    """What is earned and said in each line of a function, if it has another body."""
+    """What is earned and said in each line of a function that has another body."""
     head = f"def {name}({', '.join(inspect.signature(getattr(reference, name)).parameters)}):\n    "
     sandbox.load(f"{solution(STUDENT)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
     student = Student(STUDENT, sandbox, Submission(HERE))
@@ -156,14 +156,14 @@ def surprises(lines: list[str] = WRONG) -> list[str]:
 
 def objections(place: Path) -> list[str]:
     """Why the grader cannot be trusted; nothing if it can."""
-    tests = as_gradescope(place)
-    found = [f"the reference loses {t['name']}: {t['output']}" for t in tests
-             if t["status"] != "passed"]  # fmt: skip
-    said(f"the reference has {sum(test['score'] for test in tests):g} points")
+    results = as_gradescope(place)
+    found = [f"the reference loses {test['name']}: {test['output']}"
+             for test in results["tests"] if test["status"] != "passed"]  # fmt: skip
+    said(f"the reference has {results['score']:g} points")
     sandbox, folder = Sandbox(trust=True), student_kit(place / "hostile")  # all of it is our own
     for source in (starter(), *HOSTILE):
         (folder / "solution.py").write_text(source)
-        if points := total(grade(folder, STUDENT, sandbox)):
+        if points := grade(folder, STUDENT, sandbox)["score"]:
             found.append(f"{points:g} points for {source}")
     said(f"the starter and {len(HOSTILE)} hostile submissions are graded")
     sandbox.wall_seconds = 8

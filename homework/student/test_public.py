@@ -3,8 +3,7 @@
     python -m pytest test_public.py             # all
     python -m pytest test_public.py -k maxrl    # those of one function
 
-The grader asks more questions of the same kind. Nothing in here knows an answer: the
-expected gradient is summed over all outcomes, pass@k is counted, chances add up to 1.
+The grader asks more questions of the same kind.
 """
 
 import itertools
@@ -46,9 +45,8 @@ def test_expected_gradient(name, k):
     a = orders.get(name, [1])
     assert a, "copy the coefficients that personal.py prints"
     wanted = sum(x * (1 - P) ** j for j, x in enumerate(a))
-    assert math.isclose(weight(name, k), wanted, rel_tol=1e-3, abs_tol=1e-4), (
-        f"{name}, k = {k}: E[g] is not grad p times the sum of a_j (1-p)^j, a = {a}. {SEE}"
-    )
+    same = math.isclose(weight(name, k), wanted, rel_tol=1e-3, abs_tol=1e-4)
+    assert same, f"{name}, k = {k}: E[g] is not grad p times the sum of {a}_j (1-p)^j. {SEE}"
 
 
 @pytest.mark.parametrize("name", [*ESTIMATORS, "grpo"])
@@ -84,33 +82,27 @@ def test_grpo_has_unit_variance():
     ("3*4%5=", None, ["2"]), ("12+34:", None, ["46", "2+4=6,10+30=40;46"]),
 ])  # fmt: skip
 def test_verify(prompt, right, wrong):
-    for text in [right] * (right is not None):
-        assert solution.verify(prompt, text) is True, f"{text!r} is right for {prompt!r}"
-    for text in wrong:
-        assert solution.verify(prompt, text) is False, f"{text!r} is wrong for {prompt!r}"
+    for text in [right, *wrong] if right else wrong:
+        said = solution.verify(prompt, text)
+        assert said is (text == right), f"verify({prompt!r}, {text!r}) is not {text == right}"
 
 
 def test_pass_at_k_by_counting():
     for n, c, k in itertools.product(range(1, 6), range(6), range(1, 6)):
         if c <= n and k <= n:
-            tries = list(itertools.combinations([True] * c + [False] * (n - c), k))
-            counted = sum(map(any, tries)) / len(tries)
-            same = math.isclose(solution.pass_at_k(n, c, k), counted, abs_tol=1e-6)
+            tries = [any(some) for some in itertools.combinations([1] * c + [0] * (n - c), k)]
+            same = math.isclose(solution.pass_at_k(n, c, k), sum(tries) / len(tries), abs_tol=1e-6)
             assert same, f"pass_at_k({n}, {c}, {k}): list the ways to take {k} of {n}, and count"
     with pytest.raises(ValueError):
         solution.pass_at_k(3, 1, 4)
 
 
 def test_the_chances_of_all_completions_add_up_to_1():
+    texts = [(2, 0, 0), (0, 2, 0), (1, 2, 0), *itertools.product((0, 1), (0, 1), (0, 1, 2))]
     logits = torch.tensor([0.3, -1.0, 0.7])  # the same at every position; token 2 is the end
-    texts = [(2, 0, 0), *((a, 2, 0) for a in (0, 1))]
-    texts += itertools.product((0, 1), (0, 1), (0, 1, 2))
-    completions = torch.tensor(texts)
-    logp = solution.summed_logprobs(logits.expand(len(texts), 3, 3), completions, 2)
-    assert math.isclose(logp.exp().sum().item(), 1, rel_tol=1e-4), (
-        "summed_logprobs: the chances of all completions of three tokens or less do not "
-        "add up to 1. Is the end token included, and nothing after it?"
-    )
+    logp = solution.summed_logprobs(logits.expand(len(texts), 3, 3), torch.tensor(texts), 2)
+    right = math.isclose(logp.exp().sum().item(), 1, rel_tol=1e-4)
+    assert right, "they do not add up to 1. Is the end token included, and nothing after it?"
 
 
 def test_the_mask_ends_with_the_end_token():
@@ -119,9 +111,8 @@ def test_the_mask_ends_with_the_end_token():
 
 
 def test_the_gradient_of_the_loss():
-    logp = torch.zeros(2, 3, requires_grad=True)
-    A = torch.tensor([[3.0, -1, -2], [0, 0, 0]], requires_grad=True)
-    solution.policy_gradient_loss(logp, A).backward()
+    logp, A = torch.zeros(2, 3, requires_grad=True), torch.tensor([[3.0, -1, -2], [0, 0, 0]])
+    solution.policy_gradient_loss(logp, A.requires_grad_()).backward()
     assert A.grad is None or not A.grad.any(), "policy_gradient_loss: advantages are constants"
     right = torch.allclose(logp.grad, -A.detach() / 6)
     assert right, "its gradient is not -A / (B k); B k is 6 here, zeros included"
