@@ -125,9 +125,9 @@ ONLY = [  # as many as there are lots
 
 
 def verifiers() -> list[Behaviour]:
-    """Right ones; and in each lot two that accept too much, one that accepts too little, and one
-    that accepts another text in place of the right one, all of them on some prompts only: one for
-    a sign and a mark, the others where something holds or where it does not."""
+    """Right ones; and in each lot two that accept too much, one that accepts nothing, and one that
+    accepts another text in place of the right one, all of them on some prompts only: one for a
+    sign and a mark, the others where something holds or where it does not."""
     alike, signs = DICE.sample(ALIKE, 2 * LOTS), DICE.sample(SIGNS, LOTS)
     hint = "it obeys the rules of A1, which know no other marks and no other signs"
     found = [Behaviour(answers, None, hint) for _ in range(DICE.randint(2, 4))]

@@ -16,8 +16,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import reference
 import torch
@@ -33,8 +32,7 @@ Reply = dict[str, Any]
 double = functools.partial(torch.tensor, dtype=torch.float64)
 
 
-@dataclass(eq=False)
-class Student:
+class Student(NamedTuple):
     """A submission as the checks see it."""
 
     id: str
@@ -292,7 +290,23 @@ def verify(student: Student, _: str, which: str) -> Outcome:
     return 1 - len(missed) / len(kinds), said
 
 
-# ----------------------------------------------------------------------------------- part A: pass@k
+# --------------------------------------------------- part A: pass@k, log-probability and loss
+
+torch.seed()
+LOSS = "policy_gradient_loss"
+# A call, and what it returns, or the gradient in its first argument; None: a ValueError.
+Case = tuple[Call, Tensor | None]
+# By line of the table of points: the errors that are allowed, relative and absolute, and a hint.
+LINES = {
+    "brute": (0, 1e-6, "list the ways to take k of n, and count"),
+    "large": (0, 1e-6, "multiply k exact factors"),
+    "edges": (0, 1e-6, "list the ways to take k of n, and count"),
+    "ends": (0, 0, "the first end token is the last that was drawn"),
+    "sum": (1e-3, 1e-4, "add log softmax(logits)[token] by hand, the first end token included"),
+    "slope": (1e-3, 1e-5, "the gradient in a logit is 1{token} - softmax, and 0 after the end"),
+    "gradient": (1e-3, 1e-6, "its gradient must be -A / (B k). Set all but one A to 0 and look"),
+    "divisor": (1e-3, 1e-6, "its gradient must be -A / (B k). Groups of zeros count in B k"),
+}
 
 
 def pass_cases(which: str) -> list[tuple[int, int, int]]:
@@ -302,41 +316,9 @@ def pass_cases(which: str) -> list[tuple[int, int, int]]:
     if which == "brute":
         return [(n, c, k) for n in range(1, 8) for k in range(1, n + 1) for c in range(1, n + 1)]
     if which == "edges":
-        return [
-            (m, c, k) for m in (1, c % 4 + 8) for k in (1, 2, 4, m, m + 1) for c in (0, m // 3, m)
-        ]
+        return [(n, c, k) for n in (1, c % 4 + 8) for k in (1, 4, n, n + 1) for c in (0, n // 3, n)]
     return [(N, N - 10 * n, 3), (N, c, 1), (N, 5, N - 2), (N, c % 8 + 2, n), (n, 3, k), (n, c, 2),
             (n, c, k)]  # fmt: skip
-
-
-def pass_at_k(student: Student, _: str, which: str) -> Outcome:
-    """Some cases, against a product of exact factors."""
-    cases = pass_cases(which)
-    replies = student.sandbox.calls([Call("pass_at_k", [*case]) for case in cases])
-    for (n, c, k), reply in zip(cases, replies, strict=True):
-        name = f"pass_at_k({n}, {c}, {k})"
-        if n < k:
-            if not reply.get("error", "").startswith("raised ValueError"):
-                return 0, f"{name} must raise a ValueError: so few samples say nothing"
-        elif not abs(numbers(reply, (), name) - reference.pass_at_k(n, c, k)) < 1e-6:
-            see = "list the ways to take k of n" if n < 12 else "multiply k exact factors"
-            return 0, f"{name} is not right: {see}"
-    return 1, ""
-
-
-# ----------------------------------------------------------- part A: log-probability and loss
-
-torch.seed()
-LOSS = "policy_gradient_loss"
-Case = tuple[Call, Tensor]  # a call, and what it returns, or the gradient in its first argument
-# By line of the table of points: the error that is allowed where 0 is right, and a hint.
-LINES = {
-    "ends": (0, "the first end token is the last that was drawn"),
-    "sum": (1e-4, "add up log softmax(logits)[token] by hand, the first end token included"),
-    "slope": (1e-5, "its gradient in a logit is 1{token} - softmax up to the end token, then 0"),
-    "gradient": (1e-6, "its gradient is not -A / (B k). Set all but one A to 0 and look at it"),
-    "divisor": (1e-6, "its gradient is not -A / (B k). Groups of zeros count in B k"),
-}
 
 
 def drawn() -> tuple[Tensor, Tensor, int]:
@@ -350,7 +332,7 @@ def drawn() -> tuple[Tensor, Tensor, int]:
     return 150 * torch.randint(-1, 2, (U, L, 1)) + 2 * torch.randn(U, L, V), tokens, end
 
 
-def loss_of(B: int, k: int, dead: bool = False) -> Case:
+def loss_of(B: int, k: int, dead: bool = False) -> tuple[Call, Tensor]:
     """The loss with advantages (B, k), of both signs and unlike sizes, differentiated in both
     arguments. None is 0, except for `dead`: all of one group, one of another."""
     sizes = DICE.sample([900, *DICE.choices((2, 2, 2, 30), k=B * k - 1)], B * k)
@@ -364,15 +346,18 @@ def loss_of(B: int, k: int, dead: bool = False) -> Case:
 def cases(name: str, which: str) -> list[Case]:
     """What is asked. One loss has more groups and larger ones than another, so no fixed divisor is
     right."""
-    found: list[Case] = []
+    if name == "pass_at_k":
+        return [(Call(name, [n, c, k]), double(reference.pass_at_k(n, c, k)) if n >= k else None)
+                for n, c, k in pass_cases(which)]  # fmt: skip
     if name == LOSS:
-        shapes = zip(*(sorted(DICE.sample(range(low, 8), 2)) for low in (3, 2)), strict=True)
-        found = [loss_of(B, k, dead=which == "divisor") for B, k in shapes]
-        return found if which == "divisor" else [*found, loss_of(1, DICE.randint(2, 9))]
-    for x, tokens, end in (drawn(), drawn(), drawn()):
-        if name == "completion_mask":
-            found.append((Call(name, [tokens, end]), reference.completion_mask(tokens, end)))
-            continue
+        shapes = [*zip(*(sorted(DICE.sample(range(low, 8), 2)) for low in (3, 2)), strict=True)]
+        shapes += [(1, DICE.randint(2, 9))] * (which == "gradient")
+        return [loss_of(B, k, dead=which == "divisor") for B, k in shapes]
+    asked = [drawn() for _ in range(3)]
+    if name == "completion_mask":
+        return [(Call(name, [t, end]), reference.completion_mask(t, end)) for _, t, end in asked]
+    found: list[Case] = []
+    for x, tokens, end in asked:
         right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
         slope = torch.autograd.grad(right.sum(), x)[0]
         grad, wanted = ((0,), slope) if which == "slope" else ((), right.detach())
@@ -393,15 +378,19 @@ def gradient(reply: Reply, call: Call, i: int) -> Tensor:
 
 def held(student: Student, name: str, which: str) -> Outcome:
     """The cases of a line of the table of points."""
-    asked = cases(name, which)
-    most, see = LINES[which]
+    asked, (relative, absolute, see) = cases(name, which), LINES[which]
     replies = student.sandbox.calls([call for call, _ in asked])
     for (call, right), reply in zip(asked, replies, strict=True):
-        theirs = gradient(reply, call, 0) if call.grad else numbers(reply, right.shape, name)
+        where = f"{name}{tuple(call.args)}" if name == "pass_at_k" else name
+        if right is None:
+            if not reply.get("error", "").startswith("raised ValueError"):
+                return 0, f"{where} must raise a ValueError: so few samples say nothing"
+            continue
+        theirs = gradient(reply, call, 0) if call.grad else numbers(reply, right.shape, where)
         if right.dtype == torch.bool != reply["value"].dtype:
             return 0, f"{name} returned a tensor that is not of type bool"
-        if not torch.allclose(theirs, right.double(), 1e-3, most):
-            return 0, f"{name}: {see}"
+        if not torch.allclose(theirs, right.double(), relative, absolute):
+            return 0, f"{where} is not right: {see}"
     return 1, ""
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import personal
 import reference
-from checks import Outcome, Student, described, order, weight_of
+from checks import Outcome, Student, Weight, described, order, weight_of
 from sandbox import Failed
 
 HERE = Path(__file__).resolve().parent
@@ -30,18 +30,15 @@ train: Any = SimpleNamespace(**runpy.run_path(str(HERE / "student" / "train.py")
 
 # ------------------------------------------------------------------------------------- numbers
 
-METHODS = {"rl": order(1), "grpo": weight_of("grpo", 8), "maxrl": order(7), "ml": lambda p: 1 / p}
-POINTS = {
-    "weights rl": 0.25, "weights grpo": 1, "weights maxrl": 1, "weights ml": 0.75,
-    "shares rl": 0.5, "shares grpo": 0.5, "shares maxrl": 0.5, "shares ml": 0.5,
-    "hardest": 1, "lost": 1.5, "sd": 1.5,
+METHODS: dict[str, Weight] = {
+    "rl": order(1), "grpo": weight_of("grpo", 8), "maxrl": order(7), "ml": lambda p: 1 / p
 }  # fmt: skip
-HINTS = {
-    "weights": "sum over S = 0..8, as in part A",
-    "shares": "w p (1-p), divided by the sum of the five, in percent",
-    "hardest": "about the hardest prompt",
-    "lost": "enumerate S = 0..k by hand, and subtract",
-    "sd": "E[x^2] - E[x]^2 of x = g / (p (1-p)), over S = 0..k",
+QUESTIONS: dict[str, tuple[str, dict[str, float]]] = {  # a hint, and points by method
+    "weights": ("sum over S = 0..8, as in part A", {"rl": 0.25, "grpo": 1, "maxrl": 1, "ml": 0.75}),
+    "shares": ("w p (1-p), as a percentage of the sum of the five", dict.fromkeys(METHODS, 0.5)),
+    "hardest": ("about the hardest prompt", {"": 1}),
+    "lost": ("enumerate S = 0..k by hand, and subtract", {"": 1.5}),
+    "sd": ("E[x^2] - E[x]^2 of x = g / (p (1-p)), over S = 0..k", {"": 1.5}),
 }
 
 
@@ -85,7 +82,7 @@ def graded(student: Student, what: str, *method: str) -> Outcome:
     right = {what: {name: right[what][name] for name in method} or right[what]}
     answers = student.submission.json("answers.json", 100_000)
     share, said = outcome([*compared(right, answers, "answers.json:")])
-    return share, said and f"{said}: {HINTS[what]}"
+    return share, said and f"{said}: {QUESTIONS[what][0]}"
 
 
 def outcome(problems: list[str]) -> Outcome:

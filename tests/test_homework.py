@@ -277,9 +277,6 @@ def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
     out.write_text("{}")
     status, said = run(grading.main, tmp_path, "--out", out)
     assert status == 1 and "gives no points: KeyError" in said and not out.exists()
-
-
-def test_the_numbers_on_a_full_disk_are_one_line():
     command = [sys.executable, HOMEWORK / "personal.py", ADA]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
