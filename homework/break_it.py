@@ -23,13 +23,12 @@ DICE = random.SystemRandom()
 
 
 class Behaviour(NamedTuple):
-    """Something to be judged: how it answers, which lot of wrong ones it is in (None: it is right),
-    what a student is told about it, and what else the test is given."""
+    """Something to be judged."""
 
-    behave: Callable[..., Any]
-    lot: int | None
-    kind: str
-    args: tuple[int, ...] = ()
+    behave: Callable[..., Any]  # how it answers
+    lot: int | None  # of wrong ones; None: it is right
+    kind: str  # for the student
+    args: tuple[int, ...] = ()  # what else the test is given
 
 
 # -------------------------------------------------------------------------------- estimators
@@ -72,12 +71,9 @@ def bent(right: Coefficients, roots: list[float]) -> Coefficients:
 
 
 def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
-    """A function of (r, mean, k), r (N, k), whose weight is that of the coefficients.
-
-    With f of its k - 1 peers failing, a success gets sum_j c_j C(f, j) / C(k-1, j) more than a
-    failure would. What both get depends on the peers and on the seat, and is drawn at random,
-    because it does not change E[g].
-    """
+    """A function of (r, mean, k), r (N, k), whose weight is that of the coefficients. With f of its
+    k - 1 peers failing, a success gets sum_j c_j C(f, j) / C(k-1, j) more than a failure would.
+    What both get, by peers and seat, is drawn at random, because it does not change E[g]."""
     draws = torch.Generator().manual_seed(DICE.randrange(2**60))
     both = DICE.choice((1, 3, 10, 30)) * (torch.rand(2**k, k, generator=draws).double() - 0.5)
     omega = torch.zeros(k).double()  # by f

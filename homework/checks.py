@@ -29,7 +29,10 @@ from torch import Tensor
 
 Outcome = tuple[float, str]
 Reply = dict[str, Any]
+# A call, and what it returns, or the gradient in its first argument; None: a ValueError.
+Case = tuple[Call, Tensor | None]
 double = functools.partial(torch.tensor, dtype=torch.float64)
+same = functools.partial(torch.allclose, equal_nan=True)
 
 
 class Student(NamedTuple):
@@ -57,8 +60,7 @@ def described(x: Any) -> str:
 
 
 def numbers(reply: Reply, shape: tuple[int, ...], name: str) -> Tensor:
-    """What a call returned, as float64, with NaN and infinity; Failed if it is not a tensor of this
-    shape, or, for the shape (), a number."""
+    """What a call returned, as float64; Failed if it is no tensor of this shape, or no number."""
     x = value(reply, name)
     if shape == () and type(x) in (int, float):
         x = double(max(-1e300, min(x, 1e300)))  # an int may be too large for a tensor
@@ -117,15 +119,9 @@ WEIGHTS: dict[str, tuple[Callable[[int, tuple], Weight], str]] = {
 PASSED = {"reinforce": 1.0, "maxrl_raw": 1.0}  # the advantage where all succeed; else 0
 
 
-def same(a: Tensor, b: Tensor) -> bool:
-    """Nearly equal, NaN equal to NaN."""
-    return torch.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
-
-
 @functools.lru_cache(99)
 def table(student: Student, name: str) -> tuple[Table, dict[int, str]]:
-    """The table, of all tested sizes and another, with the rollouts of a group in any order; and
-    for the sizes at which something is wrong, what."""
+    """The table, with the rollouts of a group in any order; and what is wrong, by k."""
     sizes = {5, 16, DICE.randint(9, 15), *((4, 8) if name == "own" else (1, 2, 3))}
     rewards = [double([DICE.sample(g, k) for g in groups(k).tolist()]) for k in sorted(sizes)]
     found = {r.shape[1]: (r, torch.full_like(r, math.nan)) for r in rewards}
@@ -136,7 +132,7 @@ def table(student: Student, name: str) -> tuple[Table, dict[int, str]]:
         where = f"{name}, in a group with {g.sum():g} of {k} right,"
         try:
             theirs = numbers(reply, (1, k), where)[0]
-            if not all(same(theirs[g == x], theirs[g == x][:1]) for x in (0, 1)):
+            if not all(same(theirs[g == x], theirs[g == x][:1], 1e-3, 1e-5) for x in (0, 1)):
                 raise Failed(f"{where} gives equal rewards different advantages")
             A[:] = theirs
         except Failed as failed:
@@ -147,10 +143,7 @@ def table(student: Student, name: str) -> tuple[Table, dict[int, str]]:
 def off(student: Student, name: str, k: int, scaled: bool = False) -> float:
     """How far w is from the right one, as a share of its largest value, or, if `scaled`, from the
     nearest multiple of it. Both are polynomials of degree below k, so k + 1 values of p tell.
-
-    Groups in which all rewards are equal count as they are, or as right, whichever is better: a
-    mistake in these is for D to find.
-    """
+    Groups of equal rewards count as they are, or as right, whichever is better: they are for D."""
     ps = [(i + DICE.uniform(0.02, 0.98)) / (k + 1) for i in range(k + 1)]
     right = double([*map(WEIGHTS[name][0](k, personal(student.id).coefficients), ps)])
     r, A = table(student, name)[0][k]
@@ -198,11 +191,10 @@ def equal_rewards(student: Student, name: str, letter: str) -> Outcome:
     return 1, ""
 
 
-def in_a_batch(student: Student, name: str, _: str) -> Outcome:
-    """B: groups in a batch, and some of their entries, in float64 and in float32, give the numbers
-    that they give alone: for the size that is trained with and for another."""
-    found = proportional(student, name)[0]
-    calls, wanted = [], []
+def batches(student: Student, name: str) -> list[Case]:
+    """For B: groups in a batch, and some of their entries, in float64 and in float32, with the
+    numbers that they give alone: for the size that is trained with and for another."""
+    found, asked = proportional(student, name)[0], list[Case]()
     for k in (16, max(k for k in found if k < 16)):
         rows = [0, k, *DICE.choices(range(1, k), k=DICE.randint(3, 9))]
         DICE.shuffle(rows)
@@ -210,14 +202,9 @@ def in_a_batch(student: Student, name: str, _: str) -> Outcome:
         all_of_it = r, r.mean(dim=1, keepdim=True), alone
         some = torch.tensor(DICE.sample(range(r.numel()), r.numel() - DICE.randint(1, k)))
         for a, b, right in (all_of_it, [x.expand_as(r).flatten()[some] for x in all_of_it]):
-            calls += [Call(name, [a, b, k]), Call(name, [a.float(), b.float(), k])]
-            wanted += [right] * 2
-    for reply, right in zip(student.sandbox.calls(calls), wanted, strict=True):
-        where = f"{name}, for rewards of shape {tuple(right.shape)},"
-        if not same(numbers(reply, right.shape, where), right):
-            return 0, (f"{where} gives other numbers than for a group alone. Compare f(r, mean, k) "
-                       "with f(r[:1], mean[:1], k), and with both flattened")  # fmt: skip
-    return 1, ""
+            calls = Call(name, [a, b, k]), Call(name, [a.float(), b.float(), k])
+            asked += [(call, right) for call in calls]
+    return asked
 
 
 # ----------------------------------------------------------------------------- part A: verify
@@ -263,8 +250,7 @@ def asked_pairs() -> dict[tuple[str, str], str]:
 
 @functools.lru_cache(99)
 def mistakes(student: Student) -> dict[str, str]:
-    """For each kind of pair the first that verify is wrong about, if there is one, in random order.
-    A raised error and a value that is not a bool are mistakes."""
+    """For each kind of pair the first that verify is wrong about, if there is one."""
     pairs, found = asked_pairs(), dict[str, str]()
     mixed = DICE.sample(sorted(pairs), len(pairs))
     replies = student.sandbox.calls([Call("verify", [*pair]) for pair in mixed])
@@ -294,10 +280,10 @@ def verify(student: Student, _: str, which: str) -> Outcome:
 
 torch.seed()
 LOSS = "policy_gradient_loss"
-# A call, and what it returns, or the gradient in its first argument; None: a ValueError.
-Case = tuple[Call, Tensor | None]
 # By line of the table of points: the errors that are allowed, relative and absolute, and a hint.
 LINES = {
+    "B": (1e-3, 1e-5, "other numbers than for a group alone. Compare f(r, mean, k) with "
+                      "f(r[:1], mean[:1], k), and with both flattened"),
     "brute": (0, 1e-6, "list the ways to take k of n, and count"),
     "large": (0, 1e-6, "multiply k exact factors"),
     "edges": (0, 1e-6, "list the ways to take k of n, and count"),
@@ -306,7 +292,7 @@ LINES = {
     "slope": (1e-3, 1e-5, "the gradient in a logit is 1{token} - softmax, and 0 after the end"),
     "gradient": (1e-3, 1e-6, "its gradient must be -A / (B k). Set all but one A to 0 and look"),
     "divisor": (1e-3, 1e-6, "its gradient must be -A / (B k). Groups of zeros count in B k"),
-}
+}  # fmt: skip
 
 
 def pass_cases(which: str) -> list[tuple[int, int, int]]:
@@ -343,9 +329,10 @@ def loss_of(B: int, k: int, dead: bool = False) -> tuple[Call, Tensor]:
     return Call(LOSS, [-9 * torch.rand(B, k).square() - 0.001, A], (0, 1)), -A / (B * k)
 
 
-def cases(name: str, which: str) -> list[Case]:
-    """What is asked. One loss has more groups and larger ones than another, so no fixed divisor is
-    right."""
+def cases(student: Student, name: str, which: str) -> list[Case]:
+    """What is asked. Losses have unlike numbers of groups, so no fixed divisor is right."""
+    if which == "B":
+        return batches(student, name)
     if name == "pass_at_k":
         return [(Call(name, [n, c, k]), double(reference.pass_at_k(n, c, k)) if n >= k else None)
                 for n, c, k in pass_cases(which)]  # fmt: skip
@@ -378,7 +365,7 @@ def gradient(reply: Reply, call: Call, i: int) -> Tensor:
 
 def held(student: Student, name: str, which: str) -> Outcome:
     """The cases of a line of the table of points."""
-    asked, (relative, absolute, see) = cases(name, which), LINES[which]
+    asked, (relative, absolute, see) = cases(student, name, which), LINES[which]
     replies = student.sandbox.calls([call for call, _ in asked])
     for (call, right), reply in zip(asked, replies, strict=True):
         where = f"{name}{tuple(call.args)}" if name == "pass_at_k" else name
@@ -389,7 +376,7 @@ def held(student: Student, name: str, which: str) -> Outcome:
         theirs = gradient(reply, call, 0) if call.grad else numbers(reply, right.shape, where)
         if right.dtype == torch.bool != reply["value"].dtype:
             return 0, f"{name} returned a tensor that is not of type bool"
-        if not torch.allclose(theirs, right.double(), relative, absolute):
+        if not same(theirs, right.double(), relative, absolute):
             return 0, f"{where} is not right: {see}"
     return 1, ""
 

@@ -3,11 +3,10 @@
     python homework/grade.py ada/ --out results.json --student ada@example.edu
     python homework/grade.py --all submissions/ --out grades.csv
 
-The exit status is 0 whatever the points. It is 1, and there are no points at all, if the grader
-itself fails; and 2 where student code cannot be confined: without --trust none is run there.
-results.json is in Gradescope's format. With AUTOGRADER_ROOT and without a folder it reads and
-writes where Gradescope wants it to (run_autograder). Left out: what is tested (checks.py,
-questions.py), and for how many points (points.py).
+The exit status is 0 whatever the points; 1, and there are no points at all, if the grader itself
+fails; 2 where student code cannot be confined: without --trust none is run there. With
+AUTOGRADER_ROOT and without a folder it reads and writes where Gradescope wants it to. Left out:
+what is tested (checks.py, questions.py), and for how many points (points.py).
 """
 
 import csv

@@ -14,8 +14,7 @@ from sandbox import Failed
 
 
 class Check(NamedTuple):
-    """One line of the results. The check is called with the words of the name, of which the first
-    is the student's function in parts A, B and D."""
+    """One line of the results. The check is called with the words of the name."""
 
     part: str
     name: str
@@ -33,7 +32,7 @@ class Check(NamedTuple):
 PROPERTIES: dict[str, tuple[str, Callable[..., Outcome]]] = {
     "E": ("expected gradient", checks.expectation),
     "K": ("a group of one", checks.equal_rewards),
-    "B": ("a group alone and in a batch", checks.in_a_batch),
+    "B": ("a group alone and in a batch", checks.held),
     "D": ("equal rewards", checks.equal_rewards),
 }
 ESTIMATORS: dict[str, dict[str, float]] = {

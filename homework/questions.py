@@ -1,13 +1,10 @@
 """Part C: the numbers of questions 1 to 3 (answers.json), and the runs of questions 4 and 5.
 
-A number is right within 1 %. A message says which entry is wrong, never what it should be.
-
-A run is a file of settings and rows. It counts if its settings are those that `personal.py --runs`
-prints for this student, seed included; if it has a row for each step and each evaluation; and if
-the figures that no estimator has changed yet, of step 0 and the pass rate of step 1, are those of
-the reference. How good a run is does not matter.
-
-Left out: prose (answers.md, which a person reads), and the later steps of a run.
+A number is right within 1 %. A message says which entry is wrong, never what it should be. A run
+counts if its settings are those that `personal.py --runs` prints for this student, if it has a row
+for each step and each evaluation, and if the figures that no estimator has changed yet, of step 0
+and the pass rate of step 1, are those of the reference. How good it is does not matter. Left out:
+prose (answers.md, which a person reads), and the later steps of a run.
 """
 
 import math

@@ -2,15 +2,12 @@
 
     python homework/release.py
 
-It packs student.zip, and solves it as a student would: the reference in place of the starter, the
-twelve runs by the archive's own train.py. Then it grades that as Gradescope would, from
-autograder.zip (all points), the starter (none), and everything in wrong.txt. Only if each comes out
-as it should are the archives left in homework/dist/, and reference.zip, a whole submission to try
-the grader with, which is not for students.
-
-In wrong.txt a wrong function takes the place of one in the reference, and must lose exactly those
-lines of its own that it violates; an unusual right one must lose nothing, and a hostile one all.
-Left out: wrong runs and wrong archives (tests/test_homework.py).
+It packs student.zip, solves it as a student would, with the reference and twelve runs, and grades
+that as Gradescope would, from autograder.zip: all points. In wrong.txt a wrong function takes the
+place of one in the reference, and must lose exactly those lines of its own that it violates; an
+unusual right one must lose nothing; a hostile one, and the starter, all. Only then are the archives
+left in homework/dist/, with reference.zip, a whole submission to try the grader with. Left out:
+wrong runs and archives (tests/test_homework.py).
 """
 
 import inspect
