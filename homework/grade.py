@@ -4,14 +4,13 @@
     python homework/grade.py --all submissions/ --out grades.csv
 
 The exit status is 0 whatever the points; 1, and there are no points at all, if the grader itself
-fails; 2 where student code cannot be confined: without --trust none is run there. With
-AUTOGRADER_ROOT and without a folder it reads and writes where Gradescope wants it to. Left out:
-what is tested (checks.py, questions.py), and for how many points (points.py).
+fails; 2 where student code cannot be confined: without --trust none is run there. results.json is
+in Gradescope's format. Left out: what is tested (checks.py, questions.py), and for how many points
+(points.py).
 """
 
 import csv
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,9 @@ def printable(text: object) -> str:
 def row(check: Check, share: float, output: object) -> dict[str, Any]:
     """One test of results.json."""
     return {
-        "name": f"{check.name}: {check.title}", "number": check.part,
+        "name": check.name, "number": check.part, "output": printable(output),
         "score": round(share * check.points, 3), "max_score": check.points,
-        "status": "passed" if share == 1 else "failed",
-        "output": printable(output), "visibility": "visible",
+        "status": "passed" if share == 1 else "failed", "visibility": "visible",
     }  # fmt: skip
 
 
@@ -108,16 +106,6 @@ def grade_all(folder: Path, table: Path, sandbox: Sandbox) -> int:
     return failed
 
 
-def on_gradescope(root: Path) -> str:
-    """Whose submission it is; "" if that is not known. A team's numbers are those of the id that
-    comes first."""
-    try:
-        users = json.loads((root / "submission_metadata.json").read_text())["users"]
-        return min(normal(user["email"]) for user in users)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return ""
-
-
 def main() -> int:
     """The command."""
     parser = Parser("Grade a submission, or a class.")
@@ -126,12 +114,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="(results.json, or for --all grades.csv)")
     parser.add_argument("--student", default="", help="whose numbers (default: see answers.json)")
     parser.add_argument("--trust", action="store_true", help="run student code even unconfined")
-    args, root = parser.parse_args(), os.environ.get("AUTOGRADER_ROOT")
+    args = parser.parse_args()
     if sys.stdout:  # None if it was closed from the start
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a student's words
-    if root and not (args.all or args.folder):
-        args.folder, args.out = Path(root, "submission"), Path(root, "results", "results.json")
-        args.student = on_gradescope(Path(root))
     path = Path(args.all or args.folder or parser.error("name a submission, or --all FOLDER"))
     out = (args.out or Path("grades.csv" if args.all else "results.json")).absolute()
     if not path.exists() or out.is_dir():

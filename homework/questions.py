@@ -30,12 +30,12 @@ train: Any = SimpleNamespace(**runpy.run_path(str(HERE / "student" / "train.py")
 METHODS: dict[str, Weight] = {
     "rl": order(1), "grpo": weight_of("grpo", 8), "maxrl": order(7), "ml": lambda p: 1 / p
 }  # fmt: skip
-QUESTIONS: dict[str, tuple[str, dict[str, float]]] = {  # a hint, and points by method
-    "weights": ("sum over S = 0..8, as in part A", {"rl": 0.25, "grpo": 1, "maxrl": 1, "ml": 0.75}),
-    "shares": ("w p (1-p), as a percentage of the sum of the five", dict.fromkeys(METHODS, 0.5)),
-    "hardest": ("about the hardest prompt", {"": 1}),
-    "lost": ("enumerate S = 0..k by hand, and subtract", {"": 1.5}),
-    "sd": ("E[x^2] - E[x]^2 of x = g / (p (1-p)), over S = 0..k", {"": 1.5}),
+HINTS = {
+    "weights": "sum over S = 0..8, as in part A",
+    "shares": "w p (1-p), as a percentage of the sum of the five",
+    "hardest": "about the hardest prompt",
+    "lost": "enumerate S = 0..k by hand, and subtract",
+    "sd": "E[x^2] - E[x]^2 of x = g / (p (1-p)), over S = 0..k",
 }
 
 
@@ -64,8 +64,6 @@ def compared(right: Any, theirs: Any, where: str) -> Iterator[str]:
             except (LookupError, TypeError):
                 inner = None
             yield from compared(x, inner, f"{where} {key}")
-    elif theirs is None:
-        yield f"{where} is missing"
     elif type(theirs) not in (int, float) or not abs(theirs) < 1e30:
         yield f"{where} is {described(theirs)}, not a finite number"
     else:
@@ -79,7 +77,7 @@ def graded(student: Student, what: str, *method: str) -> Outcome:
     right = {what: {name: right[what][name] for name in method} or right[what]}
     answers = student.submission.json("answers.json", 100_000)
     share, said = outcome([*compared(right, answers, "answers.json:")])
-    return share, said and f"{said}: {QUESTIONS[what][0]}"
+    return share, said and f"{said}: {HINTS[what]}"
 
 
 def outcome(problems: list[str]) -> Outcome:

@@ -124,6 +124,8 @@ def solve(kit: Path) -> None:
 
 def as_gradescope(root: Path) -> dict:
     """The results, where Gradescope has source/ and submission/, with our packages."""
+    users = [{"email": "z@example.edu"}, {"email": STUDENT.title()}]
+    (root / "submission_metadata.json").write_text(json.dumps({"users": users}))
     environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "PYTHON": sys.executable}
     subprocess.run([str(root / "source/run_autograder"), "--trust"], env=environment, check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip

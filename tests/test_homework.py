@@ -49,19 +49,14 @@ def points(folder, monkeypatch, names=("",), sandbox=None):
     """Of the lines of the results that begin with these names."""
     monkeypatch.setattr(grading, "TABLE", [c for c in TABLE if c.name.startswith(tuple(names))])
     tests = grading.grade(folder, ADA, sandbox or InProcess())["tests"]
-    return {test["name"].split(":")[0]: test["score"] for test in tests}
-
-
-def test_the_points_are_those_of_the_handout():
-    by_part = {part: sum(c.points for c in TABLE if c.part == part) for part in "ABCD"}
-    assert by_part == {"A": 40, "B": 15, "C": 15, "D": 10}
-    handout = (HOMEWORK / "assignment.md").read_text()
-    assert "| A | code | 40 |" in handout and "estimator of your own | 15 |" in handout
+    return {test["name"]: test["score"] for test in tests}
 
 
 def test_the_reference_gets_all_and_the_starter_nothing(folder, monkeypatch):
     right = {c.name: c.points * ("runs" not in c.name) for c in TABLE}
     assert points(folder, monkeypatch) == right
+    by_part = {part: sum(c.points for c in TABLE if c.part == part) for part in "ABCD"}
+    assert by_part == {"A": 40, "B": 15, "C": 15, "D": 10}, "assignment.md says so"
     (folder / "solution.py").write_text(release.starter())
     (folder / "answers.json").write_bytes((HOMEWORK / "student/answers.json").read_bytes())
     assert set(points(folder, monkeypatch).values()) == {0}
@@ -99,8 +94,7 @@ def agree(): return object()
 def user(): return os.getuid()
 def ask(f): return [f(i) for i in range(3)]
 def square(x, y): return (x * x).sum() * y.sum().detach()
-class Told(ValueError): pass
-def told(x): raise Told(f'I was asked {x}')
+def told(x): raise ValueError(f'I was asked {x}')
 """
 
 
@@ -114,7 +108,7 @@ def test_calls_into_a_process_of_its_own():
 
     assert "not made of numbers" in reply("agree")["error"]
     assert reply("nothing")["error"] == "is not in solution.py"
-    assert reply("told", 7) == {"error": "raised ValueError (line 8 of solution.py)"}
+    assert reply("told", 7) == {"error": "raised ValueError (line 7 of solution.py)"}
     assert reply("user")["value"] == (os.getuid() or sandboxes.NOBODY)
     assert reply("ask", ASK)["value"] == [0, 10, 20]
     squared = reply("square", x, y, grad=(0, 1))
@@ -233,15 +227,10 @@ def test_a_run_counts_if_it_begins_as_the_students_own(folder, monkeypatch, chan
     assert why in said and share == (not why)
 
 
-def test_the_students_kit_gives_nothing_away_and_lacks_nothing(tmp_path):
+def test_the_students_kit_gives_nothing_away(tmp_path):
     texts = {p.name: p.read_text() for p in release.student_kit(tmp_path / "kit").glob("*.py")}
     assert texts["solution.py"].count("raise NotImplementedError") == 13
-    assert "fullmatch" not in texts["solution.py"]
-    assert "log_softmax" not in texts["model.py"] and "log-prob" not in texts["model.py"]
-    lines = [line.split() for text in texts.values() for line in text.splitlines()]
-    imported = {words[1] for words in lines if words[:1] in (["import"], ["from"])}
-    ours = {path.stem for path in (*HOMEWORK.glob("*.py"), *HOMEWORK.parent.glob("*.py"))}
-    assert {f"{name}.py" for name in imported & ours} <= texts.keys()
+    assert "fullmatch" not in texts["solution.py"] and "log_softmax" not in texts["model.py"]
 
 
 def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
@@ -259,7 +248,6 @@ def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
         return stopped.value.code, said
 
     monkeypatch.setattr(grading, "Sandbox", refuse)
-    monkeypatch.delenv("AUTOGRADER_ROOT", raising=False)
     for main, why, *words in (
         (grading.main, "--trust", tmp_path), (grading.main, "not exist", "nowhere"),
         (grading.main, "--all"), (grading.main, "--all", "--all", ""),

@@ -38,7 +38,7 @@ ESTIMATORS = ["reinforce", "rloo", "maxrl", "maxrl_raw"]
 
 
 @pytest.mark.parametrize("name, k", [
-    *itertools.product(ESTIMATORS, (2, 5)), ("own", 4), ("own", 8)
+    *itertools.product(ESTIMATORS, (2, 5)), ("grpo", 2), ("own", 4), ("own", 8)
 ])  # fmt: skip
 def test_expected_gradient(name, k):
     orders = {"own": solution.COEFFICIENTS, "maxrl": [1] * (k - 1), "maxrl_raw": [1] * k}
@@ -69,11 +69,6 @@ def test_groups_in_which_all_rewards_are_equal(name, k):
     A = advantages(name, r)
     wanted = r if k == 1 else torch.zeros(2, 3)
     assert torch.equal(A, wanted), f"{name}: for the rewards {r} A is {A} and not {wanted}"
-
-
-def test_grpo_has_unit_variance():
-    A = advantages("grpo", torch.tensor([[1.0, 0, 0, 0, 0]]))
-    assert math.isclose((A**2).mean().item(), 1, rel_tol=1e-3), "grpo: the mean of A^2 is not 1"
 
 
 @pytest.mark.parametrize("prompt, right, wrong", [
