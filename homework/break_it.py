@@ -1,9 +1,9 @@
 """Part D: right and wrong estimators and verifiers, on which the students' own tests are tried.
 
-All are drawn anew each time, so there is no list to learn. The wrong ones come in LOTS lots, each
-made so that the cheap tests miss some of it: those of one usual p, one prompt, or one kind of wrong
-text. The student's test runs in the student's process and can only ask: it sends the arguments, and
-gets what the function in here returns. Nothing in here executes what it is sent.
+All are drawn anew each time. The wrong ones come in LOTS lots, each made so that the cheap tests
+miss some of it: those of one usual p, one prompt, or one kind of wrong text. The student's test
+runs in the student's process and can only ask: it sends the arguments, and gets what the function
+in here returns. Nothing in here executes what it is sent.
 """
 
 import itertools

@@ -43,9 +43,6 @@ class Student(NamedTuple):
     submission: Submission
 
 
-# ------------------------------------------------------------------------- numbers out of replies
-
-
 def value(reply: Reply, name: str) -> Any:
     """What a call returned; Failed if it raised."""
     if "error" in reply:
@@ -86,8 +83,7 @@ def groups(k: int) -> Tensor:
 
 
 def weight(r: Tensor, A: Tensor, p: float, power: int = 1) -> float:
-    """w of E[g] = w grad p: the mean of x = g / (p (1-p)), or of its power, over 0..k successes on
-    the two-outcome policy."""
+    """w of E[g] = w grad p: the mean of x = g / (p (1-p)), or of its power, over 0..k successes."""
     k = r.shape[1]
     chance = double([math.comb(k, s) * p**s * (1 - p) ** (k - s) for s in range(k + 1)])
     x = (A * (r - p)).mean(dim=1) / (p * (1 - p))
@@ -266,8 +262,8 @@ def mistakes(student: Student) -> dict[str, str]:
 
 
 def verify(student: Student, _: str, which: str) -> Outcome:
-    """The share of these kinds without a mistake. It counts only if right answers of a kind are
-    accepted (and wrong digits refused), because a constant function refuses all that is wrong."""
+    """The share of these kinds without a mistake. A constant function refuses all that is wrong, so
+    it counts only if right answers of a kind are accepted and wrong digits refused."""
     found, kinds = mistakes(student), KINDS[which]
     if which != "right" and all(kind in found for kind in RIGHT):
         raise Failed("verify: not tested until it accepts more of the right answers")

@@ -35,8 +35,7 @@ class Personal(NamedTuple):
 
 
 def normal(student: str) -> str:
-    """How an id is written here: in lower case, without spaces around it, an accented letter as one
-    character (a Mac writes it as two), and what is not text as ?."""
+    """An id in lower case, with an accented letter as one character (a Mac writes it as two)."""
     composed = unicodedata.normalize("NFC", student.strip().lower())
     return composed.encode("utf-8", "replace").decode()
 
@@ -59,8 +58,7 @@ def personal(student: str) -> Personal:
 
 
 def runs(student: str) -> dict[str, dict[str, Any]]:
-    """The twelve runs: the name of a run's file in runs/, and train.py's flags. One's own functions
-    have three seeds each."""
+    """The twelve runs: the name of a run's file in runs/, and train.py's flags."""
     found, seeds = dict[str, dict[str, Any]](), personal(student).seeds
     for method, seed in itertools.product(("rloo", "grpo", "maxrl"), seeds):
         found[f"{method}-s{seed}"] = {"method": method, "k": 16, "seed": seed}

@@ -25,8 +25,6 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))  # the project's model.py
 train: Any = SimpleNamespace(**runpy.run_path(str(HERE / "student" / "train.py")))
 
-# ------------------------------------------------------------------------------------- numbers
-
 METHODS: dict[str, Weight] = {
     "rl": order(1), "grpo": weight_of("grpo", 8), "maxrl": order(7), "ml": lambda p: 1 / p
 }  # fmt: skip
@@ -85,9 +83,6 @@ def outcome(problems: list[str]) -> Outcome:
     bad = [said for said in problems if said]
     more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     return 1 - len(bad) / len(problems), bad[0] + more if bad else ""
-
-
-# ---------------------------------------------------------------------------------------- runs
 
 
 def runs(student: Student, _: str, method: str) -> Outcome:

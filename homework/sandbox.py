@@ -80,8 +80,7 @@ def restored(value: Any) -> Any:
 
 def command(trust: bool) -> list[str]:
     """What starts the process. As root it belongs to another user; otherwise bubblewrap shows it
-    Python's own files and nothing else. Where neither works it can do what you can: NotConfined
-    unless you trust it."""
+    Python's own files only; otherwise it can do what you can: NotConfined unless you trust it."""
     words = [sys.executable, "-I", "-B", "-W", "ignore", __file__]
     if os.getuid() == 0:
         return words  # see confine()
@@ -93,8 +92,7 @@ def command(trust: bool) -> list[str]:
     if shutil.which("bwrap") and not subprocess.run(nothing, capture_output=True).returncode:
         return [*box, *words]
     if not trust:
-        raise NotConfined("student code cannot be confined here: you are not root, and bubblewrap "
-                          "(bwrap) is not installed or may not run")  # fmt: skip
+        raise NotConfined("student code is not confined here, without root and bubblewrap (bwrap)")
     return words
 
 
@@ -115,9 +113,8 @@ class Sandbox:
         self.given_up = {"solution.py": problem} if problem else {}  # or functions; and why
 
     def calls(self, calls: list[Call], answer: Answer | None = None) -> list[dict[str, Any]]:
-        """A test: all of these calls of one function. Each reply has a "value" and, if asked for,
-        "grads", or else an "error", which goes on after the function's name. Failed if a reply is
-        missing. Where an argument is `ASK`, the function gets one that calls `answer`."""
+        """Calls of one function, which gets `answer` where an argument is `ASK`. Each reply has a
+        "value" and, if asked for, "grads", or else an "error". Failed if a reply is missing."""
         name, at_fault = calls[0].function, "solution.py"
         if why := self.given_up.get("solution.py") or self.given_up.get(name):
             raise Failed(why)

@@ -4,8 +4,7 @@
     submission.read("solution.py", 200_000)      # bytes, or Failed, which says why not
 
 Names are compared as `a/b`, however a zip program wrote them. Only names that the homework asks for
-are ever read, each up to a limit, and links are none of them, so nothing opens a link, a bomb or a
-path with `..` in it.
+are ever read, each up to a limit, and nothing follows a link or a path with `..` in it.
 """
 
 import json

@@ -5,7 +5,7 @@
 The model is given ` 8+30<` and learns to write `83`: the sum from right to left, which is the order
 in which carries arise. Your `verify` is the reward, your estimator gives the advantages, and your
 `summed_logprobs` and `policy_gradient_loss` make the gradient. `--method exact` differentiates J_T
-of the exact pass rate, without sampling. Left out: almost everything that makes training fast.
+of the exact pass rate. Left out: almost everything that makes training fast.
 """
 
 import json
@@ -116,8 +116,7 @@ def evaluate(model: GPT, mine: Any) -> dict[str, float]:
 
 
 def train(s: Settings, mine: Any, folder: Path, save: Path | None = None) -> Iterator[dict]:
-    """The rows of the log, as they come. mine: the module with your functions. folder: where the
-    file `init` is."""
+    """The rows of the log. mine: the module with your functions. folder: where `init` is."""
     generator = torch.Generator().manual_seed(s.seed)
     model = GPT(SIZES, generator)
     if s.init != "none":
