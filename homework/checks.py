@@ -158,11 +158,9 @@ def expectation(student: Student, name: str, letter: str) -> Outcome:
     """E, or E4 for k = 4."""
     for k in (int(letter[1:]),) if letter[1:] else (2, 3, 5, 16):
         if off(student, name, k) > 2.5e-4:
-            return 0, table(student, name)[1].get(k) or (
-                f"{name}: at k = {k} the expected gradient is not {WEIGHTS[name][1]}. See it by "
-                "hand: for each number of successes write down its chance and g = (1/k) sum A "
-                "(r - p), as the handout does for k = 2"
-            )
+            said = f"{name}: at k = {k} the expected gradient is not {WEIGHTS[name][1]}. See it by "
+            said += "hand: for each S write down its chance and g, as the handout does for k = 2"
+            return 0, table(student, name)[1].get(k) or said
     return 1, ""
 
 
@@ -278,8 +276,7 @@ torch.seed()
 LOSS = "policy_gradient_loss"
 # By line of the table of points: the errors that are allowed, relative and absolute, and a hint.
 LINES = {
-    "B": (1e-3, 1e-5, "other numbers than for a group alone. Compare f(r, mean, k) with "
-                      "f(r[:1], mean[:1], k), and with both flattened"),
+    "B": (1e-3, 1e-5, "unlike a group alone. Compare f(r, mean, k) with f(r[:1], mean[:1], k)"),
     "brute": (0, 1e-6, "list the ways to take k of n, and count"),
     "large": (0, 1e-6, "multiply k exact factors"),
     "edges": (0, 1e-6, "list the ways to take k of n, and count"),
@@ -288,7 +285,7 @@ LINES = {
     "slope": (1e-3, 1e-5, "the gradient in a logit is 1{token} - softmax, and 0 after the end"),
     "gradient": (1e-3, 1e-6, "its gradient must be -A / (B k). Set all but one A to 0 and look"),
     "divisor": (1e-3, 1e-6, "its gradient must be -A / (B k). Groups of zeros count in B k"),
-}  # fmt: skip
+}
 
 
 def pass_cases(which: str) -> list[tuple[int, int, int]]:

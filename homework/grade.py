@@ -4,9 +4,8 @@
     python homework/grade.py --all submissions/ --out grades.csv
 
 The exit status is 0 whatever the points; 1, and there are no points at all, if the grader itself
-fails; 2 where student code cannot be confined: without --trust none is run there. results.json is
-in Gradescope's format. Left out: what is tested (checks.py, questions.py), and for how many points
-(points.py).
+fails; 2 where student code cannot be confined: without --trust none is run there. The results are
+in Gradescope's format. Left out: what is tested (checks.py, questions.py), and the points.
 """
 
 import csv
@@ -18,7 +17,7 @@ from typing import Any
 from checks import Student
 from personal import Parser, normal, say
 from points import TABLE, Check
-from sandbox import Failed, NotConfined, Sandbox
+from sandbox import Failed, Sandbox
 from submission import Submission
 
 MOST_SOURCE, MOST_TEXT = 200_000, 500  # bytes, characters of a message
@@ -123,11 +122,12 @@ def main() -> int:
         parser.error(f"--out {out} is a folder" if path.exists() else f"{path} does not exist")
     try:
         sandbox = Sandbox(args.trust)
+    except PermissionError as error:
+        parser.error(f"{error}. Add --trust if you trust these programs")
+    try:
         if args.all:
             return int(grade_all(path, out, sandbox) > 0)
         grade_one(path, normal(args.student) or whose(path), out, sandbox)
-    except NotConfined as error:
-        parser.error(f"{error}. Add --trust if you trust these programs")
     except Exception as error:
         why = printable(f"{type(error).__name__}: {error}")
         parser.exit(1, f"grade.py failed, and gives no points: {why}\n")

@@ -84,8 +84,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def say(text: str) -> bool:
-    """Print, and return whether that worked. Where the reader is gone or the disk full, nothing
-    but words is lost."""
+    """Print, and return whether that worked. A full disk costs words, and nothing else."""
     try:
         print(text, flush=True)
         return True

@@ -167,9 +167,9 @@ def texts(prompt: str, x: str) -> dict[str, list[str]]:
         "signs": [f"+{x}", f"{x}+", f"-{x}", f"{x}-", n, f"{n}-", f"-{n}", "-" + n[::-1]],
         "foreign digits": [foreign(x), foreign(x, 0xFF10)],
         "a computation": [f"{x}.0", f"{x}.", f"{x}e0", f"0x{int(n):x}", f"{x[0]}_{x[1:]}", f"{x}+0",
-                          f"0+{x}", f"{x}-0", f"{x}*1", f"1*{x}", f"int('{x}')"],
-        "more than a number": [f"{x}={x}", f"{prompt}{x}", prompt[:-1], f"9={x}", f"{x}=9", f"a{x}",
-                               f"{x}a", f"{x}<end>", f"{x}\x00", f"I say {x}.", ""],
+                          f"0+{x}", f"{x}*1", f"int('{x}')"],
+        "more than a number": [f"{x}={x}", f"{prompt}{x}", prompt[:-1], f"9={x}", f"a{x}", f"{x}a",
+                               f"{x}<end>", f"{x}\x00", f"I say {x}.", ""],
     }  # fmt: skip
 
 

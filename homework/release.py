@@ -122,16 +122,6 @@ def solve(kit: Path) -> None:
             said(f"{command}\n{rows[0]}\n{rows[-1]}")
 
 
-def as_gradescope(root: Path) -> dict:
-    """The results, where Gradescope has source/ and submission/, with our packages."""
-    users = [{"email": "z@example.edu"}, {"email": STUDENT.title()}]
-    (root / "submission_metadata.json").write_text(json.dumps({"users": users}))
-    environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "PYTHON": sys.executable}
-    subprocess.run([str(root / "source/run_autograder"), "--trust"], env=environment, check=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
-    return json.loads((root / "results/results.json").read_text())
-
-
 def outcomes(name: str, body: str, sandbox: Sandbox) -> dict[str, Outcome]:
     """What is earned and said in each line of a function that has another body."""
     head = f"def {name}({', '.join(inspect.signature(getattr(reference, name)).parameters)}):\n    "
@@ -155,7 +145,11 @@ def surprises(lines: list[str] = WRONG) -> list[str]:
 
 def objections(place: Path) -> list[str]:
     """Why the grader cannot be trusted; nothing if it can."""
-    results = as_gradescope(place)
+    users = [{"email": "z@example.edu"}, {"email": STUDENT.title()}]
+    (place / "submission_metadata.json").write_text(json.dumps({"users": users}))
+    environment = {**os.environ, "AUTOGRADER_ROOT": str(place), "PYTHON": sys.executable}
+    subprocess.check_output([place / "source/run_autograder", "--trust"], env=environment)
+    results = json.loads((place / "results/results.json").read_text())
     found = [f"the reference loses {test['name']}: {test['output']}"
              for test in results["tests"] if test["status"] != "passed"]  # fmt: skip
     said(f"the reference has {results['score']:g} points")
@@ -189,8 +183,8 @@ def main() -> int:
         if found := objections(place):
             print("\n".join(["not released:", *found]), file=sys.stderr)
             return 1
-        for archive, folder in (("student", "student"), ("autograder", "source"),
-                                ("reference", "submission")):  # fmt: skip
+        folders = {"student": "student", "autograder": "source", "reference": "submission"}
+        for archive, folder in folders.items():
             said(shutil.make_archive(str(DIST / archive), "zip", place / folder))
     return 0
 

@@ -43,10 +43,6 @@ class Failed(Exception):
     """The submission's own fault, in a sentence for the student."""
 
 
-class NotConfined(Exception):
-    """Student code could do here what the grader can."""
-
-
 class Call(NamedTuple):
     """One call of a student's function; without a name, the text of solution.py to run."""
 
@@ -80,7 +76,7 @@ def restored(value: Any) -> Any:
 
 def command(trust: bool) -> list[str]:
     """What starts the process. As root it belongs to another user; otherwise bubblewrap shows it
-    Python's own files only; otherwise it can do what you can: NotConfined unless you trust it."""
+    Python's own files only; otherwise it can do what you can, and you must trust it."""
     words = [sys.executable, "-I", "-B", "-W", "ignore", __file__]
     if os.getuid() == 0:
         return words  # see confine()
@@ -92,7 +88,7 @@ def command(trust: bool) -> list[str]:
     if shutil.which("bwrap") and not subprocess.run(nothing, capture_output=True).returncode:
         return [*box, *words]
     if not trust:
-        raise NotConfined("student code is not confined here, without root and bubblewrap (bwrap)")
+        raise PermissionError("student code is not confined here, without root or bubblewrap")
     return words
 
 

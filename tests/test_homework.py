@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -81,7 +80,6 @@ LINES += [f'{{"value": {value}, "grads": [{value}, {value}]}}' for value in VALU
 
 @pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
 def test_rubbish_in_place_of_replies_is_the_students_fault(folder, monkeypatch, line):
-    """A process can be made to send anything."""
     sandbox = Sandbox(trust=True)
     sandbox.command = [sys.executable, "-S", "-c", PUPPET.format(line)]
     some = ("reinforce", "rloo", "pass_at_k edges", "compl", "summed", "policy", "is_verifier")
@@ -91,7 +89,6 @@ def test_rubbish_in_place_of_replies_is_the_students_fault(folder, monkeypatch, 
 
 CALLED = b"""
 import os
-def agree(): return object()
 def user(): return os.getuid()
 def ask(f): return [f(i) for i in range(3)]
 def square(x, y): return (x * x).sum() * y.sum().detach()
@@ -100,16 +97,14 @@ def told(x): raise ValueError(f'I was asked {x}')
 
 
 def test_calls_into_a_process_of_its_own():
-    """What it may not do is in `make homework`."""
     sandbox, (x, y) = Sandbox(trust=True), (torch.tensor([[1.0, 2.0]]), torch.tensor([3.0]))
     sandbox.load(CALLED)
 
     def reply(name, *args, grad=()):
         return sandbox.calls([Call(name, [*args], grad)], lambda i: i * 10)[0]
 
-    assert "not made of numbers" in reply("agree")["error"]
     assert reply("nothing")["error"] == "is not in solution.py"
-    assert reply("told", 7) == {"error": "raised ValueError (line 7 of solution.py)"}
+    assert reply("told", 7) == {"error": "raised ValueError (line 6 of solution.py)"}
     assert reply("user")["value"] == (os.getuid() or sandboxes.NOBODY)
     assert reply("ask", ASK)["value"] == [0, 10, 20]
     squared = reply("square", x, y, grad=(0, 1))
@@ -120,7 +115,6 @@ def test_calls_into_a_process_of_its_own():
 
 
 def archive(path, names, method=zipfile.ZIP_DEFLATED):
-    """A zip file whose entries hold `pass`."""
     with zipfile.ZipFile(path, "w", method) as content:
         for name in names.split():
             info = zipfile.ZipInfo("x")
@@ -158,7 +152,6 @@ def test_links_bombs_and_rubbish_are_a_sentence(tmp_path):
 
 
 def test_a_class_has_a_line_for_each_submission(tmp_path, monkeypatch):
-    """Whatever was handed in, and whatever its folder is called."""
     monkeypatch.setattr(grading, "TABLE", [c for c in TABLE if c.name == "rloo E"])
     there, table, rubbish = tmp_path / "class", tmp_path / "grades.csv", "a.tar.gz b.7z c.zip d.py"
     for name, student in (("Ada L_12345_assignsubmission_file", ADA), ("Zoe\u0301 ", 7),
@@ -179,13 +172,11 @@ def test_a_class_has_a_line_for_each_submission(tmp_path, monkeypatch):
 
 
 def test_an_id_has_one_spelling_and_its_own_numbers():
-    composed, apart = (unicodedata.normalize(form, "Zo\u00e9 ") for form in ("NFC", "NFD"))
-    assert composed != apart and personal.personal(composed) == personal.personal(apart)
+    assert personal.personal("Zo\u00e9 ") == personal.personal("Zoe\u0301")
     assert personal.personal(" Ada@Example.edu ") == personal.personal(ADA)
     assert personal.normal("a\ud800") == "a?"
-    classroom = [personal.personal(f"s{i}@example.edu") for i in range(100)]
-    assert len({one.coefficients for one in classroom}) > 80
-    assert len({one.seeds[0] for one in classroom}) == 100
+    ids = [personal.personal(f"s{i}@example.edu") for i in range(100)]
+    assert len({x.coefficients for x in ids}) > 80 and len({x.seeds for x in ids}) == 100
 
 
 def test_numbers_of_the_usual_example():
@@ -203,7 +194,6 @@ def test_numbers_of_the_usual_example():
 
 
 def changed(kind, **figures):
-    """A change of a run: these figures in all rows that have `kind`."""
     return lambda run: run | {"rows": [r | figures if kind in r else r for r in run["rows"]]}
 
 
