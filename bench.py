@@ -1,6 +1,6 @@
 """How fast this project is, compared with plain decoding and the usual libraries.
 
-    python bench.py            a few minutes on two cores: the tables below, and bench.json
+    python bench.py            a few minutes on two cores; prints the tables, writes bench.json
     python bench.py --peers    with Hugging Face generate and TRL's GRPOTrainer beside it
                                (pip install -r recipes/requirements-trl.txt)
     python bench.py --device cuda --peers    the same on a GPU, where plain.py sits out
@@ -9,8 +9,8 @@ Contenders take turns inside one process, so that a slow minute on the machine h
 figures are medians with their range. *Cold* is an untrained model: nearly all rollouts differ,
 which is the worst case for counting, and a stand-in verdict gives every row weight. *Warm* is
 train.py's warm start with its real verdicts, where rollouts agree. Everything is float32 with the
-same threads, layers, width, vocabulary and lengths. The last table has no times: it counts the
-tokens that the network runs when it scores a batch. Left out: what methods learn (reproduce.py).
+same threads, layers, width, vocabulary and lengths. Left out: what methods learn
+(reproduce.py).
 """
 
 import argparse
@@ -53,8 +53,8 @@ from harness.config import (
     threads_of_environment,
     whole,
 )
-from model import GPT, completion_mask
-from tree import Rollouts, logprobs
+from model import GPT
+from tree import Rollouts
 
 SCALING_K = (8, 1024, 16384, 10**6)
 
@@ -350,66 +350,17 @@ def peak_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
-def tokens_run(model: GPT, call: Callable[[], object]) -> tuple[int, int]:
-    """How many tokens go through the network in `call`: without gradients, and with them."""
-    ran = [0, 0]
-
-    def count(module: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
-        ran[torch.is_grad_enabled()] += inputs[0].numel()
-
-    handle = model.register_forward_hook(count)
-    call()
-    handle.remove()
-    return ran[0], ran[1]
-
-
-def tree_sizes(case: Case) -> dict[str, int]:
-    """How many completion tokens are run to score one batch: as nodes of the tree, with each
-    distinct completion by itself, and with each rollout by itself.
-
-    The batch is scored as in train.py, in parts of --micro-batch, but completions whose advantage
-    is 0 are scored too. Not counted: the prompts, and the last token of a completion, which is
-    predicted and never run. A prefix in two rows, or in two parts, is two nodes.
-    """
-    prompts, sampled = case.batch().prompts, case.roll_out()
-    lengths = completion_mask(sampled.tokens, END).sum(1) - 1
-    nodes = 0
-    for part in torch.arange(len(lengths), device=case.device).split(case.config.micro_batch):
-        group, tokens = sampled.group[part], sampled.tokens[part]
-        with torch.no_grad():
-            score = functools.partial(logprobs, case.model, prompts, group, tokens, END)
-            nodes += tokens_run(case.model, score)[0] - len(group.unique()) * prompts.shape[1]
-    return {"nodes": nodes, "distinct_tokens": int(lengths.sum()),
-            "all_tokens": int((lengths * sampled.count).sum())}  # fmt: skip
-
-
-def nodes_table(cases: list[Case]) -> dict[str, dict[str, int]]:
-    """Print and return, for each case, how many of the sampled tokens are run."""
-    print(f"\n{'tokens':31}{'nodes run':>12}{'distinct':>12}{'all rollouts':>14}")
-    rows = {}
-    for case in cases:
-        rows[case.name] = row = tree_sizes(case)
-        sizes = "{nodes:12,}{distinct_tokens:12,}{all_tokens:14,}".format(**row)
-        print(f"{case.name:31}{sizes}", flush=True)
-    return rows
-
-
 def measure(args: argparse.Namespace, sizes: dict[str, Any], words: list[str]) -> dict:
     """Everything bench.json holds."""
     B, k, rounds, device = args.batch_size, args.k, args.rounds, torch.device(args.device)
     cold, warm = (make_case(regime, sizes, device) for regime in ("cold", "warm"))
     results: dict[str, Any] = {"sampling": {}, "step": {}}
     few, half = max(B // 4, 1), max(B // 2, 1)
-    sampled = [cold.with_(batch_size=B, k=k), warm.with_(batch_size=few, k=16 * k)]
-    for case in sampled:
+    for case in (cold.with_(batch_size=B, k=k), warm.with_(batch_size=few, k=16 * k)):
         results["sampling"] |= sampling(case, rounds, args.peers)
-    stepped = [case.with_(batch_size=half, k=k) for case in (cold, warm)]
-    for case in stepped:
+    for case in (case.with_(batch_size=half, k=k) for case in (cold, warm)):
         results["step"] |= steps(case, rounds, args.peers)
-    warm = warm.with_(batch_size=B)
-    results["scaling"] = scaling(warm, rounds, words)
-    scaled = [warm.with_(k=k) for k in SCALING_K]
-    return results | {"nodes": nodes_table([*sampled, *stepped, *scaled])}
+    return results | {"scaling": scaling(warm.with_(batch_size=B), rounds, words)}
 
 
 SIZES = ("digits", "n_layer", "n_head", "n_embd", "sft_until", "sft_steps")

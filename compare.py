@@ -6,7 +6,7 @@
 
 Runs that differ only in their seed share one line, with mean and range. Among runs of one task the
 best figure has a star. Drawing the curves needs matplotlib (requirements-dev.txt); without it only
-the table is printed. reproduce.py draws and writes tables with this file. Left out: running
+the table is printed. reproduce.py uses this file for its figures and tables. Left out: running
 anything, and whether a difference counts (paper/rules.py).
 """
 
@@ -219,7 +219,7 @@ def save_figure(fig: Any, file: Path, legend_of: Iterable[Any] = ()) -> None:
 
 
 def styles(methods: dict[str, str]) -> dict[str, dict[str, str]]:
-    """label -> method to label -> style: each method has a colour, and its labels have dashes."""
+    """{label: method} -> {label: style}: a colour for each method, dashes for its labels."""
     colors, drawn, before = dict(COLORS), {}, list(methods.values())
     for i, (label, method) in enumerate(methods.items()):
         color = colors.setdefault(method, f"C{len(colors) - len(COLORS)}")

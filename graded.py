@@ -40,8 +40,8 @@ def advantages(name: str, r: Tensor, group: Tensor, count: Tensor, k: int, T: in
 
 
 def wide(r: Tensor) -> tuple[Tensor, torch.dtype]:
-    """Numbers in a type that can count rollouts (float16 cannot beyond 2,048), and the type of
-    what is computed from them: their own, or torch's default for whole numbers."""
+    """r in a type wide enough to count rollouts (float16 stops at 2,048), and the type in which to
+    return what is computed from it: that of r, or torch's default if r holds whole numbers."""
     dtype = r.dtype if r.is_floating_point() else torch.get_default_dtype()
     return r.to(torch.promote_types(dtype, torch.float32)), dtype
 

@@ -1,7 +1,7 @@
 """Maximum Likelihood Reinforcement Learning (MaxRL): its mathematics, from pass rate to loss.
 
-Source: Tajwar et al. 2026, arXiv 2602.02710. Follow this page with a pencil; each formula then
-appears once in the code. Left out: models, tokens, files, clipping, KL, epsilon.
+Source: Tajwar et al. 2026, arXiv 2602.02710. Work through this page with a pencil; each of its
+formulas appears once in the code. Left out: models, tokens, files, clipping, KL, epsilon.
 
 **The pass rate.** For a prompt, a model writes a completion z with probability pi(z). One such
 sample is a *rollout*. A verifier says whether it is right: its *reward* r(z) is 1 or 0. The pass
@@ -94,7 +94,7 @@ def rloo(r: Tensor, mean: Tensor, k: int) -> Tensor:
 
     Whether the baseline lowers the noise depends on p. Take one right and one wrong text: their
     scores are in the ratio 1 - p to -p. Where p is near 1 the right text has a small score. With a
-    baseline the rare failures contribute too, and their score is large.
+    baseline the rare failures contribute too, and their score is large: there it adds noise.
     """
     return (r - mean) * (k / (k - 1)) if k > 1 else r
 
@@ -318,8 +318,8 @@ def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
     """pass@k = 1 - (1-p)^k of a known pass rate; 1 at k = inf, even where p underflows.
 
     1 - (1-p)^k loses digits for small p, and the slope of expm1(k log1p(-p)) at p = 1 is 0 times
-    inf, so each is used on its own half. (The inner where keeps log1p away from p = 1: its infinite
-    slope would make the gradient NaN.)
+    inf, so each formula is used on the half of [0, 1] where it is safe. (The inner where keeps
+    log1p away from p = 1: its infinite slope would make the gradient NaN.)
     """
     p = torch.as_tensor(p)
     if k == math.inf:
@@ -441,10 +441,11 @@ def enumerated_weight(
 ) -> tuple[float, float]:
     """w(p) and the standard deviation of its estimate, exactly: a sum over S = 0..k successes.
 
-    The policy writes one right text with p = sigmoid(theta), and one wrong text. With respect to
-    theta their scores are 1 - p and -p, and grad p = p (1 - p), by which the estimate g is divided.
-    This gives the w of any policy: A depends on rewards only, and a right rollout's mean score is
-    grad p / p, a wrong one's -grad p / (1-p). The standard deviation is that of this policy.
+    The policy knows two texts: a right one, with probability p = sigmoid(theta), and a wrong one.
+    With respect to theta their scores are 1 - p and -p, and grad p = p (1 - p), by which the
+    estimate g is divided. This gives the w of any policy: A depends on rewards only, and a right
+    rollout's mean score is grad p / p, a wrong one's -grad p / (1-p). The standard deviation is
+    that of this policy.
     """
     mean = mean_square = 0.0
     for s in range(k + 1):

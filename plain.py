@@ -173,13 +173,15 @@ def run(start: GPT, method: str, k: int) -> str:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="All of MaxRL, the textbook way.")
+    parser = argparse.ArgumentParser(
+        usage=argparse.SUPPRESS, description="All of MaxRL, the textbook way."
+    )  # without its usage, an error is one line
     parser.add_argument("--method", choices=ADVANTAGES, help="run only this (default: rloo, maxrl)")
     parser.add_argument("--k", type=int, default=8, help="rollouts per prompt (default 8)")
     threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or "1"  # 4,2 is legal there
     parser.add_argument("--threads", type=int, default=threads)
     args = parser.parse_args()
-    if args.k < 1 or args.threads < 1:
+    if min(args.k or 0, args.threads or 0) < 1:
         parser.error("--k and --threads must be 1 or more")
     torch.set_num_threads(args.threads)  # one is fastest: the tensors are small
 

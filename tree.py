@@ -292,7 +292,7 @@ def run_paths(
     model: GPT, prompts: Tensor, group: Tensor, tokens: Tensor, scored: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Run all nodes on the paths of U sorted completions: logits (B + N, V) of the B prompts and
-    N nodes, and a table node (U, L): the node whose logits predict token t of completion u.
+    N nodes, and a table `node` (U, L): the node whose logits predict token t of completion u.
 
     group (U,) in 0..B-1; tokens (U, L); scored (U, L), True up to the end token. The example from
     the top of the file, in the four steps of the code:

@@ -69,7 +69,7 @@ class Task:
         """A prompt as a person types it -> as the model knows it. ValueError says what is wrong."""
         if len(text) != self.prompt_width:
             raise ValueError(
-                f"{text!r} is not a prompt of this task, in which a prompt has "
+                f"{text!r} is not a prompt of this task, whose prompts have "
                 f"{self.prompt_width} characters"
             )
         return text
@@ -131,7 +131,7 @@ def contradiction(task: Task, prompt: str, reference: str) -> str:
         )
     if task.reward(prompt, reference, reference) <= task.reward(prompt, "", reference):
         return (
-            f"verify gives the reference {reference!r} of {prompt!r} no more than an empty answer: "
+            f"the reference {reference!r} of {prompt!r} earns no more than an empty answer: "
             "fix verify, or the reference"
         )
     return ""

@@ -146,7 +146,9 @@ def show(task_class: type[Task], **settings: Any) -> None:
     """Print ten rows of a task, and how one of them becomes tokens: `python -m data.addition`."""
     signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
     settings = {"digits": 2, "reverse": True} | task_class.defaults | settings
-    parser = argparse.ArgumentParser(description="Print ten rows of this task.")
+    parser = argparse.ArgumentParser(
+        usage=argparse.SUPPRESS, description="Print ten rows of this task."
+    )  # without its usage, an error is one line
     parser.add_argument("--digits", type=int, default=settings["digits"])
     parser.add_argument(
         "--reverse", action=argparse.BooleanOptionalAction, default=settings["reverse"]
@@ -161,7 +163,7 @@ def show(task_class: type[Task], **settings: Any) -> None:
             for split, n in (("train", 7), ("held-out", 3))
             for problem in task.draw(rng, n, split)
         ]
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         parser.exit(2, f"{error}\n")
     for split, prompt, answer in rows:
         print(f"{split:9} {task.show(prompt, answer)}")

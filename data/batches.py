@@ -58,8 +58,8 @@ def held_out_problems(task: Task, n: int, split: str) -> dict[tuple[str, str], f
     """Different problems of a split with their weights, which sum to 1: a weighted mean over them
     estimates the mean over the problems that the task draws.
 
-    If the split has at most n problems, these are all of them, weighted by their chances. Otherwise
-    they are n draws, and a problem that is drawn c times has weight c/n. They are always the same.
+    If the split has at most n problems, all of them are returned, weighted by their chances.
+    Otherwise n problems are drawn, always the same ones; one drawn c times has weight c/n.
     """
     if (every := task.every(split)) and len(every) <= n:
         return every

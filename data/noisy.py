@@ -1,9 +1,10 @@
 """Sums seen through noise: `12+34~` -> a draw from N(46, noise). `python -m data.noisy`.
 
 A completion is neither right nor wrong. For the number z that it writes, verify.likelihood says how
-likely z makes the target y, with a standard deviation sigma of its own. Maximum likelihood then
-learns to spread z by sqrt(noise^2 - sigma^2) around the sum, so that z plus N(0, sigma) has the
-distribution of y. Expected likelihood and regression are best served by a single number.
+likely the target y is under N(z, sigma); sigma is a setting of its own, apart from the noise.
+Maximum likelihood then learns to spread z by sqrt(noise^2 - sigma^2) around the sum, so that z plus
+N(0, sigma) has the distribution of y. Expected likelihood and regression are best served by a
+single number.
 """
 
 from typing import Any, ClassVar

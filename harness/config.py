@@ -66,7 +66,7 @@ def whole(low: int, high: int = 10**9) -> Callable[[str], int]:
 
 positive = between(1e-12, 1e6)
 width = between(1e-3, 1e4)  # the square of a deviation must neither vanish nor overflow
-half_width = between(1e-3, 5e3)  # of a setting whose double is the default of another
+half_width = between(1e-3, 5e3)  # for sigma: its double, the default noise, must be a `width`
 
 
 def order_type(text: str) -> float:
@@ -138,7 +138,8 @@ class Config:
     table: own_method.Table | None = None  # not a flag: what --method FILE.py:FUNCTION computes
 
     def __post_init__(self) -> None:
-        """Some settings follow from others: where a step is a round, --rounds is their number."""
+        """Some settings follow from others: --noise from --sigma and, where a step is a round,
+        --steps from --rounds."""
         self.noise = 2 * self.sigma if self.noise is None else self.noise
         if self.method in SELF_TRAINING:
             self.steps = self.rounds
@@ -245,7 +246,7 @@ def resumed_config(saved: Config, given: dict[str, Any]) -> Config:
     if own_method.is_own(saved.method) and "method" not in given:  # a file must not execute code
         raise UsageError(f"give --method {saved.method} again: the run uses a function of yours")
     if own_method.load(saved.method, saved.k) != saved.table:
-        raise UsageError(f"{saved.method} computes different advantages from those it began with")
+        raise UsageError(f"{saved.method} no longer computes the advantages the run began with")
     refuse_unused(saved, changed)
     return replace(saved, **changed)
 
@@ -327,7 +328,7 @@ def pick_device(name: str, bf16: bool = False) -> torch.device:
     available += ["cpu"]
     name = available[0] if name == "auto" else name
     if name not in available:
-        raise UsageError(f"--device {name} is not available here; there is {', '.join(available)}")
+        raise UsageError(f"--device {name} is not available here, only {', '.join(available)}")
     if bf16 and name != "cuda":
         raise UsageError("--bf16 needs --device cuda; leave it out elsewhere")
     return torch.device(name)

@@ -113,12 +113,12 @@ def open_folder(config: Config, saved: dict[str, Any], overwrite: bool) -> Itera
         path.mkdir(parents=True, exist_ok=True)
         descriptor = lock(path)
     except BlockingIOError as error:
-        raise UsageError(f"another run writes to {path}: use another --out") from error
+        raise UsageError(f"another run is writing to {path}: use another --out") from error
     except OSError as error:
         raise UsageError(f"cannot write to --out {path}: {error.strerror}") from error
     try:
         if not (saved or overwrite) and any(path.iterdir()):
-            raise UsageError(f"--out {path} exists: --resume goes on, --overwrite replaces it")
+            raise UsageError(f"--out {path} exists: --resume continues it, --overwrite replaces it")
         for torn in (file for name in FILES for file in path.glob(f"{name}.*.tmp")):
             torn.unlink()  # what a killed process was writing
         folder = RunFolder(path, saved, writer)

@@ -38,8 +38,8 @@ def append_line(path: Path, row: Row) -> None:
 def read_lines(path: Path, **needed: type) -> list[Row]:
     """The rows of a file; none if there is no file. needed: names and types that every row has.
 
-    UsageError names a line that is no such row. The last line may be torn: it is left out, for no
-    checkpoint is later than it.
+    UsageError names a line that is not such a row. The last line may be torn: it is left out, for
+    no checkpoint is later than it.
     """
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")

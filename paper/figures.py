@@ -155,8 +155,9 @@ def answers(logs: Logs, path: Path) -> None:
 
 
 def gradient(logs: Logs, path: Path) -> None:
-    """The norm of the expected gradient of a prompt against its pass rate, for three k. Each
-    point is the root mean square over one tenth of a seed's prompts, sorted by pass rate."""
+    """The norm of the expected gradient of a prompt against its pass rate, for three values of
+    k. Each point is the root mean square over one tenth of a seed's prompts, in the order of
+    their pass rates."""
     fig, axes = new_figure(3, sharey=True)
     seeds = logs.measured("gradients")["default base"].values()
     for ax, k in zip(axes, (16, 64, 1024), strict=True):

@@ -30,12 +30,12 @@ RULE = (
     " problems, and other problems would move all of them together."
 )
 RULE_OF_CONVERGENCE = (
-    "D(k) is the mean over the evaluations of a run with k rollouts of |pass@1 - pass@1 of the"
-    " same seed's `ce`|. Its floor is the D of a twin of `ce`, which has the same first weights but"
+    "D(k) is |pass@1 - pass@1 of the same seed's `ce`|, averaged over the evaluations of a run with"
+    " k rollouts. Its floor is the D of a twin of `ce`, which has the same first weights but"
     " other prompts. MaxRL(k) is *indistinguishable from maximum likelihood* where the upper end"
     " of the interval of D(k) lies below the upper end of the floor's interval plus"
     f" {MARGIN:g}. MaxRL *converges* if there is such a k, and if D falls with k on every seed up"
-    " to the first such k. The rule was found on seeds 0 to 7 and is applied to seeds 8 to 15."
+    " to the first such k. The rule was worked out on seeds 0 to 7 and is applied to seeds 8 to 15."
 )
 
 

@@ -22,7 +22,7 @@ from paper import claims, figures
 from paper.logs import RESULTS, ROOT, Logs, ready, tried, tuned
 from paper.measure import STAGES, expected_weight
 from paper.rules import RULE, RULE_OF_CONVERGENCE, say
-from paper.sweeps import BASES, BEST_OF, EXPERIMENTS, SWEEPS, rate_text, sweeps_of
+from paper.sweeps import BASES, BEST_OF, EXPERIMENTS, SWEEPS, rate_text
 
 LOGS = Logs()
 SEED_0 = {"rloo": "rloo", "maxrl": "maxrl lr=8e-4"}  # as README shows them
@@ -47,8 +47,8 @@ def picture(number: int) -> str:
 
 
 def told(f: claims.Finding) -> str:
-    """A finding as a sentence."""
-    return f"**{f.sentence}:** {f.effect} ({f.start}; {f.seeds} seeds)."
+    """A finding as an item of a list."""
+    return f"- {f.sentence}: **{f.effect}** ({f.start}; {f.seeds} seeds)"
 
 
 def ends(sweep: str, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -90,7 +90,7 @@ def convergence() -> str:
         losers = sum(map(bool, claims.lost(LOGS, label)))
         rows.append([f"`{label}`", *map(shown, (*D, *found)), str(losers)])
     head = ["", "D", "D in nll", "pass@1 at the end", "pass@128", "nll", "seeds that lose a kind"]
-    return block(markdown(head, rows), fold("The rule", RULE_OF_CONVERGENCE))
+    return markdown(head, rows)
 
 
 def fresh() -> str:
@@ -126,10 +126,11 @@ def gradient() -> str:
 
 def theory() -> str:
     ps, rows = torch.tensor([0.01, 0.05, 0.3, 0.8]).double(), []
-    for m, k in product(figures.METHODS, (8, 64)):
-        weights = (f"{w:.3g}" for w in expected_weight(m, ps, k).tolist())
-        rows.append([f"`{m}`", str(k), *weights])
-    return markdown(["weight w(p)", "k", *(f"p = {p:g}" for p in ps.tolist())], rows)
+    for m in figures.METHODS:
+        weights = torch.cat([expected_weight(m, ps, k) for k in (8, 64)]).tolist()
+        rows.append([f"`{m}`", *(f"{w:.3g}" for w in weights)])
+    columns = (f"p = {p:g}, k = {k}" for k, p in product((8, 64), ps.tolist()))
+    return markdown(["weight w(p)", *columns], rows)
 
 
 def graded() -> str:
@@ -148,14 +149,18 @@ TABLES = (default, convergence, fresh, border, answers, gradient, theory, graded
 
 
 def experiment(number: int) -> str:
-    """What it found, its figure, its table, and how its learning rates were chosen."""
-    found = [told(f) for f in claims.findings(LOGS, [number])][:2]
-    costs = [rates(name) for name in sweeps_of(number)]
-    how = [fold("Learning rates and cost", *costs)] if costs else []
-    return block(*found, picture(number), TABLES[number](), *how)
+    """What it found, its figure and its table."""
+    found = "\n".join(map(told, claims.findings(LOGS, [number])))
+    return block(found, picture(number), TABLES[number]())
 
 
-def rates(sweep: str) -> str:
+def rates() -> str:
+    """For each sweep the learning rates, and its cost."""
+    made = [name for name, sweep in SWEEPS.items() if ready(LOGS, sweep.number)]
+    return fold("The learning rates, and the cost of each experiment", "\n".join(map(rate, made)))
+
+
+def rate(sweep: str) -> str:
     """The learning rates that were chosen, from which grid, and how long all runs took."""
     found = []
     for label, n in tuned(sweep)[1].items():
@@ -167,19 +172,20 @@ def rates(sweep: str) -> str:
     lines = LOGS.lines(sweep)
     hours = sum(line["evaluations"][-1]["seconds"] for line in lines) / 3600
     cost = f"{len(lines)} runs, {hours:.1f} hours on one thread, not counting their warm starts"
-    return f"{sweep}: {'; '.join(found) or 'one rate for all'}. {cost}."
+    return f"- {sweep}: {'; '.join(found) or 'one rate for all'}. {cost}"
 
 
-def claims_table(short: bool = False) -> str:
-    """All findings, what survives Holm's correction, and the rules; or the chief ones alone."""
-    found = claims.findings(LOGS)
-    rows = [[f.sentence, f.start, f.effect, f.seeds] for f in found if f.chief or not short]
-    table = markdown(["finding", "start (base p, k)", "effect [95 %]", "seeds"], rows)
-    if short:
-        return table
+def headlines() -> str:
+    """The chief findings, as a table."""
+    rows = [[f.sentence, f.start, f.effect, f.seeds] for f in claims.findings(LOGS) if f.chief]
+    return markdown(["finding", "start (base p, k)", "effect [95 %]", "seeds"], rows)
+
+
+def overview() -> str:
+    """The chief findings, what survives Holm's correction, and the rules."""
     not_yet = ", ".join(str(n) for n in EXPERIMENTS if not ready(LOGS, n))
-    table = block(table, f"Not run yet: experiments {not_yet}." * bool(not_yet))
-    p = claims.corrected(found)
+    table = block(headlines(), f"Not run yet: experiments {not_yet}." * bool(not_yet))
+    p = claims.corrected(claims.findings(LOGS))
     survive = [f"{name} (p = {p[name]:.3f})" for name in claims.FAMILY if p[name] < 0.05]
     family = (
         "Six claims for MaxRL, listed here by their short names, form one family:"
@@ -187,7 +193,7 @@ def claims_table(short: bool = False) -> str:
         " by Holm's method. (With eight seeds, no claim in a family of more than six could"
         f" survive.) Claims that remain at the 5 % level: {'; '.join(survive) or 'none'}."
     )
-    return block(table, family, fold("The rules", RULE))
+    return block(table, family, fold("The rules", RULE, RULE_OF_CONVERGENCE))
 
 
 WARM = "warm, pass rate {pass_rate:.2f}"  # of a test
@@ -231,17 +237,6 @@ def scaling_table() -> str:
     return block(scaling(first, more), about.format(second=more["command"], **first))
 
 
-def nodes_table() -> str:
-    """How many nodes scoring runs, and how many tokens it would without the tree."""
-    first, rows = read(BENCHES[0]), []
-    for name, row in first["nodes"].items():
-        counts = (row["distinct_tokens"], row["all_tokens"])
-        more = (f"{n:,} ({n / row['nodes']:,.1f}x)" for n in counts)
-        test = name.replace("warm", WARM.format(**first["scaling"]))
-        rows.append([test, f"{row['nodes']:,}", *more])
-    return markdown(["", "nodes", "distinct completions", "all rollouts"], rows)
-
-
 def gpu() -> str:
     """What the last `make gpu` measured, if there was one; a part that failed is left out."""
     if not (RESULTS / "gpu.json").exists():
@@ -275,11 +270,11 @@ def soak_text() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "default-seeds": default_seeds,
     "default-seed-0": lambda: f"```\n{first_runs(SEED_0, 1)}\n```",
-    "claims": claims_table,
-    "headlines": partial(claims_table, short=True),
+    "claims": overview,
+    "headlines": headlines,
+    "rates": rates,
     "speed": lambda: contenders(*map(read, BENCHES)),
     "scaling-of-a-step": scaling_table,
-    "nodes": nodes_table,
     "gpu": gpu,
     "soak": soak_text,
 }

@@ -7,13 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import CPU, one_line, same, tiny_model, written
+from conftest import CPU, one_line, same, tiny_model
 
 import bench
 import maxrl
 import plain
-import rollouts as rollouts_module
-import tree
 from data.tokenizer import END, decode
 
 
@@ -39,23 +37,6 @@ def test_turns(monkeypatch):
     assert seconds == {"a": [1.0] * 4, "b": [5.0], "c": [50.0]}
 
 
-def test_nodes_by_hand(monkeypatch):
-    """`46` three times, `47`, `4`, nothing at all; and for another prompt `46` twice.
-
-    Nodes: 4, 46, 47 of the first prompt; 4, 46 of the second. By itself `46` runs two tokens, for
-    its end is only predicted; so does `47`, `4` runs one and the empty text none.
-    """
-    case = tiny_case("--k 6")
-    sampled = written((0, "46", 3), (0, "47", 1), (0, "4", 1), (0, "", 1), (2, "46", 2))
-    monkeypatch.setattr(rollouts_module, "roll_out", lambda *_: sampled)
-    distinct, every = 2 + 2 + 1 + 0 + 2, 3 * 2 + 2 + 1 + 0 + 2 * 2
-    assert [*bench.tree_sizes(case).values()] == [5, distinct, every]
-    one_by_one = replace(case, config=replace(case.config, micro_batch=1))
-    assert bench.tree_sizes(one_by_one)["nodes"] == distinct, "nothing is shared"
-    monkeypatch.setattr(tree, "WIDTH", 2)  # `4`, which ends the second row, is in both
-    assert bench.tree_sizes(case)["nodes"] == 3 + 1 + 2
-
-
 def test_the_command(tmp_path, monkeypatch, capsys):
     """Small sizes, no peers: they are asked for, their absence is said, the rest is measured. The
     processes whose memory is measured take seconds: that they would start is enough."""
@@ -77,12 +58,6 @@ def test_the_command(tmp_path, monkeypatch, capsys):
             assert set(rows) == {"plain.py", "ours"}
             assert rows["ours"]["vs_ours"] == 1 and all(r["median_s"] > 0 for r in rows.values())
     assert {row["k"]: row["peak_mb"] for row in results["scaling"]["rows"]} == {8: 91.5, 1024: 91.5}
-    names = {f"{regime}, 3 prompts x 4" for regime in ("cold", "warm")}
-    names |= {"cold, 6 prompts x 4", "warm, 1 prompts x 64"}
-    assert set(results["nodes"]) == names | {f"warm, 6 prompts x {k}" for k in (8, 1024)}
-    for name, row in results["nodes"].items():
-        assert 0 < row["nodes"] <= row["distinct_tokens"] <= row["all_tokens"], name
-        assert name in out
     bench.sys.argv = started[1][1:]  # that process prints its peak, and nothing else
     bench.main()
     assert float(capsys.readouterr().out) == pytest.approx(bench.peak_mb(CPU), rel=0.1)

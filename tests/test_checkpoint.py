@@ -116,7 +116,7 @@ def test_two_runs_on_one_folder(train, folder, capsys):
     before = Path("out/ckpt.pt").read_bytes()
     for flags in ("--resume --out out --steps 6", "--out out --overwrite"):
         train(flags, status=2)
-        assert "another run writes" in one_line(capsys)
+        assert "another run is writing" in one_line(capsys)
     assert Path("out/ckpt.pt").read_bytes() == before
     os.kill(child, signal.SIGKILL), exit_status(child)
     train("--resume --out out --steps 1")

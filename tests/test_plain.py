@@ -15,6 +15,8 @@ from conftest import CPU, gradient, tiny_model
 import maxrl
 import plain
 import train
+from data.addition import Task as Addition
+from data.arithmetic import show
 from data.batches import make_batch, rng
 from data.tokenizer import END, PAD, decode
 from model import completion_mask, logprobs
@@ -112,13 +114,18 @@ def test_the_readme_shows_code_of_plain():
     assert len(shown.splitlines()) >= 10 and indent(shown, "    ") in code
 
 
-@pytest.mark.parametrize("flags", ["--k 0", "--method ppo", "--threads 0"])
-def test_wrong_use_is_refused(flags, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["plain.py", *flags.split()])
+@pytest.mark.parametrize(
+    "main, flag",
+    [(plain.main, f) for f in ("--k=0", "--k=--", "--method=ppo", "--threads=0")]
+    + [(lambda: show(Addition), f) for f in ("--digits=0", "--digits=--", "--seed=x", "--k=8")],
+)
+def test_wrong_use_is_refused_in_one_line(main, flag, monkeypatch, capsys):
+    """Of the commands that use argparse as it is."""
+    monkeypatch.setattr(sys, "argv", ["command", flag])
     with pytest.raises(SystemExit, match="2"):
-        plain.main()
+        main()
     out, err = capsys.readouterr()
-    assert flags.split()[0][2:] in err and not out
+    assert err.count("\n") == 1 and not out
 
 
 def test_both_methods_start_from_the_same_model_and_learn(monkeypatch, capsys):
