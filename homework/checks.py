@@ -282,9 +282,8 @@ LINES = {
     "edges": (0, 1e-6, "list the ways to take k of n, and count"),
     "ends": (0, 0, "the first end token is the last that was drawn"),
     "sum": (1e-3, 1e-4, "add log softmax(logits)[token] by hand, the first end token included"),
-    "slope": (1e-3, 1e-5, "the gradient in a logit is 1{token} - softmax, and 0 after the end"),
-    "gradient": (1e-3, 1e-6, "its gradient must be -A / (B k). Set all but one A to 0 and look"),
-    "divisor": (1e-3, 1e-6, "its gradient must be -A / (B k). Groups of zeros count in B k"),
+    "gradient": (1e-3, 1e-5, "the gradient is -A / (B k), or, in a logit, 1{token} - softmax"),
+    "divisor": (1e-3, 1e-6, "the gradient is -A / (B k), and groups of zeros count in B k"),
 }
 
 
@@ -340,7 +339,7 @@ def cases(student: Student, name: str, which: str) -> list[Case]:
     for x, tokens, end in asked:
         right = reference.summed_logprobs(x.requires_grad_(), tokens, end)
         slope = torch.autograd.grad(right.sum(), x)[0]
-        grad, wanted = ((0,), slope) if which == "slope" else ((), right.detach())
+        grad, wanted = ((0,), slope) if which == "gradient" else ((), right.detach())
         found.append((Call(name, [x, tokens, end], grad), wanted))
     return found
 

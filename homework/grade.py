@@ -106,7 +106,6 @@ def grade_all(folder: Path, table: Path, sandbox: Sandbox) -> int:
 
 
 def main() -> int:
-    """The command."""
     parser = Parser("Grade a submission, or a class.")
     parser.add_argument("folder", nargs="?", help="a submission: a folder or a zip file")
     parser.add_argument("--all", metavar="FOLDER", help="grade everything in FOLDER")

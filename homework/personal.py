@@ -95,7 +95,6 @@ def say(text: str) -> bool:
 
 
 def main() -> int:
-    """Print them."""
     parser = Parser("Your numbers: they differ from everybody else's.")
     parser.add_argument("student", help="your id, as your teacher's list has it")
     parser.add_argument("--runs", action="store_true", help="print the training commands")

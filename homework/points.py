@@ -21,7 +21,7 @@ POINTS: dict[str, dict[str, float]] = {
     "A maxrl_raw": {"E": 1.5, "B": 0.5, "D": 1},
     "A pass_at_k": {"brute": 2.5, "large": 1.5, "edges": 1},
     "A completion_mask": {"ends": 1},
-    "A summed_logprobs": {"sum": 2.5, "slope": 1.5},
+    "A summed_logprobs": {"sum": 2.5, "gradient": 1.5},
     "A policy_gradient_loss": {"gradient": 2, "divisor": 1.5, "constant": 1.5},
     "B own": {"E4": 2, "E5": 3, "E8": 4, "E16": 4, "B": 1, "D": 1},
     "C weights": {"rl": 0.25, "grpo": 1, "maxrl": 1, "ml": 0.75},
