@@ -93,8 +93,8 @@ FINDINGS = (
         THREE,
     ),
     Finding(
-        "With twice as many tries per problem, MaxRL loses hardly any of them, as maximum likelihood "
-        "does. GRPO and RLOO still lose many.",
+        "With twice as many tries per problem, MaxRL loses hardly any of them, like maximum "
+        "likelihood. GRPO and RLOO still lose many.",
         "Each method has the learning rate that was best for it on other problems. With 256 tries "
         "GRPO is right with one try as often as MaxRL, and still loses a few problems for good.",
         "fresh",
