@@ -86,7 +86,8 @@ def of_default(logs: Logs) -> list[Finding]:
             names = (f"MaxRL at {rate} best learning rate", NAMES[m])
             claim = f"default over {NAMES[m]}" * (label == "maxrl" and figure == "pass@1")
             sides = ("default", label), ("default", m)
-            found.append(pair(logs, *sides, figure, "8", names, claim, bool(claim)))
+            chief = claim == "default over GRPO"
+            found.append(pair(logs, *sides, figure, "8", names, claim, chief))
     others = ("maxrl-raw", "reinforce", "ce")
     return found + [pair(logs, ("default", m), ours, "pass@1", "8") for m in others]
 
