@@ -105,7 +105,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def say(v: Interval, ratio: bool = False) -> str:
     """'+0.024 [+0.017, +0.031]', of a ratio '2.31x [1.90x, 2.80x]'; few seeds have (a range)."""
     digits = 3 if max(abs(v.low), abs(v.high)) >= 0.01 else 5
-    text = [f"{x:#.3g}x" if ratio else f"{x:+.{digits}f}" for x in (v.centre, v.low, v.high)]
+    spoken = lambda x: f"{x:#.3g}x" if x < 100 else f"{x:,.0f}x"  # noqa: E731
+    text = [spoken(x) if ratio else f"{x:+.{digits}f}" for x in (v.centre, v.low, v.high)]
     if v.n < 2:
         return text[0]
     return ("{} [{}, {}]" if v.n >= 6 else "{} ({} to {})").format(*text)
