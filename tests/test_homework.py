@@ -109,6 +109,11 @@ def test_calls_into_a_process_of_its_own():
     assert reply("ask", ASK)["value"] == [0, 10, 20]
     squared = reply("square", x, y, grad=(0, 1))
     assert squared["value"] == 15 and squared["grads"][0].equal(6 * x) and not squared["grads"][1]
+    sandbox.load(b"import os\na = b = c = d = lambda: os._exit(0)\ndef e(): return 1")
+    for name, why in {"a": "a ended", "b": "b ended", "c": "c ended", "d": "d ended",
+                      "e": "nothing else is run"}.items():  # fmt: skip
+        with pytest.raises(Failed, match=f"^{why}"):
+            reply(name)
     sandbox.load(b"import os; os._exit(0)")
     with pytest.raises(Failed, match=r"^solution\.py ended its process"):
         reply("verify", "", "")
