@@ -73,8 +73,7 @@ def grade_one(path: Path, student: str, out: Path, sandbox: Sandbox) -> None:
     for test in results["tests"]:
         mark = "" if test["status"] == "passed" else f"  {test['output']}"
         say(f"{test['score']:5g} of {test['max_score']:<4g} {test['name']}{mark}")
-    most = sum(check.points for check in TABLE)
-    say(f"{results['output']}\n{results['score']:g} of {most:g} points, in {out}")
+    say(f"{results['output']}\n{results['score']:g} of {sum(c.points for c in TABLE):g}, in {out}")
 
 
 def grade_all(folder: Path, table: Path, sandbox: Sandbox) -> int:

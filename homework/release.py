@@ -49,7 +49,6 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-
 COEFFICIENTS: list[int] = []  # of `python personal.py YOUR-ID`
 '''
 # Wrong functions, unusual right ones, and hostile code.

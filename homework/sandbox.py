@@ -31,7 +31,6 @@ import torch
 
 CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one call, for all calls of a process
 MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
-MOST_LOST = 4  # functions that did not come back
 MOST_ANSWER = 2 << 20  # bytes in one reply
 NOBODY = 65534  # the user who owns nothing
 # Imported before the process becomes another user, who may not be allowed to read these files.
@@ -125,7 +124,7 @@ class Sandbox:
         except Failed as lost:
             self.stop()
             self.given_up[at_fault] = why = f"{at_fault} {lost}; it is not run again"
-            if len(self.given_up) == MOST_LOST:
+            if len(self.given_up) == 4:
                 self.given_up["solution.py"] = "nothing else is run after so many lost processes"
             raise Failed(why) from None
 
@@ -185,8 +184,7 @@ class InProcess(Sandbox):
     def __init__(self) -> None:
         self.process = None
 
-    def start(self) -> None:
-        pass
+    def start(self) -> None: ...
 
     def reply(self, call: Call, answer: Answer | None) -> dict[str, Any]:
         return readable(answered(*call, answer))
