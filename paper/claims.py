@@ -114,8 +114,8 @@ def of_convergence(logs: Logs) -> list[Finding]:
     if rule.converges:
         end = f"falls on every seed, and at k = {near} the two are indistinguishable"
     elif rule.near:
-        end = (f"does not fall on every seed, but at k = {near} it is indistinguishable from that"
-               " between two runs of cross-entropy")  # fmt: skip
+        end = (f"does not fall on all of the seeds, but at k = {near} it is indistinguishable from"
+               " the distance between two runs of cross-entropy")  # fmt: skip
     else:
         end = f"stays larger than that between two runs of cross-entropy, up to k = {ks[-1]:,}"
     words = f"As k grows, the distance of MaxRL's learning curve from maximum likelihood's {end}"
