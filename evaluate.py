@@ -83,8 +83,8 @@ def graded_figures(batch: Batch, weight: Tensor, rollouts: Rollouts, task: Any) 
     """How likely the written numbers make the targets. log_likelihood: the mean over prompts of
     log((1/n) sum l), too low by about the variance of l divided by 2 n E[l]^2; where all l are 0,
     their mean counts as 1e-30. log_tail: the mean over prompts and THRESHOLDS of log((c + 1/2) /
-    (n + 1)), where c of n likelihoods exceed the threshold. best@m: the unbiased mean of the
-    largest of m."""
+    (n + 1)), where c of n likelihoods exceed the threshold. best@m: an unbiased estimate of the
+    mean of the largest of m likelihoods."""
     l = graded_by(task.likelihood, batch, rollouts, task).cpu().double()
     l = l.repeat_interleave(rollouts.count.cpu()).view(len(batch.texts), -1)  # (E, n)
     l, n = l.sort(1).values, l.shape[1]

@@ -2,12 +2,12 @@
 
 There are two ways to grade a rollout z, and each has an objective and an estimator here.
 
-The grade is a *likelihood*, l(z) in [0, 1]: how probable z makes the target (for a number, say, a
-Gaussian around the answer in z; a density is first divided by its largest value). Then p = E[l] is
-the probability that the model gives the target, and `maxrl-loo` ascends log p = log E[l], or its
+The grade may be a *likelihood*, l(z) in [0, 1]: how probable z makes the target (for a number, say,
+a Gaussian around the answer in z; a density is first divided by its largest value). Then p = E[l]
+is the probability that the model gives the target, and `maxrl-loo` ascends log p = log E[l], or its
 first T terms J_T(p).
 
-The grade is any *reward* r(z). Each threshold t turns it into a verdict, "r > t", with a pass
+Or it may be any *reward* r(z). Each threshold t turns it into a verdict, "r > t", with a pass
 rate P(r > t). TailRL, `tailrl`, ascends the integral of log P(r > t) over all thresholds.
 
 A likelihood allows both. E[l] is the integral of P(l > t) for t from 0 to 1, so the first
@@ -121,7 +121,7 @@ def omega_of_any_order(l: Tensor, T: int) -> Tensor:
     """omega (B, k) by recursion, in O(k^2 T).
 
     E_j is the average, over all subsets of j peers, of the product of their 1 - l. Add the peers
-    one by one: of all subsets of j of the first n peers, a share j/n contains the n-th.
+    one by one: among the subsets that hold j of the first n peers, a share j/n contains the n-th.
     """
     E = torch.zeros(*l.shape, T, dtype=l.dtype, device=l.device)  # (B, k, T)
     E[..., 0] = 1

@@ -31,8 +31,9 @@ right. Compare this with the Maclaurin series of log p, of which J_T(p) keeps T 
     log p = -sum_{j>=1} (1-p)^j / j,              J_T(p) = -sum_{j=1..T} (1-p)^j / j,
     w_T(p) = dJ_T/dp = sum_{j=0..T-1} (1-p)^j = (1 - (1-p)^T) / p = pass@T / p.
 
-Hence grad J_T = w_T(p) grad p = pass@T grad log p: averaging the successes of k ascends J_k. T is
-the *order*: order 1 is expected reward (w = 1), order infinity is maximum likelihood (w = 1/p).
+Hence grad J_T = w_T(p) grad p = pass@T grad log p: the average score of the successes among k
+rollouts ascends J_k. T is the *order*: order 1 is expected reward (w = 1), order infinity is
+maximum likelihood (w = 1/p).
 
 **The advantage.** Every method below is one formula for the advantage A of a rollout, in
 

@@ -228,8 +228,8 @@ def draw_children(
 def run_level(
     model: GPT, token: Tensor, position: int, level: Level, cache: Cache
 ) -> tuple[Level, Tensor, Cache]:
-    """Run the newest token (N,) of each prefix: the level, now in rows of its own, its logits
-    (N, V), and the cache of those rows."""
+    """Run the newest token (N,) of each prefix. Returns the level, now in rows of its own, its
+    logits (N, V), and the cache of those rows."""
     new_cache: Cache = []
     rows = in_rows(level.row, path=number_within(level.row))  # each node is a path
     sees = torch.cat((level.sees, rows.itself()), dim=1)  # (N, S + n)
@@ -342,7 +342,7 @@ def run_nodes(
     token and position (N,); sees (N, n), which columns of its row a node sees.
     """
     (B, P), N = prompts.shape, len(token)
-    mask = rows.pad(F.pad(sees, (P, 0), value=True))  # (R, n, P + n): and the whole prompt
+    mask = rows.pad(F.pad(sees, (P, 0), value=True))  # (R, n, P + n): all see their prompt
     mask[..., 0] = True  # in empty places too: a softmax over nothing can have NaN gradients
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

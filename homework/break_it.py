@@ -1,10 +1,9 @@
 """Part D: right and wrong estimators and verifiers, on which the students' own tests are tried.
 
-All are drawn anew each time, so there is no list to learn. The wrong ones come in LOTS lots, and a
-lot counts only if a test refuses all of it. Each lot is made so that the cheap tests miss some of
-it, those of one usual p, one prompt, or one kind of wrong text. The student's test runs in the
-student's process and can only ask: it sends the arguments, and gets what the function in here
-returns. Nothing in here executes what it is sent.
+All are drawn anew each time. The wrong ones come in LOTS lots, each made so that the cheap tests
+miss some of it: those of one usual p, one prompt, or one kind of wrong text. The student's test
+runs in the student's process and can only ask: it sends the arguments, and gets what the function
+in here returns. Nothing in here executes what it is sent.
 """
 
 import itertools
@@ -12,9 +11,8 @@ import math
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from reference import answer
@@ -24,15 +22,13 @@ LOTS = 5
 DICE = random.SystemRandom()
 
 
-@dataclass
-class Behaviour:
-    """Something to be judged: how it answers, which lot of wrong ones it is in (None: it is right),
-    what a student is told about it, and what else the test is given."""
+class Behaviour(NamedTuple):
+    """Something to be judged."""
 
-    behave: Callable[..., Any]
-    lot: int | None
-    kind: str
-    args: list[Any] = field(default_factory=list)
+    behave: Callable[..., Any]  # how it answers
+    lot: int | None  # of wrong ones; None: it is right
+    kind: str  # for the student
+    args: tuple[int, ...] = ()  # what else the test is given
 
 
 # -------------------------------------------------------------------------------- estimators
@@ -47,24 +43,18 @@ def estimators() -> list[Behaviour]:
     found = []
     for lot, k in enumerate((4, 5, 6, *DICE.choices((4, 5, 6), k=LOTS - 3))):
         order, other = DICE.sample(range(1, k + 1), 2)
-        right = [1.0] * order + [0.0] * (k - order)
+        right, another = ([1.0] * T + [0.0] * (k - T) for T in (order, other))
         hint = "only the expectation counts: the chances of all 2^k outcomes add up to 1"
         for _ in range(DICE.randint(1, 2)):
-            found.append(Behaviour(estimator(k, right), None, hint, [k, order]))
+            found.append(Behaviour(estimator(k, right), None, hint, (k, order)))
         factor = DICE.uniform(1.15, 1.5) ** DICE.choice((-1, 1))
-        wrong = [([1.0] * other + [0.0] * (k - other), "of another order"),
-                 ([factor * c for c in right], "off by a constant factor")]  # fmt: skip
+        wrong = [(another, "of another order"), ([factor * c for c in right], "off by a factor")]
         usual = DICE.sample(USUAL, len(USUAL))
-        usual += DICE.sample(usual[: -(k - 1)], -len(usual) % (k - 1))
+        usual += usual[: -len(usual) % (k - 1)]
         for i in range(0, len(usual), k - 1):
             wrong.append((bent(right, usual[i : i + k - 1]), "right at some p, wrong at others"))
-        found += [Behaviour(estimator(k, c), lot, kind, [k, order]) for c, kind in wrong]
+        found += [Behaviour(estimator(k, c), lot, kind, (k, order)) for c, kind in wrong]
     return found
-
-
-def weight(coefficients: Coefficients, p: float) -> float:
-    """w(p)."""
-    return sum(c * (1 - p) ** j for j, c in enumerate(coefficients))
 
 
 def bent(right: Coefficients, roots: list[float]) -> Coefficients:
@@ -73,18 +63,17 @@ def bent(right: Coefficients, roots: list[float]) -> Coefficients:
     for root in roots:  # times p - root = (1 - root) - (1 - p)
         pairs = zip([*product, 0.0], [0.0, *product], strict=True)
         product = [(1 - root) * same - before for same, before in pairs]
-    most = max(abs(weight(product, i / 200) / weight(right, i / 200)) for i in range(1, 200))
+    powers = (torch.arange(1, 200).double() / 200).unsqueeze(1) ** torch.arange(len(right))
+    bend, weight = (powers @ torch.tensor(x).double() for x in (product, right))
+    most = (bend / weight).abs().max().item()
     size = DICE.choice((-1, 1)) * DICE.uniform(0.2, 0.6) / most
     return [c + size * d for c, d in zip(right, product, strict=True)]
 
 
 def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
-    """A function of (r, mean, k), r (N, k), whose weight is that of the coefficients.
-
-    With f of its k - 1 peers failing, a success gets sum_j c_j C(f, j) / C(k-1, j) more than a
-    failure would. What both get depends on the peers and on the seat, and is drawn at random,
-    because it does not change E[g].
-    """
+    """A function of (r, mean, k), r (N, k), whose weight is that of the coefficients. With f of its
+    k - 1 peers failing, a success gets sum_j c_j C(f, j) / C(k-1, j) more than a failure would.
+    What both get, by peers and seat, is drawn at random, because it does not change E[g]."""
     draws = torch.Generator().manual_seed(DICE.randrange(2**60))
     both = DICE.choice((1, 3, 10, 30)) * (torch.rand(2**k, k, generator=draws).double() - 0.5)
     omega = torch.zeros(k).double()  # by f
@@ -108,7 +97,7 @@ def estimator(k: int, coefficients: Coefficients) -> Callable[..., Any]:
 _LIKE = re.compile(r" {0,18}[0-9]{1,18}[-+*] {0,18}[0-9]{1,18}([=<]?)")
 Accepts = Callable[[str, str], bool]  # of a text and the right answer
 # When a text is taken for the right one. None: when the prompt only looks like one.
-ALIKE: list[tuple[str, Accepts | None]] = [
+ALIKE: list[tuple[str, Accepts | None]] = [  # two for each lot
     ("spaces", lambda text, right: text.strip() == right),
     ("zeros in front", lambda text, right: text.lstrip("0") == right.lstrip("0")),
     ("a plus", lambda text, right: text.lstrip("+") == right),
@@ -117,13 +106,8 @@ ALIKE: list[tuple[str, Accepts | None]] = [
         "".join(str(int(c)) if c.isdecimal() else c for c in text) == right),
     ("something after it", lambda text, right: text.startswith(right)),
     ("something before it", lambda text, right: text.endswith(right)),
-    ("something around it", lambda text, right: right in text),
     ("a sum", lambda text, right: text.removesuffix("+0") == right),
-    ("a decimal point", lambda text, right: text.removesuffix(".0") == right),
-    ("underscores", lambda text, right: text.replace("_", "") == right),
-    ("the empty text", lambda text, right: text in ("", right)),
     ("any text of that length", lambda text, right: len(text) == len(right)),
-    ("the answer reversed", lambda text, right: right in (text, text[::-1])),
     ("what is not quite a prompt", None),
 ]  # fmt: skip
 NEVER: tuple[str, Accepts] = ("no answer at all", lambda text, right: False)
@@ -137,17 +121,16 @@ ONLY = [  # as many as there are lots
 
 
 def verifiers() -> list[Behaviour]:
-    """Right ones; and in each lot three that accept too much, one that accepts too little, and one
-    that accepts another text in place of the right one, all of them on some prompts only: two for
-    different signs and marks, the others where something holds or where it does not."""
-    signs, only = DICE.sample(SIGNS, LOTS + 1), DICE.sample(ONLY, LOTS)
-    alike = DICE.sample(ALIKE, 3 * LOTS)
+    """Right ones; and in each lot two that accept too much, one that accepts nothing, and one that
+    accepts another text in place of the right one, all of them on some prompts only: one for a
+    sign and a mark, the others where something holds or where it does not."""
+    alike, signs = DICE.sample(ALIKE, 2 * LOTS), DICE.sample(SIGNS, LOTS)
     hint = "it obeys the rules of A1, which know no other marks and no other signs"
     found = [Behaviour(answers, None, hint) for _ in range(DICE.randint(2, 4))]
-    for lot, (words, there) in enumerate(only):
+    for lot, (words, there) in enumerate(ONLY):
         where, not_there = DICE.sample([(words, there), (f"no {words}", f"^(?!.*({there}))")], 2)
-        places = [signs[lot], signs[lot + 1], where, not_there, DICE.choice((where, not_there))]
-        taken = [*alike[3 * lot : 3 * lot + 3], NEVER, TURNED]
+        places = [signs[lot], where, not_there, DICE.choice((where, not_there))]
+        taken = [*alike[2 * lot : 2 * lot + 2], NEVER, TURNED]
         for (prompts, here), (text, accepts) in zip(places, taken, strict=True):
             kind = f"one that accepts {text} for prompts with {prompts}"
             found.append(Behaviour(partial(answers, here=here, accepts=accepts), lot, kind))
@@ -156,9 +139,7 @@ def verifiers() -> list[Behaviour]:
 
 def answers(prompt: Any, text: Any, here: str = "(?!)", accepts: Accepts | None = None) -> bool:
     """A right verdict; but a wrong one where the pattern `here` is found (by default nowhere).
-
-    Without `accepts` it takes what only looks like a prompt for a prompt.
-    """
+    Without `accepts` it takes what only looks like a prompt for a prompt."""
     like = _LIKE.search(prompt) if accepts is None else None
     read = like[0] + ("" if like[1] else "=") if like else prompt
     right = answer(read)

@@ -3,34 +3,28 @@
     $ python personal.py ada@example.edu           # your numbers
     $ python personal.py ada@example.edu --runs    # your twelve training commands
 
-Teams use the id that comes first in alphabetical order. Left out: what a flag means
-(`python train.py --help`).
+Teams use the id that comes first in alphabetical order. Also here, because students and grader
+both have this file: how the commands read their arguments and print.
 """
 
 import argparse
 import hashlib
+import itertools
 import json
-import signal
+import os
+import re
+import sys
 import unicodedata
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn
 
 EDITION = "1"  # change it for each class: everybody's numbers change with it
 
-# one prompt of each kind, from .. to, and in what steps
-KINDS = (
-    (75, 95, 0.01),  # nearly solved
-    (30, 70, 0.01),  # half
-    (8, 20, 0.01),  # seldom
-    (8, 20, 0.001),  # hard
-    (5, 50, 0.00001),  # very hard
-)
-METHODS = ("rloo", "grpo", "maxrl")  # trained by one's own function, with three seeds each
-ORDERS = ("1", "4", "inf")  # trained by `exact`, with the first seed
+# One prompt of each kind, from nearly solved to very hard: from .. to, and in what steps.
+KINDS = ((75, 95, 0.01), (30, 70, 0.01), (8, 20, 0.01), (8, 20, 0.001), (5, 50, 0.00001))
 
 
-@dataclass(frozen=True)
-class Personal:
+class Personal(NamedTuple):
     """A student's numbers."""
 
     coefficients: tuple[int, ...]  # a_0..a_3 of part B
@@ -41,8 +35,7 @@ class Personal:
 
 
 def normal(student: str) -> str:
-    """How an id is written here: in lower case, without spaces around it, an accented letter as one
-    character (a Mac writes it as two), and what is not text as ?."""
+    """An id in lower case, with an accented letter as one character (a Mac writes it as two)."""
     composed = unicodedata.normalize("NFC", student.strip().lower())
     return composed.encode("utf-8", "replace").decode()
 
@@ -52,57 +45,76 @@ def personal(student: str) -> Personal:
     digest = hashlib.sha256(f"{EDITION}:{normal(student)}".encode()).digest()
     draws = iter(digest)
 
-    def one_of(low: int, high: int) -> int:
-        return low + next(draws) % (high - low + 1)
+    def one_of(numbers: Sequence[int]) -> int:
+        return numbers[next(draws) % len(numbers)]
 
-    def not_zero(most: int) -> int:
-        x = one_of(-most, most - 1)
-        return x if x < 0 else x + 1
-
-    coefficients = (one_of(1, 3), not_zero(3), not_zero(3), not_zero(3))
-    prompts = tuple(round(one_of(low, high) * step, 6) for low, high, step in KINDS)
-    lost = one_of(10, 30) / 100, one_of(3, 6)
-    noise = one_of(5, 40) / 100
+    signed = (one_of((-3, -2, -1, 1, 2, 3)) for _ in range(3))
+    coefficients = (one_of((1, 2, 3)), *signed)
+    prompts = tuple(round(one_of(range(low, high + 1)) * step, 6) for low, high, step in KINDS)
+    lost = one_of(range(10, 31)) / 100, one_of(range(3, 7))
+    noise = one_of(range(5, 41)) / 100
     first = 10 * int.from_bytes(digest[-3:], "big")
     return Personal(coefficients, prompts, lost, noise, tuple(range(first, first + 3)))
 
 
 def runs(student: str) -> dict[str, dict[str, Any]]:
     """The twelve runs: the name of a run's file in runs/, and train.py's flags."""
-    seeds = personal(student).seeds
-    found: dict[str, dict[str, Any]] = {
-        f"{method}-s{seed}": {"method": method, "k": 16, "seed": seed}
-        for method in METHODS
-        for seed in seeds
-    }
-    return found | {
-        f"exact-{T}": {"method": "exact", "order": float(T), "seed": seeds[0]} for T in ORDERS
-    }
+    found, seeds = dict[str, dict[str, Any]](), personal(student).seeds
+    for method, seed in itertools.product(("rloo", "grpo", "maxrl"), seeds):
+        found[f"{method}-s{seed}"] = {"method": method, "k": 16, "seed": seed}
+    for T in ("1", "4", "inf"):
+        found[f"exact-{T}"] = {"method": "exact", "order": float(T), "seed": seeds[0]}
+    return found
 
 
-def main() -> None:
-    """Print them."""
-    parser = argparse.ArgumentParser(description="Your numbers: they differ from everybody else's.")
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviations; wrong use is one line and exit status 2."""
+
+    def __init__(self, description: str):
+        super().__init__(description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        for word in sys.argv[1:] if args is None else args:
+            if re.fullmatch("--[^=]*=--", word):  # argparse would drop the value, and fail
+                self.error(f"{word} gives no value")
+        return super().parse_known_args(args, namespace)
+
+
+def say(text: str) -> bool:
+    """Print, and return whether that worked. A full disk costs words, and nothing else."""
+    try:
+        print(text, flush=True)
+        return True
+    except OSError as error:  # and nothing that is left in the buffer may fail again
+        print(f"cannot print: {error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+
+
+def main() -> int:
+    parser = Parser("Your numbers: they differ from everybody else's.")
     parser.add_argument("student", help="your id, as your teacher's list has it")
     parser.add_argument("--runs", action="store_true", help="print the training commands")
     args = parser.parse_args()
     if not normal(args.student):
-        parser.exit(2, "personal.py: the id is empty: give yours\n")
+        parser.error("the id is empty: give yours")
+    mine, flags = personal(args.student), runs(args.student)
+    lines = [
+        f"student: {json.dumps(normal(args.student))}",
+        f"part B, COEFFICIENTS = {list(mine.coefficients)}",
+        f"question 1, pass rates: {list(mine.prompts)}",
+        f"question 2, p = {mine.lost[0]}, k = {mine.lost[1]}",
+        f"question 3, p = {mine.noise}",
+        f"questions 4 and 5, seeds: {list(mine.seeds)}",
+    ]
     if args.runs:
-        for name, flags in runs(args.student).items():
-            words = " ".join(f"--{flag} {x:g}" if flag == "order" else f"--{flag} {x}"
-                             for flag, x in flags.items())  # fmt: skip
-            print(f"python train.py {words} --out runs/{name}.json")
-        return
-    mine = personal(args.student)
-    print(f"student: {json.dumps(normal(args.student))}")
-    print(f"part B, COEFFICIENTS = {list(mine.coefficients)}")
-    print(f"question 1, pass rates: {list(mine.prompts)}")
-    print(f"question 2, p = {mine.lost[0]}, k = {mine.lost[1]}")
-    print(f"question 3, p = {mine.noise}")
-    print(f"questions 4 and 5, seeds: {list(mine.seeds)}")
+        words = {name: " ".join(f"--{f} {x}" for f, x in flags[name].items()) for name in flags}
+        lines = [f"python train.py {words[name]} --out runs/{name}.json" for name in flags]
+    return 0 if say("\n".join(lines)) else 1
 
 
 if __name__ == "__main__":
-    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
-    main()
+    sys.exit(main())

@@ -10,58 +10,54 @@ from typing import NamedTuple
 import checks
 import questions
 from checks import Outcome, Student
+from sandbox import Failed
+
+POINTS: dict[str, dict[str, float]] = {
+    "A verify": {"right": 2, "numbers": 2, "form": 3, "prompts": 1},
+    "A reinforce": {"E": 1, "B": 0.5},
+    "A rloo": {"E": 1.5, "K1": 0.5, "B": 1, "D": 0.5},
+    "A grpo": {"E": 2, "B": 1, "D": 1},
+    "A maxrl": {"E": 2.5, "K1": 0.5, "B": 1, "D": 1},
+    "A maxrl_raw": {"E": 1.5, "B": 0.5, "D": 1},
+    "A pass_at_k": {"brute": 2.5, "large": 1.5, "edges": 1},
+    "A completion_mask": {"ends": 1},
+    "A summed_logprobs": {"sum": 2.5, "gradient": 1.5},
+    "A policy_gradient_loss": {"gradient": 2, "divisor": 1.5, "constant": 1.5},
+    "B own": {"E4": 2, "E5": 3, "E8": 4, "E16": 4, "B": 1, "D": 1},
+    "C weights": {"rl": 0.25, "grpo": 1, "maxrl": 1, "ml": 0.75},
+    "C shares": {"rl": 0.5, "grpo": 0.5, "maxrl": 0.5, "ml": 0.5},
+    "C hardest": {"": 1},
+    "C lost": {"": 1.5},
+    "C sd": {"": 1.5},
+    "C runs": {"rloo": 1.5, "grpo": 1.5, "maxrl": 1.5, "exact": 1.5},
+    "D has_order": {"": 5},
+    "D is_verifier": {"": 5},
+}
+# By the last word of a line, or by the first; all others are `held`.
+CHECKS: dict[str, Callable[..., Outcome]] = {
+    **dict.fromkeys(("E", "E4", "E5", "E8", "E16"), checks.expectation),
+    **dict.fromkeys(("K1", "D"), checks.equal_rewards),
+    **dict.fromkeys(("has_order", "is_verifier"), checks.caught),
+    **dict.fromkeys(questions.HINTS, questions.graded),
+    "runs": questions.runs, "verify": checks.verify, "constant": checks.constant,
+}  # fmt: skip
 
 
 class Check(NamedTuple):
-    """One line of the results: what `check` says of a student, given `args`."""
+    """One line of the results."""
 
     part: str
-    name: str
+    name: str  # its words are what the check is called with
     points: float
-    title: str
-    check: Callable[..., Outcome]
-    args: tuple = ()
 
     def run(self, student: Student) -> Outcome:
-        return self.check(student, *self.args)
+        words = self.name.split()
+        check = CHECKS.get(words[0]) or CHECKS.get(words[-1], checks.held)
+        try:
+            return check(student, *words)
+        except Failed as failed:
+            return 0, str(failed)
 
 
-PROPERTIES: dict[str, tuple[str, Callable[..., Outcome]]] = {
-    "E": ("expected gradient (E)", checks.expectation),
-    "K1": ("a group of one (K1)", checks.alone),
-    "B": ("a group alone and in a batch (B)", checks.in_a_batch),
-    "D": ("equal rewards (D)", checks.equal_rewards),
-}
-ESTIMATORS: dict[str, dict[str, float]] = {
-    "reinforce": {"E": 1, "B": 0.5},
-    "rloo": {"E": 1.5, "K1": 0.5, "B": 1, "D": 0.5},
-    "grpo": {"E": 2, "B": 1, "D": 1},
-    "maxrl": {"E": 2.5, "K1": 0.5, "B": 1, "D": 1},
-    "maxrl_raw": {"E": 1.5, "B": 0.5, "D": 1},
-    "own": {"B": 1, "D": 1},
-}
-TABLE = [
-    Check("A", "verify right", 2, "right answers", checks.verify, (checks.RIGHT,)),
-    Check("A", "verify numbers", 2, "other numbers", checks.verify, (checks.NUMBERS,)),
-    Check("A", "verify form", 3, "what looks like the answer", checks.verify, (checks.FORMS,)),
-    Check("A", "verify prompts", 1, "no prompts", checks.verify, (checks.PROMPTS,)),
-    Check("A", "pass_at_k brute", 2.5, "counted, for small n", checks.pass_at_k, ("brute",)),
-    Check("A", "pass_at_k large", 1.5, "n = 100,000", checks.pass_at_k, ("large",)),
-    Check("A", "pass_at_k edges", 1, "no success, all, and n < k", checks.pass_at_k, ("edges",)),
-    Check("A", "mask", 1, "completion_mask: up to the first end token", checks.mask),
-    Check("A", "logprobs sum", 2.5, "summed_logprobs", checks.logprobs, (False,)),
-    Check("A", "logprobs gradient", 1.5, "its gradient", checks.logprobs, (True,)),
-    Check("A", "loss gradient", 2, "the loss: gradient", checks.loss_gradient, (False,)),
-    Check("A", "loss divisor", 1.5, "the loss: divisor", checks.loss_gradient, (True,)),
-    Check("A", "loss constant", 1.5, "the loss: A is constant", checks.loss_constant),
-    *(Check("B" if name == "own" else "A", f"{name} {letter}", x, *PROPERTIES[letter], (name,))
-      for name, points in ESTIMATORS.items() for letter, x in points.items()),
-    *(Check("B", f"own E{k}", x, f"expected gradient, k = {k}", checks.expectation, ("own", (k,)))
-      for k, x in ((4, 2), (5, 3), (8, 4), (16, 4))),
-    *(Check("C", name, x, f"question {name}", questions.graded, (name,))
-      for name, x in questions.POINTS.items()),
-    *(Check("C", f"runs {m}", 1.5, f"the three runs of {m}", questions.runs, (m,))
-      for m in ("rloo", "grpo", "maxrl", "exact")),
-    Check("D", "has_order", 5, "the test of estimators", checks.caught, ("has_order",)),
-    Check("D", "is_verifier", 5, "the test of verifiers", checks.caught, ("is_verifier",)),
-]  # fmt: skip
+TABLE = [Check(part_and_name[0], f"{part_and_name[2:]} {word}".strip(), points)
+         for part_and_name, lines in POINTS.items() for word, points in lines.items()]  # fmt: skip

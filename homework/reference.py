@@ -167,22 +167,20 @@ def texts(prompt: str, x: str) -> dict[str, list[str]]:
         "signs": [f"+{x}", f"{x}+", f"-{x}", f"{x}-", n, f"{n}-", f"-{n}", "-" + n[::-1]],
         "foreign digits": [foreign(x), foreign(x, 0xFF10)],
         "a computation": [f"{x}.0", f"{x}.", f"{x}e0", f"0x{int(n):x}", f"{x[0]}_{x[1:]}", f"{x}+0",
-                          f"0+{x}", f"{x}-0", f"{x}*1", f"1*{x}", f"int('{x}')"],
-        "more than a number": [f"{x}={x}", f"{prompt}{x}", prompt[:-1], f"9={x}", f"{x}=9", f"a{x}",
-                               f"{x}a", f"{x}<end>", f"{x}\x00", f"I say {x}.", ""],
+                          f"0+{x}", f"{x}*1", f"int('{x}')"],
+        "more than a number": [f"{x}={x}", f"{prompt}{x}", prompt[:-1], f"9={x}", f"a{x}", f"{x}a",
+                               f"{x}<end>", f"{x}\x00", f"I say {x}.", ""],
     }  # fmt: skip
 
 
 def near(prompt: str, x: str) -> list[tuple[str, str]]:
-    """Pairs that are nearly right."""
+    """A prompt with its answer, and pairs that are nearly right."""
     others = prompt[:-1], f"x{prompt}", f"{prompt}x", f"{prompt}{x}"
     wrong = [x[::-1], *(text for some in texts(prompt, x).values() for text in some)]
-    return [*((prompt, y) for y in wrong if y != x), *((other, x) for other in others)]
+    return [*((prompt, y) for y in (x, *wrong)), *((other, x) for other in others)]
 
 
 def is_verifier(verify: Callable) -> bool:
     """Does verify(prompt, completion) obey the rules of A1? You may ask it up to 2,000 times."""
-    return all(
-        verify(prompt, answer) and not any(verify(*pair) for pair in near(prompt, answer))
-        for prompt, answer in ANSWERS.items()
-    )
+    pairs = (near(*pair) for pair in ANSWERS.items())
+    return all(verify(p, text) is (text == answer(p)) for some in pairs for p, text in some)

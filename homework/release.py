@@ -2,18 +2,15 @@
 
     python homework/release.py
 
-It packs student.zip, and solves it as a student would: the reference in place of the starter, the
-twelve runs by the archive's own train.py. Then it grades that as Gradescope would, from
-autograder.zip (all points), the starter (none), and everything in wrong.txt. Only if each comes out
-as it should are the archives left in homework/dist/, and reference.zip, a whole submission to try
-the grader with, which is not for students.
-
-In wrong.txt a wrong function takes the place of one in the reference, and must lose exactly what it
-violates; an unusual right one must lose nothing, and a hostile one all. Left out: wrong runs and
-wrong archives (tests/test_homework.py).
+It packs student.zip, solves it as a student would, with the reference and twelve runs, and grades
+that as Gradescope would, from autograder.zip: all points. In wrong.txt a wrong function takes the
+place of one in the reference, and must lose exactly those lines of its own that it violates; an
+unusual right one must lose nothing; a hostile one, and the starter, all. Only then are the archives
+left in homework/dist/, with reference.zip, a whole submission to try the grader with. Left out:
+wrong runs and archives (tests/test_homework.py).
 """
 
-import ast
+import inspect
 import json
 import os
 import re
@@ -26,11 +23,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import questions
-from checks import Student
-from grade import grade, total
-from personal import personal
+import reference
+from checks import Outcome, Student
+from grade import grade
+from personal import Parser, personal
 from points import TABLE
-from sandbox import Failed, InProcess, Sandbox
+from sandbox import InProcess, Sandbox
 from submission import Submission
 
 HERE = Path(__file__).resolve().parent
@@ -41,59 +39,42 @@ KIT = (
     "assignment.md personal.py student/README.md student/answers.json student/answers.md "
     "student/start.pt student/test_public.py student/train.py ../LICENSE"
 ).split()
-GRADER = (
-    "grade.py submission.py points.py checks.py break_it.py questions.py personal.py "
-    "reference.py sandbox.py student/train.py student/start.pt"
-).split()
-HEAD = '''"""Your solution. Fill in the functions; assignment.md says what each must do.
-
-Everything must be in this file: the grader reads no other. It may import the standard library,
-numpy and torch. Try it with `python -m pytest test_public.py`.
+GRADER = [path.name for path in HERE.glob("*.py") if path.name != "release.py"]
+GRADER += ["student/train.py", "student/start.pt"]
+HEAD = '''"""Your solution: assignment.md says what each function must do. No other file is read.
+It may import the standard library, numpy and torch. Try it: `python -m pytest test_public.py`.
 """
 
 from collections.abc import Callable
 
 from torch import Tensor
 
-
 COEFFICIENTS: list[int] = []  # of `python personal.py YOUR-ID`
 '''
 # Wrong functions, unusual right ones, and hostile code.
 _, HELPERS, *SECTIONS = re.split(r"^=== .*\n", (HERE / "wrong.txt").read_text(), flags=re.M)
 WRONG, HOSTILE_FUNCTIONS = (section.splitlines() for section in SECTIONS[:2])
-FUNCTIONS = (
-    "verify reinforce rloo grpo maxrl maxrl_raw pass_at_k completion_mask summed_logprobs "
-    "policy_gradient_loss own has_order is_verifier"
-)
-EACH = r"def f(*a): return \1\n" + FUNCTIONS.replace(" ", " = ") + " = f"
+FUNCTIONS = [*dict.fromkeys(check.name.split()[0] for check in TABLE if check.part != "C")]
+EACH = f"def f(*a): return \\1\n{' = '.join(FUNCTIONS)} = f"
 HOSTILE = re.sub(r"EACH\((.*)\)", EACH, SECTIONS[2]).split("---\n")
-PARAMETERS = {
-    "verify": "prompt, text", "pass_at_k": "n, c, k", "completion_mask": "completions, end",
-    "summed_logprobs": "logits, completions, end", "policy_gradient_loss": "logp, A",
-    "has_order": "estimator, k, order", "is_verifier": "verify",
-}  # fmt: skip
-LINES = {"completion_mask": "mask logprobs", "summed_logprobs": "logprobs",
-         "policy_gradient_loss": "loss"}  # fmt: skip
 
 
 def said(what: str) -> None:
     print(f"{time.monotonic() - BEGAN:4.0f} s  {what}", flush=True)
 
 
-def reference(student: str) -> str:
+def solution(student: str) -> str:
     """The reference with this student's coefficients."""
     numbers = f"COEFFICIENTS = {[*personal(student).coefficients]}"
-    return (HERE / "reference.py").read_text().replace("COEFFICIENTS: list[int] = []", numbers)
+    return inspect.getsource(reference).replace("COEFFICIENTS: list[int] = []", numbers)
 
 
 def starter() -> str:
     """solution.py as a student gets it: the reference's signatures and docstrings."""
-    text, parts = (HERE / "reference.py").read_text(), [HEAD]
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name in FUNCTIONS.split():
-            head = text.splitlines()[node.lineno - 1 : node.body[0].end_lineno]
-            todo = f'    raise NotImplementedError("{node.name}: yours to write")\n'
-            parts.append("\n".join([*head, todo]))
+    parts = [HEAD]
+    for name in FUNCTIONS:
+        head = re.findall('.*?""".*?"""', inspect.getsource(getattr(reference, name)), re.S)[0]
+        parts.append(f'{head}\n    raise NotImplementedError("{name}: yours to write")\n')
     return "\n\n".join(parts)
 
 
@@ -101,9 +82,8 @@ def model() -> str:
     """The project's model.py without what is the student's to write: its second half."""
     network, _, theirs = (ROOT / "model.py").read_text().partition("\n\n\n# ------")
     assert "def summed_logprobs" in theirs
-    docstring = ast.parse(network).body[0].end_lineno
     head = '"""The network: a small decoder-only transformer."""'
-    return "\n".join([head, *network.splitlines()[docstring:], ""])
+    return re.sub('""".*?"""', head, network, count=1, flags=re.S) + "\n"
 
 
 def student_kit(folder: Path) -> Path:
@@ -127,15 +107,13 @@ def grader(folder: Path) -> None:
 
 def solve(kit: Path) -> None:
     """Solve the kit in this folder as STUDENT, with its runs, and say what these came to."""
-    (kit / "solution.py").write_text(reference(STUDENT))
-    (kit / "answers.json").write_text(json.dumps(questions.right_answers(STUDENT)))
+    (kit / "solution.py").write_text(solution(STUDENT))
+    answers = {"student": STUDENT} | questions.right_answers(personal(STUDENT))
+    (kit / "answers.json").write_text(json.dumps(answers))
 
     def run(command: str) -> list[str]:
         words = [sys.executable, *command.split()[1:]]
-        done = subprocess.run(words, cwd=kit, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"not released: in the kit, {command}\n{done.stdout}{done.stderr}")
-        return done.stdout.splitlines()
+        return subprocess.check_output(words, cwd=kit, text=True).splitlines()
 
     commands = run(f"python personal.py {STUDENT} --runs")
     with ThreadPoolExecutor(2) as pool:
@@ -143,66 +121,56 @@ def solve(kit: Path) -> None:
             said(f"{command}\n{rows[0]}\n{rows[-1]}")
 
 
-def as_gradescope(root: Path) -> list[dict]:
-    """The tests in the results, where Gradescope has source/ and submission/, with our packages."""
-    environment = {**os.environ, "AUTOGRADER_ROOT": str(root), "PYTHON": sys.executable}
-    subprocess.run([str(root / "source/run_autograder"), "--trust"], env=environment, check=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
-    return json.loads((root / "results/results.json").read_text())["tests"]
+def outcomes(name: str, body: str, sandbox: Sandbox) -> dict[str, Outcome]:
+    """What is earned and said in each line of a function that has another body."""
+    head = f"def {name}({', '.join(inspect.signature(getattr(reference, name)).parameters)}):\n    "
+    sandbox.load(f"{solution(STUDENT)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
+    student = Student(STUDENT, sandbox, Submission(HERE))
+    lines = [check for check in TABLE if check.name.split()[0] == name]
+    return {check.name.split()[-1]: check.run(student) for check in lines}
 
 
-def left(name: str, body: str, student: str, sandbox: Sandbox) -> dict[str, float]:
-    """The share that is earned of each line of a function, if it has another body."""
-    head = f"def {name}({PARAMETERS.get(name, 'r, mean, k')}):\n    "
-    sandbox.load(f"{reference(student)}\n{HELPERS}\nright = {name}\n{head}{body}\n".encode())
-    handed_in, found = Student(student, sandbox, Submission(HERE)), {}
-    for check in TABLE:
-        if check.name.split(" ")[0] in LINES.get(name, name).split():
-            try:
-                found[check.name] = check.run(handed_in)[0]
-            except Failed:
-                found[check.name] = 0.0
-    return found
-
-
-def surprises(student: str, lines: list[str] = WRONG) -> list[str]:
+def surprises(lines: list[str] = WRONG) -> list[str]:
     """Wrong functions that lose other lines of the table than they should."""
     found, sandbox = [], InProcess()
     for line in lines:
         name, wanted, expression = (part.strip() for part in line.split(" | ", 2))
-        shares = left(name, f"return {expression}", student, sandbox)
-        lost = {title.split(" ")[-1] for title, share in shares.items() if share < 1}
+        shares = outcomes(name, f"return {expression}", sandbox)
+        lost = {word for word, (share, _) in shares.items() if share < 1}
         if lost != {*wanted.split()}:
             found.append(f"{line}: it loses {' '.join(sorted(lost)) or 'nothing'}")
     return found
 
 
-def survivors(student: str, sandbox: Sandbox) -> list[str]:
-    """Hostile functions that keep some points."""
-    pairs = [line.split(" | ", 1) for line in HOSTILE_FUNCTIONS]
-    return [f"{name} keeps some points with {body}" for name, body in pairs
-            if any(left(name, body, student, sandbox).values())]  # fmt: skip
-
-
 def objections(place: Path) -> list[str]:
     """Why the grader cannot be trusted; nothing if it can."""
-    tests = as_gradescope(place)
-    found = [f"the reference loses {t['name']}: {t['output']}" for t in tests
-             if t["status"] != "passed"]  # fmt: skip
-    said(f"the reference has {sum(test['score'] for test in tests):g} points")
+    users = [{"email": "z@example.edu"}, {"email": STUDENT.title()}]
+    (place / "submission_metadata.json").write_text(json.dumps({"users": users}))
+    environment = {**os.environ, "AUTOGRADER_ROOT": str(place), "PYTHON": sys.executable}
+    subprocess.check_output([place / "source/run_autograder", "--trust"], env=environment)
+    results = json.loads((place / "results/results.json").read_text())
+    found = [f"the reference loses {test['name']}: {test['output']}"
+             for test in results["tests"] if test["status"] != "passed"]  # fmt: skip
+    said(f"the reference has {results['score']:g} points")
     sandbox, folder = Sandbox(trust=True), student_kit(place / "hostile")  # all of it is our own
     for source in (starter(), *HOSTILE):
         (folder / "solution.py").write_text(source)
-        if points := total(grade(folder, STUDENT, sandbox)):
+        if points := grade(folder, STUDENT, sandbox)["score"]:
             found.append(f"{points:g} points for {source}")
     said(f"the starter and {len(HOSTILE)} hostile submissions are graded")
-    found += survivors(STUDENT, sandbox) + surprises(STUDENT)
+    sandbox.wall_seconds = 8
+    for line in HOSTILE_FUNCTIONS:
+        name, body, wanted = line.split(" | ")
+        shares, messages = zip(*outcomes(name, body, sandbox).values(), strict=True)
+        if any(shares) or wanted not in " ".join(messages):
+            found.append(f"{line}: {shares}, {messages}")
+    found += surprises()
     said(f"{len(WRONG)} wrong functions are graded")
     return found
 
 
 def main() -> int:
-    """Build, try, keep."""
+    Parser("Build the archives, if the grader can be trusted.").parse_args()
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # nothing but our files is to be packed
     shutil.rmtree(DIST, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="homework-") as name:
@@ -213,8 +181,8 @@ def main() -> int:
         if found := objections(place):
             print("\n".join(["not released:", *found]), file=sys.stderr)
             return 1
-        for archive, folder in (("student", "student"), ("autograder", "source"),
-                                ("reference", "submission")):  # fmt: skip
+        folders = {"student": "student", "autograder": "source", "reference": "submission"}
+        for archive, folder in folders.items():
             said(shutil.make_archive(str(DIST / archive), "zip", place / folder))
     return 0
 

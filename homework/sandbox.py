@@ -7,12 +7,9 @@
 The process (this file, run as a script) imports torch, gives up all that student code does not
 need, runs the text of solution.py, and answers one call after the other in lines of JSON. It never
 sees an expected value. If it crashes, ends itself, loops or floods, that function has no points,
-and the next one gets a new process. As root it belongs to another user; otherwise bubblewrap shows
-it Python's own files and nothing else. Where neither works it can do what you can, so it starts
-only if you trust it. Left out: what the numbers should be (checks.py).
+and the next one gets a new process. Left out: what the numbers should be (checks.py).
 """
 
-import builtins
 import contextlib
 import importlib
 import json
@@ -32,13 +29,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one test, for all tests of a process
-WALL_SECONDS = 60.0  # for one reply: on a busy machine its CPU seconds take long
+CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one call, for all calls of a process
 MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
-MOST_LOST = 4  # processes: then nothing of the submission is run any more
 MOST_ANSWER = 2 << 20  # bytes in one reply
 NOBODY = 65534  # the user who owns nothing
-NO_FUNCTION, NO_NUMBERS = "is not in solution.py", "returned something not made of numbers"
 # Imported before the process becomes another user, who may not be allowed to read these files.
 USUAL = "dataclasses decimal fractions inspect numpy.linalg statistics torch.func torch.testing"
 ASK = {"ask": True}  # stands for an argument that is a function: calling it asks the grader
@@ -47,10 +41,6 @@ Answer = Callable[..., Any]  # what is asked back while a call runs
 
 class Failed(Exception):
     """The submission's own fault, in a sentence for the student."""
-
-
-class NotConfined(Exception):
-    """Student code would run here with all the rights of the grader."""
 
 
 class Call(NamedTuple):
@@ -85,25 +75,27 @@ def restored(value: Any) -> Any:
 
 
 def command(trust: bool) -> list[str]:
-    """What starts the process, confined in the first way that works here; or NotConfined."""
+    """What starts the process. As root it belongs to another user; otherwise bubblewrap shows it
+    Python's own files only; otherwise it can do what you can, and you must trust it."""
     words = [sys.executable, "-I", "-B", "-W", "ignore", __file__]
     if os.getuid() == 0:
-        return [*words, "as nobody"]
+        return words  # see confine()
     places = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", __file__, sys.prefix]
     places += [sys.base_prefix, str(Path(sys.executable).resolve().parent.parent)]
     box = ["bwrap", *(word for place in places for word in ("--ro-bind-try", place, place))]
     box += "--proc /proc --dev /dev --unshare-all --die-with-parent --new-session".split()
-    if shutil.which("bwrap"):
-        if not subprocess.run([*box, sys.executable, "-c", ""], capture_output=True).returncode:
-            return [*box, *words]
+    nothing = [*box, sys.executable, "-c", ""]
+    if shutil.which("bwrap") and not subprocess.run(nothing, capture_output=True).returncode:
+        return [*box, *words]
     if not trust:
-        raise NotConfined("student code cannot be confined here: you are not root, and bubblewrap "
-                          "(bwrap) is not installed or may not run")  # fmt: skip
+        raise PermissionError("student code is not confined here, without root or bubblewrap")
     return words
 
 
 class Sandbox:
-    """One submission after the other. NotConfined where student code needs `trust`."""
+    """One submission after the other."""
+
+    wall_seconds = 20.0  # for one reply: on a busy machine its CPU seconds take long
 
     def __init__(self, trust: bool = False) -> None:
         self.command = command(trust)
@@ -113,41 +105,32 @@ class Sandbox:
     def load(self, source: bytes, problem: str = "") -> None:
         """From now on all calls go into this solution.py; with a problem, none does."""
         self.stop()
-        self.source, self.lost = source.decode("utf-8", "replace"), 0
-        self.given_up: dict[str, str] = {"": problem} if problem else {}  # functions, and why
+        self.source = source.decode("utf-8", "replace")
+        self.given_up = {"solution.py": problem} if problem else {}  # or functions; and why
 
     def calls(self, calls: list[Call], answer: Answer | None = None) -> list[dict[str, Any]]:
-        """A test: all of these calls, one after the other. Each reply has a "value" and, if asked
-        for, "grads", or an "error" in one line. Failed if a reply is missing.
-
-        answer: where an argument is `ASK`, the student's function gets one that calls `answer`.
-        """
-        name, at_fault = calls[0].function, ""
-        if why := self.given_up.get("") or self.given_up.get(name):
+        """Calls of one function, which gets `answer` where an argument is `ASK`. Each reply has a
+        "value" and, if asked for, "grads", or else an "error". Failed if a reply is missing."""
+        name, at_fault = calls[0].function, "solution.py"
+        if why := self.given_up.get("solution.py") or self.given_up.get(name):
             raise Failed(why)
         try:
             if self.process is None:
                 self.start()
-                if error := self.reply(Call("", [self.source]), True, None).get("error"):
-                    raise Failed(f"does not load: {error}")
+                if error := self.reply(Call("", [self.source]), None).get("error"):
+                    raise Failed(f"{error} when it was loaded")
             at_fault = name
-            replies = [self.reply(call, i == 0, answer) for i, call in enumerate(calls)]
+            return [self.reply(call, answer) for call in calls]
         except Failed as lost:
             self.stop()
-            self.lost += 1
-            why = f"{at_fault or 'solution.py'} {lost}; it is not run again"
-            self.given_up[at_fault] = why
-            if self.lost >= MOST_LOST:
-                self.given_up[""] = f"not run: {MOST_LOST} functions have ended their process"
+            self.given_up[at_fault] = why = f"{at_fault} {lost}; it is not run again"
+            if len(self.given_up) == 4:
+                self.given_up["solution.py"] = "nothing else is run after so many lost processes"
             raise Failed(why) from None
-        if replies[0].get("error") == NO_FUNCTION:
-            raise Failed(f"{name} {NO_FUNCTION}")
-        return replies
 
-    def reply(self, call: Call, first: bool, answer: Answer | None) -> dict[str, Any]:
+    def reply(self, call: Call, answer: Answer | None) -> dict[str, Any]:
         """The process's reply to a call. It never knows which calls are still to come."""
-        name, args, grad = call
-        reply = self.told({"call": [name, plain(args), grad], "first": first})
+        reply = self.told([call.function, plain(call.args), call.grad])
         while "ask" in reply:
             try:
                 said = {"value": plain(answer(*reply["ask"]))}  # type: ignore[misc]
@@ -157,18 +140,14 @@ class Sandbox:
         return reply
 
     def start(self) -> None:
-        """Start the process, which takes a few seconds."""
         environment = {"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, env=environment,
-        )  # fmt: skip
+        self.process = subprocess.Popen(self.command, env=environment, stderr=subprocess.DEVNULL,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
         assert self.process.stdout
         if self.process.stdout.readline() != b"ready\n":
             raise RuntimeError("student code cannot be run: is torch installed?")
 
     def stop(self) -> None:
-        """End the process, if there is one."""
         if self.process is not None:
             with contextlib.suppress(OSError), self.process:  # what was sent may not arrive
                 self.process.kill()
@@ -178,7 +157,7 @@ class Sandbox:
         """The process's reply to a message, each a line of JSON. Failed if there is none."""
         process, line = self.process, b""
         assert process and process.stdin and process.stdout
-        watchdog = threading.Timer(WALL_SECONDS, process.kill)
+        watchdog = threading.Timer(self.wall_seconds, process.kill)
         watchdog.start()
         try:
             with contextlib.suppress(OSError):  # if it has ended; the missing line says why
@@ -194,8 +173,8 @@ class Sandbox:
             watchdog.cancel()
         number = -code if code < 0 else code - 128  # bubblewrap adds 128
         if number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGKILL):
-            most = f"{CPU_SECONDS} seconds of CPU, or a minute by the clock"
-            raise Failed(f"did not come back within {most}")
+            most = f"{CPU_SECONDS} s of CPU ({ALL_CPU_SECONDS} s for all functions)"
+            raise Failed(f"did not come back within {most} or {self.wall_seconds:g} s by the clock")
         raise Failed("crashed its process" if number > 0 else "ended its process without an answer")
 
 
@@ -205,33 +184,31 @@ class InProcess(Sandbox):
     def __init__(self) -> None:
         self.process = None
 
-    def start(self) -> None:
-        pass
+    def start(self) -> None: ...
 
-    def reply(self, call: Call, first: bool, answer: Answer | None) -> dict[str, Any]:
+    def reply(self, call: Call, answer: Answer | None) -> dict[str, Any]:
         return readable(answered(*call, answer))
 
 
 def readable(reply: Any) -> dict[str, Any]:
     """A reply with its tensors and one line of error. Rubbish may raise any exception."""
-    found = {key: restored(x) for key, x in reply.items()}
-    return found | {"error": str(found["error"])[:100]} if "error" in found else found
+    return {key: str(x)[:100] if key == "error" else restored(x) for key, x in reply.items()}
 
 
 # ---------------------------------------------------------------------------- the student's side
 
 
-def confine(user: str) -> None:
+def confine() -> None:
     """Give up everything that student code does not need, before any of it runs."""
     os.chdir("/")
-    if user == "as nobody":
+    if os.getuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
     seconds = int(time.process_time()) + 1 + ALL_CPU_SECONDS
     limits = {"CPU": seconds, "FSIZE": 0, "CORE": 0, "NOFILE": 64, "NPROC": 0}
-    if Path("/proc/self/statm").exists():
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    if (memory := Path("/proc/self/statm")).exists():
+        pages = int(memory.read_text().split()[0])
         limits["AS"] = pages * resource.getpagesize() + MEMORY
     for name, most in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
@@ -242,11 +219,10 @@ def answered(name: str, args: list, grad: Any, ask: Answer | None) -> dict[str, 
     try:
         if not name:
             module = sys.modules["solution"] = types.ModuleType("solution")
-            module.__file__ = "solution.py"
             exec(compile(args[0], "solution.py", "exec"), module.__dict__)
             return {}
         if not callable(function := getattr(sys.modules["solution"], name, None)):
-            return {"error": NO_FUNCTION}
+            return {"error": "is not in solution.py"}
         given: list[Any] = [ask if isinstance(a, dict) else a for a in args]
         for i in grad:
             given[i] = given[i].detach().clone().requires_grad_()
@@ -255,26 +231,25 @@ def answered(name: str, args: list, grad: Any, ask: Answer | None) -> dict[str, 
         try:
             message = {"value": plain(value)}
         except TypeError:
-            return {"error": NO_NUMBERS}
+            return {"error": "returned something not made of numbers"}
         if grad:
             value.sum().backward()
             message["grads"] = [plain(given[i].grad) for i in grad]
         return message
     except BaseException as error:
-        return {"error": described(error)}
+        return {"error": f"raised {described(error)}"}
 
 
 def described(error: BaseException) -> str:
-    """The nearest of Python's own types, and the last line of solution.py that it came through. Its
-    text is left out: it could repeat what was asked."""
-    kind = next(kind.__name__ for kind in type(error).__mro__ if hasattr(builtins, kind.__name__))
+    """Its type, and the last line of solution.py that it came through. Its text is left out: it
+    could repeat what was asked."""
     lines = [getattr(error, "lineno", 0)]  # a SyntaxError has its own
     lines += [step.lineno for step in traceback.extract_tb(error.__traceback__)
               if step.filename == "solution.py"]  # fmt: skip
-    return f"{kind} (line {lines[-1]} of solution.py)" if lines[-1] else kind
+    return type(error).__name__ + (f" (line {lines[-1]} of solution.py)" if lines[-1] else "")
 
 
-def main(user: str) -> None:
+def main() -> None:
     """Answer one line after the other until the grader closes the connection."""
     heard, said = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -295,14 +270,12 @@ def main(user: str) -> None:
         importlib.import_module(name)
     torch.set_num_threads(1)
     torch.zeros(1, requires_grad=True).sum().backward()  # now all its parts are loaded
-    confine(user)
+    confine()
     print("ready", file=said, flush=True)
-    for told in map(json.loads, heard):
-        if told["first"]:  # of a test: the clock starts again, and kills when it runs out
-            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-        name, args, grad = told["call"]
+    for name, args, grad in map(json.loads, heard):
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)  # it kills when it runs out
         say(answered(name, restored(args), grad, ask))
 
 
 if __name__ == "__main__":
-    main(" ".join(sys.argv[1:]))
+    main()

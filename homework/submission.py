@@ -4,7 +4,7 @@
     submission.read("solution.py", 200_000)      # bytes, or Failed, which says why not
 
 Names are compared as `a/b`, however a zip program wrote them. Only names that the homework asks for
-are ever read, each up to a limit, so nothing opens a link, a bomb or a path with `..` in it.
+are ever read, each up to a limit, and nothing follows a link or a path with `..` in it.
 """
 
 import json
@@ -23,10 +23,11 @@ class Submission:
     """The files of a submission. One folder around all of them is allowed."""
 
     def __init__(self, path: Path):
-        self.path, self.inside = path, dict[str, zipfile.ZipInfo]()
+        self.files: dict[str, Path | zipfile.ZipInfo] = {}
         if path.is_dir():
-            names = [str(p.relative_to(path)) for p in path.glob("*/solution.py")]
-            names += ["solution.py"] * os.path.lexists(path / "solution.py")
+            there = [Path(top, name) for top, _, names in os.walk(path) for name in names]
+            self.files = {p.relative_to(path).as_posix(): p for p in there
+                          if stat.S_ISREG(p.lstat().st_mode)}  # fmt: skip
         else:
             try:
                 if path.stat().st_size > MOST_ZIP:
@@ -34,39 +35,26 @@ class Submission:
                 self.zip = zipfile.ZipFile(path)
             except Exception as error:  # zipfile raises what it likes
                 raise Failed(f"{path.name} is not a zip file that can be read: {error}") from None
-            self.inside = {plain(info.filename): info for info in self.zip.infolist()}
-            names = [n for n in self.inside if n.split("/")[1:] in ([], ["solution.py"])]
+            self.files = {plain(info.filename): info for info in self.zip.infolist()}
+        names = [name for name in self.files if name.split("/")[1:] in ([], ["solution.py"])]
         tops = {n.removesuffix("solution.py") for n in names if n.endswith("solution.py")}
         tops -= {top for top in tops if top.startswith((".", "__"))}  # hidden, and a Mac's own
         self.prefix = tops.pop() if len(tops) == 1 else ""
 
     def read(self, name: str, most: int) -> bytes:
         """The content of a file of at most `most` bytes. Failed says what is wrong."""
+        if (file := self.files.get(self.prefix + name)) is None:
+            raise Failed(f"{name} was not handed in")
         try:
-            with self.opened(self.prefix + name) as file:
-                content = file.read(most + 1)  # a bomb is unpacked no further
-        except (KeyError, FileNotFoundError):
-            raise Failed(f"{name} was not handed in") from None
-        except Exception as error:  # damaged, encrypted, not a file
-            raise Failed(f"{name} cannot be read: {error}") from None
-        if len(content) > most:
-            raise Failed(f"{name} is larger than {most:,} bytes")
-        return content
-
-    def opened(self, name: str) -> Any:
-        """A file, not through a link, not a device."""
-        if not self.path.is_dir():
-            if self.inside[name].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            if isinstance(file, zipfile.ZipInfo) and file.compress_type not in (0, 8):
                 raise ValueError("only deflate is read")  # others unpack all that they hold
-            return self.zip.open(self.inside[name])
-        place = self.path
-        for part in name.split("/"):
-            place = place / part
-            if place.is_symlink():
-                raise ValueError("it is a link: hand in the file itself")
-        if not stat.S_ISREG(place.stat().st_mode):
-            raise ValueError("it is not a file")
-        return place.open("rb")
+            with file.open("rb") if isinstance(file, Path) else self.zip.open(file) as content:
+                found = content.read(most + 1)  # a bomb is unpacked no further
+        except Exception as error:  # damaged, encrypted
+            raise Failed(f"{name} cannot be read: {error}") from None
+        if len(found) > most:
+            raise Failed(f"{name} is larger than {most:,} bytes")
+        return found
 
     def json(self, name: str, most: int) -> Any:
         """The content of a JSON file."""

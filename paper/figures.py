@@ -110,7 +110,7 @@ def fresh(logs: Logs, path: Path) -> None:
         lines.append(Line(name, KS, left, COLORS.get(name, GREY), dash, spread="none"))
     panel(axes[2], lines, (1, 8, 128, 1024, 16384), yscale="log", ylim=(1e-4, 1))
     axes[2].set_xlabel("tries K at test time")
-    axes[2].set_ylabel("1 - pass@K, after training with k = 64\n(lower is better)")
+    axes[2].set_ylabel("1 - pass@K, lower is better (trained with k = 64)")
     save_figure(fig, path, axes[2:])
 
 

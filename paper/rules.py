@@ -18,24 +18,25 @@ from typing import NamedTuple
 
 MARGIN = 0.015  # of experiment 1, in pass@1
 RULE = (
-    "Every comparison is paired by seed: the two runs of a seed start from the same weights and see"
-    " the same prompts. Its effect is the Hodges-Lehmann estimate: the median of the means of all"
-    " pairs of differences, including each difference paired with itself. Its 95 % interval [in"
-    " brackets] is the one that belongs to the exact signed-rank test. This test does not assume a"
-    " normal distribution, which would not fit: final figures have two modes where some seeds lose"
-    " a kind of problem. With fewer than six seeds there is no such interval, and the range of the"
-    " differences is given instead (in parentheses). A ratio is compared by its"
-    " logarithm. *At the end* is the mean over the evaluations of the last fifth of the steps."
+    "Every comparison is paired by seed: the two runs of a seed start from the same weights and"
+    " see the same prompts. Its effect is the Hodges-Lehmann estimate: the median of the means of"
+    " all pairs of differences, including each difference paired with itself. Its 95 % interval"
+    " [in brackets] is the one that belongs to the exact signed-rank test. This test does not"
+    " assume a normal distribution, which would not fit: wherever some seeds lose a kind of"
+    " problem, the final figures are bimodal. With fewer than six seeds there is no such interval,"
+    " and the range of the differences is given instead (in parentheses). A ratio is compared by"
+    " its logarithm. *At the end* is the mean over the evaluations of the last fifth of the steps."
     " Intervals cover variation over seeds, not over problems: all seeds answer the same test"
     " problems, and other problems would move all of them together."
 )
 RULE_OF_CONVERGENCE = (
-    "D(k) is |pass@1 - pass@1 of the same seed's `ce`|, averaged over the evaluations of a run with"
-    " k rollouts. Its floor is the D of a twin of `ce`, which has the same first weights but"
-    " other prompts. MaxRL(k) is *indistinguishable from maximum likelihood* where the upper end"
-    " of the interval of D(k) lies below the upper end of the floor's interval plus"
+    "D(k) is |pass@1 - pass@1 of the same seed's `ce`|, averaged over the evaluations of a run"
+    " with k rollouts. Its floor is the D of a twin of `ce`, which starts from the same weights"
+    " but sees different prompts. MaxRL(k) is *indistinguishable from maximum likelihood* where"
+    " the upper end of the interval of D(k) lies below the upper end of the floor's interval plus"
     f" {MARGIN:g}. MaxRL *converges* if there is such a k, and if D falls with k on every seed up"
-    " to the first such k. The rule was worked out on seeds 0 to 7 and is applied to seeds 8 to 15."
+    " to the first such k. The rule was worked out on seeds 0 to 7 and is applied to seeds 8 to"
+    " 15."
 )
 
 
@@ -105,7 +106,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def say(v: Interval, ratio: bool = False) -> str:
     """'+0.024 [+0.017, +0.031]', of a ratio '2.31x [1.90x, 2.80x]'; few seeds have (a range)."""
     digits = 3 if max(abs(v.low), abs(v.high)) >= 0.01 else 5
-    text = [f"{x:#.3g}x" if ratio else f"{x:+.{digits}f}" for x in (v.centre, v.low, v.high)]
+    spoken = lambda x: f"{x:#.3g}x" if x < 100 else f"{x:,.0f}x"  # noqa: E731
+    text = [spoken(x) if ratio else f"{x:+.{digits}f}" for x in (v.centre, v.low, v.high)]
     if v.n < 2:
         return text[0]
     return ("{} [{}, {}]" if v.n >= 6 else "{} ({} to {})").format(*text)

@@ -98,7 +98,7 @@ BORDER = {
 }
 BASES = {"border-01": 0.01, "border-10": 0.1, "border-50": 0.5}
 COUNTDOWN = f"--task countdown {LARGER} --sft-steps 1500 --eval-rollouts 64"
-STEPS = "--k 16 --steps 160 --eval-every 8"
+STEPS = "--k 16 --steps 160 --eval-every 16"
 MANY = {m: f"--method {m} {STEPS}" for m in ("maxrl", *RIVALS)}
 RELATIVES = {"rft": f"--method rft {STEPS}"}
 RELATIVES |= {  # as many rollouts: 8 x 1280 x 16 = 160 x 64 x 16
@@ -120,7 +120,7 @@ OF_SIX = "--steps 80 --eval-every 10"  # --quick
 OF_SCRATCH = "--steps 20 --batch-size 4 --eval-every 2"
 OF_COUNTDOWN = "--sft-steps 400 --k 4 --steps 16 --eval-every 2 --eval-prompts 50"
 OF_CHAIN = "--sft-steps 200 --k 4 --steps 20 --eval-every 2 --eval-prompts 50"
-ON_CHAIN = f"--task chain {LARGER} --steps 100 --eval-every 5 --eval-rollouts 64"
+ON_CHAIN = f"--task chain {LARGER} --steps 100 --eval-every 10 --eval-rollouts 64"
 ON_NOISY = f"--task noisy {LARGER} --sft-steps 800 --k 16 --steps 300 --eval-every 15"
 FROM_SCRATCH = {m: f"{own} --lr 1.6e-3" for m, own in AT_ONE_RATE.items()} | GRPO_FROM_SCRATCH
 AT_1024 = {label: f"{label.split()[0]} pool=1024" for label in BORDER}

@@ -3,8 +3,7 @@
     python -m pytest test_public.py             # all
     python -m pytest test_public.py -k maxrl    # those of one function
 
-The grader asks more questions of the same kind. Nothing in here knows an answer: the
-expected gradient is summed over all outcomes, pass@k is counted, chances add up to 1.
+The grader asks more questions of the same kind.
 """
 
 import itertools
@@ -15,6 +14,7 @@ import solution
 import torch
 
 P = 0.3
+ESTIMATORS = ["reinforce", "rloo", "maxrl", "maxrl_raw"]
 SEE = "Fill in the table of the handout: for each S its chance, A, and g = (1/k) sum A (r - p)"
 
 
@@ -35,25 +35,25 @@ def weight(name: str, k: int) -> float:
     return total
 
 
-@pytest.mark.parametrize("k", [2, 5])
-@pytest.mark.parametrize("name", ["reinforce", "rloo", "maxrl", "maxrl_raw"])
+@pytest.mark.parametrize("name, k", [
+    *itertools.product(ESTIMATORS, (2, 5)), ("grpo", 2), ("own", 4), ("own", 8)
+])  # fmt: skip
 def test_expected_gradient(name, k):
-    T = {"maxrl": k - 1, "maxrl_raw": k}.get(name, 1)
-    order = (1 - (1 - P) ** T) / P
-    assert math.isclose(weight(name, k), order, rel_tol=1e-3), (
-        f"{name}, k = {k}: E[g] is not that of order {T}. {SEE}"
-    )
+    orders = {"own": solution.COEFFICIENTS, "maxrl": [1] * (k - 1), "maxrl_raw": [1] * k}
+    a = orders.get(name, [1])
+    assert a, "copy the coefficients that personal.py prints"
+    wanted = sum(x * (1 - P) ** j for j, x in enumerate(a))
+    same = math.isclose(weight(name, k), wanted, rel_tol=1e-3, abs_tol=1e-4)
+    assert same, f"{name}, k = {k}: E[g] is not grad p times the sum of {a}_j (1-p)^j. {SEE}"
 
 
-@pytest.mark.parametrize("name", ["reinforce", "rloo", "grpo", "maxrl", "maxrl_raw"])
+@pytest.mark.parametrize("name", [*ESTIMATORS, "grpo"])
 def test_a_group_alone_and_in_a_batch(name):
     r = torch.tensor([[1.0, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 1]])
     together = advantages(name, r)
     for b in range(3):
-        assert torch.allclose(together[b], advantages(name, r[b : b + 1])[0]), (
-            f"{name}: group {b} has different advantages in a batch and alone; is there a mean "
-            "or a std over all groups in it?"
-        )
+        alone = advantages(name, r[b : b + 1])[0]
+        assert torch.allclose(together[b], alone), f"{name}: is there a mean or std of all groups?"
     mean = r.mean(dim=1, keepdim=True).expand(3, 4)
     entries = getattr(solution, name)(r.flatten(), mean.flatten(), 4)
     assert torch.allclose(entries, together.flatten()), f"{name}: not entry by entry"
@@ -69,45 +69,33 @@ def test_groups_in_which_all_rewards_are_equal(name, k):
     assert torch.equal(A, wanted), f"{name}: for the rewards {r} A is {A} and not {wanted}"
 
 
-def test_grpo_has_unit_variance():
-    A = advantages("grpo", torch.tensor([[1.0, 0, 0, 0, 0]]))
-    assert math.isclose((A**2).mean().item(), 1, rel_tol=1e-3), "grpo: the mean of A^2 is not 1"
-
-
 @pytest.mark.parametrize("prompt, right, wrong", [
     ("12+34=", "46", ["47", "046", "46 ", "", "12+34"]), (" 8-30=", "-22", ["22", "22-"]),
     ("25+5<", "03", ["30", "3"]), ("8-30<", "22-", ["-22"]), ("12+34", None, ["46"]),
     ("3*4%5=", None, ["2"]), ("12+34:", None, ["46", "2+4=6,10+30=40;46"]),
 ])  # fmt: skip
 def test_verify(prompt, right, wrong):
-    for text in [right] * (right is not None):
-        assert solution.verify(prompt, text) is True, f"{text!r} is right for {prompt!r}"
-    for text in wrong:
-        assert solution.verify(prompt, text) is False, f"{text!r} is wrong for {prompt!r}"
+    for text in [right, *wrong] if right else wrong:
+        said = solution.verify(prompt, text)
+        assert said is (text == right), f"verify({prompt!r}, {text!r}) is not {text == right}"
 
 
 def test_pass_at_k_by_counting():
     for n, c, k in itertools.product(range(1, 6), range(6), range(1, 6)):
         if c <= n and k <= n:
-            tries = list(itertools.combinations([True] * c + [False] * (n - c), k))
-            counted = sum(map(any, tries)) / len(tries)
-            assert math.isclose(solution.pass_at_k(n, c, k), counted, abs_tol=1e-6), (
-                f"pass_at_k({n}, {c}, {k}): list the ways to take {k} of {n}, and count"
-            )
+            tries = [any(some) for some in itertools.combinations([1] * c + [0] * (n - c), k)]
+            same = math.isclose(solution.pass_at_k(n, c, k), sum(tries) / len(tries), abs_tol=1e-6)
+            assert same, f"pass_at_k({n}, {c}, {k}): list the ways to take {k} of {n}, and count"
     with pytest.raises(ValueError):
         solution.pass_at_k(3, 1, 4)
 
 
 def test_the_chances_of_all_completions_add_up_to_1():
+    texts = [(2, 0, 0), (0, 2, 0), (1, 2, 0), *itertools.product((0, 1), (0, 1), (0, 1, 2))]
     logits = torch.tensor([0.3, -1.0, 0.7])  # the same at every position; token 2 is the end
-    texts = [(2, 0, 0), *((a, 2, 0) for a in (0, 1))]
-    texts += itertools.product((0, 1), (0, 1), (0, 1, 2))
-    completions = torch.tensor(texts)
-    logp = solution.summed_logprobs(logits.expand(len(texts), 3, 3), completions, 2)
-    assert math.isclose(logp.exp().sum().item(), 1, rel_tol=1e-4), (
-        "summed_logprobs: the chances of all completions of three tokens or less do not "
-        "add up to 1. Is the end token included, and nothing after it?"
-    )
+    logp = solution.summed_logprobs(logits.expand(len(texts), 3, 3), torch.tensor(texts), 2)
+    right = math.isclose(logp.exp().sum().item(), 1, rel_tol=1e-4)
+    assert right, "they do not add up to 1. Is the end token included, and nothing after it?"
 
 
 def test_the_mask_ends_with_the_end_token():
@@ -116,34 +104,19 @@ def test_the_mask_ends_with_the_end_token():
 
 
 def test_the_gradient_of_the_loss():
-    logp = torch.zeros(2, 3, requires_grad=True)
-    A = torch.tensor([[3.0, -1, -2], [0, 0, 0]], requires_grad=True)
-    solution.policy_gradient_loss(logp, A).backward()
+    logp, A = torch.zeros(2, 3, requires_grad=True), torch.tensor([[3.0, -1, -2], [0, 0, 0]])
+    solution.policy_gradient_loss(logp, A.requires_grad_()).backward()
     assert A.grad is None or not A.grad.any(), "policy_gradient_loss: advantages are constants"
     right = torch.allclose(logp.grad, -A.detach() / 6)
     assert right, "its gradient is not -A / (B k); B k is 6 here, zeros included"
 
 
-@pytest.mark.parametrize("k", [4, 8])
-def test_your_own_estimator(k):
-    assert solution.COEFFICIENTS, "copy the coefficients that personal.py prints"
-    wanted = sum(x * (1 - P) ** j for j, x in enumerate(solution.COEFFICIENTS))
-    assert math.isclose(weight("own", k), wanted, rel_tol=1e-3, abs_tol=1e-4), (
-        f"own, k = {k}: E[g] is not the sum of a_j (1-p)^j times grad p. Begin with a_0 alone"
-    )
-
-
-def test_has_order_knows_right_from_wrong():
+def test_has_order_and_is_verifier_know_right_from_wrong():
     def rloo(r, mean, k):
         return (r - mean) * k / (k - 1)
 
-    assert solution.has_order(rloo, 4, 1) is True, "has_order: this rloo is of order 1"
-    assert solution.has_order(rloo, 4, 2) is False, "has_order: it is not of order 2"
-    half = solution.has_order(lambda r, mean, k: r - mean / 2, 4, 1)
-    assert half is False, "has_order: half a baseline is not of order 1"
-
-
-def test_is_verifier_knows_right_from_wrong():
+    said = [solution.has_order(rloo, 4, 1), solution.has_order(rloo, 4, 2)]
+    assert said == [True, False], "has_order: this rloo is of order 1, and of no other"
     lenient = solution.is_verifier(lambda prompt, text: solution.verify(prompt, text.strip()))
     assert lenient is False, "is_verifier: this one lets spaces pass"
     assert solution.is_verifier(solution.verify) is True, "is_verifier: refuses your own verify"

@@ -5,10 +5,9 @@
 The model is given ` 8+30<` and learns to write `83`: the sum from right to left, which is the order
 in which carries arise. Your `verify` is the reward, your estimator gives the advantages, and your
 `summed_logprobs` and `policy_gradient_loss` make the gradient. `--method exact` differentiates J_T
-of the exact pass rate, without sampling. Left out: almost everything that makes training fast.
+of the exact pass rate. Left out: almost everything that makes training fast.
 """
 
-import argparse
 import json
 import math
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from personal import Parser
 from torch import Tensor
 
 from model import GPT, ModelConfig
@@ -24,6 +24,7 @@ from model import GPT, ModelConfig
 CHARACTERS = " +<0123456789"
 END = len(CHARACTERS)  # the end token; it also fills the places after it
 P, L = 6, 4  # tokens of a prompt, and of a completion: three digits and the end token
+Loss = tuple[Tensor, float]  # and the pass rate
 SIZES = ModelConfig(vocab_size=END + 1, block_size=P + L, n_layer=1, n_head=2, n_embd=32)
 
 
@@ -85,12 +86,10 @@ def sample(model: GPT, prompts: Tensor, generator: torch.Generator) -> Tensor:
     return rows[:, P:]
 
 
-def policy_gradient(
-    model: GPT, prompts: list[str], s: Settings, mine: Any, generator: torch.Generator
-) -> tuple[Tensor, float]:
-    """The loss of k rollouts of each prompt, and their pass rate."""
+def policy_gradient(model: GPT, prompts: list[str], s: Settings, mine: Any, draws: Any) -> Loss:
+    """The loss of k rollouts of each prompt."""
     asked = [prompt for prompt in prompts for _ in range(s.k)]  # B k, those of a group together
-    completions = sample(model, tokens(asked, P), generator)
+    completions = sample(model, tokens(asked, P), draws)
     right = [END in row and mine.verify(prompt, text(row)) for prompt, row in
              zip(asked, completions.tolist(), strict=True)]  # fmt: skip
     r = torch.tensor(right).double().view(-1, s.k)  # (B, k)
@@ -99,11 +98,9 @@ def policy_gradient(
     return mine.policy_gradient_loss(logp, A), r.mean().item()
 
 
-def exact(
-    model: GPT, prompts: list[str], answers: Tensor, T: float, mine: Any
-) -> tuple[Tensor, float]:
-    """The loss with the gradient of -J_T, and the pass rate. Each prompt has one right answer, so
-    nothing is sampled: the gradient of J_T is pass@T, taken as a constant, times that of log p."""
+def exact(model: GPT, prompts: list[str], answers: Tensor, T: float, mine: Any) -> Loss:
+    """The loss with the gradient of -J_T. Each prompt has one right answer, so nothing is sampled:
+    the gradient of J_T is pass@T, taken as a constant, times that of log p."""
     logp = logprobs(model, prompts, answers, mine)
     p = logp.detach().exp()
     return -((1 - (1 - p) ** T) * logp).mean(), p.mean().item()
@@ -119,10 +116,7 @@ def evaluate(model: GPT, mine: Any) -> dict[str, float]:
 
 
 def train(s: Settings, mine: Any, folder: Path, save: Path | None = None) -> Iterator[dict]:
-    """The rows of the log, as they come.
-
-    mine: the module with your functions. folder: where the file `init` is.
-    """
+    """The rows of the log. mine: the module with your functions. folder: where `init` is."""
     generator = torch.Generator().manual_seed(s.seed)
     model = GPT(SIZES, generator)
     if s.init != "none":
@@ -150,7 +144,7 @@ def train(s: Settings, mine: Any, folder: Path, save: Path | None = None) -> Ite
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train with your own functions in solution.py.")
+    parser = Parser("Train with your own functions in solution.py.")
     for name, default in asdict(Settings()).items():
         parser.add_argument(f"--{name}", type=type(default), default=default, help=f"({default})")
     parser.add_argument("--out", type=Path, help="write the settings and the log to this file")
@@ -161,7 +155,7 @@ def main() -> None:
 
     s, rows = Settings(**args), []
     if s.method != "exact" and not hasattr(solution, s.method):
-        parser.exit(2, f"train.py: there is no {s.method} in solution.py\n")
+        parser.error(f"there is no {s.method} in solution.py")
     torch.set_num_threads(1)  # so small a model gains nothing from more
     for row in train(s, solution, Path(__file__).resolve().parent, save):
         rows.append(row)

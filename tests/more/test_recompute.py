@@ -258,7 +258,9 @@ def effects(results, number):
         yield results.gap(*(("convergence", f"{m} k=1024") for m in ("maxrl", "grpo")), "pass@1")
         yield [x for k in KS for x in (losers(results, f"maxrl k={k}"), k)]
     if number == 2:
-        for pair in ("maxrl 64", "grpo 64"), ("maxrl 256", "maxrl 16"), ("maxrl 64", "rloo 64"):
+        for k, figure in itertools.product((16, 64, 256), ("pass@1", "pass@1024")):
+            yield results.gap(*(("fresh", f"{m} k={k}") for m in ("maxrl", "grpo")), figure)
+        for pair in ("maxrl 256", "maxrl 16"), ("maxrl 64", "rloo 64"):
             sides = (("fresh", side.replace(" ", " k=")) for side in pair)
             yield results.gap(*sides, "pass@1")
         for other in ("grpo k=64", "base"):
