@@ -15,8 +15,7 @@ import torch
 import maxrl
 
 os.environ["TQDM_DISABLE"] = "1"
-# A busy machine is not a fault.
-slow = [hypothesis.HealthCheck.too_slow]
+slow = [hypothesis.HealthCheck.too_slow]  # a busy machine is not a fault
 hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=slow)
 hypothesis.settings.load_profile("ours")
 torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way

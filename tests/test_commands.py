@@ -122,8 +122,7 @@ def test_help_and_empty_words_of_every_flag(command, monkeypatch, capsys):
     (signal.SIGINT, ""), (signal.SIGTERM, "--method=mine.py:half --out=a'b"),
 ])  # fmt: skip
 def test_printed_commands_work_as_they_stand(folder, capsys, monkeypatch, number, flags):
-    """A signal saves after the step at hand; a second one would find the default handler. The
-    command that goes on and the one that asks work whatever the flags."""
+    """A signal saves after the step at hand; a second one would find the default handler."""
     Path("mine.py").write_text("half = lambda r, mean, k: r - mean / 2")
     words = [*TINY, "--sft-steps", "0", *flags.split()]
     assert train_module.main([*words, "--out=whole"]) == 0

@@ -116,15 +116,6 @@ def test_a_broken_line_of_any_log_is_refused_by_its_number(folder, capsys, wrong
         Logs(Path()).lines("toy")
 
 
-def test_a_colour_for_each_method_and_a_dash_within_it():
-    methods = ("maxrl", "grpo", "maxrl", "mine", "theirs", "mine")
-    drawn = list(compare.styles(dict(zip("abcdef", methods, strict=True))).values())
-    assert [x["color"] for x in drawn[:2]] == [compare.COLORS[m] for m in ("maxrl", "grpo")]
-    assert drawn[0]["color"] == drawn[2]["color"] != drawn[3]["color"] != drawn[4]["color"]
-    assert len({tuple(x.items()) for x in drawn}) == 6
-    assert len(set(compare.COLORS.values())) == len(compare.COLORS)
-
-
 def test_what_is_not_a_run_and_a_figure_that_cannot_be_written(folder, capsys):
     write("a", (0.1, 3)), Path("here").mkdir()
     for figure in ("nowhere/f.png", "f.nonsense", "here", "", "x" * 300):

@@ -1,17 +1,14 @@
 """data/: what is drawn, how it is split, and how it becomes tokens."""
 
 import re
-import runpy
-import sys
 from collections import Counter
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import data
-from data import TASKS, chain, check_task, splits
+from data import chain, check_task, splits
 from data.addition import Task as Addition
 from data.batches import held_out_problems
 from data.splits import in_split, split_hash
@@ -19,9 +16,7 @@ from data.tokenizer import decode, encode
 from verify import verify
 
 RESULTS = ("addition", "modular", "multiplication", "subtraction")  # one right answer each
-SETTINGS = [
-    (name, digits, reverse) for name in RESULTS for digits in (1, 3, 9) for reverse in (False, True)
-]
+SETTINGS = [*product(RESULTS, (1, 3, 9), (False, True))]
 OTHERS = [("chain", 1), ("chain", 9), ("countdown", 1), ("countdown", 2), ("noisy", 2)]
 GOLDEN = [5465905124413615059, 5795564065080592865]
 FIRST_FOUR = [(" 78+  3=", "81"), ("  4+  9=", "13"), ("  8+  9=", "17"), ("  3+716=", "719")]
@@ -212,16 +207,3 @@ def test_what_people_type_is_aligned_or_refused_and_shown_in_the_usual_order(
     assert task_of("subtraction", 2, True).show(" 8-30<", "22-") == " 8-30=-22"
     assert task_of("addition", 2, True).show("57+95<", "2<pad>1") == "57+95=1<pad>2"
     assert task_of("addition", 2).show("57+95=", "152") == "57+95=152"
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_each_task_prints_ten_rows(name, capsys, monkeypatch):
-    path = Path(data.__file__).with_name(f"{name}.py")
-    if "__main__" not in path.read_text():
-        return  # a task that a reader adds need not be a command
-    monkeypatch.setattr(sys, "argv", [name, "--digits", "2"])
-    runpy.run_path(str(path), run_name="__main__")
-    out, err = capsys.readouterr()
-    rows = [line.split() for line in out.split("\n\n")[0].splitlines()]
-    assert [row[0] for row in rows] == 7 * ["train"] + 3 * ["held-out"] and not err
-    assert "<" not in out.split("\n\n")[0], "in the usual order"

@@ -109,16 +109,13 @@ def test_the_best_of_several_is_the_mean_over_all_choices_of_them():
     assert "best@8" not in graded_figures(batch, one, written((0, "13", 7)), task)
 
 
-@pytest.mark.parametrize("flags", [
-    "--method maxrl-loo --order 2", "--method rloo", "--method reinforce --reward regression",
-    "--method ce", "--method tailrl",
-])  # fmt: skip
+@pytest.mark.parametrize("flags", ["maxrl-loo --order 2", "reinforce --reward regression", "ce"])
 def test_noisy_runs(train, capsys, flags):
-    train(f"--task noisy --sft-steps 2 {flags} --out out")
+    train(f"--task noisy --sft-steps 2 --method {flags} --out out")
     rows = [row for row in read("out") if "nll" in row]
     assert all(row.get("live") is row.get("dead") is None for row in read("out"))
     figures = ("log_likelihood", "log_tail", "best@8")
     assert all(math.isfinite(row[n]) for row in rows for n in figures)
     first, *_, head, _, last = capsys.readouterr().out.splitlines()
-    assert ("one demonstration" in first) == flags.endswith(" ce")
+    assert ("one demonstration" in first) == (flags == "ce")
     assert "log_likelihood" in head and f"{rows[-1]['log_tail']:.4f}" in last

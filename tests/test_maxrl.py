@@ -47,9 +47,6 @@ def row(k: int, S: int) -> torch.Tensor:
     return (torch.arange(k) < S).double().unsqueeze(0)
 
 
-# --------------------------------------------------------------------------- what each one trains
-
-
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", ["reinforce", "rloo", "maxrl", "maxrl-raw", "maxrl-loo", "passk"])
 def test_expected_gradient_is_that_of_the_order_it_names(name, k):
@@ -78,9 +75,6 @@ def test_orders_weights_and_deviations_elsewhere():
     live = 1 - 0.7**4  # the estimate of maxrl-raw is 1/p with this chance, and else 0
     w, sd = live / 0.3, (live * (1 - live)) ** 0.5 / 0.3
     assert maxrl.enumerated_weight("maxrl-raw", 0.3, 4) == pytest.approx((w, sd), rel=1e-9)
-
-
-# ------------------------------------------------------------------------------ vectors and edges
 
 
 BY_HAND = {  # the advantages of a success and of a failure where m = S/k; rft: of batches of mean b
@@ -157,33 +151,19 @@ def test_rewards_and_orders_that_a_method_takes(name):
 
 @pytest.mark.parametrize("name", ADVANTAGES)
 def test_half_precision_counts_and_does_not_overflow(name):
-    """float16 ends at 65,504 and counts to 2,048: right to rounding, or refused. So are complex
-    rewards."""
+    """float16 ends at 65,504 and counts to 2,048, and a mean of float32 may be a percent off."""
     k = 70_000
-    for S in (1, k // 2, k - 1):
-        exact = ADVANTAGES[name](row(k, S)).abs().max().item()
-        if exact > 65_504:
+    precisions = (torch.half, 1e-3, 1e-7), (torch.float, 1e-6, 0)
+    for S, (dtype, error, least) in itertools.product((1, k // 2, k - 1), precisions):
+        exact, r = ADVANTAGES[name](row(k, S))[0, [0, -1]], row(k, S).to(dtype)
+        if exact.abs().max() > 65_504 and dtype == torch.half:
             with pytest.raises(ValueError, match="too large"):
-                ADVANTAGES[name](row(k, S).half())
+                ADVANTAGES[name](r)
         else:
-            got = ADVANTAGES[name](row(k, S).half())
-            assert got.abs().max().item() == pytest.approx(exact, rel=1e-3)
-            assert got.dtype == torch.float16
+            got = ADVANTAGES[name](r)[0, [0, -1]]
+            assert torch.allclose(got.double(), exact, error, least) and got.dtype == dtype
     with pytest.raises(ValueError, match="complex"):
         ADVANTAGES[name](row(4, 1).to(torch.complex64))
-
-
-def test_advantages_of_a_million_rollouts():
-    """One failure among k: float32 means would be off by a percent, products by gigabytes."""
-    k = 10**6
-    r, prompt, count = torch.tensor([1.0, 0.0]), torch.tensor([0, 0]), torch.tensor([k - 1, 1])
-    known = {"maxrl": 1 / (k - 1), "rloo": 1 / (k - 1), "maxrl-loo": k / (k - 1) ** 2}
-    known |= {"grpo": (k - 1) ** -0.5, "passk": 0.0}
-    for name, success in known.items():
-        A = maxrl.counted_advantages(name, r, prompt, count, k)
-        assert A.dtype == r.dtype and A[0].item() == pytest.approx(success, rel=1e-6), name
-    A = maxrl.counted_advantages("maxrl-loo", r, prompt, count, k, order=k // 2)
-    assert A[0].item() == pytest.approx(k / (k - 1) ** 2, rel=1e-6)  # T >= 2 finds a success
 
 
 @pytest.mark.parametrize("k, S", [(49, 1), (103, 1), (22, 15), (49, 27)])
@@ -199,9 +179,6 @@ def test_counts_of_successes_are_whole(k, S):
         for name, omega in (("maxrl-loo", loo), ("passk", passk)):
             A = ADVANTAGES[name](rewards, order=T)[0, 0 if r else -1].item()
             assert A == pytest.approx(omega * (r - others / (k - 1)), rel=1e-9)
-
-
-# -------------------------------------------------------------------------------- objective, weight
 
 
 @pytest.mark.parametrize("p", [0.0, 1e-12, 1e-7, 0.01, 0.4999, 0.5, 0.75, 1 - 1e-12, 1.0])
@@ -220,11 +197,7 @@ def test_objective_weight_and_pass_at_k_against_rationals(p, T):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int64])
 def test_objective_weight_and_pass_at_k_in_any_precision(dtype):
-    p = (
-        torch.tensor([0, 1])
-        if dtype == torch.int64
-        else torch.tensor([0, 1e-3, 0.3, 1], dtype=dtype)
-    )
+    p = torch.tensor([0, 1e-3, 0.3, 1]).to(dtype)
     for f, T in itertools.product((objective, weight, maxrl.exact_pass_at_k), (1, 3, 3000, 70_000)):
         exact, got = f(p.double(), T), f(p, T)
         assert got.dtype == (torch.float32 if dtype == torch.int64 else dtype)

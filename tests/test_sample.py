@@ -1,6 +1,7 @@
 """sample.py: what it prints about a checkpoint, and what it refuses."""
 
 import re
+from unittest.mock import Mock
 
 import pytest
 from conftest import status_of
@@ -48,15 +49,9 @@ def test_wrong_use_is_one_line_and_status_2(run):
 
 def test_a_conversation(run, monkeypatch):
     """What cannot be read, or not even decoded, is answered and not the end; Ctrl-D is."""
-    for end in (b"", EOFError):
-        lines = iter([b"1^1", b"999+1", b"\xff\xfe", b"1+1", end])
-
-        def typed(_, lines=lines):
-            line = next(lines)
-            if line is EOFError:
-                raise EOFError
-            return line.decode()
-
+    no_text = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+    for end in ("", EOFError):
+        typed = Mock(side_effect=["1^1", "999+1", no_text, "1+1", end])
         monkeypatch.setattr("builtins.input", typed)
         monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
         status, out, _ = run("--interactive")

@@ -86,8 +86,7 @@ def test_a_pool_is_drawn_for_its_round_from_what_may_be_trained_on():
 
 
 def after_a_round(method: str, moved: float, verdict=lambda prompt, text: text[:1].isdigit()):
-    """The weights before and after a round on a random model that has `moved` from its start. If it
-    has, its optimizer has seen large gradients."""
+    """Weights before and after a round; of a model that has moved, and its optimizer with it."""
     model, task, config = tiny_model(f"{FLAGS} --method {method}")
     start, task.verify = copy.deepcopy(model.state_dict()), verdict
     optimizer = train_module.new_optimizer(model, 1e-2)
@@ -102,8 +101,7 @@ def after_a_round(method: str, moved: float, verdict=lambda prompt, text: text[:
 
 
 def test_star_forgets_the_weights_and_the_optimizer_of_a_round():
-    """Whatever came before a round, it ends where the first would; expert iteration's does not.
-    Without a success nothing happens."""
+    """Expert iteration does not. Without a success nothing happens."""
     for method in ("star", "expert-iteration"):
         ends = [after_a_round(method, moved)[1] for moved in (0, 0.01)]
         assert same(*ends) == (method == "star")

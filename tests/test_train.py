@@ -18,21 +18,14 @@ import maxrl
 import rollouts as rollouts_module
 import train as train_module
 from data import make_task, task_class
-from data.batches import draw_problems, held_out_problems, rng
+from data.batches import draw_problems, rng
 from harness import checkpoint
 from harness import config as config_module
 from harness.config import LIKELIHOOD, METHODS, SELF_TRAINING, Config, parse_args
 
-ROOT = Path(__file__).resolve().parent.parent
 TRAINING = set("loss grad_norm pass_rate live dead all_pass unique eos_rate entropy".split())
 EVALUATION = set("nll pass@1 pass@8 pass@128 pass@1024 greedy exact logp weight".split())
-
-
-def diverges(*_):
-    raise FloatingPointError("a weight is not finite")
-
-
-# -------------------------------------------------------------------------------- a whole run
+DIVERGES = Mock(side_effect=FloatingPointError("a weight is not finite"))
 
 
 def test_a_run_leaves_its_files_and_prints_its_table(train, folder, capsys):
@@ -95,7 +88,7 @@ def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, c
     assert "--resume" in (err := capsys.readouterr().err) and "--overwrite" in err
     assert read(f"runs/{run}") == before
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "evaluate", diverges)
+        patch.setattr(train_module, "evaluate", DIVERGES)
         train(f"--out runs/{run} --overwrite --seed 1", status=1)
     assert read(f"runs/{run}") == before
     train(f"--out runs/{run} --overwrite --steps 2")
@@ -103,16 +96,14 @@ def test_a_folder_is_named_after_its_run_and_never_written_over(train, folder, c
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(train):
-    """However often it is evaluated."""
+    """However often it is evaluated, and on whichever half of the held-out problems."""
     train("--out a"), train("--out b"), train("--out c --seed 1")
-    train("--out d --eval-every 1 --eval-prompts 5")
+    train("--out d --eval-every 1 --eval-prompts 5 --eval-split validation")
     assert read("a") == read("b") and same(weights("a"), weights("d"))
     assert not same(weights("a"), weights("c"))
     a, d = ([row for row in read(out) if "loss" in row] for out in "ad")
-    assert a == d
+    assert a == d and [len(read(out)[0]["logp"]) for out in "ad"] == [9, 3], "problems of a half"
 
-
-# ------------------------------------------------------------------------------ the warm start
 
 WARM = parse_args([*TINY, "--sft-steps", "3"])[0]
 OF_THE_WARM_START = {
@@ -189,24 +180,21 @@ def test_a_warm_start_depends_on_the_settings_in_its_key_only(kept):
             assert same(start, warm(changed)), flag.name
 
 
-def test_the_key_of_a_warm_start_holds_torch_and_the_files(tmp_path, monkeypatch):
-    """The version of torch, and the files that make it, wherever they are."""
-    names = ["train.py", "maxrl.py", "model.py", "data/__init__.py", "data/new.py"]
-    assert all((ROOT / name).exists() for name in names[:-1])
+def test_the_key_of_a_warm_start_holds_torch_and_the_files_that_make_it(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     monkeypatch.setattr(train_module, "ROOT", tmp_path)
     keys = {key_of(WARM)}
-    for name in names:
+    for name in ("train.py", "maxrl.py", "model.py", "data/__init__.py", "data/new.py"):
         (tmp_path / name).write_text("# changed")
         keys.add(key_of(WARM))
     monkeypatch.setattr(torch, "__version__", "2.99")
-    assert len({*keys, key_of(WARM)}) == len(names) + 2
+    assert len({*keys, key_of(WARM)}) == 7
 
 
 def test_a_warm_start_that_diverges_or_is_interrupted_is_not_kept(train, kept, capsys, monkeypatch):
     for module, name in ((checkpoint, "insist_on_numbers"), (train_module, "update")):
         with monkeypatch.context() as patch:
-            patch.setattr(module, name, diverges)
+            patch.setattr(module, name, DIVERGES)
             train("", status=1)
         assert "--sft-lr" in one_line(capsys) and not kept.exists()
     monkeypatch.setattr(train_module, "train_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -223,9 +211,6 @@ def test_init_from_a_checkpoint(train, capsys):
     ):  # fmt: skip
         train(f"--init a --out c {flags}", status=2)
         assert word in capsys.readouterr().err and not Path("c").exists()
-
-
-# ---------------------------------------------------------------------------------- the step
 
 
 def test_ce_is_exact_of_infinite_order():
@@ -259,13 +244,15 @@ def test_every_step_draws_its_own_rollouts(monkeypatch):
     assert figures[0] == figures[2] != figures[1]
 
 
-def test_a_whole_run_without_a_success_changes_nothing(train):
+def test_a_run_without_a_success_is_warned_of_and_changes_nothing(train, capsys):
     """No group is live, so no gradient: the weights stay, nothing divides by zero."""
     flags = "--sft-steps 0 --digits 9 --k 2"
     train(f"{flags} --steps 0 --out base"), train(f"{flags} --steps 2 --out out")
+    assert "1-(1-p)^k" in capsys.readouterr().err and same(weights("base"), weights("out"))
     rows = [row for row in read("out") if "loss" in row]
-    assert len(rows) == 2 and same(weights("base"), weights("out"))
-    assert all(row["dead"] == 1 and row["loss"] == row["grad_norm"] == 0 for row in rows)
+    assert [(row["dead"], row["loss"], row["grad_norm"]) for row in rows] == [(1, 0, 0)] * 2
+    train("--sft-steps 0 --method ce --steps 0 --out ce")
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_bfloat16_has_nearly_the_same_gradient():
@@ -276,43 +263,31 @@ def test_bfloat16_has_nearly_the_same_gradient():
     assert sampled.isfinite().all() and sampled.abs().max() > 0
 
 
-@pytest.mark.parametrize("what, says", [
-    ("loss", "the loss is nan"), ("gradient", "norm nan"), ("weight", "a weight is not finite"),
+@pytest.mark.parametrize("says, wrong", [
+    ("the loss is nan", lambda logp: math.nan),
+    ("norm nan", lambda logp: (logp.sum() * 0).abs().sqrt()),  # it is 0, and its slope is not
+    ("a weight is not finite", None),
 ])  # fmt: skip
-def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, what, says):
+def test_numbers_that_are_not_finite_stop_the_run(train, capsys, monkeypatch, says, wrong):
     """In step 3: step and method are named, and the last good checkpoint is that of step 2."""
-    loss, step, at = maxrl.policy_gradient_loss, train_module.train_step, []
-
-    def wrong(logp, *rest):
-        bad = {"loss": math.nan, "gradient": (logp.sum() * 0).abs().sqrt()}  # 0, its slope is not
-        return loss(logp, *rest) + (bad.get(what, 0) if at[-1] == 3 else 0)
+    loss, step = maxrl.policy_gradient_loss, train_module.train_step
 
     def poisoned(model, optimizer, config, task, number):
-        at.append(number)
+        if number == 3 and wrong:
+            spoiled = lambda logp, *rest: loss(logp, *rest) + wrong(logp)  # noqa: E731
+            monkeypatch.setattr(maxrl, "policy_gradient_loss", spoiled)
         figures = step(model, optimizer, config, task, number)
-        if what == "weight" and number == 3:
+        if number == 3:
             model.norm.bias.data[3] = math.inf
         return figures
 
-    monkeypatch.setattr(maxrl, "policy_gradient_loss", wrong)
     monkeypatch.setattr(train_module, "train_step", poisoned)
     flags = "--method reinforce --sft-steps 0 --k 3000 --steps 9 --out out --eval-every"
-    train(f"{flags} {1 if what == 'weight' else 2}", status=1)
+    train(f"{flags} {2 if wrong else 1}", status=1)
     err = one_line(capsys)
-    assert f"after step {3 if what == 'weight' else 2} of reinforce: " in err and says in err
+    assert f"after step {2 if wrong else 3} of reinforce: " in err and says in err
     saved = torch.load("out/ckpt.pt", weights_only=True)
     assert saved["step"] == 2 and all(w.isfinite().all() for w in saved["model"].values())
-
-
-# ------------------------------------------------------------------- problems and evaluations
-
-
-def test_the_flag_says_which_half_an_evaluation_is_of(train, monkeypatch):
-    seen = []
-    spy = lambda *words: seen.append(words[2]) or held_out_problems(*words)  # noqa: E731
-    monkeypatch.setattr(train_module, "held_out_problems", spy)
-    train("--sft-steps 0 --steps 0 --eval-split validation")
-    assert seen == ["validation"]
 
 
 def test_fresh_prompts_are_new_in_each_step_and_fixed_ones_are_visited_once_an_epoch():
@@ -326,17 +301,14 @@ def test_fresh_prompts_are_new_in_each_step_and_fixed_ones_are_visited_once_an_e
     assert one == again != two and one != draw_problems(task, 0, 1, 3, purpose="demonstrations")
 
 
-# ---------------------------------------------------------------------------------- wrong use
-
-
 @pytest.mark.parametrize(
     "flags, says",
     [("--method ppo", "maxrl-loo"), ("--task nothing", "subtraction"), ("--k 0", "from 1"),
-     ("--k many", "from 1"), ("--method grpo --k 1", "std"), ("--order 2", "takes no order"),
+     ("--method grpo --k 1", "std"), ("--order 2", "takes no order"), ("--digits 10", "1 to 9"),
      ("--method ce --order 2", "exact"), ("--method maxrl-loo --order 6", "from 1 to k = 5"),
      ("--method passk --order inf", "from 1 to k = 5"), ("--method exact --order 1.5", "from 1"),
-     ("--digits 10", "1 to 9"), ("--lr -1", "number"), ("--lr 1e38", "1e+06"), ("--lr nan", "from"),
-     ("--k 10000000000", "to 1e+09"), ("--seed -1", "from 0"), ("--n-embd 15", "multiple"),
+     ("--lr -1", "number"), ("--lr 1e38", "1e+06"), ("--lr nan", "from"), ("--seed -1", "from 0"),
+     ("--k 10000000000", "to 1e+09"), ("--k many", "from 1"), ("--n-embd 15", "multiple"),
      ("--device cuda", "not available"), ("--device tpu", "cpu"), ("--bf16", "cuda"),
      ("--init missing.pt", "No such file"), ("--resume", "--out"),
      ("--resume --out missing", "No such file"), ("--resume --overwrite --out x", "exclude"),
@@ -363,23 +335,17 @@ def test_wrong_use_is_one_line_and_status_2(train, folder, capsys, monkeypatch, 
     assert not [path for path in folder.rglob("*") if path.is_file()], "and no file is left behind"
 
 
-@pytest.mark.parametrize("part", [{"takes": ("digts",)}, {"defaults": {"digts": 3}}])
-def test_a_task_that_names_a_flag_that_does_not_exist(train, capsys, monkeypatch, part):
-    for name, value in part.items():
-        monkeypatch.setattr(task_class("addition"), name, value)
+@pytest.mark.parametrize("name, value", [("takes", ("digts",)), ("defaults", {"digts": 3})])
+def test_a_task_that_names_a_flag_that_does_not_exist(train, capsys, monkeypatch, name, value):
+    monkeypatch.setattr(task_class("addition"), name, value)
     train("", status=2)
     assert "data/addition.py names digts" in one_line(capsys)
 
 
-def test_a_dead_start_is_warned_of_and_too_little_memory_names_the_flag(train, capsys, monkeypatch):
-    train("--sft-steps 0 --k 2 --steps 0 --out out")
-    err = capsys.readouterr().err
-    assert "warning" in err and "1-(1-p)^k" in err
-    train("--sft-steps 0 --method ce --steps 0 --out ce")
-    assert "warning" not in capsys.readouterr().err
+def test_too_little_memory_names_the_flag(train, capsys, monkeypatch):
     no_memory = torch.OutOfMemoryError("no")
     monkeypatch.setattr(rollouts_module, "generate", Mock(side_effect=no_memory))
-    train("--out memory", status=1)
+    train("--out out", status=1)
     assert "--micro-batch" in capsys.readouterr().err
 
 
@@ -393,8 +359,6 @@ def test_live_curves_hold_the_numbers_of_the_log_also_after_a_pause(train, monke
         chosen = [row for row in rows if ("nll" in row) == (group == "held-out")]
         logged = [(row["step"], pytest.approx(row[name])) for row in chosen]
         assert [(event.step, event.value) for event in curves.Scalars(curve)] == logged
-    train("--resume --out out --steps 5 --no-tensorboard")
-    assert not [*Path("out").glob("events*")] and len(read("out")) == len(rows) + 2
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     capsys.readouterr()
     train("--out none --tensorboard", status=2)

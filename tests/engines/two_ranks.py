@@ -14,25 +14,21 @@ from recipes import measure
 
 def main(folder: Path) -> None:
     """7 groups of 6 rollouts in 3 passes of 7 on each rank: 21 rows, three groups and a half."""
-    k = 6
     trainer = measure.trl_trainer(
-        folder, num_generations=k, per_device_train_batch_size=7, gradient_accumulation_steps=3
+        folder, num_generations=6, per_device_train_batch_size=7, gradient_accumulation_steps=3
     )
     trainer.train()
-    rank = dist.get_rank()
-    mine = {n: v for n, v in trainer.scored.items() if n.endswith(("ids", "mask"))}
-    mine |= {"advantages": trainer.scored["advantages"]}
+    mine = {n: v for n, v in trainer.scored.items() if n.endswith(("ids", "mask", "advantages"))}
     mine |= {"prompts": [row["prompt"] for row in trainer.scored["inputs"]]}
     both = [None, None]
     dist.all_gather_object(both, mine)
 
-    prompts = [p for part in both for p in part["prompts"]]
-    rows, masks = ([x for part in both for x in part[f"completion_{n}"]] for n in ("ids", "mask"))
+    prompts, rows, masks, theirs = ([x for part in both for x in part[name]] for name in (
+        "prompts", "completion_ids", "completion_mask", "advantages"))  # fmt: skip
     ids = [row[mask.bool()].tolist() for row, mask in zip(rows, masks, strict=True)]
     given = zip(measure.demo_reward(prompts, ids), ids, strict=True)
-    rewards = torch.tensor([r * (row[-1] == 1) for r, row in given]).view(-1, k)
+    rewards = torch.tensor([r * (row[-1] == 1) for r, row in given]).view(-1, 6)
     ours = ADVANTAGES["maxrl"](rewards.double()).flatten()
-    theirs = torch.cat([part["advantages"] for part in both]).double()
 
     gradient = torch.zeros_like(trainer.gradient)
     for part, advantages in zip(both, ours.split(21), strict=True):  # each half of 42, by itself
@@ -40,8 +36,9 @@ def main(folder: Path) -> None:
         gradient += measure.trl_our_gradient(trainer, folder, advantages) / 2
     difference = (trainer.gradient - gradient).norm() / gradient.norm()
     found = {"prompts_of_both": len(set(prompts)), "dead": int((rewards.sum(1) == 0).sum())}
-    found |= {"advantages": (theirs - ours).abs().max().item(), "gradient": difference.item()}
-    (folder / f"rank{rank}.json").write_text(json.dumps(found))
+    found["advantages"] = (torch.stack(theirs).double() - ours).abs().max().item()
+    found["gradient"] = difference.item()
+    (folder / f"rank{dist.get_rank()}.json").write_text(json.dumps(found))
     dist.destroy_process_group()
 
 

@@ -1,7 +1,5 @@
-"""The README's examples of a new method and of a new task, carried out in a copy of the tree.
-
-The copy also has files of one's own in results/ and runs/, and one more flag. Its `make test` is as
-green as ours.
+"""The README's examples of a new method and of a new task, carried out in a copy of the tree, with
+one more flag and a user's files in results/ and runs/. Its `make test` is as green as ours.
 """
 
 import os
@@ -20,8 +18,7 @@ LEFT_OUT = (".git", ".venv*", "runs", "build", "__pycache__", "*.egg-info", ".*_
 
 
 def example(name: str) -> tuple[str, str, str]:
-    """What stands after the name in the comment before a block of the README, the block, and the
-    text from there to the next heading."""
+    """What follows the name before a block of the README, the block, and the text after it."""
     pattern = rf"<!-- example:{name} ?(\S*) -->\n```python\n(.*?)```\n(.*?)(?=\n#|\Z)"
     found = re.search(pattern, README, re.DOTALL)
     assert found, f"the README has no block of Python after <!-- example:{name} -->"

@@ -1,20 +1,70 @@
 """Every table, finding and figure of the page of results, from made-up logs of the right shape."""
 
-import re
+import json
+import math
+import random
 
-import made_up
 import pytest
 import test_recompute
 
+from harness.config import parse_args
 from paper import claims, figures, logs, tables
-from paper.logs import Logs
+from paper.logs import KS, Job, Logs, job_of
+from paper.measure import STAGES
+from paper.sweeps import BEST_OF, SWEEPS, TUNING_SEEDS
+
+OTHERS = ("nll", "answers", "log_likelihood", "log_tail", *BEST_OF)  # figures
+
+
+def evaluation(sweep, config, t):
+    """After a share t of the run. At first all are equal; the best rate is inside its grid."""
+    luck = random.Random(f"{config.method} {config.k} {config.seed}").random() / 9
+    best = 1.6e-3 if (sweep, config.method) == ("default", "maxrl") else 8e-4
+    near = 0.5 - abs(math.log2(config.lr / best)) / 20
+    p = 0.05 + config.seed % 100 / 900 + t * (near + luck * (config.seed < 100))
+    row = {f"pass@{k}": 1 - (1 - p) ** (k ** (1 - t / 2)) for k in KS}
+    row |= {name: i + p for i, name in enumerate(OTHERS)}
+    return row | {"kinds": [[w, p, p**w] for w in (0.55, 0.28, 0.17)]}
+
+
+def line(job: Job):
+    config, sweep, rows = parse_args(job.flags.split())[0], SWEEPS[job.sweep], []
+    steps = range(0, config.steps + 1, config.eval_every)
+    for step in steps[-1:] if job.seed in TUNING_SEEDS else steps:
+        row = evaluation(job.sweep, config, step / config.steps)
+        kept = {*sweep.figures, sweep.criterion} - ({"kinds"} if step < config.steps else set())
+        about = {"step": step, "seconds": step / 10, "rollouts": step}
+        rows.append(about | {n: v for n, v in row.items() if n in kept})
+    settings = {n: "inf" if v == math.inf else v for n, v in vars(config).items()}
+    about = {"sweep": job.sweep, "label": job.label, "seed": job.seed, "command": job.command}
+    return about | {"commit": "made up", "config": settings, "evaluations": rows}
+
+
+def write_all(folder):
+    """Everything that reproduce.py would leave in results/."""
+    logs = Logs(folder)
+    for name, sweep in SWEEPS.items():
+        tuned = dict.fromkeys(sweep.tuned_at.values())
+        rates = range(min(sweep.middle - 1, 2), 6)
+        jobs = [job_of(logs, name, m, s, n) for m in tuned for n in rates for s in TUNING_SEEDS[:2]]
+        for label in sweep.labels:
+            rate = {("default", "maxrl"): 4}.get((name, label), 3)
+            rate = rate if label in sweep.tuned_at else None
+            jobs += [job_of(logs, name, label, seed, rate) for seed in sweep.seeds]
+        text = "".join(json.dumps(line(job)) + "\n" for job in jobs)
+        logs.write(f"{name}.jsonl", text)
+    rng = random.Random(0)
+    p = [rng.random() ** 2 + 1e-3 for _ in range(100)]
+    rows = {"p": p, "norm": [10 * (1.2 - x) for x in p]}
+    found = {s: {str(i): rows for i in range(8)} for s in STAGES}
+    logs.write("gradients.json", json.dumps({"commit": "made up", "found": found}))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Made-up logs of every sweep in the place of those that are committed."""
     folder, patch = tmp_path_factory.mktemp("results"), pytest.MonkeyPatch()
-    made_up.write_all(folder)
+    write_all(folder)
     patch.setattr(logs, "RESULTS", folder)
     patch.setattr(tables, "LOGS", Logs(folder))
     yield Logs(folder)
@@ -39,20 +89,5 @@ def test_the_chief_findings_are_few_and_each_claim_of_the_family_is_one(made):
 
 @pytest.mark.parametrize("name", test_recompute.CHECKS)
 def test_other_code_computes_the_same_numbers(name, made):
-    """And finds a number that is wrong."""
-    block, results = tables.content(name), test_recompute.Results(made.folder)
+    results, block = test_recompute.Results(made.folder), tables.content(name)
     test_recompute.check(name, results, block)
-    for start in "|", "-" if block.startswith("-") else "|":
-        with pytest.raises(AssertionError):
-            test_recompute.check(name, results, with_a_wrong_number(block, start))
-
-
-def with_a_wrong_number(block, start):
-    """The block with other digits in a number of the last of the lines that begin like this."""
-    lines = block.splitlines()
-    numbers = [(i, [*re.finditer(r"\d\.\d+", line.partition("** (")[0])])
-               for i, line in enumerate(lines) if line.startswith(start)]  # fmt: skip
-    i, (*_, number) = [pair for pair in numbers if pair[1]][-1]
-    wrong = re.sub(r"\d", lambda m: str((int(m[0]) + 3) % 10), number[0])
-    lines[i] = lines[i][: number.start()] + wrong + lines[i][number.end() :]
-    return "\n".join(lines)

@@ -1,6 +1,5 @@
 """pip install .: other trainers get the estimators, and nothing else of this folder."""
 
-import email
 import shutil
 import subprocess
 import sys
@@ -8,41 +7,34 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+WHEEL = "pip --disable-pip-version-check -q wheel --no-deps --no-build-isolation --wheel-dir"
 
 
 def test_it_holds_two_modules_and_the_licence_and_is_imported_from_anywhere(tmp_path):
-    """The wheel of a copy of the root, so that nothing is left in it. setuptools comes with torch,
-    so no network is needed. Then by an interpreter that knows nothing of this repository."""
+    """The wheel of a copy of the root, which an interpreter imports that knows nothing else."""
     source = tmp_path / "source"
     folders = shutil.ignore_patterns(".*", "runs", "results", "build", "*.egg-info")
     shutil.copytree(ROOT, source, ignore=folders)
-    words = "wheel --no-deps --no-build-isolation --wheel-dir".split()
-    subprocess.run([*PIP, *words, tmp_path, source], check=True)
+    subprocess.run([sys.executable, "-m", *WHEEL.split(), tmp_path, source], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (path,) = (name for name in names if name.endswith("/METADATA"))
-        about = email.message_from_bytes(archive.read(path))
+        about = archive.read(path).decode()
     assert {name for name in names if ".dist-info/" not in name} == {"maxrl.py", "graded.py"}
     assert any(name.endswith("/LICENSE") for name in names)
-    assert about["Name"] == "maxrl" and about["License-Expression"] == "MIT"
-    assert about.get_all("Requires-Dist") == ["torch>=2.6"]
-    assert about["Requires-Python"] == ">=3.10"
+    needs = [line for line in about.splitlines() if line.startswith("Requires")]
+    assert sorted(needs) == ["Requires-Dist: torch>=2.6", "Requires-Python: >=3.10"]
 
-    site, words = tmp_path / "site", "install --no-index --no-deps --target".split()
-    subprocess.run([*PIP, *words, site, wheel], check=True)
     code = f"""
 import sys
-sys.path.insert(0, {str(site)!r})
-import torch, maxrl, graded
-print(maxrl.__file__, graded.__file__)
-print(maxrl.ADVANTAGES["maxrl"](torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0]])).tolist())
+sys.path.insert(0, {str(wheel)!r})  # an archive is imported from as a folder is
+import torch, maxrl
+print(maxrl.__file__)
 print(maxrl.ADVANTAGES["maxrl-loo"](torch.tensor([[0.5, 0.5, 0.2]]), order=1).mul(100).round())
 """
     words = [sys.executable, "-I", "-c", code]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-    files, group, fractions = done.stdout.splitlines()
-    assert files.split() == [str(site / "maxrl.py"), str(site / "graded.py")]
-    assert group == "[[3.0, -1.0, -1.0, -1.0], [0.0, 0.0, 0.0, 0.0]]"
+    file, fractions = done.stdout.splitlines()
+    assert file == str(wheel / "maxrl.py")
     assert fractions == "tensor([[ 15.,  15., -30.]])"
