@@ -26,7 +26,7 @@ right. REINFORCE divides the sum of their scores by k, and MaxRL divides it by S
 of these is a draw from pi(z | right), so their average has mean grad log p whatever S >= 1 is.
 But a group without a success gives 0, and this has probability (1-p)^k. So the expectation is
 pass@k grad log p, where pass@k = 1 - (1-p)^k is the chance that at least one of k rollouts is
-right. Compare this with the Maclaurin series of log p, of which J_T(p) keeps T terms:
+right. Compare this with the Taylor series of log p at p = 1, of which J_T(p) keeps T terms:
 
     log p = -sum_{j>=1} (1-p)^j / j,              J_T(p) = -sum_{j=1..T} (1-p)^j / j,
     w_T(p) = dJ_T/dp = sum_{j=0..T-1} (1-p)^j = (1 - (1-p)^T) / p = pass@T / p.
@@ -51,7 +51,7 @@ one order. A score has mean 0, but a group without a success is skipped, baselin
 the other groups contribute to that mean is exactly the last term of w_k grad p (`maxrl` shows why).
 The noise depends on the answers. Where many are right, their scores differ, and the baseline lowers
 the noise of prompts that are solved most of the time, in some cases by half. Where only one is, all
-successes have the same score, there is nothing to lower, and the baseline adds noise.
+successes have the same score, and the baseline adds noise once successes are common.
 
 `python maxrl.py` computes every w(p) by exact enumeration and prints it beside its closed form,
 with the standard deviation of the estimate.
@@ -104,7 +104,8 @@ def grpo(r: Tensor, mean: Tensor, k: int) -> Tensor:
     """A = (r - mean) / std. Shao 2024, arXiv 2402.03300. w tends to 1/sqrt(p(1-p)).
 
     std has ddof 0. A group whose rewards are all equal gets 0, so a group of one always does.
-    For k > 3 this is the gradient of no J_T: nearly solved prompts gain weight, like hard ones.
+    For k = 2 and 3 this is a multiple of order 1; for k > 3 it is the gradient of no J_T: nearly
+    solved prompts gain weight, like hard ones.
     """
     std = (mean * (1 - mean)).sqrt()  # of k rewards in {0, 1}
     return _divide(r - mean, std)

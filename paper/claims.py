@@ -81,9 +81,9 @@ def pair(
 
 def of_default(logs: Logs) -> list[Finding]:
     ours, found = ("default", "maxrl"), []
-    for label, rate in (("maxrl", "its own"), ("maxrl lr=8e-4", "its rivals'")):
+    for label, rate in (("maxrl", "chosen for it"), ("maxrl lr=8e-4", "chosen for its rivals")):
         for m, figure in product(("rloo", "grpo"), ("pass@1", "pass@1024", "nll")):
-            names = (f"MaxRL at {rate} best learning rate", NAMES[m])
+            names = (f"MaxRL at the learning rate {rate}", NAMES[m])
             claim = f"default over {NAMES[m]}" * (label == "maxrl" and figure == "pass@1")
             sides = ("default", label), ("default", m)
             chief = claim == "default over GRPO"
@@ -119,7 +119,7 @@ def of_convergence(logs: Logs) -> list[Finding]:
     else:
         end = f"stays larger than that between two runs of cross-entropy, up to k = {ks[-1]:,}"
     words = f"As k grows, the distance of MaxRL's learning curve from maximum likelihood's {end}"
-    means = ", ".join(f"{mean(values):.3f}" for values in D.values())
+    means = ", ".join(f"{mean(values):.3f} at {k:,}" for k, values in D.items())
     effect, seeds = f"D = {means}; twins {mean(floor):.3f}", f"{rule.falling} of {len(floor)}"
     v = interval([a - b - MARGIN for a, b in zip(D[ks[-1]], floor, strict=True)])
     p, k = v.p if v.centre < 0 else 1.0, ROLLOUTS["grpo"][-1]
@@ -162,10 +162,10 @@ def of_fresh(logs: Logs) -> list[Finding]:
     for label, name in (("grpo k=64", "GRPO"), ("base", "the base")):
         v = of_ratio(samples(logs, label), samples(logs, "maxrl k=64"))
         how = comparative(v, "fewer", "more")
-        words = f"To solve {COVERED:.0%} of the problems once, MaxRL needs {how} samples than"
+        words = f"To solve {COVERED:.0%} of the test problems at least once, MaxRL needs"
+        words = f"{words} {how} samples per problem than {name}"
         effect, start = say(v, ratio=True), base(logs, "fresh", "64")
-        chief = label != "base"
-        found.append(Finding(2, f"{words} {name}", start, effect, agreeing(v, 1), chief))
+        found.append(Finding(2, words, start, effect, agreeing(v, 1), label != "base"))
     return found
 
 

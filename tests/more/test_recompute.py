@@ -253,7 +253,7 @@ def effects(results, number):
             yield results.gap(one[other], one["maxrl"], "pass@1")
     if number == 1:
         twins = mean(D(results, "ce twin"))
-        yield [*(mean(D(results, f"maxrl k={k}")) for k in KS), twins]
+        yield [*(x for k in KS for x in (mean(D(results, f"maxrl k={k}")), k)), twins]
         yield [mean(D(results, "exact order=1023")), twins]
         yield results.gap(*(("convergence", f"{m} k=1024") for m in ("maxrl", "grpo")), "pass@1")
         yield [x for k in KS for x in (losers(results, f"maxrl k={k}"), k)]
