@@ -84,14 +84,15 @@ class Parser(argparse.ArgumentParser):
 
 
 def say(text: str) -> bool:
-    """Print, and return whether that worked. A full disk costs words, and nothing else."""
+    """Print, and return whether that worked; `| head` is no fault, and a full disk costs words."""
     try:
         print(text, flush=True)
         return True
     except OSError as error:  # and nothing that is left in the buffer may fail again
-        print(f"cannot print: {error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
+        is_fault = not isinstance(error, BrokenPipeError)
+        sys.stderr.write(f"cannot print: {error}\n" * is_fault)
+        return not is_fault
 
 
 def main() -> int:

@@ -30,8 +30,7 @@ from typing import Any, NamedTuple
 import torch
 
 CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one call, for all calls of a process
-MEMORY = 300 << 20  # bytes, besides what torch takes; on Linux only
-MOST_ANSWER = 2 << 20  # bytes in one reply
+MEMORY, MOST_ANSWER = 300 << 20, 2 << 20  # bytes: besides what torch takes (Linux), in one reply
 NOBODY = 65534  # the user who owns nothing
 # Imported before the process becomes another user, who may not be allowed to read these files.
 USUAL = "dataclasses decimal fractions inspect numpy.linalg statistics torch.func torch.testing"
