@@ -61,6 +61,7 @@ class Finding:
 
 MEASURES = {
     "pass@1": "pass@1, right with one try",
+    "pass@64": "pass@64, at least one of 64 tries right",
     "pass@1024": "pass@1024, at least one of 1,024 tries right",
 }
 FIVE = {
@@ -100,6 +101,15 @@ FINDINGS = (
         "fresh",
         "pass@1024",
         {"ce": FIVE["ce"], **{f"{m} k=16": f"{FIVE[m]}, k = 16" for m in THREE}},
+    ),
+    Finding(
+        "Where a problem has many right answers, MaxRL keeps more of them. It ends ahead of RLOO "
+        "and GRPO with many tries, and behind them with one.",
+        "The task is countdown: combine four given numbers so that a given value comes out. Each "
+        "method has the learning rate that was best for it with one try, on other problems.",
+        "countdown",
+        "pass@64",
+        {label: FIVE[label] for label in ("maxrl", "rloo", "grpo")},
     ),
     Finding(
         "From scratch, the more tries MaxRL has, the closer it keeps to maximum likelihood, which "

@@ -74,14 +74,6 @@ def default_seeds() -> str:
     return first_runs({"{method} lr={lr:g}".format(**first[label]): label for label in order}, 8)
 
 
-def default() -> str:
-    rows = []
-    for ours, m in product(("maxrl", "maxrl lr=8e-4"), list(SWEEPS["default"].labels)[1:6]):
-        gaps = (LOGS.gap(("default", ours), ("default", m), f) for f in compare.FIGURES)
-        rows.append([f"`{ours}` minus `{m}`", *map(say, gaps)])
-    return block(default_seeds(), fold("Differences", markdown(["", *compare.FIGURES], rows)))
-
-
 def convergence() -> str:
     rows = []
     for label in SWEEPS["convergence"].labels:
@@ -145,7 +137,7 @@ def budget() -> str:
     return markdown(["k", *(f"{f}, `{m}`" for m, f in columns)], rows)
 
 
-TABLES = (default, convergence, fresh, border, answers, gradient, theory, graded, budget)
+TABLES = (default_seeds, convergence, fresh, border, answers, gradient, theory, graded, budget)
 
 
 def experiment(number: int) -> str:
@@ -231,10 +223,10 @@ def scaling(*measured: dict) -> str:
 
 
 def scaling_table() -> str:
-    """A step against the number of rollouts, at both pass rates; then the machine."""
+    """A step against the number of rollouts; then the machine."""
     first, more = map(read, BENCHES)
     about = "Machine: {cpu}, {threads} threads, torch {torch}. Commands: `{command}`, `{second}`."
-    return block(scaling(first, more), about.format(second=more["command"], **first))
+    return block(scaling(first), about.format(second=more["command"], **first))
 
 
 def gpu() -> str:
