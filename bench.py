@@ -379,7 +379,9 @@ def parser() -> Parser:
     made.add_argument("--peers", action="store_true", help="also time transformers and trl")
     made.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default cpu")
     threads = threads_of_environment()
-    made.add_argument("--threads", type=whole(1), default=threads, help="on the CPU (default 1)")
+    made.add_argument(
+        "--threads", type=whole(1, 1024), default=threads, help="on the CPU (default 1)"
+    )
     made.add_argument("--json", type=path, default="bench.json", help="where the figures go")
     made.add_argument("--memory", type=whole(0), help=argparse.SUPPRESS)
     return made

@@ -266,7 +266,7 @@ def run(argv: list[str] | None) -> None:
         print(f"\ncurves: {figure}", flush=True)
     except ImportError as error:
         print(f"no figure: {error}")
-    except (OSError, ValueError) as error:  # no such folder, no such format
+    except (OSError, ValueError, RuntimeError) as error:  # no such folder, no such format
         raise UsageError(f"cannot write --figure {figure}: {error}") from error
 
 

@@ -236,7 +236,7 @@ def counted_advantages(
         mean = mean.mean() if name in OF_THE_BATCH else mean[group]  # (U,)
         A = FORMULAS[name](r, mean, k, **({} if order is None else {"order": order}))
     rounded = A.to(dtype := graded.wide(rewards)[1])
-    if bool((A.isfinite() & ~rounded.isfinite()).any()):
+    if bool(((A.isfinite() | (r.abs() > 1)) & ~rounded.isfinite()).any()):
         raise ValueError(f"an advantage of {A.abs().max():g} is too large for {dtype}")
     return rounded.to(rewards.device)
 
@@ -343,7 +343,7 @@ def pass_at_k(n: Tensor | int, c: Tensor | int, k: Tensor | int) -> Tensor | flo
         lists = [x.tolist() if hasattr(x, "tolist") else x for x in given]
         n, c, k = (torch.tensor(x, dtype=torch.float64) for x in lists)
         shape = torch.broadcast_shapes(n.shape, c.shape, k.shape)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ValueError("pass_at_k takes numbers, or arrays of them that broadcast") from error
     if not all(bool((x % 1 == 0).all()) for x in (n, c, k)) or (k < 1).any() or (n < k).any():
         raise ValueError("pass_at_k needs whole numbers with 1 <= k <= n")
@@ -368,7 +368,7 @@ def _product(n: Tensor, c: Tensor, k: Tensor) -> Tensor:
     """C(n-c, k) / C(n, k) as a product: no factorial overflows. c and k may change places."""
     n, c, k = (x.double().unsqueeze(-1) for x in (n, c, k))
     c, k = torch.maximum(c, k), torch.minimum(c, k)  # so that there are few factors
-    result, most = torch.ones(()), int(k.max()) if k.numel() else 0
+    result, most = torch.ones_like((n + c + k)[..., 0]), int(k.max()) if k.numel() else 0
     for first in range(0, most, 4096):  # 4096 factors at a time, to bound the memory
         i = torch.arange(first, min(first + 4096, most), dtype=n.dtype)
         result = result * torch.where(i < k, (n - c - i).clamp(min=0) / (n - i), 1.0).prod(-1)

@@ -88,9 +88,11 @@ def rollout_backward(
     B, k = len(batch.texts), config.k
     rollouts = roll_out(model, batch.prompts, k, task, generator)
     rewards = rewards_of(batch, rollouts, task)  # (U,)
-    A = maxrl.counted_advantages(
-        config.method, rewards, rollouts.group, rollouts.count, k, config.order
-    )
+    words = rollouts.group, rollouts.count, k, config.order
+    try:
+        A = maxrl.counted_advantages(config.method, rewards, *words)
+    except ValueError as error:  # a task may give any rewards
+        raise UsageError(str(error)) from error
     weighed = A.nonzero().squeeze(1)  # completions; without an advantage there is no gradient
     loss = 0.0
     # splitting an empty tensor gives one empty part, which is skipped

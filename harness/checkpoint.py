@@ -82,7 +82,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         config = from_dict(content.get("config"))
         sizes = model_sizes(config, make_task(config.task, vars(config)))
-    except (UsageError, ValueError) as error:
+    except (UsageError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be used: {error}; start a new run") from error
     settings = {"config": asdict(config), "model_config": asdict(sizes)}
     insist(path, content, {"alphabet": ALPHABET} | settings)
@@ -146,7 +146,7 @@ def difference(found: Any, wanted: Any, name: str) -> str:
 def described(x: Any) -> str:
     """A value, or all of a tensor except its numbers."""
     if not isinstance(x, Tensor):
-        return "a dict" if isinstance(x, dict) else f"{x!r:.60}"
+        return f"a {type(x).__name__}" if isinstance(x, dict | list | tuple) else f"{x!r:.60}"
     if x.layout is not torch.strided or x.is_nested or x.is_meta or not x.is_contiguous():
         return "a tensor that is not dense and contiguous"
     if x.dtype == torch.float32 and not (x.isfinite().all() and not x.is_neg()):

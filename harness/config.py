@@ -271,8 +271,9 @@ def from_dict(saved: Any) -> Config:
     its flag would take. Unknown names are left out, and missing settings have their defaults."""
     saved = saved if isinstance(saved, dict) else {}
     words = [as_word(f.name, saved[f.name]) for f in flags() if saved.get(f.name) is not None]
-    table = saved["table"] if isinstance(saved.get("table"), list) else None
-    return Config(**vars(parser().parse_args(words)), table=table)
+    rows = saved["table"] if isinstance(saved.get("table"), list) else [None]
+    is_it = all(isinstance(r, list) and {*map(type, r)} <= {int, float, type(None)} for r in rows)
+    return Config(**vars(parser().parse_args(words)), table=rows if is_it else None)
 
 
 def as_word(name: str, value: Any) -> str:

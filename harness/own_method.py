@@ -50,7 +50,7 @@ def load(method: str, k: int) -> Table | None:
 def table(method: str, k: int) -> Table:
     """Advantages in groups of S = 0..k successes; if k is large, for evenly spaced S. None stands
     for the advantage of a success in a group without one, and likewise for a failure."""
-    S = torch.linspace(0, k, min(k + 1, MOST_ROWS)).round().long()  # (n,)
+    S = torch.linspace(0, k, min(k + 1, MOST_ROWS), dtype=torch.float64).round().long()  # (n,)
     r = torch.tensor([[1.0], [0.0]]).double().expand(2, len(S)).flatten()  # (2n,)
     A = maxrl.FORMULAS[method](r, (S.double() / k).repeat(2), k)
     if not isinstance(A, torch.Tensor) or A.shape != r.shape:

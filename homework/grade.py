@@ -116,8 +116,8 @@ def main() -> int:
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a student's words
     path = Path(args.all or args.folder or parser.error("name a submission, or --all FOLDER"))
     out = (args.out or Path("grades.csv" if args.all else "results.json")).absolute()
-    if not path.exists() or out.is_dir():
-        parser.error(f"--out {out} is a folder" if path.exists() else f"{path} does not exist")
+    if not path.exists() or out.is_dir() or out.suffix == ".zip":
+        parser.error(f"--out {out} is a submission" if path.exists() else f"{path} does not exist")
     try:
         sandbox = Sandbox(args.trust)
     except PermissionError as error:

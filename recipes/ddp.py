@@ -84,7 +84,8 @@ def run() -> None:
     parser = Parser(prog="ddp.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--method", default="maxrl", choices=ADVANTAGES, help="default maxrl")
     method = parser.parse_args().method
-    if not 1 <= int(os.environ.get("WORLD_SIZE", 0)) <= B:
+    ranks = os.environ.get("WORLD_SIZE", "") if "RANK" in os.environ else ""
+    if not (ranks.isdecimal() and 1 <= int(ranks) <= B):
         parser.error(f"start it with: torchrun --nproc-per-node N recipes/ddp.py, N at most {B}")
     dist.init_process_group("gloo")
     task = make_task("addition", {"digits": 2, "reverse": True})

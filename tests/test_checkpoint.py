@@ -170,6 +170,8 @@ SPOILED = [  # shape, type, layout, contiguity, no memory, no number, no tensor
     MISSING,
 ]
 NO_DICT = [None, {}, "small", MISSING]
+LOOP: list = []
+LOOP.append(LOOP)
 SIZES = [10**9, 1.0, "sixteen", MISSING]
 MATRIX = {
     **{(part, "norm.weight"): SPOILED for part in ("model", "first_weights")},
@@ -182,7 +184,7 @@ MATRIX = {
     ("optimizer",): [None, 7, {0: {}}, {"state": {}, "param_groups": []}, MISSING],
     **{(part,): NO_DICT for part in ("first_weights", "model", "model_config")},
     ("config",): [*NO_DICT, {1: 2}, {"n_head": 0}],
-    ("alphabet",): [None, "", "0123456789+-*%(),:;=<~ ^", 7, MISSING],
+    ("alphabet",): [None, "", "0123456789+-*%(),:;=<~ ^", 7, LOOP, MISSING],
     **{("model_config", name): SIZES for name in vars(ModelConfig(1, 1))},
     ("config", "task"): ["chain", "modular", "../../etc", None],
     ("config", "digits"): [2, 99],
@@ -194,6 +196,7 @@ MATRIX = {
     ("config", "reverse"): ["yes", None],
     ("config", "out"): [7, ""],
     ("config", "order"): [1.5, -math.inf],
+    ("config", "table"): ["x", ["x"], LOOP, [[0, None, torch.ones(2)]]],
     ("config", "flavour"): ["mint"],
 }  # fmt: skip
 

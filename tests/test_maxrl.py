@@ -162,6 +162,9 @@ def test_half_precision_counts_and_does_not_overflow(name):
         else:
             got = ADVANTAGES[name](r)[0, [0, -1]]
             assert torch.allclose(got.double(), exact, error, least) and got.dtype == dtype
+    if name in ("rloo", "tailrl"):
+        with pytest.raises(ValueError, match="too large"):
+            ADVANTAGES[name](torch.tensor([[1e308, -1e308]], dtype=torch.double))
     with pytest.raises(ValueError, match="complex"):
         ADVANTAGES[name](row(4, 1).to(torch.complex64))
 
@@ -242,11 +245,12 @@ def test_pass_at_k_against_brute_force_of_lists_arrays_and_tensors():
         got = pass_at_k(kind([8, 8, 12]), kind([0, 3, 12]), kind([1, 2, 12]))
         assert got.dtype == torch.float64 and got.tolist() == pytest.approx([0, 18 / 28, 1])
         assert pass_at_k(9, kind([[1], [4]]), kind([1, 2, 9])).shape == (2, 3)
+        assert pass_at_k(8, kind([0, 0]), kind([1, 2])).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("n, c, k", [
-    (4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0), (4, 1, 2.5), (4, math.nan, 2), (4.5, 1, 2),
-    (INF, 1, 2), ("many", 1, 2), (4, None, 2), (4, [1, [2]], 2), (4, [1, 2], [1, 2, 3]),
+    (4, 1, 5), (4, 5, 2), (4, -1, 2), (4, 1, 0), (10**400, 1, 2), (4, math.nan, 2), (4.5, 1, 2),
+    (INF, 1, 2), (4, 1, 2.5), ("x", 1, 2), (4, None, 2), (4, [1, [2]], 2), (4, [1, 2], [1, 2, 3]),
 ])  # fmt: skip
 def test_pass_at_k_refuses_the_rest(n, c, k):
     with pytest.raises(ValueError, match="pass_at_k"):
