@@ -244,7 +244,7 @@ def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
         (grading.main, "--trust", tmp_path), (grading.main, "not exist", "nowhere"),
         (grading.main, "--all"), (grading.main, "--all", "--all", ""),
         (grading.main, "folder", tmp_path, "--out="), (release.main, "no value", "--x=--"),
-        (grading.main, "folder", tmp_path, "--out", tmp_path), (personal.main, "empty", " "),
+        (grading.main, "zip", tmp_path, "--out", "a.zip"), (personal.main, "empty", " "),
         (grading.main, "unrecognized", tmp_path, "--tru"), (release.main, "unrecognized", "x"),
         (grading.main, "no value", tmp_path, "--out=--"), (train.main, "int", "--steps", "x"),
     ):  # fmt: skip
