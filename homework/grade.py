@@ -117,7 +117,7 @@ def main() -> int:
     path = Path(args.all or args.folder or parser.error("name a submission, or --all FOLDER"))
     out = (args.out or Path("grades.csv" if args.all else "results.json")).absolute()
     if not path.exists() or out.is_dir() or out.suffix == ".zip":
-        parser.error(f"--out {out} is a folder or zip" if path.exists() else f"{path} does not exist")
+        parser.error(f"{out} is a folder or zip" if path.exists() else f"{path} does not exist")
     try:
         sandbox = Sandbox(args.trust)
     except PermissionError as error:
