@@ -82,9 +82,9 @@ def load(folder: Path) -> tuple[dict[str, Any], Rows]:
 
 
 def group(folders: Sequence[Path]) -> dict[str, Group]:
-    """The runs in `folders`, grouped under short labels, in the order in which they were given."""
+    """The runs in `folders`, each once, grouped under short labels, in the order that was given."""
     groups: dict[str, Group] = {}
-    for folder in folders:
+    for folder in {os.path.realpath(folder): folder for folder in folders}.values():
         config, rows = load(folder)
         same = json.dumps({n: x for n, x in sorted(config.items()) if n not in NO_PART})
         groups.setdefault(same, Group(config, folder)).runs.append(rows)
@@ -105,7 +105,9 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
         long = len(label) > max(LONGEST_LABEL, len(one.folder.name))
         named.append(in_letters(one.folder.name if long or found.count(label) > 1 else label))
     cut = [x if len(x) <= LONGEST_LABEL else f"{x[: LONGEST_LABEL - 3]}..." for x in named]
-    return [f"{x} ({i})" if cut.count(x) > 1 else x for i, x in enumerate(cut, 1)]
+    if len({*cut}) == len(cut):
+        return cut
+    return [f"{x[: LONGEST_LABEL - 5]} ({i})" for i, x in enumerate(cut, 1)]
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], align: bool = False) -> str:

@@ -246,6 +246,7 @@ def group_advantages(name: str, rewards: Tensor, order: float | None = None) -> 
 
     For rewards of 0 and 1 it is FORMULAS[name](r, r.mean(1, keepdim=True), k), except for `rft`.
     """
+    rewards = torch.as_tensor(rewards)
     if rewards.dim() != 2 or rewards.numel() == 0:
         raise ValueError(f"rewards must be (B, k), not {tuple(rewards.shape)}")
     B, k = rewards.shape

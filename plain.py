@@ -15,6 +15,7 @@ import copy
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable, Iterator
 
 import torch
@@ -178,12 +179,11 @@ def main() -> None:
     )  # without its usage, an error is one line
     parser.add_argument("--method", choices=ADVANTAGES, help="run only this (default: rloo, maxrl)")
     parser.add_argument("--k", type=int, default=8, help="rollouts per prompt (default 8)")
-    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or "1"  # 4,2 is legal there
-    parser.add_argument("--threads", type=int, default=threads)
     args = parser.parse_args()
-    if min(args.k or 0, args.threads or 0) < 1:
-        parser.error("--k and --threads must be 1 or more")
-    torch.set_num_threads(args.threads)  # one is fastest: the tensors are small
+    if not 1 <= (args.k or 0) <= 4096:
+        parser.error("--k must be a number from 1 to 4096")
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)  # one is fastest: the tensors are small
 
     sizes = ModelConfig(len(CHARACTERS) + 1, P + L, n_layer=1, n_head=4, n_embd=64)
     start = GPT(sizes, torch.Generator().manual_seed(0))
@@ -193,5 +193,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
-    main()
+    for name in ("SIGINT", "SIGPIPE"):  # Ctrl-C and `| head` end it without a traceback
+        signal.signal(getattr(signal, name, signal.SIGINT), signal.SIG_DFL)
+    try:
+        main()
+    except OSError as error:  # the figures cannot be printed
+        sys.exit(f"plain.py: {error}")

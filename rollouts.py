@@ -70,7 +70,8 @@ def rollout_figures(
     all_pass if it has only successes; with graded rewards these three are None.
     """
     total = rewards.new_zeros(B).index_add(0, rollouts.group, rewards * rollouts.count)
-    shares = {"live": total > 0, "dead": total == 0, "all_pass": total == k}
+    failures = rewards.new_zeros(B).index_add(0, rollouts.group, (1 - rewards) * rollouts.count)
+    shares = {"live": total > 0, "dead": total == 0, "all_pass": failures == 0}
     return {
         "pass_rate": total.sum().item() / (B * k),
         **{name: None if graded else x.float().mean().item() for name, x in shares.items()},

@@ -17,6 +17,7 @@ import numpy as np
 
 from data.splits import text_in_split
 from data.tokenizer import encode
+from harness import UsageError
 
 SHARED = ("tokenizer", "splits", "arithmetic", "batches")
 TASKS = sorted(m.name for m in iter_modules(__path__) if m.name not in SHARED)
@@ -84,17 +85,28 @@ class Task:
 
 
 def task_class(name: str) -> type[Task]:
-    """The class of the task called `name`; ValueError if there is none."""
+    """The class of the task called `name`; UsageError if there is none or its file fails."""
     if name not in TASKS:
-        raise ValueError(f"there is no task {name}; there are {', '.join(TASKS)}")
-    return import_module(f"data.{name}").Task
+        raise UsageError(f"there is no task {name}; there are {', '.join(TASKS)}")
+    try:
+        return import_module(f"data.{name}").Task
+    except Exception as error:
+        raise UsageError(f"data/{name}.py cannot be imported: {in_a_line(error)}") from error
 
 
 def make_task(name: str, settings: Mapping[str, Any]) -> Task:
     """The task called `name`, built from those of the settings that it takes. ValueError if it
     cannot be built from these."""
     kind = task_class(name)
-    return kind(**{flag: settings[flag] for flag in kind.takes})
+    try:
+        return kind(**{flag: settings[flag] for flag in kind.takes})
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"data/{name}.py cannot build its Task: {in_a_line(error)}") from error
+
+
+def in_a_line(error: Exception) -> str:
+    """What went wrong in somebody's file."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def check_task(name: str, task: Task, split: str) -> None:
@@ -113,8 +125,7 @@ def check_task(name: str, task: Task, split: str) -> None:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     except Exception as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{file} fails on a {split} problem: {what}") from error
+        raise ValueError(f"{file} fails on a {split} problem: {in_a_line(error)}") from error
 
 
 def contradiction(task: Task, prompt: str, reference: str) -> str:

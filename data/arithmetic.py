@@ -13,10 +13,11 @@ needs only the carry of the digit before it. People are always shown the usual o
 
 import argparse
 import re
-import signal
+import sys
 from collections.abc import Callable
 from itertools import product
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -24,6 +25,8 @@ import verify
 from data import Problems, Task
 from data.splits import in_split, split_hash
 from data.tokenizer import END, encode_completions, encode_prompts
+from harness import UsageError
+from harness.command import Parser, command
 
 MAX_DIGITS = 9  # operands are drawn as 64-bit integers, and verify.py reads up to 18 digits
 
@@ -142,13 +145,15 @@ class Arithmetic(Task):
         return f"up to {self.digits} digits" + (", written right to left" * self.reverse)
 
 
-def show(task_class: type[Task], **settings: Any) -> None:
+def show(task_class: type[Task], **settings: Any) -> NoReturn:
     """Print ten rows of a task, and how one of them becomes tokens: `python -m data.addition`."""
-    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
     settings = {"digits": 2, "reverse": True} | task_class.defaults | settings
-    parser = argparse.ArgumentParser(
-        usage=argparse.SUPPRESS, description="Print ten rows of this task."
-    )  # without its usage, an error is one line
+    sys.exit(command(Path(sys.argv[0]).name, lambda: show_rows(task_class, settings)))
+
+
+def show_rows(task_class: type[Task], settings: dict[str, Any]) -> None:
+    """The command itself, with these settings where its flags say nothing else."""
+    parser = Parser(description="Print ten rows of this task.")
     parser.add_argument("--digits", type=int, default=settings["digits"])
     parser.add_argument(
         "--reverse", action=argparse.BooleanOptionalAction, default=settings["reverse"]
@@ -164,7 +169,7 @@ def show(task_class: type[Task], **settings: Any) -> None:
             for problem in task.draw(rng, n, split)
         ]
     except (TypeError, ValueError) as error:
-        parser.exit(2, f"{error}\n")
+        raise UsageError(str(error)) from error
     for split, prompt, answer in rows:
         print(f"{split:9} {task.show(prompt, answer)}")
     ids = encode_prompts([prompt])[0].tolist()

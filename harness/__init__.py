@@ -1,7 +1,7 @@
 """What a run needs besides training: flags, its folder, checkpoints, its log. No mathematics."""
 
 
-class UsageError(Exception):
+class UsageError(ValueError):
     """Wrong use, in one line that says what to do; exit status 2."""
 
     def __str__(self) -> str:

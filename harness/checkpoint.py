@@ -82,7 +82,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         config = from_dict(content.get("config"))
         sizes = model_sizes(config, make_task(config.task, vars(config)))
-    except (UsageError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be used: {error}; start a new run") from error
     settings = {"config": asdict(config), "model_config": asdict(sizes)}
     insist(path, content, {"alphabet": ALPHABET} | settings)

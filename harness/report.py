@@ -48,7 +48,7 @@ def in_words(config: Config, task: Task) -> str:
         if not task.single_answer:
             formula = "loss = -log pi(one demonstration), which bounds -log p from above"
         return f"{method}: {formula}; order {T:g}, --k is ignored"
-    sentence = re.split(r"\.\s", maxrl.FORMULAS[method].__doc__ or "a formula of yours")[0]
+    sentence = re.split(r"\.\s", str(maxrl.FORMULAS[method].__doc__ or "no docstring"))[0]
     trained = maxrl.trained_order(method, k, config.order)
     order = f"trains order {trained}" if trained else "trains no J_T"
     if maxrl.population_weight(method, torch.tensor(0.5), k, config.order).isnan():

@@ -114,10 +114,12 @@ def main() -> int:
     args = parser.parse_args()
     if sys.stdout:  # None if it was closed from the start
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a student's words
-    path = Path(args.all or args.folder or parser.error("name a submission, or --all FOLDER"))
+    if bool(args.all) == bool(args.folder):
+        parser.error("name a submission, or --all FOLDER")
+    path = Path(args.all or args.folder)
     out = (args.out or Path("grades.csv" if args.all else "results.json")).absolute()
-    if not path.exists() or out.is_dir() or out.suffix == ".zip":
-        parser.error(f"{out} is a folder or zip" if path.exists() else f"{path} does not exist")
+    if not path.exists() or not out.parent.is_dir() or out.is_dir() or out.suffix == ".zip":
+        parser.error(f"cannot write to {out}" if path.exists() else f"{path} does not exist")
     try:
         sandbox = Sandbox(args.trust)
     except PermissionError as error:

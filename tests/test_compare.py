@@ -76,8 +76,12 @@ def test_labels_are_short_whatever_differs(folder):
     assert list(found) == ["half", "full", "maxrl k=3 lr=0.01", "fifty"]
     write("y/half", (0.1, 3), method="mine.py:half", table=[2])
     write("z" * 90, (0.1, 3), k=4, lr=1e-5, n_embd=128, batch_size=64, warmup=8)
-    names = list(compare.group([Path("x/half"), Path("y/half"), Path("z" * 90)]))
-    assert names[:2] == ["half (1)", "half (2)"] and len(names[2]) <= compare.LONGEST_LABEL
+    write("half (2)", (0.1, 3), method="mine.py:half", table=[3])
+    paths = map(Path, ("x/half", "y/half", "z" * 90, "half (2)", "y/../x/half"))
+    names = list(found := compare.group([*paths]))
+    assert [*names[:2], names[3]] == ["half (1)", "half (2)", "half (2) (4)"]
+    assert {len(group.runs) for group in found.values()} == {1}, "a folder named twice counts once"
+    assert max(map(len, names)) <= compare.LONGEST_LABEL
 
 
 NAMES = ["_a", "$x_", "a|b", "two\nlines", "\udcff", "\\frac{", "$$"]

@@ -1,6 +1,7 @@
 """data/: what is drawn, how it is split, and how it becomes tokens."""
 
 import re
+import sys
 from collections import Counter
 from itertools import product
 
@@ -132,6 +133,20 @@ def test_a_task_that_contradicts_itself_is_refused_in_one_line(wrong, says):
     with pytest.raises(ValueError, match=says) as error:
         check_task("sorting", task, "validation")
     assert str(error.value).startswith("data/sorting.py") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("code, says", [
+    ("def f(:", "SyntaxError"), ("import nonsense", "No module"), ("pass", "no attribute 'Task'"),
+    ("class Task:\n    takes = ('digits',)", "cannot build"), ("raise OSError('a\\nb')", "a b"),
+])  # fmt: skip
+def test_a_task_whose_file_is_broken_is_refused_in_one_line(code, says, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.setattr(data, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(data, "TASKS", ["mine"])
+    monkeypatch.delitem(sys.modules, "data.mine", raising=False)
+    with pytest.raises(ValueError, match=says) as error:
+        data.make_task("mine", {"digits": 1})
+    assert str(error.value).startswith("data/mine.py") and "\n" not in str(error.value)
 
 
 def test_countdown_problems_are_solvable_and_split_as_multisets():

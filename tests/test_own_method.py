@@ -22,6 +22,7 @@ raw = lambda r, mean, k: helper.divide(r, mean)
 nan = lambda r, mean, k: r / mean
 number = lambda r, mean, k: 1.0
 three = 3
+raw.__doc__ = 7
 """
 HELPER = "import torch\n\ndef divide(a, b):\n    return torch.where(b > 0, a / b, 0.0)\n"
 FLAGS = "--sft-steps 0 --k 300 --method mine.py:ours"

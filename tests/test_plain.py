@@ -109,7 +109,7 @@ def test_the_readme_shows_code_of_plain():
 
 @pytest.mark.parametrize(
     "main, flag",
-    [(plain.main, f) for f in ("--k=0", "--k=--", "--method=ppo", "--threads=0")]
+    [(plain.main, f) for f in ("--k=0", "--k=--", "--method=ppo", "--k=4097")]
     + [(lambda: show(Addition), f) for f in ("--digits=0", "--digits=--", "--seed=x", "--k=8")],
 )
 def test_wrong_use_is_refused_in_one_line(main, flag, monkeypatch, capsys):

@@ -56,6 +56,8 @@ def test_the_figures_of_a_step_by_hand():
     groups = {"live": 3 / 4, "dead": 1 / 4, "all_pass": 1 / 4, "unique": 7 / 28}
     wanted = groups | {"pass_rate": 9 / 28, "eos_rate": 20 / 28, "entropy": entropy}
     assert figures == pytest.approx(wanted)
+    million = written((0, "1", 2**24), (0, [4, 4], 1))  # one wrong among more than float32 counts
+    assert rollout_figures(million, torch.tensor([1.0, 0]), 1, 2**24 + 1)["all_pass"] == 0
     graded = rollout_figures(rollouts, rewards / 2, 4, 7, graded=True)
     assert graded["live"] is graded["dead"] is graded["all_pass"] is None
     assert graded["pass_rate"] == pytest.approx(9 / 56)
