@@ -165,6 +165,8 @@ def test_half_precision_counts_and_does_not_overflow(name):
     if name in ("rloo", "tailrl"):
         with pytest.raises(ValueError, match="too large"):
             ADVANTAGES[name](torch.tensor([[1e308, -1e308]], dtype=torch.double))
+    lists, array = ADVANTAGES[name]([[1, 0, 0]]), ADVANTAGES[name](np.array([[1.0, 0, 0]]))
+    assert lists.equal(array.float()) and lists.dtype != array.dtype == torch.float64
     with pytest.raises(ValueError, match="complex"):
         ADVANTAGES[name](row(4, 1).to(torch.complex64))
 
