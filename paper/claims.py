@@ -13,17 +13,18 @@ from statistics import mean
 from paper.logs import KS, Logs, ready, samples_for
 from paper.measure import expected_norms
 from paper.rules import MARGIN, Interval, convergence, holm, interval, of_ratio, say
-from paper.sweeps import BASES, EXPERIMENTS, ORDERS, POOLS, ROLLOUTS, SWEEPS
+from paper.sweeps import BASES, EXPERIMENTS, POOLS, ROLLOUTS, SWEEPS
 
 NAMES = {"maxrl": "MaxRL", "grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE",
          "maxrl-raw": "MaxRL without its baseline", "ce": "Cross-entropy", "tailrl": "TailRL",
-         "maxrl-loo": "MaxRL (on likelihoods)"}  # fmt: skip
+         "maxrl-loo": "MaxRL on likelihoods", "regression": "regression"}  # fmt: skip
 SPOKEN = {"answers": "different right answers", "log_likelihood": "log E[l]",
           "log_tail": "mean log P(l > threshold)"}  # fmt: skip
 FAMILY = (  # claims that are corrected together; with eight seeds no more than six can survive
     "default over RLOO", "default over GRPO", "convergence", "fresh over GRPO", "more rollouts",
     "countdown over GRPO",
 )  # fmt: skip
+EXACT = ("pass@1", "pass@1024", "nll")  # figures where p is exact
 PAIRS = (("maxrl", "grpo"), ("maxrl", "rloo"), ("ce", "grpo"))  # of experiment 3
 COVERED = 0.99  # share of test problems that are to be solved at least once
 HARD = 0.2  # the share of a seed's prompts, those with the lowest pass rates, that count as hard
@@ -42,6 +43,9 @@ class Finding:
     chief: bool = False  # README.md has it too
     name: str = ""  # in FAMILY
     p: float = 1.0  # of a claim of the family; 1 if the effect is against it
+    row: str = ""  # of the table of differences, if it is one
+    figure: str = ""  # its column there
+    is_clear: bool = False  # whether its interval leaves out zero
 
 
 def findings(logs: Logs, numbers: Iterable[int] = EXPERIMENTS) -> list[Finding]:
@@ -68,28 +72,39 @@ def agreeing(v: Interval, none: float = 0.0) -> str:
 
 def pair(
     logs: Logs, ours: Side, theirs: Side, figure: str, k: str, names: Sequence[str] = (),
-    name: str = "", chief: bool = False,
+    claim: str = "",
 ) -> Finding:  # fmt: skip
-    """Who is ahead at the end."""
+    """Who is ahead at the end. claim: its name in FAMILY."""
     a, b = names or (NAMES[label.split()[0]] for _, label in (ours, theirs))
     v, spoken = logs.gap(ours, theirs, figure), SPOKEN.get(figure, figure)
     words = {1: f"{a} ends above {b} in {spoken}", -1: f"{a} ends below {b} in {spoken}",
              0: f"{a} and {b} cannot be told apart in {spoken} at the end"}[v.sign]  # fmt: skip
-    p, number = v.p if v.centre > 0 else 1.0, SWEEPS[ours[0]].number
-    return Finding(number, words, base(logs, ours[0], k), say(v), agreeing(v), chief, name, p)
+    p, chief, row = v.p if v.centre > 0 else 1.0, bool(claim), f"{a} minus {b}"
+    about = words, base(logs, ours[0], k), say(v), agreeing(v), chief, claim, p, row, spoken
+    return Finding(SWEEPS[ours[0]].number, *about, v.sign != 0)
+
+
+def pairs(
+    logs: Logs, ours: Side, theirs: Side, figures: Sequence[str], k: str,
+    names: Sequence[str] = (), claim: str = "",
+) -> list[Finding]:  # fmt: skip
+    """The same in several figures; the claim is about the first."""
+    first, *others = figures
+    found = [pair(logs, ours, theirs, f, k, names) for f in others]
+    return [pair(logs, ours, theirs, first, k, names, claim), *found]
 
 
 def of_default(logs: Logs) -> list[Finding]:
     ours, found = ("default", "maxrl"), []
-    for label, rate in (("maxrl", "chosen for it"), ("maxrl lr=8e-4", "chosen for its rivals")):
-        for m, figure in product(("rloo", "grpo"), ("pass@1", "pass@1024", "nll")):
-            names = (f"MaxRL at the learning rate {rate}", NAMES[m])
-            claim = f"default over {NAMES[m]}" * (label == "maxrl" and figure == "pass@1")
+    for label, rate in (("maxrl", "its own best"), ("maxrl lr=8e-4", "its rivals' best")):
+        for m in ("rloo", "grpo"):
+            names = (f"MaxRL, at {rate} learning rate,", NAMES[m])
+            claim = f"default over {NAMES[m]}" * (label == "maxrl")
             sides = ("default", label), ("default", m)
-            chief = claim == "default over GRPO"
-            found.append(pair(logs, *sides, figure, "8", names, claim, chief))
-    others = ("maxrl-raw", "reinforce", "ce")
-    return found + [pair(logs, ("default", m), ours, "pass@1", "8") for m in others]
+            found += pairs(logs, *sides, EXACT, "8", names, claim)
+    for m in ("maxrl-raw", "reinforce", "ce"):
+        found += pairs(logs, ("default", m), ours, EXACT, "8")
+    return found
 
 
 def distances(logs: Logs, label: str, figure: str = "pass@1") -> list[float]:
@@ -108,35 +123,25 @@ def of_convergence(logs: Logs) -> list[Finding]:
     ks, floor = ROLLOUTS["maxrl"], distances(logs, "ce twin")
     D = {k: distances(logs, f"maxrl k={k}") for k in ks}
     rule, start = convergence(D, floor), base(logs, "convergence", f"{ks[0]} to {ks[-1]:,}")
-    near = " and ".join(f"{k:,}" for k in rule.near)
-    if rule.near and rule.near == ks[-len(rule.near) :]:
-        near = f"{rule.near[0]:,} and above"
-    if rule.converges:
-        end = f"falls on every seed, and at k = {near} the two are indistinguishable"
-    elif rule.near:
-        end = (f"does not fall on all of the seeds, but at k = {near} it is indistinguishable from"
-               " the distance between two runs of cross-entropy")  # fmt: skip
-    else:
-        end = f"stays larger than that between two runs of cross-entropy, up to k = {ks[-1]:,}"
-    words = f"As k grows, the distance of MaxRL's learning curve from maximum likelihood's {end}"
+    near = f"{min(rule.near, default=0):,}"
+    words = (f"At k = {near} MaxRL's learning curve is indistinguishable from that of maximum"
+             " likelihood, and their distance D falls with k up to there on")  # fmt: skip
+    asked = f"{rule.falling} of {len(floor)} seeds, where the rule of convergence asks for all"
+    words = f"MaxRL converges. {words} every seed" if rule.converges else f"{words} {asked}"
+    if not rule.near:
+        words = (f"Up to k = {ks[-1]:,}, MaxRL's learning curve stays farther from that of maximum"
+                 " likelihood than two runs of cross-entropy are from each other")  # fmt: skip
     means = ", ".join(f"{mean(values):.3f} at {k:,}" for k, values in D.items())
     effect, seeds = f"D = {means}; twins {mean(floor):.3f}", f"{rule.falling} of {len(floor)}"
     v = interval([a - b - MARGIN for a, b in zip(D[ks[-1]], floor, strict=True)])
     p, k = v.p if v.centre < 0 else 1.0, ROLLOUTS["grpo"][-1]
     ours, theirs = (("convergence", f"{m} k={k}") for m in ("maxrl", "grpo"))
-    E = distances(logs, f"exact order={ORDERS[1]}")
-    verb = "is" if interval(E).high < rule.limit else "is not"
-    exact = (f"The objective of order {ORDERS[1]:,}, computed exactly, {verb} indistinguishable"
-             " from maximum likelihood")  # fmt: skip
-    close = sum(a < b + MARGIN for a, b in zip(E, floor, strict=True))
-    is_exact = f"D = {mean(E):.3f}; twins {mean(floor):.3f}"
     lose = {k: sum(map(bool, lost(logs, f"maxrl k={k}"))) for k in ks}
     kinds = (f"A whole kind of problem is lost for good on {lose[ks[0]]} seeds with k = {ks[0]}, "
              f"and on {lose[ks[-1]]} with k = {ks[-1]:,}")  # fmt: skip
     losers = ", ".join(f"{n} at {k:,}" for k, n in lose.items())
     return [
         Finding(1, words, start, effect, seeds, True, "convergence", p),
-        Finding(1, exact, base(logs, "convergence"), is_exact, f"{close} of {len(E)}"),
         pair(logs, ours, theirs, "pass@1", f"{k:,}"),
         Finding(1, kinds, start, losers, str(len(floor))),
     ]
@@ -150,15 +155,13 @@ def samples(logs: Logs, label: str) -> list[float]:
 
 def of_fresh(logs: Logs) -> list[Finding]:
     ours, found = {k: ("fresh", f"maxrl k={k}") for k in (16, 64, 256)}, []
-    for k, figure in product(ours, ("pass@1", "pass@1024")):
-        names, is_claim = (f"With k = {k} MaxRL", "GRPO"), (k, figure) == (64, "pass@1")
-        sides, name = (ours[k], ("fresh", f"grpo k={k}")), "fresh over GRPO" * is_claim
-        found.append(pair(logs, *sides, figure, str(k), names, name, is_claim))
+    for k, side in ours.items():
+        names, claim = (f"With k = {k}, MaxRL", "GRPO"), "fresh over GRPO" * (k == 64)
+        found += pairs(logs, side, ("fresh", f"grpo k={k}"), EXACT, str(k), names, claim)
     names = ("MaxRL with 256 rollouts", "MaxRL with 16")
-    found += [
-        pair(logs, ours[256], ours[16], "pass@1", "256, 16", names, "more rollouts", True),
-        pair(logs, ours[64], ("fresh", "rloo k=64"), "pass@1", "64"),
-    ]
+    found += pairs(logs, ours[256], ours[16], EXACT, "256, 16", names, "more rollouts")
+    names = ("With k = 64, MaxRL", "RLOO")
+    found += pairs(logs, ours[64], ("fresh", "rloo k=64"), EXACT, "64", names)
     for label, name in (("grpo k=64", "GRPO"), ("base", "the base")):
         v = of_ratio(samples(logs, label), samples(logs, "maxrl k=64"))
         how = comparative(v, "fewer", "more")
@@ -201,11 +204,11 @@ def of_border(logs: Logs) -> list[Finding]:
 
 def of_answers(logs: Logs) -> list[Finding]:
     found = []
-    for task in ("countdown", "chain"):
-        sides, names = ((task, "maxrl"), (task, "grpo")), (f"On {task} MaxRL", "GRPO")
-        name = "countdown over GRPO" if task == "countdown" else ""
-        found.append(pair(logs, *sides, "pass@64", "16", names, name, bool(name)))
-        found += [pair(logs, *sides, f, "16", names) for f in ("pass@1", "answers")]
+    for task, other in product(("countdown", "chain"), ("grpo", "base")):
+        names = (f"On {task}, MaxRL", NAMES.get(other, "the base"))
+        claim = "countdown over GRPO" * ((task, other) == ("countdown", "grpo"))
+        sides, figures = ((task, "maxrl"), (task, other)), ("pass@64", "pass@1", "answers")
+        found += pairs(logs, *sides, figures, "16", names, claim)
     return found
 
 
@@ -224,22 +227,24 @@ def of_gradients(logs: Logs) -> list[Finding]:
         v = of_ratio(ours, theirs)
         how = comparative(v, "more", "less")
         words = f"With k = {k:,} MaxRL puts {how} of its gradient on the hardest prompts than GRPO"
-        effect = f"{mean(ours):.2f} against {mean(theirs):.2f}, {say(v, ratio=True)}"
+        effect = f"{mean(ours):.3f} against {mean(theirs):.3f}, {say(v, ratio=True)}"
         found.append(Finding(5, words, base(logs, "default", f"{k:,}"), effect, agreeing(v, 1)))
     return found
 
 
 def of_graded(logs: Logs) -> list[Finding]:
-    loo, tail, plain = (("graded", m) for m in ("maxrl-loo", "tailrl", "reinforce"))
-    pairs = ((loo, plain, "log_likelihood"), (tail, loo, "log_tail"), (tail, loo, "log_likelihood"))
-    return [pair(logs, *each, "16") for each in pairs]
+    found = []
+    for a, b in (("maxrl-loo", "reinforce"), ("maxrl-loo", "regression"), ("tailrl", "maxrl-loo")):
+        sides = ("graded", a), ("graded", b)
+        found += pairs(logs, *sides, ("log_likelihood", "log_tail"), "16")
+    return found
 
 
 def of_budget(logs: Logs) -> list[Finding]:
     theirs, found = ("default", "maxrl"), []
     for k in (2, 32, 128):
-        names = (f"With 512 rollouts a step, MaxRL with {k} for each prompt", "MaxRL with 8")
-        found.append(pair(logs, ("budget", f"maxrl k={k}"), theirs, "pass@1", f"{k}, 8", names))
+        ours, names = f"maxrl k={k}", (f"MaxRL with {k} rollouts for each prompt", "MaxRL with 8")
+        found += pairs(logs, ("budget", ours), theirs, ("pass@1", "nll"), f"{k}, 8", names)
     return found
 
 

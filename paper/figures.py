@@ -15,16 +15,16 @@ import torch
 
 import maxrl
 from compare import COLORS, Line, against_steps, new_figure, panel, save_figure
-from paper.claims import PAIRS, Side, cells, distances, lost
+from paper.claims import PAIRS, Side, base, cells, distances, lost
 from paper.logs import KINDS, KS, Logs
 from paper.measure import expected_norms, expected_weight
 from paper.rules import MARGIN, interval
-from paper.sweeps import BASES, BEST_OF, BUDGET, ORDERS, POOLS, RIVALS, ROLLOUTS, SWEEPS
+from paper.sweeps import BASES, BUDGET, ORDERS, POOLS, RIVALS, ROLLOUTS, SWEEPS
 
 METHODS = ("reinforce", "rloo", "grpo", "maxrl", "maxrl-raw", "maxrl-loo")
 GREY, DASHED = "#555555", (0, (4, 3))  # of the base, and of limits
 SHADES = ("#F8CDB0", "#F09A5E", "#E4762A", "#D55E00", "#8A3A00")  # of maxrl, by k
-OF_GRADED = {"maxrl-loo": "#CC79A7", "tailrl": "#D55E00", "reinforce": "#999999",
+OF_GRADED = {"maxrl-loo": "#CC79A7", "tailrl": "#5B2A86", "reinforce": "#999999",
              "regression": "#0072B2"}  # fmt: skip
 OF_P: Any = {"xticks": (0.01, 0.1, 1), "yscale": "log", "xlabel": "pass rate p of a prompt"}
 SHOWN = {"pass@1": "pass@1", "nll": "nll in nats (lower is better)"}
@@ -42,11 +42,13 @@ def by_k(logs: Logs, sides: dict[int, Side], figure: str, method: str) -> Line:
 
 
 def default(logs: Logs, path: Path) -> None:
-    """pass@1 and nll against steps: means and ranges."""
-    fig, axes = new_figure(2)
-    dashes = {"rloo": "-", "grpo": "-", "maxrl": "-", "ce": "--"}
+    """pass@1 and nll against steps: the means, and a thin line for each seed; `maxrl` at its own
+    best learning rate is dashed."""
+    fig, axes = new_figure(2, height=4.0)
+    dashes = {"rloo": "-", "grpo": "-", "maxrl": "--", "maxrl lr=8e-4": "-", "ce": "--"}
     for ax, (figure, name) in zip(axes, SHOWN.items(), strict=True):
-        lines = [curve(logs, ("default", m), figure, COLORS[m], dash=d) for m, d in dashes.items()]
+        style = {m: {"color": COLORS[m.split()[0]], "dash": d} for m, d in dashes.items()}
+        lines = [curve(logs, ("default", m), figure, spread="seeds", **s) for m, s in style.items()]
         panel(ax, lines, xlabel="training steps", ylabel=name)
     save_figure(fig, path, axes[:1])
 
@@ -67,11 +69,11 @@ def convergence(logs: Logs, path: Path) -> None:
             right.plot(row["step"], row["pass@1"], "X", color=color, ms=8, clip_on=False)
     weights = [weight for weight, _, _ in logs.runs("convergence", "ce")[0][-1]["kinds"]]
     for solved, words in ((2, f"X: without {KINDS[2]}"), (1, f"X: only {KINDS[0]}")):
-        x, y = right.get_xlim()[1], sum(weights[:solved])  # the end of runs that solve no more
+        y = sum(weights[:solved])  # where runs that solve no more end
         right.axhline(y, color=GREY, ls=":", lw=1)
-        right.text(x, y - 0.015, words, fontsize=8, ha="right", va="top")
-    for ax in (left, right):
-        ax.legend(frameon=False, fontsize=8)
+        right.text(0, y - 0.015, words, fontsize=8, va="top")
+    left.legend(frameon=False, fontsize=8)
+    right.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.14))
     save_figure(fig, path)
 
 
@@ -79,7 +81,13 @@ def by_distance(logs: Logs, ax: Any) -> None:
     """D against k: of maxrl, of grpo, and of the exact objective of the same order."""
     floor = interval(distances(logs, "ce twin"))
     ax.axhspan(floor.low, floor.high, color="#DDDDDD", label="floor: twins of ce, 95 %")
-    ax.axhline(floor.high + MARGIN, label="limit of the rule", color=GREY, ls=DASHED, lw=1.2)
+    ax.axhline(
+        floor.high + MARGIN,
+        label=f"limit of the rule: floor + {MARGIN:g}",
+        color=GREY,
+        ls=DASHED,
+        lw=1.2,
+    )
     lines = []
     for method, ks in ROLLOUTS.items():
         D = [distances(logs, f"{method} k={k}") for k in ks]
@@ -93,13 +101,14 @@ def by_distance(logs: Logs, ax: Any) -> None:
 
 
 def fresh(logs: Logs, path: Path) -> None:
-    """Where each method ended, by k; and what is left unsolved after K tries."""
+    """Where each method ended, by k, with the range over seeds; and, of the methods trained with
+    k = 64, the mean share of the problems that K tries leave unsolved."""
     fig, axes = new_figure(3, height=4.0)
     ks, methods = (16, 64, 256), (*RIVALS, "maxrl")
     for ax, (figure, name) in zip(axes, SHOWN.items(), strict=False):
         sides = {m: {k: ("fresh", f"{m} k={k}") for k in ks} for m in methods}
         lines = [by_k(logs, of, figure, m) for m, of in sides.items()]
-        panel(ax, lines, ks, xlabel="training rollouts per prompt, k", ylabel=f"{name}, at the end")
+        panel(ax, lines, ks, xlabel="training rollouts per prompt, k", ylabel=name)
         ax.axhline(mean(logs.ends("fresh", "ce", figure)), color="black", ls="--")
     lines = []
     for label in ("base", "ce", *(f"{m} k=64" for m in methods)):
@@ -110,13 +119,13 @@ def fresh(logs: Logs, path: Path) -> None:
         lines.append(Line(name, KS, left, COLORS.get(name, GREY), dash, spread="none"))
     panel(axes[2], lines, (1, 8, 128, 1024, 16384), yscale="log", ylim=(1e-4, 1))
     axes[2].set_xlabel("tries K at test time")
-    axes[2].set_ylabel("1 - pass@K, lower is better (trained with k = 64)")
+    axes[2].set_ylabel("1 - pass@K (lower is better)")
     save_figure(fig, path, axes[2:])
 
 
 def border(logs: Logs, path: Path) -> None:
-    """Where MaxRL helps in pass@1, and where maximum likelihood does: red where the first method is
-    ahead, framed where all seeds agree, hatched where neither ends above the base."""
+    """Differences in pass@1 at the end: orange where the first method is ahead and blue where it is
+    behind, framed where all seeds agree, hatched where neither method ends above the base."""
     fig, axes = new_figure(3, height=3.4, sharey=True)
     rows, columns = list(BASES)[::-1], list(POOLS)
     for ax, (ours, theirs) in zip(axes, PAIRS, strict=True):
@@ -134,12 +143,12 @@ def border(logs: Logs, path: Path) -> None:
             ax.text(x, y, f"{v.centre:+.3f}", ha="center", va="center", zorder=3)
         ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
         ax.set_xticks(range(len(columns)), columns)
-        ax.set_yticks(range(len(rows)), [f"base {BASES[r]:g}" for r in rows])
+        ax.set_yticks(range(len(rows)), [f"from {base(logs, sweep)}" for sweep in rows])
     save_figure(fig, path)
 
 
 def answers(logs: Logs, path: Path) -> None:
-    """pass@64 against pass@1: each method's mean path from the base, with a point at its end."""
+    """pass@64 against pass@1: each method's mean path from the base to its last evaluation."""
     fig, axes = new_figure(2, height=4.2)
     sources = {"countdown": ("countdown", "relatives"), "chain": ("chain",)}
     for ax, (task, sweeps) in zip(axes, sources.items(), strict=True):
@@ -155,9 +164,9 @@ def answers(logs: Logs, path: Path) -> None:
 
 
 def gradient(logs: Logs, path: Path) -> None:
-    """The norm of the expected gradient of a prompt against its pass rate, for three values of
-    k. Each point is the root mean square over one tenth of a seed's prompts, in the order of
-    their pass rates."""
+    """The norm of the expected gradient of a prompt against its pass rate at the default base, for
+    three values of k. A point is the root mean square over a tenth of a seed's prompts, in the
+    order of their pass rates; bands are ranges over seeds."""
     fig, axes = new_figure(3, sharey=True)
     seeds = logs.measured("gradients")["default base"].values()
     for ax, k in zip(axes, (16, 64, 1024), strict=True):
@@ -197,18 +206,14 @@ def theory(logs: Logs, path: Path) -> None:
 
 
 def graded(logs: Logs, path: Path) -> None:
-    """The two objectives, a point for each seed; and the expected best of several tries."""
-    fig, (left, right) = new_figure(2, height=4.0)
-    tries, best = [int(f.split("@")[1]) for f in BEST_OF], []
+    """The two objectives at the end, a point for each seed."""
+    fig, (ax,) = new_figure(1, height=4.0)
     for label, color in OF_GRADED.items():
         x, y = (logs.ends("graded", label, f) for f in ("log_likelihood", "log_tail"))
-        left.plot(x, y, "o", color=color, label=label, ms=5)
-        values = [logs.ends("graded", label, f) for f in BEST_OF]
-        best.append(Line(label, tries, values, color, marker="o"))
-    panel(left, [], xlabel="held-out log E[l] (right is better)")
-    left.set_ylabel("mean of log P(l > threshold)\nover ten thresholds (up is better)")
-    panel(right, best, tries, xlabel="tries", ylabel="expected best l of several tries")
-    save_figure(fig, path, [left])
+        ax.plot(x, y, "o", color=color, label=label, ms=6)
+    panel(ax, [], xlabel="held-out log E[l] (right is better)")
+    ax.set_ylabel("mean of log P(l > threshold)\nover ten thresholds (up is better)")
+    save_figure(fig, path, [ax])
 
 
 def of_budget(method: str) -> dict[int, Side]:

@@ -25,9 +25,8 @@ RULE = (
     " assume a normal distribution, which would not fit: wherever some seeds lose a kind of"
     " problem, the final figures are bimodal. With fewer than six seeds there is no such interval,"
     " and the range of the differences is given instead (in parentheses). A ratio is compared by"
-    " its logarithm. *At the end* is the mean over the evaluations of the last fifth of the steps."
-    " Intervals cover variation over seeds, not over problems: all seeds answer the same test"
-    " problems, and other problems would move all of them together."
+    " its logarithm. Intervals cover variation over seeds, not over problems: all seeds answer the"
+    " same test problems, and other problems would move all of them together."
 )
 RULE_OF_CONVERGENCE = (
     "D(k) is |pass@1 - pass@1 of the same seed's `ce`|, averaged over the evaluations of a run"
@@ -35,7 +34,8 @@ RULE_OF_CONVERGENCE = (
     " but sees different prompts. MaxRL(k) is *indistinguishable from maximum likelihood* where"
     " the upper end of the interval of D(k) lies below the upper end of the floor's interval plus"
     f" {MARGIN:g}. MaxRL *converges* if there is such a k, and if D falls with k on every seed up"
-    " to the first such k. The rule was worked out on seeds 0 to 7 and is applied to seeds 8 to"
+    " to the first such k. Its P is about the largest k: that its D minus the margin lies below the"
+    " floor of the same seed. The rule was worked out on seeds 0 to 7 and is applied to seeds 8 to"
     " 15."
 )
 
@@ -103,11 +103,15 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return corrected
 
 
+def times(x: float) -> str:
+    """A ratio, to three digits."""
+    return f"{x:#.3g}x" if x < 100 else f"{x:,.0f}x"
+
+
 def say(v: Interval, ratio: bool = False) -> str:
     """'+0.024 [+0.017, +0.031]', of a ratio '2.31x [1.90x, 2.80x]'; few seeds have (a range)."""
     digits = 3 if max(abs(v.low), abs(v.high)) >= 0.01 else 5
-    spoken = lambda x: f"{x:#.3g}x" if x < 100 else f"{x:,.0f}x"  # noqa: E731
-    text = [spoken(x) if ratio else f"{x:+.{digits}f}" for x in (v.centre, v.low, v.high)]
+    text = [times(x) if ratio else f"{x:+.{digits}f}" for x in (v.centre, v.low, v.high)]
     if v.n < 2:
         return text[0]
     return ("{} [{}, {}]" if v.n >= 6 else "{} ({} to {})").format(*text)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import torch
 
@@ -21,8 +21,8 @@ from compare import Group, markdown, shown
 from paper import claims, figures
 from paper.logs import RESULTS, ROOT, Logs, ready, tried, tuned
 from paper.measure import STAGES, expected_weight
-from paper.rules import RULE, RULE_OF_CONVERGENCE, say
-from paper.sweeps import BASES, BEST_OF, EXPERIMENTS, SWEEPS, rate_text
+from paper.rules import RULE, RULE_OF_CONVERGENCE, say, times
+from paper.sweeps import BEST_OF, EXPERIMENTS, SWEEPS, rate_text, sweeps_of
 
 LOGS = Logs()
 SEED_0 = {"rloo": "rloo", "maxrl": "maxrl lr=8e-4"}  # as README shows them
@@ -49,6 +49,17 @@ def picture(number: int) -> str:
 def told(f: claims.Finding) -> str:
     """A finding as an item of a list."""
     return f"- {f.sentence}: **{f.effect}** ({f.start}; {f.seeds} seeds)"
+
+
+def differences(found: Sequence[claims.Finding]) -> str:
+    """Findings about pairs of methods as a table, bold where the interval leaves out zero."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for f in found:
+        effect = f"**{f.effect}**" if f.is_clear else f.effect
+        rows.setdefault((f.row, f.start), {})[f.figure] = f"{effect}, {f.seeds}"
+    names = list(dict.fromkeys(f.figure for f in found))
+    lines = [[*row, *(cells.get(n, "") for n in names)] for row, cells in rows.items()]
+    return markdown(["difference at the end", "start", *names], lines) if found else ""
 
 
 def ends(sweep: str, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -87,8 +98,9 @@ def convergence() -> str:
 
 def fresh() -> str:
     head, rows = ends("fresh", ("pass@1", "pass@128", "pass@1024", "nll"))
-    needed = [mean(claims.samples(LOGS, m)) for m in ("base", *SWEEPS["fresh"].labels)]
-    rows = [[*row, f"{n:,.0f}"] for row, n in zip(rows, needed, strict=True)]
+    for row, label in zip(rows, ("base", *SWEEPS["fresh"].labels), strict=True):
+        n = claims.samples(LOGS, label)
+        row.append(f"{median(n):,.0f} ({min(n):,.0f} to {max(n):,.0f})")
     return markdown([*head, f"samples to solve {claims.COVERED:.0%}"], rows)
 
 
@@ -96,9 +108,10 @@ def border() -> str:
     effects, rows = [claims.cells(LOGS, *pair) for pair in claims.PAIRS], []
     for sweep, pool in effects[0]:
         ours = shown(LOGS.ends(sweep, f"maxrl pool={pool}", "pass@1"))
-        rows.append([f"base {BASES[sweep]:g}", pool, ours, *(say(e[sweep, pool]) for e in effects)])
+        start = claims.base(LOGS, sweep)
+        rows.append([start, pool, ours, *(say(e[sweep, pool]) for e in effects)])
     pairs = (f"`{a}` minus `{b}`" for a, b in claims.PAIRS)
-    return markdown(["", "prompts", "pass@1 of `maxrl`", *pairs], rows)
+    return markdown(["start", "prompts", "pass@1 of `maxrl`", *pairs], rows)
 
 
 def answers() -> str:
@@ -111,16 +124,17 @@ def gradient() -> str:
     rows, methods = [], ("rloo", "grpo", "maxrl", "ce")
     for stage, k in product(STAGES, (16, 64, 1024)):
         shares = (claims.share_of_hard(LOGS, stage, m, k) for m in methods)
-        rows.append([stage, f"{k:,}", *map(shown, shares)])
+        rows.append([claims.base(LOGS, STAGES[stage]), f"{k:,}", *map(shown, shares)])
     of = (f"of the gradient of {m}" for m in ("`rloo`", "`grpo`", "`maxrl`", "maximum likelihood"))
     return markdown(["share on the hardest fifth of the prompts", "k", *of], rows)
 
 
 def theory() -> str:
-    ps, rows = torch.tensor([0.01, 0.05, 0.3, 0.8]).double(), []
+    ps, same = torch.tensor([0.01, 0.05, 0.3, 0.8]).double(), dict[tuple[str, ...], list[str]]()
     for m in figures.METHODS:
         weights = torch.cat([expected_weight(m, ps, k) for k in (8, 64)]).tolist()
-        rows.append([f"`{m}`", *(f"{w:.3g}" for w in weights)])
+        same.setdefault(tuple(f"{w:.3g}" for w in weights), []).append(f"`{m}`")
+    rows = [[", ".join(names), *weights] for weights, names in same.items()]
     columns = (f"p = {p:g}, k = {k}" for k, p in product((8, 64), ps.tolist()))
     return markdown(["weight w(p)", *columns], rows)
 
@@ -142,14 +156,17 @@ TABLES = (default_seeds, convergence, fresh, border, answers, gradient, theory, 
 
 def experiment(number: int) -> str:
     """What it found, its figure and its table."""
-    found = "\n".join(map(told, claims.findings(LOGS, [number])))
-    return block(found, picture(number), TABLES[number]())
+    found = claims.findings(LOGS, [number])
+    listed = "\n".join(told(f) for f in found if not f.row)
+    pairs = differences([f for f in found if f.row])
+    return block(listed, pairs, picture(number), TABLES[number]())
 
 
 def rates() -> str:
     """For each sweep the learning rates, and its cost."""
-    made = [name for name, sweep in SWEEPS.items() if ready(LOGS, sweep.number)]
-    return fold("The learning rates, and the cost of each experiment", "\n".join(map(rate, made)))
+    made = {n: map(rate, sweeps_of(n)) for n in EXPERIMENTS if sweeps_of(n) and ready(LOGS, n)}
+    listed = "\n".join(f"- Experiment {n}. {' '.join(found)}" for n, found in made.items())
+    return fold("The learning rates, and hours on one thread, without warm starts", listed)
 
 
 def rate(sweep: str) -> str:
@@ -163,29 +180,24 @@ def rate(sweep: str) -> str:
             found.append(f"`{label}` {rate_text(n)} ({span})")
     lines = LOGS.lines(sweep)
     hours = sum(line["evaluations"][-1]["seconds"] for line in lines) / 3600
-    cost = f"{len(lines)} runs, {hours:.1f} hours on one thread, not counting their warm starts"
-    return f"- {sweep}: {'; '.join(found) or 'one rate for all'}. {cost}"
+    cost = f"{len(lines)} runs, {hours:.1f} hours"
+    return f"{sweep}: {'; '.join(found)}; {cost}."
 
 
 def headlines() -> str:
     """The chief findings, as a table."""
-    rows = [[f.sentence, f.start, f.effect, f.seeds] for f in claims.findings(LOGS) if f.chief]
-    return markdown(["finding", "start (base p, k)", "effect [95 %]", "seeds"], rows)
+    found, rows = claims.findings(LOGS), []
+    p = claims.corrected(found)
+    for f in (f for f in found if f.chief):
+        rows.append([f.sentence, f.start, f.effect, f.seeds, f"{p[f.name]:.2g}" if f.name else "-"])
+    return markdown(["finding", "start", "effect [95 %]", "seeds", "P"], rows)
 
 
 def overview() -> str:
-    """The chief findings, what survives Holm's correction, and the rules."""
+    """The chief findings, and the rules."""
     not_yet = ", ".join(str(n) for n in EXPERIMENTS if not ready(LOGS, n))
     table = block(headlines(), f"Not run yet: experiments {not_yet}." * bool(not_yet))
-    p = claims.corrected(claims.findings(LOGS))
-    survive = [f"{name} (p = {p[name]:.3f})" for name in claims.FAMILY if p[name] < 0.05]
-    family = (
-        "Six claims for MaxRL, listed here by their short names, form one family:"
-        f" {'; '.join(claims.FAMILY)}. Their two-sided signed-rank p-values are corrected together"
-        " by Holm's method. (With eight seeds, no claim in a family of more than six could"
-        f" survive.) Claims that remain at the 5 % level: {'; '.join(survive) or 'none'}."
-    )
-    return block(table, family, fold("The rules", RULE, RULE_OF_CONVERGENCE))
+    return block(table, fold("The rules", RULE, RULE_OF_CONVERGENCE))
 
 
 WARM = "warm, pass rate {pass_rate:.2f}"  # of a test
@@ -208,25 +220,23 @@ def contenders(*measured: dict) -> str:
     lines = []
     for test, rows in sorted(tests.items(), key=lambda item: item[0].split(",")[0]):
         s = {n: "{median_s:.3g} ({min_s:.3g} to {max_s:.3g})".format(**r) for n, r in rows.items()}
-        times = (f"{s[n]}, **{rows[n]['vs_ours']:.3g}x**" if n in rows else "" for n in names)
-        lines.append([test, s["ours"], *times])
-    return markdown(["", "ours", *names], lines)
+        ratios = (f"{s[n]}, **{times(rows[n]['vs_ours'])}**" if n in rows else "" for n in names)
+        lines.append([test, s["ours"], *ratios])
+    return markdown(["seconds", "ours", *names], lines)
 
 
-def scaling(*measured: dict) -> str:
+def scaling(one: dict) -> str:
     """A step against the number of rollouts."""
-    head = ("pass rate", "rollouts per prompt", "distinct, in all", "seconds", "peak memory, MB")
-    row, rows = "{:.2f}|{k:,}|{distinct:,}|{seconds:.3g}|{peak_mb:.0f}", []
-    for one in (one["scaling"] for one in measured):
-        rows += [row.format(one["pass_rate"], **found).split("|") for found in one["rows"]]
-    return markdown(head, rows)
+    head = "pass rate", "rollouts per prompt", "distinct in all", "seconds", "peak memory, MB"
+    row, of = "{:.2f}|{k:,}|{distinct:,}|{seconds:.3g}|{peak_mb:.0f}", one["scaling"]
+    return markdown(head, [row.format(of["pass_rate"], **x).split("|") for x in of["rows"]])
 
 
 def scaling_table() -> str:
-    """A step against the number of rollouts; then the machine."""
+    """A step against the number of rollouts; then the machine, and a GPU if one was measured."""
     first, more = map(read, BENCHES)
     about = "Machine: {cpu}, {threads} threads, torch {torch}. Commands: `{command}`, `{second}`."
-    return block(scaling(first), about.format(second=more["command"], **first))
+    return block(scaling(first), f"{about.format(second=more['command'], **first)} {gpu()}")
 
 
 def gpu() -> str:
@@ -267,7 +277,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rates": rates,
     "speed": lambda: contenders(*map(read, BENCHES)),
     "scaling-of-a-step": scaling_table,
-    "gpu": gpu,
     "soak": soak_text,
 }
 NEEDS = {f"experiment-{n}": n for n in EXPERIMENTS}  # the runs of this experiment

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULTS = ("pass@1", "pass@8", "pass@128", "pass@1024", "nll")
 OURS, SAME = "maxrl lr=0.0016", "maxrl lr=0.0008"  # its own best rate, and that of its rivals
 KS = (16, 128, 1024, 4096, 16384)
-BASES = {"base 0.01": "border-01", "base 0.1": "border-10", "base 0.5": "border-50"}
+BASES = ("border-01", "border-10", "border-50")
 SPOKEN = {"different right answers": "answers", "log E[l]": "log_likelihood",
           "mean log P(l > threshold)": "log_tail"}  # fmt: skip
 
@@ -153,13 +153,14 @@ def agree(cell, expected, where):
         assert abs(value - want) <= 0.51 * unit + 1e-6 * abs(want), (where, cell, expected)
 
 
-def tables_of(block):
-    """Each table of a block: its head, and its rows, as lists of cells."""
+def tables_of(block, of_differences=False):
+    """Each table of a block, of differences or of others: its head, and its rows, as cells."""
     lines = [(line.startswith("|"), line) for line in block.splitlines()]
     for is_table, part in itertools.groupby(lines, key=lambda pair: pair[0]):
         if is_table:
             rows = [[c.strip() for c in line.strip("|").split("|")] for _, line in part]
-            yield rows[0], rows[2:]
+            if of_differences == rows[0][0].startswith("difference"):
+                yield rows[0], rows[2:]
 
 
 def blocks():
@@ -176,8 +177,11 @@ def check_ends(*sweeps):
         for sweep, (head, rows) in zip(sweeps, tables_of(block), strict=True):
             for (label, *cells), column in itertools.product(rows, head[1:]):
                 name, figure = label.strip("*`"), SPOKEN.get(column, column)
-                tries = figure.startswith("samples") and [mean(samples(results, name))]
-                want = tries or spread(results.ends(sweep, name, figure))
+                if figure.startswith("samples"):
+                    tries = samples(results, name)
+                    want = [median(tries), min(tries), max(tries)]
+                else:
+                    want = spread(results.ends(sweep, name, figure))
                 agree(cells[head.index(column) - 1], want, (sweep, label, column))
 
     return check
@@ -203,8 +207,8 @@ def check_rows(want, keys=1):
     """The first table of a block: want(results, *keys of a row) are the numbers of its cells."""
 
     def check(results, block):
-        for row in next(tables_of(block))[1]:
-            names = [text.strip("`").replace(",", "") for text in row[:keys]]
+        for i, row in enumerate(next(tables_of(block))[1]):
+            names = [text.strip("`").replace(",", "") for text in row[:keys]] + [i] * (keys == 2)
             for cell, numbers in zip(row[keys:], want(results, *names), strict=True):
                 agree(cell, numbers, names)
 
@@ -217,13 +221,16 @@ def of_convergence(results, label):
     return [*map(spread, (*distances, *ends)), [losers(results, label)]]
 
 
-def of_border(results, base, pool):
-    at = {m: (BASES[base], f"{m} pool={pool}") for m in ("maxrl", "grpo", "rloo", "ce")}
+def of_border(results, start, pool, i):
+    at = {m: (BASES[i // 3], f"{m} pool={pool}") for m in ("maxrl", "grpo", "rloo", "ce")}
+    agree(start, [mean(results.starts(BASES[i // 3], "pass@1"))], (start, pool))
     gaps = (results.gap(at[a], at[b], "pass@1") for a, b in PAIRS)
     return [spread(results.ends(*at["maxrl"], "pass@1")), *gaps]
 
 
-def of_gradient(results, stage, k):
+def of_gradient(results, start, k, i):
+    sweep, stage = ("default", "default base") if i < 3 else ("border-50", "base .5")
+    agree(start, [mean(results.starts(sweep, "pass@1"))], (start, k))
     return [spread(hard(results, stage, m, int(k))) for m in ("rloo", "grpo", "maxrl", "ce")]
 
 
@@ -240,59 +247,57 @@ def effects(results, number):
     """The numbers of each finding of an experiment, in order."""
     one = {m: ("default", m) for m in ("rloo", "grpo", "maxrl-raw", "reinforce", "ce")}
     one |= {"maxrl": ("default", OURS), "same": ("default", SAME)}
+    figures = ("pass@1", "pass@1024", "nll")
     if number == 0:
-        rates, figures = ("maxrl", "same"), ("pass@1", "pass@1024", "nll")
-        for rate, other, figure in itertools.product(rates, ("rloo", "grpo"), figures):
-            yield results.gap(one[rate], one[other], figure)
-        for other in ("maxrl-raw", "reinforce", "ce"):
-            yield results.gap(one[other], one["maxrl"], "pass@1")
+        pairs = [*itertools.product(("maxrl", "same"), ("rloo", "grpo"))]
+        pairs += [(other, "maxrl") for other in ("maxrl-raw", "reinforce", "ce")]
+        for (ours, theirs), figure in itertools.product(pairs, figures):
+            yield results.gap(one[ours], one[theirs], figure)
     if number == 1:
         twins = mean(D(results, "ce twin"))
         yield [*(x for k in KS for x in (mean(D(results, f"maxrl k={k}")), k)), twins]
-        yield [mean(D(results, "exact order=1023")), twins]
-        yield results.gap(*(("convergence", f"{m} k=1024") for m in ("maxrl", "grpo")), "pass@1")
         yield [x for k in KS for x in (losers(results, f"maxrl k={k}"), k)]
+        yield results.gap(*(("convergence", f"{m} k=1024") for m in ("maxrl", "grpo")), "pass@1")
     if number == 2:
-        for k, figure in itertools.product((16, 64, 256), ("pass@1", "pass@1024")):
-            yield results.gap(*(("fresh", f"{m} k={k}") for m in ("maxrl", "grpo")), figure)
-        for pair in ("maxrl 256", "maxrl 16"), ("maxrl 64", "rloo 64"):
-            sides = (("fresh", side.replace(" ", " k=")) for side in pair)
-            yield results.gap(*sides, "pass@1")
         for other in ("grpo k=64", "base"):
             yield ratio(samples(results, other), samples(results, "maxrl k=64"))
+        pairs = [(f"maxrl k={k}", f"grpo k={k}") for k in (16, 64, 256)]
+        pairs += [("maxrl k=256", "maxrl k=16"), ("maxrl k=64", "rloo k=64")]
+        for (ours, theirs), figure in itertools.product(pairs, figures):
+            yield results.gap(("fresh", ours), ("fresh", theirs), figure)
     for pair in (PAIRS[0], PAIRS[2], PAIRS[1]) if number == 3 else ():
         row = []
-        for sweep in BASES.values():
+        for sweep in BASES:
             ends = [[results.ends(sweep, f"{m} pool={n}", "pass@1") for m in pair]
                     for n in ("256", "1024", "fresh")]  # fmt: skip
             signs = [{x > y for x, y in zip(*both, strict=True)} for both in ends]
             base = mean(results.starts(sweep, "pass@1"))
             row += [signs.count({True}), signs.count({False}), base]
         yield row
-    for task in ("countdown", "chain") if number == 4 else ():
+    for task, other in itertools.product(("countdown", "chain") * (number == 4), ("grpo", "base")):
         for figure in ("pass@64", "pass@1", "answers"):
-            yield results.gap((task, "maxrl"), (task, "grpo"), figure)
+            yield results.gap((task, "maxrl"), (task, other), figure)
     for k in (16, 1024) if number == 5 else ():
         ours, theirs = (hard(results, "default base", m, k) for m in ("maxrl", "grpo"))
         yield [mean(ours), mean(theirs), *ratio(ours, theirs)]
-    graded = {m: ("graded", m) for m in ("maxrl-loo", "tailrl", "reinforce")}
-    if number == 7:
-        yield results.gap(graded["maxrl-loo"], graded["reinforce"], "log_likelihood")
-        for figure in ("log_tail", "log_likelihood"):
-            yield results.gap(graded["tailrl"], graded["maxrl-loo"], figure)
-    for k in (2, 32, 128) if number == 8 else ():
-        yield results.gap(("budget", f"maxrl k={k}"), one["maxrl"], "pass@1")
+    graded = ("maxrl-loo reinforce", "maxrl-loo regression", "tailrl maxrl-loo") * (number == 7)
+    for pair, figure in itertools.product(graded, ("log_likelihood", "log_tail")):
+        yield results.gap(*(("graded", m) for m in pair.split()), figure)
+    for k, figure in itertools.product((2, 32, 128) * (number == 8), ("pass@1", "nll")):
+        yield results.gap(("budget", f"maxrl k={k}"), one["maxrl"], figure)
 
 
 def check_findings(results, block, number):
-    """Each effect, and that the sentence says what the effect does."""
-    found = re.findall(r"^- (.*): \*\*(.*)\*\* \(", block, flags=re.MULTILINE)
-    for (sentence, effect), want in zip(found, effects(results, number), strict=True):
-        agree(re.sub(r"D = |from (p = )?|at ", " ", effect), want, sentence)
-        said = re.search(r" ends (above|below) | cannot be told apart ", sentence)
-        if said:
-            sign = (want[1] > 0) - (want[2] < 0)
-            assert said[1] == {1: "above", -1: "below", 0: None}[sign], (sentence, want)
+    """Each effect; in the table of differences what leaves out zero is bold."""
+    want = effects(results, number)
+    for sentence, effect in re.findall(r"^- (.*): \*\*(.*)\*\* \(", block, flags=re.MULTILINE):
+        agree(re.sub(r"D = |from (p = )?|at ", " ", effect), next(want), sentence)
+    for _, rows in tables_of(block, of_differences=True):
+        for cell in (cell for row in rows for cell in row[2:]):
+            _, low, high = expected = next(want)
+            agree(re.sub(r", \d of \d$", "", cell.replace("*", "")), expected, cell)
+            assert ("**" in cell) == (low > 0 or high < 0)
+    assert next(want, None) is None
 
 
 CHECKS = dict.fromkeys(("experiment-0", "default-seeds", "default-seed-0"), check_default)
