@@ -50,10 +50,8 @@ def between(low: float, high: float, kind: Callable[[str], Any] = float) -> Call
         except ValueError:
             value = math.nan
         if not low <= value <= high:
-            noun = "whole number" if kind is int else "number"
-            raise argparse.ArgumentTypeError(
-                f"must be a {noun} from {low:g} to {high:g}, not {text}"
-            )
+            n = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"must be {n} from {low:g} to {high:g}, not {text}")
         return value
 
     return parse
