@@ -64,6 +64,7 @@ with the standard deviation of the estimate.
 
 import math
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -491,4 +492,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
-    main()
+    try:
+        main()
+    except OSError as error:  # the table cannot be printed
+        sys.exit(f"maxrl.py: {error}")
