@@ -449,14 +449,17 @@ def enumerated_weight(
     With respect to theta their scores are 1 - p and -p, and grad p = p (1 - p), by which the
     estimate g is divided. This gives the w of any policy: A depends on rewards only, and a right
     rollout's mean score is grad p / p, a wrong one's -grad p / (1-p). The standard deviation is
-    that of this policy.
+    that of this policy. ValueError unless 0 < p < 1.
     """
+    if not 0 < p < 1:
+        raise ValueError(f"p must lie between 0 and 1, which excludes {p:g}")
     mean = mean_square = 0.0
     for s in range(k + 1):
         rewards = (torch.arange(k) < s).double()  # (k,); the order within a group does not matter
         A = group_advantages(name, rewards.unsqueeze(0), order)[0]
         g = (A * (rewards - p)).mean().item() / (p * (1 - p))  # r - p is the score
-        chance = math.comb(k, s) * p**s * (1 - p) ** (k - s)
+        log_ways = math.lgamma(k + 1) - math.lgamma(s + 1) - math.lgamma(k - s + 1)
+        chance = math.exp(log_ways + s * math.log(p) + (k - s) * math.log1p(-p))
         mean, mean_square = mean + chance * g, mean_square + chance * g**2
     return mean, math.sqrt(max(mean_square - mean**2, 0.0))
 

@@ -69,7 +69,8 @@ def test_orders_weights_and_deviations_elsewhere():
     p = torch.tensor(0.3, dtype=torch.float64)
     assert maxrl.population_weight("yours", p, 5).isnan()
     for name, k, T, tolerance in (("grpo", 512, None, 2e-3), ("maxrl-std", 512, None, 5e-3),
-                                  ("passk", 5, 3, 1e-9), ("rloo", 1, None, 1e-9)):  # fmt: skip
+                                  ("passk", 5, 3, 1e-9), ("rloo", 1, None, 1e-9),
+                                  ("maxrl", 2000, None, 1e-9)):  # fmt: skip
         w, _ = maxrl.enumerated_weight(name, 0.3, k, T)
         assert w == pytest.approx(maxrl.population_weight(name, p, k, T).item(), rel=tolerance)
     live = 1 - 0.7**4  # the estimate of maxrl-raw is 1/p with this chance, and else 0
@@ -219,9 +220,11 @@ def test_extremes():
     assert weight(zero * INF, 3).isnan()
     assert weight(torch.tensor(1e-300, dtype=torch.float64), INF).item() == pytest.approx(1e300)
     assert (objective(0.5, 2), weight(0.5, 2), maxrl.exact_pass_at_k(0.5, 2)) == (-0.625, 1.5, 0.75)
-    for order, f in itertools.product((0, -1, 1.5, math.nan), (weight, objective)):
+    wrong = [*itertools.product((weight, objective), [p], (0, -1, 1.5, math.nan))]
+    wrong += [(maxrl.enumerated_weight, "maxrl", p, 4) for p in (0, 1, -0.1, 1.5, math.nan)]
+    for f, *words in wrong:
         with pytest.raises(ValueError):
-            f(p, order)
+            f(*words)
 
 
 @pytest.mark.parametrize("T", [1, 3, 12, INF])
