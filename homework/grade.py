@@ -119,7 +119,8 @@ def main() -> int:
     path = Path(args.all or args.folder)
     out = (args.out or Path("grades.csv" if args.all else "results.json")).absolute()
     if not path.exists() or not out.parent.is_dir() or out.is_dir() or out.suffix == ".zip":
-        parser.error(f"cannot write to {out}" if path.exists() else f"{path} does not exist")
+        why = f"--out {out} is a folder, a zip or in no folder"
+        parser.error(why if path.exists() else f"{path} does not exist")
     try:
         sandbox = Sandbox(args.trust)
     except PermissionError as error:

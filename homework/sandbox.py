@@ -104,7 +104,7 @@ class Sandbox:
     def load(self, source: bytes, problem: str = "") -> None:
         """From now on all calls go into this solution.py; with a problem, none does."""
         self.stop()
-        self.source = source.decode("utf-8", "replace")
+        self.source = source.decode("utf-8-sig", "replace")  # a BOM is no code
         self.given_up = {"solution.py": problem} if problem else {}  # or functions; and why
 
     def calls(self, calls: list[Call], answer: Answer | None = None) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ ADA = "ada@example.edu"
 @pytest.fixture
 def folder(tmp_path):
     """A right submission of Ada's, without runs."""
-    (tmp_path / "solution.py").write_text(release.solution(ADA))
+    (tmp_path / "solution.py").write_text(release.solution(ADA), "utf-8-sig")  # as by Notepad
     right = questions.right_answers(personal.personal(ADA))
     (tmp_path / "answers.json").write_text(json.dumps(right))
     return tmp_path
@@ -245,6 +245,7 @@ def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
         (grading.main, "--all"), (grading.main, "--all", "--all", ""),
         (grading.main, "folder", tmp_path, "--out="), (release.main, "no value", "--x=--"),
         (grading.main, "zip", tmp_path, "--out", "a.zip"), (personal.main, "empty", " "),
+        (grading.main, "in no", tmp_path, "--out", "a/b"), (grading.main, "or", "a", "--all", "b"),
         (grading.main, "unrecognized", tmp_path, "--tru"), (release.main, "unrecognized", "x"),
         (grading.main, "no value", tmp_path, "--out=--"), (train.main, "int", "--steps", "x"),
     ):  # fmt: skip
