@@ -81,7 +81,7 @@ def warm_start(model: GPT, task: Task) -> None:
 
 def run() -> None:
     """Two-digit addition, as plain.py does it."""
-    parser = Parser(prog="ddp.py", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(prog="ddp.py", description="The step of plain.py on several processes.")
     parser.add_argument("--method", default="maxrl", choices=ADVANTAGES, help="default maxrl")
     method = parser.parse_args().method
     ranks = os.environ.get("WORLD_SIZE", "") if "RANK" in os.environ else ""

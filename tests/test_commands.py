@@ -101,10 +101,15 @@ def test_a_signal_may_print_while_something_is_being_printed():
     assert Steady(Busy()).write("lost") == 4
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "compare", "bench", "reproduce"])
+COMMON = ["train", "sample", "compare", "bench", "reproduce", "recipes.ddp"]
+
+
+@pytest.mark.parametrize("command", COMMON)
 def test_help_and_empty_words_of_every_flag(command, monkeypatch, capsys):
-    """--help into a full disk; `--flag=--`, which argparse takes for no word at all."""
+    """--help into a full disk and without docstrings (python -OO); `--flag=--`, which argparse
+    takes for no word at all."""
     module = importlib.import_module(command)
+    monkeypatch.setattr(module, "__doc__", None)
 
     def main(*words):
         monkeypatch.setattr(sys, "argv", [f"{command}.py", *words])
