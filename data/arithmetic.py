@@ -142,7 +142,8 @@ class Arithmetic(Task):
         return f"{prompt[:-1]}={''.join(reversed(characters))}"
 
     def notation(self) -> str:
-        return f"up to {self.digits} digits" + (", written right to left" * self.reverse)
+        digits = f"up to {self.digits} digit{'s' * (self.digits > 1)}"
+        return digits + ", written right to left" * self.reverse
 
 
 def show(task_class: type[Task], **settings: Any) -> NoReturn:

@@ -125,8 +125,6 @@ def stop_requests() -> Iterator[list[int]]:
 
 
 def command_line(script: str, *words: str) -> str:
-    """A command for bash that works as it stands, in the current folder and with this Python."""
+    """A command that works as it stands, in the current folder and with this Python."""
     program = [os.path.relpath(path) for path in (sys.executable, ROOT / script)]
-    program = [re.sub("^(?=-|python[^/]*$)", "./", path) for path in program]
-    line = shlex.join([*program, *words])  # in a name, bytes that are not UTF-8 are surrogates
-    return re.sub("[\udc80-\udcff]", lambda c: rf"'$'\x{ord(c[0]) - 0xDC00:x}''", line)
+    return shlex.join([*program, *words])

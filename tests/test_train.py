@@ -44,7 +44,7 @@ def test_a_run_leaves_its_files_and_prints_its_table(train, folder, capsys):
             assert row["pass@8"] == pytest.approx(at_8, abs=1e-4)
     saved = torch.load("out/ckpt.pt", weights_only=True)
     assert saved["step"] == 4 and saved["config"] == json.loads(Path("out/config.json").read_text())
-    for part in ("maxrl: A = (r - mean) / mean", "trains order 4", "up to 1 digits", "cpu"):
+    for part in ("maxrl: A = (r - mean) / mean", "trains order 4", "up to 1 digit", "cpu"):
         assert part in out.splitlines()[0]
     base, final = (line.split() for line in out.split("held-out")[1].splitlines()[1:3])
     assert base[1] == f"{rows[0]['pass@1']:.4f}" and final[5] == f"{rows[-1]['nll']:.4f}"
