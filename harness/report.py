@@ -53,7 +53,7 @@ def in_words(config: Config, task: Task) -> str:
     order = f"trains order {trained}" if trained else "trains no J_T"
     if maxrl.population_weight(method, torch.tensor(0.5), k, config.order).isnan():
         order = "order not known"  # of a method that is not ours
-    return f"{method}: {sentence.strip().rstrip('.')}; k = {k}, {order}"
+    return f"{method}: {' '.join(sentence.split()).rstrip('.')}; k = {k}, {order}"
 
 
 def warn_if_dead(config: Config, task: Task, base: dict[str, Any]) -> None:

@@ -8,11 +8,12 @@ from conftest import one_line, read, same, weights
 
 from harness import own_method
 
-FILE = """
+FILE = '''
 import helper
 
 def ours(r, mean, k):
-    "A = (r - mean) / mean. As in the paper."
+    """A = (r - mean)
+    / mean. As in the paper."""
     return helper.divide(r - mean, mean)
 
 def crash(r, mean, k):
@@ -23,7 +24,7 @@ nan = lambda r, mean, k: r / mean
 number = lambda r, mean, k: 1.0
 three = 3
 raw.__doc__ = 7
-"""
+'''
 HELPER = "import torch\n\ndef divide(a, b):\n    return torch.where(b > 0, a / b, 0.0)\n"
 FLAGS = "--sft-steps 0 --k 300 --method mine.py:ours"
 
