@@ -226,7 +226,7 @@ def of_gradients(logs: Logs) -> list[Finding]:
         ours, theirs = (share_of_hard(logs, "default base", m, k) for m in ("maxrl", "grpo"))
         v = of_ratio(ours, theirs)
         how = comparative(v, "more", "less")
-        words = f"With k = {k:,} MaxRL puts {how} of its gradient on the hardest prompts than GRPO"
+        words = f"With k = {k:,}, MaxRL puts {how} of its gradient on the hardest prompts than GRPO"
         effect = f"{mean(ours):.3f} against {mean(theirs):.3f}, {say(v, ratio=True)}"
         found.append(Finding(5, words, base(logs, "default", f"{k:,}"), effect, agreeing(v, 1)))
     return found
