@@ -247,11 +247,18 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         add(flag, dest=name, type=type(usual), metavar="N", help=what)
         parser.set_defaults(**{name: of_demo if demo else usual})
     parser.set_defaults(**EXACT, bf16=gpu, use_cpu=not gpu, lr_scheduler_type="constant", seed=0)
+    if lost := [word for word in argv if re.fullmatch("--[^=]*=--", word)]:
+        parser.error(f"{lost[0]} gives no value")  # argparse would drop it, and fail
     args = parser.parse_args(argv)
 
-    for flag, (name, *_) in NUMBERS.items():
-        if not getattr(args, name) > 0:
-            parser.error(f"{flag} must be above 0")
+    numbers = {flag: getattr(args, name) for flag, (name, *_) in NUMBERS.items()}
+    for flag, number in (numbers | {"--lora": 1 if args.lora is None else args.lora}).items():
+        if not 0 < number < math.inf:
+            parser.error(f"{flag} must be above 0, and finite")
+    try:
+        check_order(args.estimator, args.num_generations, args.order)
+    except ValueError as error:
+        parser.error(str(error))
     named = bool(args.model) + bool(args.dataset)
     if not args.output_dir or named != (0 if args.demo else 2):
         parser.error("give --out FOLDER, and either --model and --dataset or --demo alone")
@@ -300,7 +307,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(sys.argv[1:] if argv is None else argv)
     try:
         trainer = build(args)
-    except (ValueError, OSError, IndexError, ImportError, DatasetsError) as error:
+    except (ValueError, OSError, ArithmeticError, LookupError, ImportError, DatasetsError) as error:
         about = f"--model {args.model} --dataset {args.dataset} --held-out {args.held_out}"
         print(f"trl_maxrl.py: {about}: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2

@@ -210,7 +210,9 @@ WRONG = """
 --demo --k 1                                         | at least 2
 --demo --order 3                                     | maxrl takes no order
 --demo --estimator ppo                               | tailrl
---demo --lr nan                                      | --lr must be above 0
+--demo --lr inf                                      | --lr must be above 0, and finite
+--demo --lora 0                                      | --lora must be above 0
+--demo --steps=--                                    | gives no value
 --demo --model MODEL                                 | --demo alone
 --demo --resume                                      | no whole checkpoint in out
 --demo --resume --out half                           | no whole checkpoint in half/checkpoint-20
