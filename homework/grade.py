@@ -118,8 +118,9 @@ def main() -> int:
         parser.error("name a submission, or --all FOLDER")
     path = Path(args.all or args.folder)
     out = (args.out or Path("grades.csv" if args.all else "results.json")).absolute()
-    if not path.exists() or not out.parent.is_dir() or out.is_dir() or out.suffix == ".zip":
-        why = f"--out {out} is a folder, a zip or in no folder"
+    is_wrong = (out.exists() and not out.is_file()) or out.suffix == ".zip"  # also /dev/null
+    if not path.exists() or is_wrong or not out.parent.is_dir():
+        why = f"--out {out} is not a file, or a zip, or in no folder"
         parser.error(why if path.exists() else f"{path} does not exist")
     try:
         sandbox = Sandbox(args.trust)

@@ -238,12 +238,14 @@ def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
         assert said.count("\n") == 1
         return stopped.value.code, said
 
+    os.mkfifo(tmp_path.parent / "fifo")  # a stand-in for /dev/null
     monkeypatch.setattr(os, "getuid", lambda: 1000)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     for main, why, *words in (
         (grading.main, "--trust", tmp_path), (grading.main, "not exist", "nowhere"),
         (grading.main, "--all"), (grading.main, "--all", "--all", ""),
-        (grading.main, "folder", tmp_path, "--out="), (release.main, "no value", "--x=--"),
+        (grading.main, "not a file", tmp_path, "--out="), (release.main, "no value", "--x=--"),
+        (grading.main, "not a file", tmp_path, "--out", tmp_path.parent / "fifo"),
         (grading.main, "zip", tmp_path, "--out", "a.zip"), (personal.main, "empty", " "),
         (grading.main, "in no", tmp_path, "--out", "a/b"), (grading.main, "or", "a", "--all", "b"),
         (grading.main, "unrecognized", tmp_path, "--tru"), (release.main, "unrecognized", "x"),
