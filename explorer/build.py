@@ -8,6 +8,7 @@ says which results are shown; nothing else reads results/. Standard library only
 the repository is run.
 """
 
+import argparse
 import ast
 import json
 import re
@@ -272,4 +273,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=main.__doc__).parse_args()
     main()

@@ -22,6 +22,7 @@ import train  # noqa: E402
 from data.batches import make_batch, rng  # noqa: E402
 from data.tokenizer import ALPHABET, END  # noqa: E402
 from harness import checkpoint  # noqa: E402
+from harness.command import Parser, command  # noqa: E402
 from model import GPT, logprobs  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -68,6 +69,7 @@ def checkpoint_of(name: str) -> tuple[Path, str]:
 
 def main() -> None:
     """Train what is missing in runs/explorer, then export."""
+    Parser(prog="train_models.py", description=main.__doc__).parse_args()
     models: dict[str, Any] = {}
     for name in RUNS:
         out, command = checkpoint_of(name)
@@ -92,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command("train_models.py", main))
