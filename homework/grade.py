@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from checks import Student
-from personal import Parser, normal, say
+from personal import Parser, command, normal, say
 from points import TABLE, Check
 from sandbox import Failed, Sandbox
 from submission import Submission
 
 MOST_SOURCE, MOST_TEXT = 200_000, 500  # bytes, characters of a message
+OURS = (b"", b'{\n "score', b"file,stud")  # how a file begins that an earlier grading left
 
 
 def printable(text: object) -> str:
@@ -55,6 +56,7 @@ def grade(path: Path, student: str, sandbox: Sandbox) -> dict[str, Any]:
         sandbox.load(submission.read("solution.py", MOST_SOURCE))
     except Failed as missing:
         sandbox.load(b"", str(missing))
+        note += f" {missing}."
     handed_in = Student(student, sandbox, submission)
     tests = [row(check, *check.run(handed_in)) for check in TABLE]
     score = round(sum(test["score"] for test in tests), 2)
@@ -79,7 +81,7 @@ def grade_one(path: Path, student: str, out: Path, sandbox: Sandbox) -> None:
 def grade_all(folder: Path, table: Path, sandbox: Sandbox) -> int:
     """A class: a line for each thing in the folder. An id that two submissions have is not graded.
     Returns how many lines have no points but a reason."""
-    paths = [p for p in sorted(folder.iterdir()) if p.name[0] != "." and p.absolute() != table
+    paths = [p for p in sorted(folder.resolve().iterdir()) if p.name[0] != "." and p != table
              and not p.name.endswith(".results.json")]  # fmt: skip
     ids, failed = [whose(path) for path in paths], 0
     with open(table, "w", newline="", encoding="utf-8", errors="replace") as file:
@@ -87,18 +89,19 @@ def grade_all(folder: Path, table: Path, sandbox: Sandbox) -> int:
         lines.writerow(["file", "student", "points", *(c.name for c in TABLE), "remarks"])
         for path, student in zip(paths, ids, strict=True):
             scores, points = [""] * len(TABLE), ""
+            out = folder / f"{path.name}.results.json"
             try:
+                out.unlink(missing_ok=True)
                 if ids.count(student) > 1:
                     raise Failed(f"more than one submission is by {student}")
                 results = grade(path, student, sandbox)
-                out = folder / f"{path.name}.results.json"
                 out.write_text(json.dumps(results, indent=1))
                 scores, points = [t["score"] for t in results["tests"]], f"{results['score']:g}"
                 remark = results["output"]
             except Exception as error:
                 kind = "" if isinstance(error, Failed) else f"{type(error).__name__}: "
                 remark, failed = printable(f"not graded: {kind}{error}"), failed + 1
-            lines.writerow([printable(path.name), student, points, *scores, remark])
+            lines.writerow([printable(path.name), printable(student), points, *scores, remark])
             file.flush()
             say(f"{points or '-':>5}  {printable(path.name)}  {remark}")
     return failed
@@ -117,10 +120,10 @@ def main() -> int:
     if bool(args.all) == bool(args.folder):
         parser.error("name a submission, or --all FOLDER")
     path = Path(args.all or args.folder)
-    out = (args.out or Path("grades.csv" if args.all else "results.json")).absolute()
-    is_wrong = (out.exists() and not out.is_file()) or out.suffix == ".zip"  # also /dev/null
-    if not path.exists() or is_wrong or not out.parent.is_dir():
-        why = f"--out {out} is not a file, or a zip, or in no folder"
+    out = (args.out or Path("grades.csv" if args.all else "results.json")).resolve()
+    is_ours = not out.exists() or (out.is_file() and out.read_bytes()[:9] in OURS)
+    if not path.exists() or not is_ours or not out.parent.is_dir():
+        why = f"--out {out} is in no folder, or something else that would be lost"
         parser.error(why if path.exists() else f"{path} does not exist")
     try:
         sandbox = Sandbox(args.trust)
@@ -137,4 +140,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

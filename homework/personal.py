@@ -13,9 +13,10 @@ import itertools
 import json
 import os
 import re
+import signal
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 EDITION = "1"  # change it for each class: everybody's numbers change with it
@@ -95,6 +96,16 @@ def say(text: str) -> bool:
         return not is_fault
 
 
+def command(main: Callable[[], int]) -> int:
+    """A whole command: Ctrl-C, or SIGTERM, ends it with a line."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return main()
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what has been written so far stays\n")
+        return 130
+
+
 def main() -> int:
     parser = Parser("Your numbers: they differ from everybody else's.")
     parser.add_argument("student", help="your id, as your teacher's list has it")
@@ -118,4 +129,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

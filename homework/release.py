@@ -26,7 +26,7 @@ import questions
 import reference
 from checks import Outcome, Student
 from grade import grade
-from personal import Parser, personal
+from personal import Parser, command, personal
 from points import TABLE
 from sandbox import InProcess, Sandbox
 from submission import Submission
@@ -188,4 +188,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

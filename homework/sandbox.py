@@ -33,7 +33,8 @@ CPU_SECONDS, ALL_CPU_SECONDS = 2, 14  # for one call, for all calls of a process
 MEMORY, MOST_ANSWER = 300 << 20, 2 << 20  # bytes: besides what torch takes (Linux), in one reply
 NOBODY = 65534  # the user who owns nothing
 # Imported before the process becomes another user, who may not be allowed to read these files.
-USUAL = "dataclasses decimal fractions inspect numpy.linalg statistics torch.func torch.testing"
+USUAL = "csv dataclasses decimal doctest fractions inspect numpy.linalg numpy.random secrets"
+USUAL += " statistics torch.func torch.testing unittest"
 ASK = {"ask": True}  # stands for an argument that is a function: calling it asks the grader
 Answer = Callable[..., Any]  # what is asked back while a call runs
 

@@ -20,10 +20,14 @@ MOST_ZIP = 20_000_000  # bytes
 
 
 class Submission:
-    """The files of a submission. One folder around all of them is allowed."""
+    """The files of a submission. One folder around all of them is allowed, and so is a folder with
+    one zip file and no solution.py, as Moodle has it."""
 
     def __init__(self, path: Path):
         self.files: dict[str, Path | zipfile.ZipInfo] = {}
+        zips = [p for p in path.iterdir() if p.suffix.lower() == ".zip"] if path.is_dir() else []
+        if len(zips) == 1 and not zips[0].is_symlink() and not (path / "solution.py").exists():
+            path = zips[0]
         if path.is_dir():
             there = [Path(top, name) for top, _, names in os.walk(path) for name in names]
             self.files = {p.relative_to(path).as_posix(): p for p in there
@@ -35,9 +39,10 @@ class Submission:
                 self.zip = zipfile.ZipFile(path)
             except Exception as error:  # zipfile raises what it likes
                 raise Failed(f"{path.name} is not a zip file that can be read: {error}") from None
-            self.files = {plain(info.filename): info for info in self.zip.infolist()}
+            self.files = {plain(info.filename): info for info in self.zip.infolist()
+                          if not stat.S_ISLNK(info.external_attr >> 16)}  # fmt: skip
         names = [name for name in self.files if name.split("/")[1:] in ([], ["solution.py"])]
-        tops = {n.removesuffix("solution.py") for n in names if n.endswith("solution.py")}
+        tops = {n.removesuffix("solution.py") for n in names if Path(n).name == "solution.py"}
         tops -= {top for top in tops if top.startswith((".", "__"))}  # hidden, and a Mac's own
         self.prefix = tops.pop() if len(tops) == 1 else ""
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -164,12 +165,17 @@ def test_a_class_has_a_line_for_each_submission(tmp_path, monkeypatch):
         (there / name / "answers.json").write_text(json.dumps({"student": student}))
     archive(there / "BOB.ZIP", "./solution.py")
     (there / "loop").symlink_to("loop")
+    (there / "Moodle_1").mkdir()
+    archive(there / "Moodle_1/HAND.ZIP", "hw/solution.py hw/old_solution.py")
+    (there / "eve.results.json").write_text("old")
     for name in rubbish.split():
         (there / name).write_bytes(b"\x00rubbish")
     assert grading.grade_all(there, table, InProcess()) == 7
     rows = {row["file"]: row for row in csv.DictReader(table.open(encoding="utf-8"))}
     points = {row["student"]: row["points"] for row in rows.values() if row["points"]}
-    assert len(rows) == 9 and points == {ADA: "1.5", "zo\u00e9": "1.5"}
+    assert len(rows) == 10 and points == {ADA: "1.5", "zo\u00e9": "1.5", "moodle_1": "0"}
+    assert "not handed in" not in rows["Moodle_1"]["remarks"]
+    assert not (there / "eve.results.json").exists()
     assert all("not a zip file" in rows[name]["remarks"] for name in ["loop", *rubbish.split()])
     assert all("more than one" in rows[name]["remarks"] for name in ("eve", "BOB.ZIP"))
 
@@ -244,20 +250,25 @@ def test_wrong_use_and_a_grader_that_fails(tmp_path, monkeypatch, capsys):
     for main, why, *words in (
         (grading.main, "--trust", tmp_path), (grading.main, "not exist", "nowhere"),
         (grading.main, "--all"), (grading.main, "--all", "--all", ""),
-        (grading.main, "not a file", tmp_path, "--out="), (release.main, "no value", "--x=--"),
-        (grading.main, "not a file", tmp_path, "--out", tmp_path.parent / "fifo"),
-        (grading.main, "zip", tmp_path, "--out", "a.zip"), (personal.main, "empty", " "),
+        (grading.main, "lost", tmp_path, "--out="), (release.main, "no value", "--x=--"),
+        (grading.main, "lost", tmp_path, "--out", tmp_path.parent / "fifo"),
+        (grading.main, "lost", tmp_path, "--out", HOMEWORK / "student/answers.json"),
+        *((train.main, f"--{name} must be", f"--{name}=-1") for name in train.MOST),
+        (train.main, "no file", "--init="), (train.main, "cannot write", "--save", "/dev/null/x"),
+        (personal.main, "empty", " "),
         (grading.main, "in no", tmp_path, "--out", "a/b"), (grading.main, "or", "a", "--all", "b"),
         (grading.main, "unrecognized", tmp_path, "--tru"), (release.main, "unrecognized", "x"),
         (grading.main, "no value", tmp_path, "--out=--"), (train.main, "int", "--steps", "x"),
     ):  # fmt: skip
         status, said = run(main, *words)
         assert status == 2 and why in said
+    assert personal.command(Mock(side_effect=KeyboardInterrupt)) == 130
+    assert capsys.readouterr().err.count("\n") == 1
     assert not [*tmp_path.iterdir()]
     monkeypatch.setattr(grading, "Sandbox", lambda trust: InProcess())
     monkeypatch.setattr(grading, "grade", lambda *_: {}["a mistake"])
     out = tmp_path / "results.json"
-    out.write_text("{}")
+    out.write_text('{\n "score": 1}')
     status, said = run(grading.main, tmp_path, "--out", out)
     assert status == 1 and "gives no points: KeyError" in said and not out.exists()
     command = [sys.executable, HOMEWORK / "personal.py", ADA]

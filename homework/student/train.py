@@ -10,13 +10,14 @@ of the exact pass rate. Left out: almost everything that makes training fast.
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from personal import Parser
+from personal import Parser, command, say
 from torch import Tensor
 
 from model import GPT, ModelConfig
@@ -143,28 +144,43 @@ def train(s: Settings, mine: Any, folder: Path, save: Path | None = None) -> Ite
         torch.save(model.state_dict(), save)
 
 
-def main() -> None:
+MOST = {"k": (1, 4096), "order": (1, math.inf), "seed": (0, 10**9), "steps": (0, 10**6),
+        "every": (1, 10**6), "batch": (1, 4096), "lr": (1e-9, 10)}  # fmt: skip
+
+
+def main() -> int:
     parser = Parser("Train with your own functions in solution.py.")
     for name, default in asdict(Settings()).items():
         parser.add_argument(f"--{name}", type=type(default), default=default, help=f"({default})")
     parser.add_argument("--out", type=Path, help="write the settings and the log to this file")
     parser.add_argument("--save", type=Path, help="write the weights to this file")
     args = vars(parser.parse_args())
-    out, save = args.pop("out"), args.pop("save")
+    for name, (low, high) in MOST.items():
+        if not low <= args[name] <= high:
+            parser.error(f"--{name} must be from {low} to {high}")
+    out, save, here = args.pop("out"), args.pop("save"), Path(__file__).resolve().parent
+    if args["init"] != "none" and not (here / args["init"]).is_file():
+        parser.error(f"--init: there is no file {args['init']} beside train.py")
+    for path in filter(None, (out, save)):  # better known now than after the training
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("a").close()
+        except OSError as error:
+            parser.error(f"cannot write to {path}: {error.strerror}")
     import solution
 
     s, rows = Settings(**args), []
     if s.method != "exact" and not hasattr(solution, s.method):
         parser.error(f"there is no {s.method} in solution.py")
     torch.set_num_threads(1)  # so small a model gains nothing from more
-    for row in train(s, solution, Path(__file__).resolve().parent, save):
+    for row in train(s, solution, here, save):
         rows.append(row)
         if "nll" in row:
-            print(*(f"{name} {x:.3g}" for name, x in row.items()), sep="  ", flush=True)
+            say("  ".join(f"{name} {x:.3g}" for name, x in row.items()))
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps({"settings": asdict(s), "rows": rows}))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command(main))
