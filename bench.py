@@ -17,6 +17,7 @@ import argparse
 import copy
 import functools
 import json
+import os
 import platform
 import re
 import resource
@@ -393,8 +394,9 @@ def bench() -> None:
     torch.set_num_threads(args.threads)
     pick_device(args.device)
     file = Path(args.json)
-    if file.is_dir() or not file.parent.is_dir():  # better to know now than in a few minutes
-        raise UsageError(f"--json {file} is not the name of a file in a folder that exists")
+    place = file if file.exists() else file.parent  # better to know now than in a few minutes
+    if file.is_dir() or not os.access(place, os.W_OK):
+        raise UsageError(f"cannot write to --json {file}: give the name of a file")
     sizes = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
     words = [as_word(name, value) for name, value in sizes.items()]
     words += [as_word(name, getattr(args, name)) for name in ("batch_size", "device", "threads")]

@@ -45,7 +45,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "flags, says",
     [("--n-embd 15", "multiple"), ("--device cuda", "not av"), ("--n-head 0", "from 1"),
-     ("--json no/x", "that exists"), ("--json /", "that exists"), ("--sft-until 0", "from 1e-12")],
+     ("--json no/x", "no/x"), ("--json /", "--json /"), ("--sft-until 0", "from 1e-12")],
 )  # fmt: skip
 def test_wrong_use_is_one_line(monkeypatch, capsys, flags, says):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
