@@ -63,7 +63,7 @@ class Group:
 
 def in_letters(name: str) -> str:
     """A name, with "?" for what a table or matplotlib would misread or what cannot be drawn."""
-    return re.sub(r"^_|[^\w .,:;=()/@+~-]", "?", name)
+    return re.sub(r"^_|[^\w .,:;=()/@+~-]|[^\0-\u04ff]", "?", name)
 
 
 def is_number(x: Any) -> bool:
@@ -87,7 +87,8 @@ def group(folders: Sequence[Path]) -> dict[str, Group]:
     for folder in {os.path.realpath(folder): folder for folder in folders}.values():
         config, rows = load(folder)
         same = json.dumps({n: x for n, x in sorted(config.items()) if n not in NO_PART})
-        groups.setdefault(same, Group(config, folder)).runs.append(rows)
+        named = Path(os.path.abspath(folder))  # "." has no name
+        groups.setdefault(same, Group(config, named)).runs.append(rows)
     return dict(zip(labels_of(list(groups.values())), groups.values(), strict=True))
 
 

@@ -177,7 +177,7 @@ def autocast(config: Config, device: torch.device) -> torch.autocast:
 def starting_model(config: Config, task: Task, device: torch.device) -> GPT:
     """The weights that every method starts from: --init, the warm start, or random ones."""
     if config.init:
-        return initial_model(Path(config.init), config, device)
+        return initial_model(Path(config.init), config, task, device)
     generator = torch.Generator().manual_seed(int(rng(config.seed, "weights").integers(2**63)))
     model = GPT(model_sizes(config, task), generator).to(device)
     return warm_start(model, config, task, device) if config.sft_steps else model
@@ -190,7 +190,8 @@ def warm_start(model: GPT, config: Config, task: Task, device: torch.device) -> 
     ce = warm_start_config(config, device)
     path = Path("runs/warmstart") / f"{warm_start_key(ce)}.pt"
     with suppress(UsageError):  # none was kept, or it cannot be read
-        return checkpoint.load_model(checkpoint.load(path), device)
+        if (kept := checkpoint.load(path))["config"] == asdict(ce):
+            return checkpoint.load_model(kept, device)
     optimizer = new_optimizer(model, ce.lr)
     recent: deque[float] = deque(maxlen=10)
     try:
@@ -232,13 +233,15 @@ def warm_start_key(ce: Config) -> str:
     return digest.hexdigest()[:12]
 
 
-def initial_model(path: Path, config: Config, device: torch.device) -> GPT:
+def initial_model(path: Path, config: Config, task: Task, device: torch.device) -> GPT:
     """The model of --init, which must have this run's task and sizes."""
     content = checkpoint.load(path)
     for name in ("task", "digits", "reverse", "n_layer", "n_head", "n_embd"):
         theirs, ours = content["config"][name], getattr(config, name)
         if theirs != ours:
             raise UsageError(f"--init {path} has {name} {theirs}, and this run has {ours}")
+    if content["model_config"] != asdict(model_sizes(config, task)):  # noise makes answers longer
+        raise UsageError(f"--init {path} is for answers of another length: choose the same --noise")
     return checkpoint.load_model(content, device)
 
 

@@ -92,6 +92,7 @@ class RunFolder:
         trained = [row["step"] for row in rows if "nll" not in row]
         try:
             whole = [evaluations[0]["step"], *trained] == [*range(step + 1)]
+            whole &= len({row["step"] for row in evaluations}) == len(evaluations)
             if not (whole and 0 <= rows[-1]["seconds"] < math.inf):
                 raise ValueError("a step is missing, or the time is not valid")
             report.table(evaluations[0], evaluations[-1])
@@ -110,6 +111,7 @@ def open_folder(config: Config, saved: dict[str, Any], overwrite: bool) -> Itera
     path = Path(config.out or default_name(config, overwrite))
     writer = curves() if config.tensorboard else None
     try:
+        is_new = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
         descriptor = lock(path)
     except BlockingIOError as error:
@@ -128,7 +130,7 @@ def open_folder(config: Config, saved: dict[str, Any], overwrite: bool) -> Itera
     finally:
         os.close(descriptor)
         with suppress(OSError):  # a folder with files in it stays
-            path.rmdir()
+            path.rmdir() if is_new else None
 
 
 def default_name(config: Config, overwrite: bool) -> str:

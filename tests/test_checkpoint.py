@@ -273,6 +273,7 @@ def test_a_log_that_does_not_fit_its_checkpoint(train, stranger, capsys):
     last = json.loads(lines[-1])
     assert ["nll" in line for line in lines] == [True, False, False, True]
     wrong = [lines[:0], lines[:1], lines[:2], lines[1:], [*lines[:2], *lines[1:]]]
+    wrong += [[lines[0], *lines], [*lines, lines[-1]]]  # an evaluation twice
     rows = ["[1, 2]", '{"step": "one"}', '{"loss": 1}', "7", '{"step": true}', "{", "[" * 10**5]
     wrong += [[lines[0], row + "\n", *lines[1:]] for row in rows]
     spoiled = [{"seconds": s} for s in (-1, "x", math.nan, 10**400)]

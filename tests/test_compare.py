@@ -66,7 +66,7 @@ def test_the_better_figure_has_a_star_and_one_base_has_one_row(folder, capsys, m
     assert rows_of(said)[-1].count("-") == 1 and "pip install" in said, "no matplotlib: no figure"
 
 
-def test_labels_are_short_whatever_differs(folder):
+def test_labels_are_short_whatever_differs(folder, monkeypatch):
     """The table of advantages of a reader's own method never becomes a label."""
     write("x/half", (0.1, 3), method="deep/folder/mine.py:half", table=list(range(1000)))
     write("x/full", (0.1, 3), method="deep/folder/mine.py:half", table=[1])
@@ -78,16 +78,19 @@ def test_labels_are_short_whatever_differs(folder):
     write("z" * 90, (0.1, 3), k=4, lr=1e-5, n_embd=128, batch_size=64, warmup=8)
     write("half (2)", (0.1, 3), method="mine.py:half", table=[3])
     paths = map(Path, ("x/half", "y/half", "z" * 90, "half (2)", "y/../x/half"))
+    monkeypatch.chdir("x/half")
+    assert [*compare.group([Path(), Path("../../y/half")])] == ["half (1)", "half (2)"]
+    monkeypatch.chdir(folder)
     names = list(found := compare.group([*paths]))
     assert [*names[:2], names[3]] == ["half (1)", "half (2)", "half (2) (4)"]
     assert {len(group.runs) for group in found.values()} == {1}, "a folder named twice counts once"
     assert max(map(len, names)) <= compare.LONGEST_LABEL
 
 
-NAMES = ["_a", "$x_", "a|b", "two\nlines", "\udcff", "\\frac{", "$$"]
+NAMES = ["_a", "$x_", "a|b", "two\nlines", "\udcff", "\\frac{", "$$", "\u65b9"]
 
 
-@pytest.mark.filterwarnings("error:.*legend")
+@pytest.mark.filterwarnings("error:.*legend", "error:Glyph")
 def test_labels_are_plain_whatever_a_name_holds(folder, capsys):
     """Markup of tables and of matplotlib, lines, what no font has: in a folder or a method."""
     for i, name in enumerate(NAMES):

@@ -211,6 +211,10 @@ def test_init_from_a_checkpoint(train, capsys):
     ):  # fmt: skip
         train(f"--init a --out c {flags}", status=2)
         assert word in capsys.readouterr().err and not Path("c").exists()
+    noisy = "--task noisy --method tailrl --sft-steps 0 --steps 0"
+    train(f"{noisy} --out d"), Path("mine").mkdir()
+    train(f"{noisy} --noise 2000 --init d --out mine", status=2)
+    assert "--noise" in capsys.readouterr().err and Path("mine").exists(), "it was there before"
 
 
 def test_ce_is_exact_of_infinite_order():
