@@ -35,7 +35,9 @@ def advantages(name: str, r: Tensor, group: Tensor, count: Tensor, k: int, T: in
     """
     if name == "tailrl":
         return counted_tailrl(r, group, count)
-    A = maxrl_loo(r.repeat_interleave(count).view(-1, k), T)  # no closed form: write out all k
+    rows = r.repeat_interleave(count).view(-1, k)  # no closed form: write out all k
+    parts = rows.split(max(2**22 // k**2, 1))  # so many groups at a time, to bound the memory
+    A = torch.cat([maxrl_loo(part, T) for part in parts])
     return A.flatten()[count.cumsum(0) - count]  # and keep one of each
 
 

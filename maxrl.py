@@ -299,8 +299,8 @@ def exact_loss(logp: Tensor, order: float) -> Tensor:
 def objective(p: Tensor, order: float) -> Tensor:
     """J_T(p) = -sum_{j=1..T} (1-p)^j / j, elementwise and differentiable; T = inf is log p.
 
-    p in [0, 1]; order an integer from 1 to 10^6 or math.inf, else ValueError. MaxRL paper, section
-    3. All terms have the same sign, so the plain sum is accurate from p = 0 to p = 1.
+    p in [0, 1]. The order is an integer from 1 to 10^6 or math.inf, else ValueError. MaxRL paper,
+    section 3. All terms have the same sign, so the plain sum of float64 is accurate everywhere.
     """
     p, T = torch.as_tensor(p), _order(order)
     if T == math.inf:

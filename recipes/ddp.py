@@ -84,7 +84,7 @@ def run() -> None:
     parser = Parser(prog="ddp.py", description="The step of plain.py on several processes.")
     parser.add_argument("--method", default="maxrl", choices=ADVANTAGES, help="default maxrl")
     method = parser.parse_args().method
-    ranks = os.environ.get("WORLD_SIZE", "") if "RANK" in os.environ else ""
+    ranks = os.environ.get("WORLD_SIZE", "") if "MASTER_ADDR" in os.environ else ""
     if not (ranks.isdecimal() and 1 <= int(ranks) <= B):
         parser.error(f"start it with: torchrun --nproc-per-node N recipes/ddp.py, N at most {B}")
     dist.init_process_group("gloo")

@@ -71,6 +71,9 @@ def test_large_groups(monkeypatch, k=1100):
     for l in (1e-4, 0.3, 1.0):
         got = graded.omega_of_order_k(torch.full((1, k), l, dtype=torch.float64))
         assert got[0, 0].item() == pytest.approx((1 - (1 - l) ** k) / l, rel=1e-9)
+    rewards = torch.rand(7, k, generator=torch.Generator().manual_seed(0)).double()
+    whole = graded.maxrl_loo(rewards, k)  # which the thin wrapper computes three groups at a time
+    assert torch.allclose(ADVANTAGES["maxrl-loo"](rewards), whole, rtol=1e-9)
     monkeypatch.setattr(graded, "MOST", 5)
     assert graded.maxrl_loo(torch.full((1, 5), 0.5), 5).tolist() == [[0] * 5]
     with pytest.raises(ValueError, match="up to 5, not 6"):

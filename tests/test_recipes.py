@@ -98,7 +98,7 @@ def test_one_process_makes_the_step_of_plain(tmp_path, monkeypatch):
 @pytest.mark.parametrize("flags", ["", "--method ppo"])
 def test_wrong_use_of_ddp_is_one_line(monkeypatch, capsys, flags):
     monkeypatch.setattr(sys, "argv", ["ddp.py", *flags.split()])
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "1"), monkeypatch.delenv("MASTER_ADDR", raising=False)
     assert ddp.main() == 2 and (flags[-3:] or "torchrun") in one_line(capsys)
 
 
