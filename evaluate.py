@@ -74,7 +74,7 @@ def sampled_figures(
     figures["greedy"] = None  # greedy decoding finds the likeliest token, not the likeliest answer
     solved = (weight * (c > 0)).sum()
     figures["answers"] = ((weight @ different) / solved).item() if solved else 0.0
-    if task.graded:
+    if hasattr(task, "likelihood"):
         figures |= graded_figures(batch, weight, rollouts, task)
     return figures | {"exact": False, "n": n, "c": [int(x) for x in c.tolist()]}
 

@@ -70,7 +70,8 @@ def rollout_figures(
     all_pass if it has only successes; with graded rewards these three are None.
     """
     total = rewards.new_zeros(B).index_add(0, rollouts.group, rewards * rollouts.count)
-    failures = rewards.new_zeros(B).index_add(0, rollouts.group, (1 - rewards) * rollouts.count)
+    short = (rewards != 1).to(rewards.dtype) * rollouts.count
+    failures = rewards.new_zeros(B).index_add(0, rollouts.group, short)
     shares = {"live": total > 0, "dead": total == 0, "all_pass": failures == 0}
     return {
         "pass_rate": total.sum().item() / (B * k),

@@ -8,6 +8,7 @@ a problem is and which answers are right; the base class does the rest. Example:
     (' 1+ 2=', True, 0.0)
 """
 
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
@@ -117,9 +118,9 @@ def check_task(name: str, task: Task, split: str) -> None:
     file = f"data/{name}.py"
     try:
         problems = task.draw(np.random.default_rng(0), 48, split)
-        for prompt, reference in problems:
+        for (prompt, reference), (_, other) in zip(problems, problems[1:] + problems, strict=False):
             encode(prompt + reference)
-            wrong = contradiction(task, prompt, reference)
+            wrong = contradiction(task, prompt, reference, other)
             if wrong:
                 raise ValueError(wrong)
     except ValueError as error:
@@ -128,8 +129,9 @@ def check_task(name: str, task: Task, split: str) -> None:
         raise ValueError(f"{file} fails on a {split} problem: {in_a_line(error)}") from error
 
 
-def contradiction(task: Task, prompt: str, reference: str) -> str:
-    """What is wrong with a problem, and what would fix it; "" if nothing is."""
+def contradiction(task: Task, prompt: str, reference: str, other: str) -> str:
+    """What is wrong with a problem, and what would fix it; "" if nothing is. other: the reference
+    of another problem, which should be wrong here where only one answer is right."""
     if len(prompt) != task.prompt_width:
         return (
             f"the prompt {prompt!r} has {len(prompt)} characters and prompt_width is "
@@ -140,9 +142,19 @@ def contradiction(task: Task, prompt: str, reference: str) -> str:
             f"the reference {reference!r} and its end token are {len(reference) + 1} tokens and "
             f"max_new_tokens is {task.max_new_tokens}: raise it"
         )
-    if task.reward(prompt, reference, reference) <= task.reward(prompt, "", reference):
+    earned = [task.reward(prompt, text, reference) for text in (reference, "")]
+    if not all(map(math.isfinite, earned)):
+        return f"the rewards of {reference!r} and of an empty answer are {earned}: make them finite"
+    if earned[0] <= earned[1]:
         return (
             f"the reference {reference!r} of {prompt!r} earns no more than an empty answer: "
             "fix verify, or the reference"
         )
+    for text in (other, f"0{reference}", f"+{reference}"):
+        is_right = text not in ("", reference) and task.verify(prompt, text)
+        if is_right and task.single_answer and len(text) < task.max_new_tokens:
+            return (
+                f"{reference!r} and {text!r} are both right for {prompt!r}: set single_answer to "
+                "False, or fix verify"
+            )
     return ""

@@ -50,7 +50,7 @@ def uid_advantages(
     groups: dict[Any, list[int]] = {}
     for row, uid in enumerate(uids):
         groups.setdefault(uid, []).append(row)
-    order = int(os.environ[ORDER]) if name in ORDERED and ORDER in os.environ else None
+    order = int(os.environ[ORDER]) if name in ORDERED and os.environ.get(ORDER) else None
     advantages = torch.zeros_like(rewards)
     for rows in groups.values():
         advantages[rows] = ADVANTAGES[name](rewards[rows].unsqueeze(0), order=order)[0]

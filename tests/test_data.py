@@ -1,5 +1,6 @@
 """data/: what is drawn, how it is split, and how it becomes tokens."""
 
+import math
 import re
 import sys
 from collections import Counter
@@ -124,6 +125,8 @@ def test_a_task_needs_four_things_only():
     ({"says": "1^2"}, r"'\^'"), ({"prompt_width": 5}, "prompt_width is 5"),
     ({"max_new_tokens": 3}, "raise it"), ({"verify": lambda *_: False}, "fix verify"),
     ({"verify": lambda *_: True}, "fix verify"), ({"says": ""}, "fix verify"),
+    ({"verify": lambda _, text: text > ""}, "single_answer"), ({"reward": lambda *_: "1"}, "real"),
+    ({"reward": lambda *_: math.nan}, "finite"), ({"verify": data.Task().verify}, "NotImplemented"),
     ({"verify": lambda *_: {}["no"]}, "KeyError"), ({"problem": lambda *_: {}["no"]}, "KeyError"),
     ({"problem": lambda _: ("123=", "123")}, "hardly any validation problems"),
 ])  # fmt: skip

@@ -42,6 +42,8 @@ def test_sampled_figures_agree_with_exact_ones(tiny):
         assert sampled[f"pass@{k}"] == pytest.approx(exact[f"pass@{k}"], abs=error)
     assert pass_rates(sampled) == pytest.approx(pass_rates(exact), abs=6 * 0.5 / 200_000**0.5)
     assert sampled["answers"] == 1, "there is one right answer, and it is found"
+    task.graded = True  # a reader's task has grades, but no likelihood
+    assert "log_tail" not in sampled_figures(model, *batch, task, replace(config, eval_rollouts=9))
 
 
 @pytest.mark.parametrize("name", ["chain", "countdown"])
