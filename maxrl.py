@@ -319,16 +319,16 @@ def weight(p: Tensor, order: float) -> Tensor:
 
 
 def exact_pass_at_k(p: Tensor, k: float) -> Tensor:
-    """pass@k = 1 - (1-p)^k of a known pass rate; 1 at k = inf, even where p underflows.
+    """pass@k = 1 - (1-p)^k of a known pass rate; 1 at k = inf, even where p underflows. ValueError
+    unless k is a whole number from 1 on, or inf.
 
     1 - (1-p)^k loses digits for small p, and the slope of expm1(k log1p(-p)) at p = 1 is 0 times
     inf, so each formula is used on the half of [0, 1] where it is safe. (The inner where keeps
     log1p away from p = 1: its infinite slope would make the gradient NaN.)
     """
-    p = torch.as_tensor(p)
+    (p, dtype), k = graded.wide(torch.as_tensor(p)), _order(k)
     if k == math.inf:
-        return torch.ones_like(p)
-    p, dtype = graded.wide(p)
+        return torch.ones_like(p).to(dtype)
     small = p < 0.5
     near_0 = -torch.expm1(k * torch.log1p(-torch.where(small, p, 0.0)))
     return torch.where(small, near_0, 1 - (1 - p) ** k).to(dtype)

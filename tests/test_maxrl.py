@@ -220,7 +220,8 @@ def test_extremes():
     assert weight(zero * INF, 3).isnan()
     assert weight(torch.tensor(1e-300, dtype=torch.float64), INF).item() == pytest.approx(1e300)
     assert (objective(0.5, 2), weight(0.5, 2), maxrl.exact_pass_at_k(0.5, 2)) == (-0.625, 1.5, 0.75)
-    wrong = [*itertools.product((weight, objective), [p], (0, -1, 1.5, math.nan))]
+    functions = weight, objective, maxrl.exact_pass_at_k
+    wrong = [*itertools.product(functions, [p], (0, -1, 1.5, math.nan))]
     wrong += [(maxrl.enumerated_weight, "maxrl", p, 4) for p in (0, 1, -0.1, 1.5, math.nan)]
     for f, *words in wrong:
         with pytest.raises(ValueError):
