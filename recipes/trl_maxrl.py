@@ -36,7 +36,6 @@ try:
     from datasets import Dataset, load_dataset
     from datasets.exceptions import DatasetsError
     from transformers import AutoTokenizer, HfArgumentParser
-    from transformers.trainer_utils import get_last_checkpoint
     from trl import GRPOConfig, GRPOTrainer, ModelConfig, get_peft_config
 except ImportError as error:
     if __name__ != "__main__":
@@ -263,11 +262,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     if not args.output_dir or named != (0 if args.demo else 2):
         parser.error("give --out FOLDER, and either --model and --dataset or --demo alone")
     out = Path(args.output_dir)
-    last = get_last_checkpoint(out) if out.is_dir() else None
-    if args.resume and not Path(last or out, "trainer_state.json").exists():
-        parser.error(f"--resume: no whole checkpoint in {last or out}")
+    whole = [path.parent for path in out.glob("checkpoint-*/trainer_state.json")]  # written last
+    if args.resume and not whole:
+        parser.error(f"--resume: no whole checkpoint in {out}")
     if not args.resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
         parser.error(f"--out {out} exists: --resume goes on with it, another --out starts anew")
+    args.resume = str(max(whole, key=lambda p: int(p.name[11:]))) if args.resume else None
     return args
 
 
@@ -311,7 +311,7 @@ def main(argv: list[str] | None = None) -> int:
         about = f"--model {args.model} --dataset {args.dataset} --held-out {args.held_out}"
         print(f"trl_maxrl.py: {about}: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2
-    trainer.train(resume_from_checkpoint=args.resume or None)
+    trainer.train(resume_from_checkpoint=args.resume)
     trainer.save_model()
     if trainer.is_world_process_zero():
         report([row for row in trainer.state.log_history if "eval_pass@1" in row])
@@ -321,7 +321,7 @@ def main(argv: list[str] | None = None) -> int:
 def report(evaluations: list[dict[str, Any]]) -> None:
     """Held-out pass@k of the first and the last evaluation."""
     first, last = evaluations[0], evaluations[-1]
-    for j in sorted(int(name[10:]) for name in first if name.startswith("eval_pass@")):
+    for j in sorted(int(name[10:]) for name in {*first} & {*last} if name.startswith("eval_pass@")):
         print(f"held-out pass@{j} {first[f'eval_pass@{j}']:.3f} -> {last[f'eval_pass@{j}']:.3f}")
 
 

@@ -215,7 +215,7 @@ WRONG = """
 --demo --steps=--                                    | gives no value
 --demo --model MODEL                                 | --demo alone
 --demo --resume                                      | no whole checkpoint in out
---demo --resume --out half                           | no whole checkpoint in half/checkpoint-20
+--demo --resume --out half                           | no whole checkpoint in half
 --demo --out mine                                    | mine exists
 --demo --output_dir=                                 | --out FOLDER
 """
