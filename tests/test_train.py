@@ -136,7 +136,8 @@ def test_a_kept_warm_start_equals_a_fresh_one_and_is_shared(train, kept):
     train("--steps 1 --out b"), train("--steps 0 --out c --method grpo --k 3 --lr 1e-4")
     assert same(weights("a"), weights("b")) and read("c")[0]["logp"] == read("a")[0]["logp"]
     assert file.stat().st_mtime_ns == stamp and len([*kept.iterdir()]) == 1
-    for wrong in (b"damaged", Path("b/ckpt.pt").read_bytes()):  # or another run's
+    train("--steps 0 --sft-steps 0 --out random")
+    for wrong in (b"damaged", Path("random/ckpt.pt").read_bytes()):  # or another run's
         file.write_bytes(wrong)
         train("--steps 1 --out d --overwrite")
         assert same(weights("a"), weights("d")) and len(file.read_bytes()) > 10_000, "made again"
